@@ -1,0 +1,1 @@
+"""What goes out: tastytrade and paper."""

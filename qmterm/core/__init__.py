@@ -1,0 +1,1 @@
+"""The words of the field: instruments, ticks, fees, sessions, orders, positions, reasons, protocols. Pure."""

@@ -1,0 +1,1 @@
+"""Owns all trading state; view and commands are its only doors."""

@@ -1,0 +1,1 @@
+"""What is kept: the SQLite event journal and its queries."""

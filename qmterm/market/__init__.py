@@ -1,0 +1,1 @@
+"""What comes in: Polygon REST and stream, latest-value board, chains, history."""

@@ -1,0 +1,1 @@
+"""Pure maths on arrays: pricing, Greeks, implied volatility, indicators, volatility, probability."""

@@ -1,0 +1,1 @@
+"""Whether and how much: sizing, limits, stops, the gate."""

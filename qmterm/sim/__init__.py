@@ -1,0 +1,1 @@
+"""A pretend exchange in its own process that speaks the vendors own protocols on loopback."""

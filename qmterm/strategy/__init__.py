@@ -1,0 +1,1 @@
+"""What to trade: setups, option choice, trade plans."""

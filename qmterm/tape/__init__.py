@@ -1,0 +1,1 @@
+"""File formats of market data: Parquet bars."""
