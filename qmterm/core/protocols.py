@@ -1,0 +1,63 @@
+"""The seams: who may stand in for the broker and for the source of quotes. (Clock is in core/clock.py.)"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+from qmterm.core.orders import AccountState, BrokerEvent, BrokerOrder, DryRun, OrderIntent
+from qmterm.core.quotes import Quote
+
+
+class QuoteSource(Protocol):
+    """Who knows the latest quote: the market board in the program, a table in tests."""
+
+    def quote(self, symbol: str) -> Quote | None:
+        """Latest quote of a ticker or OCC option symbol; None when there never was one."""
+        ...
+
+
+class Broker(Protocol):
+    """One account at one broker. Every method may raise BrokerError (certain refusal, nothing was done)."""
+
+    account: str
+
+    async def connect(self) -> None:
+        """Log in, choose the account, open the account stream. BrokerAuthError when refused."""
+        ...
+
+    async def close(self) -> None: ...
+
+    async def place(self, intent: OrderIntent) -> BrokerOrder:
+        """Send the order once, never retry.
+
+        Raises BrokerError for a refusal that is certain, OutcomeUnknown for everything else (time-out, reset,
+        5xx, unreadable answer): then the order may or may not exist.
+        """
+        ...
+
+    async def dry_run(self, intent: OrderIntent) -> DryRun: ...
+
+    async def cancel(self, broker_id: str) -> None:
+        """Ask for a cancel. The end arrives later as an event; a fill may win the race."""
+        ...
+
+    async def account_state(self) -> AccountState:
+        """Orders of today (all pages, live and history), positions and balance, read back over REST."""
+        ...
+
+    async def live_orders(self) -> tuple[BrokerOrder, ...]:
+        """The cheap order poll: everything created or updated today."""
+        ...
+
+    def events(self) -> AsyncIterator[BrokerEvent]:
+        """The account stream; survives reconnects (after each one it reads REST back and yields everything)."""
+        ...
+
+    @property
+    def stream_up(self) -> bool: ...
+
+    @property
+    def round_trip_ms(self) -> float | None:
+        """Real milliseconds of the latest REST call; None before the first."""
+        ...
