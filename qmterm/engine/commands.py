@@ -1,0 +1,132 @@
+"""What a screen, a shell or a socket may ask of the engine. Each command gets one CommandResult back."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Protocol
+
+from qmterm.engine.view import Snapshot
+
+
+@dataclass(frozen=True, slots=True)
+class CommandResult:
+    ok: bool
+    text: str  # one sentence for the person who asked
+    data: object = None  # JSON-ready, for the socket
+
+
+@dataclass(frozen=True, slots=True)
+class ApproveProposal:
+    """Send what the proposal says, if the gate still passes; the id is consumed, so twice sends once."""
+
+    proposal_id: str
+    limit_seen: str  # the limit the person saw, as text; a different one now means: ask again
+
+
+@dataclass(frozen=True, slots=True)
+class RejectProposal:
+    proposal_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class CancelOrder:
+    order_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ClosePosition:
+    """Stage a close: becomes a proposal in confirm mode, an order in auto mode."""
+
+    position_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class StageOrder:
+    """Stage a single-leg order on a contract the person picked; always becomes a proposal."""
+
+    symbol: str  # OCC
+    buys: bool
+    quantity: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class SelectSymbol:
+    """Whose chain the screen wants to see."""
+
+    symbol: str
+
+
+@dataclass(frozen=True, slots=True)
+class SelectExpiry:
+    step: int  # −1 or +1
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """NO-NEW: no entries; exits, stops and cancels go on."""
+
+    source: str = "screen"
+
+
+@dataclass(frozen=True, slots=True)
+class Resume:
+    source: str = "screen"
+
+
+@dataclass(frozen=True, slots=True)
+class Kill:
+    """HALT: cancel every working order at once, first; nothing by machine after it."""
+
+    source: str = "screen"
+
+
+@dataclass(frozen=True, slots=True)
+class Reconcile:
+    """Compare with the broker now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    """The decision trail of a symbol, order, proposal or position."""
+
+    subject: str
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class StopEngine:
+    """Stop cleanly: working orders are listed, the journal closed."""
+
+    source: str = "screen"
+
+
+Command = (
+    ApproveProposal
+    | RejectProposal
+    | CancelOrder
+    | ClosePosition
+    | StageOrder
+    | SelectSymbol
+    | SelectExpiry
+    | Pause
+    | Resume
+    | Kill
+    | Reconcile
+    | Why
+    | Status
+    | StopEngine
+)
+
+
+class EngineDoor(Protocol):
+    """All that a screen holds of the engine; both calls are safe from any thread and never block."""
+
+    @property
+    def snapshot(self) -> Snapshot: ...
+
+    def send(self, command: Command) -> Future[CommandResult]: ...

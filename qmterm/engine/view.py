@@ -1,0 +1,229 @@
+"""What a screen may see: one immutable snapshot, swapped by reference, latest wins.
+
+Nothing here refers back into the engine. A number that is not known is None (with a reason code beside it
+where the reason differs from row to row); the screen shows "–", never 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderView:
+    """Line 1: am I live, what is my risk, is data fresh, is the link good."""
+
+    mode: str = "confirm"  # confirm | auto
+    real_money: bool = False
+    armed_s: float | None = None  # seconds of arming left; None = not armed
+    source: str = "sim"  # sim | polygon
+    broker: str = "sim"  # sim | paper | tastytrade-cert | tastytrade
+    account: str = ""  # the tail only, e.g. "..4417"
+    nlv: Decimal | None = None
+    cash: Decimal | None = None
+    day_pnl: Decimal | None = None
+    day_pnl_pct: float | None = None
+    buying_power_used_pct: float | None = None
+    feed_state: str = "connecting"  # live | mute | backoff | connecting | refused | delayed
+    feed_age_s: float | None = None  # seconds since the last frame
+    feed_events_per_s: float | None = None
+    broker_state: str = "connecting"  # up | down | connecting
+    broker_ms: float | None = None  # real milliseconds of the latest REST call
+    market_ns: int = 0
+    session: str = "closed"  # pre | regular | post | closed
+    ladder: str = "NORMAL"  # NORMAL | NO-NEW | REDUCE-ONLY | FLATTEN | HALT
+    ladder_reason: str = ""
+    loop_lag_ms_p99: float | None = None
+    starting: str = ""  # what the start is doing, "" once it is done ("history 120/300")
+
+
+@dataclass(frozen=True, slots=True)
+class ScanRow:
+    symbol: str
+    last: float | None
+    change_pct: float | None
+    atr_distance: float | None
+    atr_pct_multiple: float | None
+    atr_pct: float | None
+    position_20d: float | None
+    rvol: float | None
+    hv20: float | None  # decimal
+    iv_hv: float | None
+    strength: float | None
+    confidence: float | None
+    risk_reward: float | None
+    state: str  # ENTRY_LONG, HOLD, …
+    failed: tuple[str, ...]  # gate names
+    note: str  # "proposed", "held", "LOW_RISK_REWARD x12", …
+    age_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ScanView:
+    rows: tuple[ScanRow, ...] = ()
+    symbols: int = 0  # in the universe
+    live: int = 0  # with a price
+    entries: int = 0  # in ENTRY_LONG
+    scanned_ns: int | None = None
+    scan_ms: float | None = None
+    rejected: Mapping[str, int] = field(default_factory=dict)  # reason code -> count, latest pass
+
+
+@dataclass(frozen=True, slots=True)
+class OptionCell:
+    """One contract as the chain shows it."""
+
+    occ: str
+    bid: float | None
+    ask: float | None
+    iv: float | None
+    iv_status: str
+    delta: float | None
+    gamma: float | None
+    theta: float | None
+    vega: float | None
+    volume: int | None
+    open_interest: int | None
+    age_s: float | None
+    held: int = 0  # signed contracts we hold
+
+
+@dataclass(frozen=True, slots=True)
+class ChainRow:
+    strike: float
+    call: OptionCell | None
+    put: OptionCell | None
+
+
+@dataclass(frozen=True, slots=True)
+class ChainView:
+    symbol: str
+    spot: float | None
+    change_pct: float | None
+    expiries: tuple[date, ...]
+    selected: int  # index into expiries
+    dte: int | None
+    atm_iv: float | None
+    hv20: float | None
+    expected_move: float | None  # dollars, 1 sd to the expiry
+    rows: tuple[ChainRow, ...]
+    at_the_money: int  # index of the row nearest the spot
+    age_s: float | None
+    message: str = ""  # "loading", "no options listed", …
+
+
+@dataclass(frozen=True, slots=True)
+class PositionView:
+    position_id: str  # what ClosePosition names
+    symbol: str  # OCC or ticker
+    label: str  # "NVDA 17APR26 175C"
+    underlying: str
+    strategy: str
+    quantity: int
+    dte: int | None
+    average_price: Decimal  # dollars per share
+    mark: Decimal | None
+    mark_flag: str  # "" fresh, "stale", "one-sided", "none"
+    unrealized: Decimal | None
+    unrealized_pct: float | None
+    delta: float | None  # position, shares
+    theta: float | None  # dollars a day
+    vega: float | None  # dollars per point
+    spot: float | None
+    stop: float | None  # underlying price
+    stop_distance_pct: float | None
+    next_target: float | None
+    horizon: date | None
+    rules: str  # "stop 98.20 · 7x @ 122.4 · 18 d"
+
+
+@dataclass(frozen=True, slots=True)
+class LimitUse:
+    name: str  # trade, symbol, strategy, cash
+    used: Decimal | None
+    limit: Decimal | None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RiskView:
+    delta_dollars: float | None = None
+    gamma_dollars_1pct: float | None = None
+    theta_day: float | None = None
+    vega_point: float | None = None
+    open_risk: Decimal | None = None  # worst case of positions + working + unknown orders
+    limits: tuple[LimitUse, ...] = ()
+    realized: Decimal | None = None
+    unrealized: Decimal | None = None
+    fees: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRow:
+    order_id: str  # ours (intent id), what CancelOrder names
+    short_id: str
+    time_ns: int
+    text: str  # "BOT 2 NVDA 17APR26 175C"
+    limit: str  # "4.15 db"
+    mid: str
+    filled: str  # "1/2"
+    state: str
+    working: bool
+    purpose: str
+    external: bool
+    age_s: float
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProposalView:
+    """A plan that waits for a person, with everything the confirm dialog shows."""
+
+    proposal_id: str
+    time_ns: int
+    expires_in_s: float  # real seconds left
+    text: str  # "BUY 2 NVDA 17APR26 175C"
+    purpose: str  # entry | exit | scale-out | flatten
+    underlying: str
+    legs: tuple[str, ...]
+    limit: Decimal  # signed net price per unit
+    bid: float | None
+    mid: float | None
+    ask: float | None
+    quote_age_s: float | None
+    quantity: int
+    max_loss: Decimal | None
+    buying_power: Decimal | None
+    delta_before: float | None
+    delta_after: float | None
+    binding: str  # the limit that set the size
+    numbers: Mapping[str, float | None]
+    why: tuple[str, ...]  # lines: signal, filters, sizing, gate
+    warnings: tuple[str, ...] = ()
+    alarm: bool = False  # a stop that waits for a person
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    seq: int
+    time_ns: int
+    level: str  # info | warn | error | alarm
+    kind: str  # short: SIG, PLAN, ORD, FILL, RISK, FEED, …
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    version: int = 0
+    header: HeaderView = field(default_factory=HeaderView)
+    scan: ScanView = field(default_factory=ScanView)
+    chain: ChainView | None = None
+    positions: tuple[PositionView, ...] = ()
+    risk: RiskView = field(default_factory=RiskView)
+    orders: tuple[OrderRow, ...] = ()
+    proposals: tuple[ProposalView, ...] = ()
+    log: tuple[LogLine, ...] = ()  # oldest first, bounded
+    stopped: bool = False  # the engine has ended; why is the last log line
