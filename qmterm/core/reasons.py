@@ -31,6 +31,7 @@ class Reason(StrEnum):
     STALE_BARS = "STALE_BARS"
     OUT_OF_ZONE = "OUT_OF_ZONE"
     BELOW_SMA20 = "BELOW_SMA20"
+    ABOVE_SMA20 = "ABOVE_SMA20"  # the same gate of the mirrored short setup
     LOW_ATR_PCT = "LOW_ATR_PCT"
     LOW_PRICE = "LOW_PRICE"
     LOW_DOLLAR_VOLUME = "LOW_DOLLAR_VOLUME"
