@@ -34,7 +34,7 @@ __all__ = [
     "level_price",
     "thresholds",
     "to_signal",
-,]
+]
 
 EDGE = 1e-9
 TARGET_LEVELS = (7.0, 10.0, 12.0)
