@@ -1,0 +1,150 @@
+"""The Unix socket: the same commands from a shell (`qmterm ctl …`), one JSON line in, one JSON line out.
+
+Only this user may speak: the socket is mode 0600 and the peer's uid is checked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import struct
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+
+import msgspec
+
+from qmterm.core.errors import ConfigError
+from qmterm.engine.commands import (
+    ApproveProposal,
+    CancelOrder,
+    ClosePosition,
+    Command,
+    CommandResult,
+    Kill,
+    Pause,
+    Reconcile,
+    RejectProposal,
+    Resume,
+    Status,
+    StopEngine,
+    Why,
+)
+
+Answer = Callable[[Command], Awaitable[CommandResult]]
+
+# verb -> (command, names of its text arguments)
+VERBS: Mapping[str, tuple[Callable[..., Command], tuple[str, ...]]] = {
+    "status": (Status, ()),
+    "pause": (lambda: Pause("ctl"), ()),
+    "resume": (lambda: Resume("ctl"), ()),
+    "kill": (lambda: Kill("ctl"), ()),
+    "stop": (lambda: StopEngine("ctl"), ()),
+    "reconcile": (Reconcile, ()),
+    "cancel": (CancelOrder, ("order_id",)),
+    "close": (ClosePosition, ("position_id",)),
+    "approve": (ApproveProposal, ("proposal_id", "limit_seen")),
+    "reject": (RejectProposal, ("proposal_id",)),
+    "why": (Why, ("subject",)),
+}
+
+
+def parse_verb(words: list[str]) -> Command:
+    """`["cancel", "a320"]` as a command; ConfigError with the right spelling otherwise."""
+    if not words or words[0] not in VERBS:
+        raise ConfigError(f"ctl knows {', '.join(VERBS)}; got {' '.join(words) or 'nothing'!r}")
+    make, names = VERBS[words[0]]
+    if len(words) - 1 != len(names):
+        raise ConfigError(f"ctl {words[0]} takes {len(names)} argument(s): {' '.join(names) or 'none'}")
+    return make(*words[1:])
+
+
+class ControlSocket:
+    def __init__(self, path: Path, answer: Answer) -> None:
+        self.path = path
+        self._answer = answer
+        self._server: asyncio.Server | None = None
+
+    async def open(self) -> None:
+        """Start listening; ConfigError when another engine answers there or the folder cannot be written."""
+        if self.path.exists():
+            if _someone_listens(self.path):
+                raise ConfigError(f"another engine listens on {self.path}; stop it first (qmterm ctl stop)")
+            self.path.unlink()
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            old_mask = os.umask(0o177)
+            try:
+                self._server = await asyncio.start_unix_server(self._serve, path=str(self.path))
+            finally:
+                os.umask(old_mask)
+        except OSError as error:
+            raise ConfigError(f"cannot listen on {self.path}: {error.strerror or error}") from error
+
+    async def close(self) -> None:
+        if self._server is not None:
+            self._server.close()
+            with contextlib.suppress(FileNotFoundError):
+                self.path.unlink()
+            self._server = None
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            if not _same_user(writer):
+                return
+            while line := await reader.readline():
+                writer.write(msgspec.json.encode(await self._reply(line)) + b"\n")
+                await writer.drain()
+        except (ConnectionError, ValueError):  # the caller left, or sent a line without an end
+            return
+        finally:
+            writer.close()
+
+    async def _reply(self, line: bytes) -> dict[str, object]:
+        try:
+            words = msgspec.json.decode(line, type=list[str])
+            command = parse_verb(words)
+        except (msgspec.DecodeError, ConfigError) as error:
+            return {"ok": False, "text": str(error), "data": None}
+        result = await self._answer(command)
+        return {"ok": result.ok, "text": result.text, "data": result.data}
+
+
+def _someone_listens(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(1)
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return False
+        return True
+
+
+def _same_user(writer: asyncio.StreamWriter) -> bool:
+    peer = writer.get_extra_info("socket")
+    if peer is None or not hasattr(socket, "SO_PEERCRED"):
+        return True  # mode 0600 already keeps others out
+    _pid, uid, _gid = struct.unpack("3i", peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")))
+    return int(uid) == os.getuid()
+
+
+def ask(path: Path, words: list[str], timeout_s: float = 10.0) -> dict[str, object]:
+    """One request from a shell; ConfigError when no engine answers."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
+        client.settimeout(timeout_s)
+        try:
+            client.connect(str(path))
+            client.sendall(msgspec.json.encode(words) + b"\n")
+            received = b""
+            while not received.endswith(b"\n"):
+                part = client.recv(65536)
+                if not part:
+                    break
+                received += part
+        except TimeoutError as error:
+            raise ConfigError(f"the engine at {path} did not answer within {timeout_s:g} s") from error
+        except OSError as error:
+            raise ConfigError(f"no engine answers at {path}; is one running?") from error
+    reply: dict[str, object] = msgspec.json.decode(received, type=dict[str, object]) if received else {}
+    return reply or {"ok": False, "text": "the engine closed the connection", "data": None}

@@ -1,0 +1,161 @@
+"""The order ledger's memory: one record an order, matched to what the broker reports.
+
+Pure state, no I/O: the desk (desk.py) does the sending and the journalling around it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from qmterm.core.orders import BrokerOrder, Fill, OrderIntent, OrderState, Purpose, TimeInForce, may_become
+
+
+@dataclass(slots=True)
+class OrderRecord:
+    """One order of ours (or one placed elsewhere and adopted) and everything known of it."""
+
+    intent: OrderIntent
+    state: OrderState
+    broker_id: str | None = None
+    reason: str = ""
+    fills: dict[str, Fill] = field(default_factory=dict)
+    external: bool = False
+    known_since: float = 0.0  # monotonic seconds
+    decided_at: float | None = None  # monotonic seconds when the decision had all its data
+    acknowledged_ms: float | None = None
+    absent_since: float | None = None  # first complete read-back without it
+    cancel_asked: bool = False
+    worked_from_ns: int = 0  # market time it was sent
+
+    @property
+    def working(self) -> bool:
+        return self.state.working
+
+    def filled(self, symbol: str) -> int:
+        """Contracts of one leg executed so far."""
+        return sum(fill.quantity for fill in self.fills.values() if fill.symbol == symbol)
+
+    @property
+    def filled_units(self) -> int:
+        """Whole units filled on every leg."""
+        if not self.intent.legs or not self.intent.quantity:
+            return 0
+        return min(
+            self.filled(leg.symbol) * self.intent.quantity // leg.quantity for leg in self.intent.legs if leg.quantity
+        )
+
+    @property
+    def remaining_units(self) -> int:
+        return max(0, self.intent.quantity - self.filled_units)
+
+    @property
+    def worst_loss(self) -> Decimal:
+        """Dollars still at risk in the unfilled part; the whole of it while the outcome is unknown."""
+        if not self.working or self.intent.max_loss is None or self.intent.quantity == 0:
+            return Decimal(0)
+        return self.intent.max_loss * self.remaining_units / self.intent.quantity
+
+    def remaining(self, symbol: str) -> int:
+        """Contracts of one leg that may still execute."""
+        if not self.working:
+            return 0
+        wanted = sum(leg.quantity for leg in self.intent.legs if leg.symbol == symbol)
+        return max(0, wanted - self.filled(symbol))
+
+
+class Ledger:
+    """All records, found by our id or the broker's."""
+
+    def __init__(self) -> None:
+        self._records: dict[str, OrderRecord] = {}
+        self._by_broker_id: dict[str, str] = {}
+
+    def add(self, record: OrderRecord) -> None:
+        self._records[record.intent.intent_id] = record
+        if record.broker_id:
+            self._by_broker_id[record.broker_id] = record.intent.intent_id
+
+    def get(self, intent_id: str) -> OrderRecord | None:
+        return self._records.get(intent_id)
+
+    def find(self, order: BrokerOrder) -> OrderRecord | None:
+        """Whose order is it? The tag we sent rules, then the broker's own id."""
+        if order.external_id and order.external_id in self._records:
+            return self._records[order.external_id]
+        known = self._by_broker_id.get(order.broker_id)
+        return self._records[known] if known else None
+
+    def name(self, record: OrderRecord, broker_id: str) -> None:
+        record.broker_id = broker_id
+        self._by_broker_id[broker_id] = record.intent.intent_id
+
+    @property
+    def records(self) -> tuple[OrderRecord, ...]:
+        return tuple(self._records.values())
+
+    @property
+    def working(self) -> tuple[OrderRecord, ...]:
+        return tuple(record for record in self._records.values() if record.working)
+
+    @property
+    def unknown(self) -> tuple[OrderRecord, ...]:
+        return tuple(r for r in self._records.values() if r.state is OrderState.UNKNOWN)
+
+    def closing(self, symbol: str) -> int:
+        """Contracts of `symbol` that working orders may still close."""
+        return sum(
+            record.remaining(symbol)
+            for record in self._records.values()
+            if record.working and any(leg.symbol == symbol and not leg.action.opens for leg in record.intent.legs)
+        )
+
+
+def next_state(record: OrderRecord, reported: OrderState) -> OrderState | None:
+    """The state to move to, or None when the report is old news (streams and polls overtake each other)."""
+    if reported is record.state or not may_become(record.state, reported):
+        return None
+    return reported
+
+
+def new_fills(record: OrderRecord, order: BrokerOrder) -> Iterable[Fill]:
+    """Executions in the report that the record does not hold yet, oldest first."""
+    return sorted(
+        (fill for fill in order.fills if fill.fill_id not in record.fills),
+        key=lambda fill: (fill.time_ns, fill.fill_id),
+    )
+
+
+def adopt(order: BrokerOrder, now_ns: int, monotonic: float) -> OrderRecord:
+    """A record for an order that somebody placed elsewhere: shown and watched, never repriced by the machine."""
+    quantity = min((leg.quantity for leg in order.legs), default=0)
+    intent = OrderIntent(
+        intent_id=f"ext-{order.broker_id}",
+        created_ns=order.received_ns or now_ns,
+        strategy="external",
+        underlying=order.underlying,
+        purpose=Purpose.EXTERNAL,
+        legs=order.legs,
+        quantity=quantity,
+        net_price=order.net_price if order.net_price is not None else Decimal(0),
+        time_in_force=TimeInForce.GTC if order.time_in_force == "GTC" else TimeInForce.DAY,
+        max_loss=_external_worst_loss(order),
+    )
+    return OrderRecord(
+        intent=intent,
+        state=order.state,
+        broker_id=order.broker_id,
+        external=True,
+        known_since=monotonic,
+        worked_from_ns=order.received_ns,
+    )
+
+
+def _external_worst_loss(order: BrokerOrder) -> Decimal | None:
+    """What an adopted opening order can lose at most: its debit; None when it only closes or sells (not sized by us)."""
+    opens = any(leg.action.opens for leg in order.legs)
+    if not opens or order.net_price is None or order.net_price >= 0:
+        return None
+    units = min((leg.quantity for leg in order.legs), default=0)
+    return -order.net_price * units * (order.legs[0].multiplier if order.legs else 1)
