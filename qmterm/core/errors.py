@@ -7,7 +7,9 @@ QmtermError
 ├── DataError          the data server refused, failed, or sent something unreadable
 │   ├── NotEntitled    the plan does not include it
 │   ├── RateLimited    too many calls
-│   └── DataSilent     no answer in time
+│   ├── DataSilent     no answer in time
+│   ├── DataAuthError  the data server does not accept the key
+│   └── SubscriptionLimit  more channels wanted than one connection may carry
 ├── BrokerError        the broker answered with an error that is certain (nothing was done)
 │   └── BrokerAuthError  the broker does not accept the credentials
 ├── OutcomeUnknown     an order may or may not have reached the broker: never sent again by machine
@@ -51,6 +53,14 @@ class RateLimited(DataError):
 
 
 class DataSilent(DataError):
+    pass
+
+
+class DataAuthError(DataError):
+    pass
+
+
+class SubscriptionLimit(DataError):
     pass
 
 

@@ -1,0 +1,225 @@
+"""The JSON bodies of the REST answers as msgspec structs, only the fields we read (PROTOCOLS.md 3).
+
+The trap: almost every part may be absent by plan or by life cycle (no quotes below Advanced, no day bar before the
+first trade), and numbers may be whole or fractional, so every number is a float and every part optional.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+NAN = float("nan")
+
+
+class Body(msgspec.Struct):
+    """What every answer has; the counts tell an empty answer from a broken one."""
+
+    status: str = ""
+    next_url: str | None = None
+    count: int | None = None
+    resultsCount: int | None = None
+
+    @property
+    def says_empty(self) -> bool:
+        return self.count == 0 or self.resultsCount == 0
+
+
+class RawRows(Body):
+    """Any answer with a list of results, rows undecoded: one bad row must not cost the others."""
+
+    results: list[msgspec.Raw] | None = None
+
+
+class RawTickers(Body):
+    tickers: list[msgspec.Raw] | None = None
+
+
+# --- whole-market snapshot ---
+
+
+class DayBar(msgspec.Struct):
+    o: float = NAN
+    h: float = NAN
+    l: float = NAN  # noqa: E741
+    c: float = NAN
+    v: float = 0.0
+    vw: float = NAN
+
+
+class MinuteBar(msgspec.Struct):
+    c: float = NAN
+    t: float = 0.0
+
+
+class SnapshotTrade(msgspec.Struct):
+    p: float = NAN
+    t: int = 0
+
+
+class SnapshotQuote(msgspec.Struct):
+    p: float = NAN
+    P: float = NAN
+    s: float = 0.0
+    S: float = 0.0
+    t: int = 0
+
+
+class Ticker(msgspec.Struct):
+    ticker: str
+    day: DayBar | None = None
+    min: MinuteBar | None = None
+    prevDay: DayBar | None = None
+    lastTrade: SnapshotTrade | None = None
+    lastQuote: SnapshotQuote | None = None
+    updated: int = 0
+
+
+# --- aggregates ---
+
+
+class Bar(msgspec.Struct):
+    o: float
+    h: float
+    l: float  # noqa: E741
+    c: float
+    v: float
+    t: int
+    vw: float = NAN
+    T: str = ""
+
+
+class BarPage(Body):
+    results: list[Bar] | None = None
+
+
+# --- option chain ---
+
+
+class Details(msgspec.Struct):
+    ticker: str
+    contract_type: str
+    expiration_date: str
+    strike_price: float
+    shares_per_contract: float = 100.0
+
+
+class OptionDay(msgspec.Struct):
+    volume: float = 0.0
+    last_updated: int = 0
+
+
+class OptionGreeks(msgspec.Struct):
+    delta: float | None = None
+    gamma: float | None = None
+    theta: float | None = None
+    vega: float | None = None
+
+
+class OptionQuote(msgspec.Struct):
+    bid: float = NAN
+    ask: float = NAN
+    bid_size: float = 0.0
+    ask_size: float = 0.0
+    last_updated: int = 0
+    timeframe: str = ""
+
+
+class OptionTrade(msgspec.Struct):
+    price: float = NAN
+    sip_timestamp: int = 0
+
+
+class Underlying(msgspec.Struct):
+    price: float | None = None
+    value: float | None = None
+    timeframe: str = ""
+
+
+class Contract(msgspec.Struct):
+    details: Details
+    day: OptionDay | None = None
+    greeks: OptionGreeks | None = None
+    implied_volatility: float | None = None
+    open_interest: float | None = None
+    last_quote: OptionQuote | None = None
+    last_trade: OptionTrade | None = None
+    underlying_asset: Underlying | None = None
+
+
+class ContractReference(msgspec.Struct):
+    ticker: str
+
+
+# --- reference, calendar, news ---
+
+
+class StatusBody(msgspec.Struct):
+    market: str
+    serverTime: str
+    earlyHours: bool = False
+    afterHours: bool = False
+    exchanges: dict[str, str] = {}
+
+
+class DividendRow(msgspec.Struct):
+    ticker: str
+    ex_dividend_date: str
+    cash_amount: float
+    pay_date: str | None = None
+    frequency: int | None = None
+    dividend_type: str = "CD"
+
+
+class SplitRow(msgspec.Struct):
+    ticker: str
+    execution_date: str
+    split_from: float
+    split_to: float
+
+
+class EarningsRow(msgspec.Struct):
+    ticker: str
+    date: str
+    time: str | None = None
+    date_status: str | None = None
+
+
+class InsightRow(msgspec.Struct):
+    ticker: str
+    sentiment: str
+    sentiment_reasoning: str = ""
+
+
+class PublisherRow(msgspec.Struct):
+    name: str = ""
+
+
+class NewsRow(msgspec.Struct):
+    id: str
+    title: str
+    published_utc: str
+    article_url: str = ""
+    description: str | None = None
+    tickers: list[str] = []
+    keywords: list[str] | None = None
+    publisher: PublisherRow | None = None
+    insights: list[InsightRow] | None = None
+
+
+class YieldRow(msgspec.Struct):
+    date: str
+    yield_1_month: float | None = None
+    yield_3_month: float | None = None
+    yield_6_month: float | None = None
+    yield_1_year: float | None = None
+    yield_2_year: float | None = None
+    yield_3_year: float | None = None
+    yield_5_year: float | None = None
+    yield_7_year: float | None = None
+    yield_10_year: float | None = None
+    yield_20_year: float | None = None
+    yield_30_year: float | None = None
+
+
+YIELD_YEARS = (1 / 12, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 7.0, 10.0, 20.0, 30.0)
+"""Maturities of YieldRow's fields after `date`, in order."""

@@ -1,0 +1,60 @@
+"""Vendor times to UTC nanoseconds; the trap: Polygon mixes s, ms, µs and ns, so the magnitude decides."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qmterm.core.bars import IntArray
+from qmterm.core.errors import DataError
+
+# 1e11 s is the year 5138, 1e11 ms is 1973: no market datum lies between two readings of one number.
+_SECONDS_BELOW = 100_000_000_000
+_MS_BELOW = 100_000_000_000_000
+_US_BELOW = 100_000_000_000_000_000
+
+
+def to_ns(value: int | float) -> int:
+    """A Unix time in s, ms, µs or ns as nanoseconds; 0 stays 0 (no time)."""
+    number = int(value)
+    if number < _SECONDS_BELOW:
+        return number * 1_000_000_000
+    if number < _MS_BELOW:
+        return number * 1_000_000
+    if number < _US_BELOW:
+        return number * 1_000
+    return number
+
+
+def to_ns_array(values: NDArray[np.int64]) -> IntArray:
+    """`to_ns` for a whole column."""
+    factor = np.where(
+        values < _SECONDS_BELOW,
+        1_000_000_000,
+        np.where(values < _MS_BELOW, 1_000_000, np.where(values < _US_BELOW, 1_000, 1)),
+    )
+    return np.asarray(values * factor, dtype=np.int64)
+
+
+def rfc3339_ns(text: str) -> int:
+    """'2026-03-02T09:30:00-05:00' or '…Z' as UTC nanoseconds; DataError when it is not such a time."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise DataError(f"{text!r} is not a time the data server should send (RFC 3339)") from error
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    whole = int(moment.replace(microsecond=0).timestamp())
+    return whole * 1_000_000_000 + moment.microsecond * 1_000
+
+
+def iso_date(text: str | None) -> date | None:
+    """'2026-03-02' (or a time that starts so) as a date, None when there is none."""
+    if not text:
+        return None
+    try:
+        return date.fromisoformat(text[:10])
+    except ValueError:
+        return None
