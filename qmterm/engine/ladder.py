@@ -77,17 +77,18 @@ class Ladder:
         return True
 
     def resume(self, *, reconciled_clean: bool) -> tuple[bool, str]:
-        """A person asks for NORMAL. Refused while the broker and we disagree; machine NO-NEW causes that still hold stay."""
-        if self.level is Level.NORMAL:
+        """A person asks for NORMAL. Refused while the broker and we disagree; a machine's NO-NEW that still holds stays."""
+        held = self.level
+        if held is Level.NORMAL:
             return True, "already NORMAL"
-        if self.level >= Level.REDUCE_ONLY and not reconciled_clean:
-            return False, f"{self.level.label} stays: the last reconciliation was not clean (ctrl+r compares again)"
+        if held >= Level.REDUCE_ONLY and not reconciled_clean:
+            return False, f"{held.label} stays: the last reconciliation was not clean (ctrl+r compares again)"
         self._causes = {
             reason: cause
             for reason, cause in self._causes.items()
             if not cause.by_person and cause.level is Level.NO_NEW
         }
-        if self.level is Level.NORMAL:
+        if not self._causes:
             return True, "NORMAL: new entries are allowed"
         return True, f"{self.level.label} stays by itself while: {self.text}"
 

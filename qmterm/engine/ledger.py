@@ -153,7 +153,7 @@ def adopt(order: BrokerOrder, now_ns: int, monotonic: float) -> OrderRecord:
 
 
 def _external_worst_loss(order: BrokerOrder) -> Decimal | None:
-    """What an adopted opening order can lose at most: its debit; None when it only closes or sells (not sized by us)."""
+    """What an adopted opening order can lose at most: its debit; None when it only closes or sells."""
     opens = any(leg.action.opens for leg in order.legs)
     if not opens or order.net_price is None or order.net_price >= 0:
         return None

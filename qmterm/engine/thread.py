@@ -108,7 +108,7 @@ class EngineThread:
         try:
             with asyncio.Runner(loop_factory=_loop_factory()) as runner:
                 self.result = runner.run(body())
-        except BaseException as error:  # noqa: BLE001 - handed to the main thread, which reports it
+        except BaseException as error:  # handed to the main thread, which reports it
             self.error = error
         finally:
             self._ready.set()

@@ -34,4 +34,5 @@ def describe_order(intent: OrderIntent) -> str:
 
 
 def describe_fill(fill: Fill) -> str:
-    return f"{'BOT' if fill.action.buys else 'SLD'} {fill.quantity} {label(fill.symbol)} @ {fill.price:.2f} fees {fill.fees:.2f}"
+    side = "BOT" if fill.action.buys else "SLD"
+    return f"{side} {fill.quantity} {label(fill.symbol)} @ {fill.price:.2f} fees {fill.fees:.2f}"

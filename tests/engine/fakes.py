@@ -1,0 +1,189 @@
+"""A broker and a journal in memory that can be told to misbehave: the main tools of the engine's tests."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from decimal import Decimal
+
+from qmterm.core.clock import ManualClock, from_et
+from qmterm.core.errors import BrokerError, JournalError, OutcomeUnknown
+from qmterm.core.orders import (
+    AccountBalance,
+    AccountState,
+    Action,
+    BrokerEvent,
+    BrokerOrder,
+    BrokerPosition,
+    DryRun,
+    Fill,
+    Leg,
+    OrderIntent,
+    OrderState,
+    Purpose,
+)
+from qmterm.core.quotes import Quote
+
+OCC = "NVDA  260417C00175000"
+CASH = Decimal("100000")
+
+
+def clock_at(hour: int = 10, minute: int = 0) -> ManualClock:
+    from datetime import date
+
+    return ManualClock(from_et(date(2026, 3, 2), hour, minute))
+
+
+def entry(intent_id: str = "qm-1", quantity: int = 2, price: str = "-4.15", symbol: str = OCC) -> OrderIntent:
+    return OrderIntent(
+        intent_id=intent_id,
+        created_ns=clock_at().now(),
+        strategy="atr_matrix",
+        underlying="NVDA",
+        purpose=Purpose.ENTRY,
+        legs=(Leg(symbol, Action.BUY_TO_OPEN, quantity),),
+        quantity=quantity,
+        net_price=Decimal(price),
+        max_loss=-Decimal(price) * 100 * quantity,
+        plan_id="plan-1",
+    )
+
+
+class FakeBroker:
+    """Keeps orders as the real one would; `fault` is called with the intent before and after it is accepted."""
+
+    def __init__(self, clock: ManualClock, cash: Decimal = CASH) -> None:
+        self.account = "5WT00001"
+        self.clock = clock
+        self.cash = cash
+        self.orders: dict[str, BrokerOrder] = {}
+        self.posts: list[str] = []
+        self.cancels: list[str] = []
+        self.held: dict[str, int] = {}
+        self.queue: asyncio.Queue[BrokerEvent] = asyncio.Queue()
+        self.before_accept: Callable[[OrderIntent], None] = lambda intent: None
+        self.after_accept: Callable[[OrderIntent], None] = lambda intent: None
+        self.complete = True
+        self.stream_up = True
+        self.round_trip_ms: float | None = 1.0
+
+    async def connect(self) -> None:
+        return None
+
+    async def close(self) -> None:
+        return None
+
+    async def place(self, intent: OrderIntent) -> BrokerOrder:
+        self.posts.append(intent.intent_id)
+        await asyncio.sleep(0)
+        self.before_accept(intent)
+        order = BrokerOrder(
+            broker_id=str(1000 + len(self.orders)),
+            external_id=intent.intent_id,
+            account=self.account,
+            underlying=intent.underlying,
+            state=OrderState.RECEIVED,
+            legs=intent.legs,
+            fills=(),
+            net_price=intent.net_price,
+            time_in_force=intent.time_in_force.value,
+            received_ns=self.clock.now(),
+            updated_ns=self.clock.now(),
+        )
+        self.orders[order.broker_id] = order
+        self.after_accept(intent)
+        return order
+
+    async def dry_run(self, intent: OrderIntent) -> DryRun:
+        return DryRun(Decimal(0), Decimal(0))
+
+    async def cancel(self, broker_id: str) -> None:
+        self.cancels.append(broker_id)
+        order = self.orders[broker_id]
+        if order.state.terminal:
+            raise BrokerError("order is terminal", "cannot_update_order")
+        self.orders[broker_id] = replace(order, state=OrderState.CANCEL_REQUESTED)
+
+    def set_state(self, broker_id: str, state: OrderState) -> BrokerOrder:
+        self.orders[broker_id] = replace(self.orders[broker_id], state=state)
+        return self.orders[broker_id]
+
+    def fill(self, broker_id: str, quantity: int, price: str = "4.10", fill_id: str | None = None) -> BrokerOrder:
+        order = self.orders[broker_id]
+        leg = order.legs[0]
+        execution = Fill(
+            fill_id or f"f{len(order.fills) + 1}-{broker_id}",
+            broker_id,
+            leg.symbol,
+            leg.action,
+            quantity,
+            Decimal(price),
+            self.clock.now(),
+        )
+        fills = (*order.fills, execution)
+        done = sum(f.quantity for f in fills) >= leg.quantity
+        self.orders[broker_id] = replace(
+            order, fills=fills, state=OrderState.FILLED if done else OrderState.LIVE, updated_ns=self.clock.now()
+        )
+        self.held[leg.symbol] = self.held.get(leg.symbol, 0) + leg.action.sign * quantity
+        return self.orders[broker_id]
+
+    async def account_state(self) -> AccountState:
+        return AccountState(
+            self.account,
+            AccountBalance(self.cash, self.cash, self.cash),
+            tuple(BrokerPosition(s, q, Decimal("4.10"), 100) for s, q in self.held.items() if q),
+            tuple(self.orders.values()),
+            self.complete,
+        )
+
+    async def live_orders(self) -> tuple[BrokerOrder, ...]:
+        return tuple(self.orders.values())
+
+    async def events(self) -> AsyncIterator[BrokerEvent]:
+        while True:
+            yield await self.queue.get()
+
+
+class MemoryJournal:
+    """Keeps what was made durable, in order, and can run out of disk."""
+
+    def __init__(self) -> None:
+        self.rows: list[tuple[str, str]] = []
+        self.fills: dict[str, Fill] = {}
+        self.full = False
+
+    async def write_intent(self, intent: OrderIntent) -> None:
+        await asyncio.sleep(0)
+        if self.full:
+            raise JournalError("journal.sqlite: disk full")
+        self.rows.append(("intent", intent.intent_id))
+
+    async def write_order(
+        self, intent_id: str, state: OrderState, broker_id: str | None, time_ns: int, reason: str | None
+    ) -> None:
+        await asyncio.sleep(0)
+        self.rows.append((state.value, intent_id))
+
+    async def write_fill(self, fill: Fill, intent_id: str) -> bool:
+        await asyncio.sleep(0)
+        new = fill.fill_id not in self.fills
+        self.fills[fill.fill_id] = fill
+        self.rows.append(("fill", intent_id))
+        return new
+
+
+class TableQuotes:
+    def __init__(self) -> None:
+        self.table: dict[str, Quote] = {}
+
+    def set(self, symbol: str, bid: float, ask: float, time_ns: int, size: int = 50) -> None:
+        self.table[symbol] = Quote(symbol, bid, ask, size, size, time_ns, time_ns)
+
+    def quote(self, symbol: str) -> Quote | None:
+        return self.table.get(symbol)
+
+
+def lost(_intent: OrderIntent) -> None:
+    raise OutcomeUnknown("no answer within 5 s")

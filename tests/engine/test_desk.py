@@ -1,0 +1,188 @@
+"""The desk: intent on disk before the send, sent once, UNKNOWN never sent again, every fill counted once."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from qmterm.core.errors import BrokerError, InvariantBroken, JournalError
+from qmterm.core.orders import OrderState
+from qmterm.core.settings.engine import OrderSettings
+from qmterm.engine.book import Book
+from qmterm.engine.desk import OrderDesk
+from qmterm.engine.runlog import RunLog
+from tests.engine.fakes import CASH, OCC, FakeBroker, MemoryJournal, clock_at, entry, lost
+
+
+class Desk:
+    """A desk with everything around it in memory."""
+
+    def __init__(self) -> None:
+        self.clock = clock_at()
+        self.broker = FakeBroker(self.clock)
+        self.journal = MemoryJournal()
+        self.book = Book(CASH)
+        self.log = RunLog(self.clock)
+        self.filled: list[str] = []
+
+        async def on_fill(record, fill, after):
+            self.filled.append(fill.fill_id)
+
+        self.desk = OrderDesk(
+            self.broker, self.journal, self.book, self.clock, self.log, OrderSettings(readback_window_s=10), on_fill
+        )
+
+
+@pytest.fixture
+def at() -> Desk:
+    return Desk()
+
+
+async def test_the_intent_is_durable_before_anything_is_sent(at):
+    def check(intent):
+        assert ("intent", intent.intent_id) in at.journal.rows
+
+    at.broker.before_accept = check
+    record = await at.desk.submit(entry())
+    assert at.broker.posts == ["qm-1"]
+    assert record.state is OrderState.RECEIVED
+
+
+async def test_a_full_disk_means_nothing_is_sent(at):
+    at.journal.full = True
+    with pytest.raises(JournalError):
+        await at.desk.submit(entry())
+    assert at.broker.posts == []
+    assert at.desk.ledger.get("qm-1").state is OrderState.NOT_SENT
+
+
+async def test_an_order_id_is_never_used_twice(at):
+    await at.desk.submit(entry())
+    with pytest.raises(InvariantBroken):
+        await at.desk.submit(entry())
+    assert at.broker.posts == ["qm-1"]
+
+
+async def test_a_certain_refusal_is_rejected_with_the_brokers_word(at):
+    def refuse(intent):
+        raise BrokerError("not enough", "margin_check_failed")
+
+    at.broker.before_accept = refuse
+    record = await at.desk.submit(entry())
+    assert record.state is OrderState.REJECTED
+    assert record.reason.startswith("margin_check_failed")
+
+
+async def test_a_lost_answer_is_unknown_counts_fully_and_is_not_sent_again(at):
+    at.broker.after_accept = lost
+    record = await at.desk.submit(entry())
+    assert record.state is OrderState.UNKNOWN
+    assert record.worst_loss == Decimal("830.00")
+    for _ in range(5):
+        at.clock.advance(60)
+        await at.desk.read_back(replace(await at.broker.account_state(), orders=(), complete=False))
+    assert record.state is OrderState.UNKNOWN
+    assert at.broker.posts == ["qm-1"]
+
+
+async def test_a_lost_answer_is_settled_when_the_tag_is_found(at):
+    at.broker.after_accept = lost
+    record = await at.desk.submit(entry())
+    at.broker.fill("1000", 2)
+    await at.desk.read_back(await at.broker.account_state())
+    assert record.state is OrderState.FILLED
+    assert at.book.quantity(OCC) == 2
+
+
+async def test_absent_from_two_complete_readbacks_is_not_accepted_and_a_late_one_is_adopted_with_an_alarm(at):
+    at.broker.before_accept = lost
+    record = await at.desk.submit(entry())
+    await at.desk.read_back(await at.broker.account_state())
+    assert record.state is OrderState.UNKNOWN
+    at.clock.advance(5)
+    await at.desk.read_back(await at.broker.account_state())
+    assert record.state is OrderState.UNKNOWN  # the window is not over
+    at.clock.advance(6)
+    await at.desk.read_back(await at.broker.account_state())
+    assert record.state is OrderState.NOT_ACCEPTED
+    late = await FakeBroker(at.clock).place(entry())
+    await at.desk.on_order(replace(late, state=OrderState.LIVE))
+    assert record.state is OrderState.LIVE
+    assert at.log.levels["alarm"] == 2
+    assert at.broker.posts == ["qm-1"]
+
+
+async def test_an_unknown_order_whose_position_moved_is_not_called_absent(at):
+    at.broker.before_accept = lost
+    record = await at.desk.submit(entry())
+    at.broker.held[OCC] = 2
+    for _ in range(3):
+        at.clock.advance(60)
+        await at.desk.read_back(await at.broker.account_state())
+    assert record.state is OrderState.UNKNOWN
+    assert at.log.levels["alarm"] >= 2
+
+
+async def test_stream_and_poll_may_both_tell_of_a_fill_it_counts_once(at):
+    await at.desk.submit(entry())
+    order = at.broker.fill("1000", 1)
+    await asyncio.gather(at.desk.on_order(order), at.desk.on_order(order), at.desk.on_order(order))
+    assert at.book.quantity(OCC) == 1
+    assert at.filled == [order.fills[0].fill_id]
+
+
+async def test_a_fill_that_beats_the_cancel_wins(at):
+    record = await at.desk.submit(entry())
+    await at.desk.cancel(record, "test")
+    await at.desk.on_order(at.broker.orders["1000"])
+    assert record.state is OrderState.CANCEL_REQUESTED
+    await at.desk.on_order(at.broker.fill("1000", 2))
+    assert record.state is OrderState.FILLED
+    assert at.book.quantity(OCC) == 2
+
+
+async def test_old_news_never_moves_an_order_back_but_its_fills_still_count(at):
+    record = await at.desk.submit(entry())
+    live = at.broker.set_state("1000", OrderState.LIVE)
+    done = at.broker.fill("1000", 2)
+    await at.desk.on_order(replace(done, fills=()))  # Filled is reported before its fills
+    assert record.state is OrderState.FILLED
+    assert at.book.quantity(OCC) == 0
+    await at.desk.on_order(replace(live, fills=done.fills))
+    assert record.state is OrderState.FILLED
+    assert at.book.quantity(OCC) == 2
+
+
+async def test_an_order_from_elsewhere_is_adopted_as_external(at):
+    other = FakeBroker(at.clock)
+    order = replace(await other.place(entry("x")), external_id=None, broker_id="77")
+    record = await at.desk.on_order(order)
+    assert record.external
+    assert record.intent.strategy == "external"
+    assert record in at.desk.ledger.working
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.integers(0, 3), max_size=12), st.randoms(use_true_random=False))
+def test_fills_in_any_order_with_repeats_and_drops_end_in_the_same_book(extra, rng):
+    """Every report is a full object, so the last one alone must be enough, whatever came before."""
+
+    async def run():
+        at = Desk()
+        await at.desk.submit(entry(quantity=4))
+        reports = [at.broker.fill("1000", 1) for _ in range(4)]
+        noise = [reports[i] for i in extra]
+        rng.shuffle(noise)
+        for report in [*noise, reports[-1], *noise]:
+            await at.desk.on_order(report)
+        assert at.book.quantity(OCC) == 4
+        assert at.book.fill_count == 4
+        assert len(at.filled) == len(set(at.filled)) == 4
+        assert at.book.cash == CASH - 4 * Decimal("410") - at.book.fees
+
+    asyncio.run(run())
