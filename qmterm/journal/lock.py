@@ -1,0 +1,70 @@
+"""One engine per journal: an operating-system lock on FILE.lock that dies with its process.
+
+The trap: a pid file would survive kill -9 and lock its owner out of recovery; a kernel lock does not.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from qmterm.core.errors import JournalError
+
+
+class JournalLock:
+    """Held from open to close. The file stays behind when it is released: only the lock means anything."""
+
+    def __init__(self, journal: Path) -> None:
+        self.path = journal.with_name(journal.name + ".lock")
+        self._descriptor: int | None = None
+
+    def acquire(self) -> None:
+        """Take the lock or say in one sentence who holds it."""
+        try:
+            descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+        except OSError as error:
+            raise JournalError(
+                f"The journal's folder cannot be written: {self.path}: {error.strerror}; "
+                "choose another file with --journal or give yourself write permission there"
+            ) from error
+        if not _try_lock(descriptor):
+            owner = os.read(descriptor, 32).decode("ascii", "replace").strip() or "unknown"
+            os.close(descriptor)
+            raise JournalError(
+                f"The journal {self.path.with_suffix('')} is in use by another running engine (process {owner}); "
+                "use `qmterm attach` to see it, or another file with --journal"
+            )
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, f"{os.getpid()}\n".encode("ascii"))
+        self._descriptor = descriptor
+
+    def release(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)  # closing drops the lock
+            self._descriptor = None
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _try_lock(descriptor: int) -> bool:
+        # A byte far past the end, so that the owner's number at the start stays readable.
+        os.lseek(descriptor, 1 << 20, os.SEEK_SET)
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        finally:
+            os.lseek(descriptor, 0, os.SEEK_SET)
+        return True
+
+else:
+    import fcntl
+
+    def _try_lock(descriptor: int) -> bool:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True

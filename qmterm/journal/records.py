@@ -1,0 +1,112 @@
+"""What is written: one event row, and the projection it implies.
+
+The same SQL serves the live write and the rebuild, so a table that cannot be rebuilt cannot exist. The trap: the
+values given to a projection must be JSON values (Decimal as text, enums as words), or the two would differ.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+Body = Mapping[str, object]
+
+INTENT = "intent"
+ORDER = "order"
+FILL = "fill"
+SESSION_START = "session-start"
+SESSION_END = "session-end"
+SIGNAL = "signal"
+DECISION = "decision"
+ADJUSTMENT = "adjustment"
+MARK = "mark"
+EQUITY = "equity"
+PROTECT = "protect"
+PROTECT_END = "protect-end"
+LADDER = "ladder"
+DOCUMENT = "document"
+NOTES_DROPPED = "notes-dropped"
+
+
+@dataclass(slots=True)
+class Record:
+    """One event on its way to the file. `values` are the event's JSON values, used by the projection as well."""
+
+    kind: str
+    subject: str
+    time_ns: int
+    real_ns: int
+    session_id: int | None
+    values: Body
+    body: str
+
+
+# A row that is already there makes the whole record a duplicate: no second event is written.
+GUARD: dict[str, str] = {
+    INTENT: "SELECT 1 FROM intents WHERE intent_id = :intent_id",
+    FILL: "SELECT 1 FROM fills WHERE account = :account AND fill_id = :fill_id",
+}
+
+# `:seq`, `:session_id`, `:time_ns`, `:subject` and `:body` come from the event, the rest from its values.
+PROJECTION: dict[str, str] = {
+    SESSION_START: "INSERT INTO sessions VALUES (:session_id, :time_ns, NULL, :account, :mode, :source, :broker,"
+    " :starting_cash, :positions_json, :settings_hash, NULL, :seq)",
+    SESSION_END: "UPDATE sessions SET ended_ns = :time_ns, summary = :body WHERE session_id = :session_id",
+    SIGNAL: "INSERT INTO signals VALUES (:seq, :session_id, :time_ns, :symbol, :strategy, :state, :body)",
+    DECISION: "INSERT INTO decisions VALUES (:seq, :session_id, :time_ns, :subject, :plan_id, :underlying, :outcome,"
+    " :reason, :body)",
+    INTENT: "INSERT INTO intents VALUES (:intent_id, :session_id, :created_ns, :strategy, :underlying, :purpose,"
+    " :plan_id, :quantity, :net_price, :body, :seq)",
+    ORDER: "INSERT INTO orders VALUES (:subject, :session_id, :broker_id, :state, :time_ns, :reason, :seq)"
+    " ON CONFLICT (intent_id) DO UPDATE SET broker_id = coalesce(excluded.broker_id, broker_id),"
+    " state = excluded.state, time_ns = excluded.time_ns, reason = excluded.reason, seq = excluded.seq",
+    FILL: "INSERT INTO fills VALUES (:account, :fill_id, :session_id, :subject, :broker_order_id, :symbol, :action,"
+    " :quantity, :price, :fees, :time_ns, :seq)",
+    ADJUSTMENT: "INSERT INTO adjustments VALUES (:seq, :session_id, :time_ns, :symbol, :amount, :reason)",
+    MARK: "INSERT INTO marks VALUES (:subject, :mark, :flag, :time_ns, :seq) ON CONFLICT (symbol) DO UPDATE SET"
+    " mark = excluded.mark, flag = excluded.flag, time_ns = excluded.time_ns, seq = excluded.seq",
+    EQUITY: "INSERT INTO equity VALUES (:seq, :session_id, :time_ns, :nlv, :cash, :realized, :unrealized)",
+    PROTECT: "INSERT OR REPLACE INTO protect VALUES (:subject, :body, :time_ns, :seq)",
+    PROTECT_END: "DELETE FROM protect WHERE position_id = :subject",
+    LADDER: "INSERT INTO ladder VALUES (:seq, :session_id, :time_ns, :state, :reason, :by_person)",
+    DOCUMENT: "INSERT OR REPLACE INTO documents VALUES (:subject, :body, :time_ns, :seq)",
+}
+
+
+def _plain(value: Any) -> Any:
+    """What msgspec does not know: numpy scalars become Python numbers, the rest its text."""
+    item = getattr(value, "item", None)
+    return item() if callable(item) else str(value)
+
+
+def plain(value: object) -> Any:
+    """JSON values of anything we journal: Decimal as text, enums as words, dates as ISO, tuples as lists."""
+    return msgspec.to_builtins(value, enc_hook=_plain, str_keys=True)
+
+
+_encoder = msgspec.json.Encoder(enc_hook=_plain)
+
+
+def to_json(value: object) -> str:
+    """JSON text; NaN becomes null, because unknown is null in the journal."""
+    return _encoder.encode(value).decode()
+
+
+def from_json(text: str) -> Any:
+    return msgspec.json.decode(text)
+
+
+def parameters(record: Record, seq: int) -> dict[str, object]:
+    """The named parameters of PROJECTION and GUARD."""
+    named = dict(record.values)
+    named["seq"] = seq
+    named["session_id"] = record.session_id
+    named["time_ns"] = record.time_ns
+    named["subject"] = record.subject
+    named["body"] = record.body
+    if record.kind == SESSION_START:
+        named["positions_json"] = to_json(record.values["starting_positions"])
+    return named

@@ -1,0 +1,232 @@
+"""The journal's tables, their versions, and how a file is opened or refused.
+
+Only `events` is the truth: it is append-only (triggers enforce it), every other table is a projection of it and
+can be rebuilt (`journal/rebuild.py`). Money and prices are TEXT decimals, times are UTC nanoseconds.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from qmterm.core.errors import JournalError
+
+APPLICATION_ID = 0x716D746A  # "qmtj": tells our file from any other SQLite file
+
+_V1 = """
+CREATE TABLE events (
+    seq        INTEGER PRIMARY KEY AUTOINCREMENT,
+    batch      INTEGER NOT NULL,   -- which commit wrote it: two rows of one number became durable together
+    session_id INTEGER,
+    time_ns    INTEGER NOT NULL,   -- market time
+    real_ns    INTEGER NOT NULL,   -- monotonic real time, comparable within one session only
+    kind       TEXT NOT NULL,
+    subject    TEXT NOT NULL,
+    body       TEXT NOT NULL       -- JSON object
+);
+CREATE INDEX events_by_subject ON events (subject, seq);
+CREATE TRIGGER events_keep_update BEFORE UPDATE ON events BEGIN SELECT RAISE(ABORT, 'events are append-only'); END;
+CREATE TRIGGER events_keep_delete BEFORE DELETE ON events BEGIN SELECT RAISE(ABORT, 'events are append-only'); END;
+
+CREATE TABLE sessions (
+    session_id INTEGER PRIMARY KEY,
+    started_ns INTEGER NOT NULL,
+    ended_ns INTEGER,
+    account TEXT NOT NULL,
+    mode TEXT NOT NULL,
+    source TEXT NOT NULL,
+    broker TEXT NOT NULL,
+    starting_cash TEXT NOT NULL,
+    starting_positions TEXT NOT NULL,
+    settings_hash TEXT NOT NULL,
+    summary TEXT,
+    seq INTEGER NOT NULL
+);
+CREATE TABLE signals (
+    seq INTEGER PRIMARY KEY,
+    session_id INTEGER,
+    time_ns INTEGER NOT NULL,
+    symbol TEXT NOT NULL,
+    strategy TEXT NOT NULL,
+    state TEXT NOT NULL,
+    body TEXT NOT NULL
+);
+CREATE TABLE decisions (
+    seq INTEGER PRIMARY KEY,
+    session_id INTEGER,
+    time_ns INTEGER NOT NULL,
+    subject TEXT NOT NULL,
+    plan_id TEXT,
+    underlying TEXT,
+    outcome TEXT NOT NULL,
+    reason TEXT,
+    body TEXT NOT NULL
+);
+CREATE INDEX decisions_by_plan ON decisions (plan_id);
+CREATE TABLE intents (
+    intent_id TEXT PRIMARY KEY,
+    session_id INTEGER,
+    created_ns INTEGER NOT NULL,
+    strategy TEXT NOT NULL,
+    underlying TEXT NOT NULL,
+    purpose TEXT NOT NULL,
+    plan_id TEXT NOT NULL,
+    quantity INTEGER NOT NULL,
+    net_price TEXT NOT NULL,
+    body TEXT NOT NULL,
+    seq INTEGER NOT NULL
+);
+CREATE INDEX intents_by_plan ON intents (plan_id);
+CREATE INDEX intents_by_underlying ON intents (underlying);
+CREATE TABLE orders (
+    intent_id TEXT PRIMARY KEY,
+    session_id INTEGER,
+    broker_id TEXT,
+    state TEXT NOT NULL,
+    time_ns INTEGER NOT NULL,
+    reason TEXT,
+    seq INTEGER NOT NULL
+);
+CREATE INDEX orders_by_broker_id ON orders (broker_id);
+CREATE TABLE fills (
+    account TEXT NOT NULL,
+    fill_id TEXT NOT NULL,
+    session_id INTEGER,
+    intent_id TEXT NOT NULL,
+    broker_order_id TEXT NOT NULL,
+    symbol TEXT NOT NULL,
+    action TEXT NOT NULL,
+    quantity INTEGER NOT NULL,
+    price TEXT NOT NULL,
+    fees TEXT NOT NULL,
+    time_ns INTEGER NOT NULL,
+    seq INTEGER NOT NULL,
+    PRIMARY KEY (account, fill_id)
+);
+CREATE INDEX fills_by_intent ON fills (intent_id);
+CREATE TABLE adjustments (
+    seq INTEGER PRIMARY KEY,
+    session_id INTEGER,
+    time_ns INTEGER NOT NULL,
+    symbol TEXT,            -- NULL for cash
+    amount TEXT NOT NULL,   -- dollars, or signed quantity of the symbol
+    reason TEXT NOT NULL
+);
+CREATE TABLE marks (
+    symbol TEXT PRIMARY KEY,
+    mark TEXT NOT NULL,
+    flag TEXT NOT NULL,
+    time_ns INTEGER NOT NULL,
+    seq INTEGER NOT NULL
+);
+CREATE TABLE equity (
+    seq INTEGER PRIMARY KEY,
+    session_id INTEGER,
+    time_ns INTEGER NOT NULL,
+    nlv TEXT NOT NULL,
+    cash TEXT NOT NULL,
+    realized TEXT NOT NULL,
+    unrealized TEXT NOT NULL
+);
+CREATE TABLE protect (
+    position_id TEXT PRIMARY KEY,
+    body TEXT NOT NULL,
+    time_ns INTEGER NOT NULL,
+    seq INTEGER NOT NULL
+);
+CREATE TABLE ladder (
+    seq INTEGER PRIMARY KEY,
+    session_id INTEGER,
+    time_ns INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    reason TEXT,
+    by_person INTEGER NOT NULL
+);
+CREATE TABLE documents (
+    name TEXT PRIMARY KEY,
+    body TEXT NOT NULL,
+    time_ns INTEGER NOT NULL,
+    seq INTEGER NOT NULL
+);
+"""
+
+# Entry n brings a file from version n to n + 1. Never edit a published entry: append.
+MIGRATIONS: tuple[str, ...] = (_V1,)
+
+# Tables that `rebuild` empties and fills again from `events`.
+PROJECTIONS = (
+    "sessions", "signals", "decisions", "intents", "orders", "fills", "adjustments", "marks", "equity", "protect",
+    "ladder", "documents",
+)  # fmt: skip
+
+
+def migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[str] = MIGRATIONS) -> int:
+    """Bring an open file to the newest version, one transaction a step; JournalError for a newer or foreign file."""
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    owner = int(connection.execute("PRAGMA application_id").fetchone()[0])
+    tables = int(connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
+    if owner != APPLICATION_ID and (version or tables):
+        raise JournalError(
+            f"{path} is an SQLite file of another program, not a qmterm journal; choose another file with --journal"
+        )
+    if version > len(migrations):
+        raise JournalError(
+            f"The journal {path} was written by a newer qmterm (schema {version}, this program knows "
+            f"{len(migrations)}); update qmterm, or choose another file with --journal"
+        )
+    for step in range(version, len(migrations)):
+        connection.executescript(
+            f"BEGIN IMMEDIATE;\n{migrations[step]}\n"
+            f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {step + 1};\nCOMMIT;"
+        )
+    return len(migrations)
+
+
+def connector(path: Path, read_only: bool = False) -> Callable[[], sqlite3.Connection]:
+    """How to open the file; runs on the thread that will own the connection."""
+
+    def connect() -> sqlite3.Connection:
+        # isolation_level None: we say BEGIN and COMMIT ourselves, one pair a batch.
+        if read_only:
+            return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=5.0)
+        return sqlite3.connect(path, isolation_level=None, timeout=5.0)
+
+    return connect
+
+
+def prepare(connection: sqlite3.Connection, path: Path) -> None:
+    """Check, migrate and set a writable connection: WAL, and fsync at every commit."""
+    try:
+        found = connection.execute("PRAGMA quick_check(1)").fetchone()
+        if found is None or found[0] != "ok":
+            raise JournalError(corrupted(path, "" if found is None else str(found[0]).splitlines()[-1]))
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = FULL")
+        migrate(connection, path)
+    except sqlite3.Error as error:
+        raise explain(error, path) from error
+
+
+def corrupted(path: Path, detail: str) -> str:
+    return (
+        f"The journal {path} is damaged ({detail}); nothing was changed: move it and its -wal file aside and restore "
+        f"a copy, or salvage it with `sqlite3 {path.name} .recover`, then start again"
+    )
+
+
+def explain(error: sqlite3.Error, path: Path) -> JournalError:
+    """SQLite's error as one sentence: what, where, what to do."""
+    text = str(error)
+    if "is full" in text:
+        return JournalError(f"The disk that holds the journal {path} is full; free space there, nothing was kept")
+    if "readonly" in text or "unable to open" in text:
+        return JournalError(
+            f"The journal {path} cannot be written ({text}); choose another file with --journal or give yourself "
+            "write permission there"
+        )
+    if "locked" in text:
+        return JournalError(f"The journal {path} is locked by another program ({text}); close it and try again")
+    if isinstance(error, sqlite3.DatabaseError) and ("malformed" in text or "not a database" in text):
+        return JournalError(corrupted(path, text))
+    return JournalError(f"The journal {path} failed: {text}; check the disk that holds it")

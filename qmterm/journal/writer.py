@@ -1,0 +1,245 @@
+"""The one thread that writes the journal: everything that waits goes into one transaction, then one fsync.
+
+Two kinds of row share one ordered queue: *durable* rows, whose caller waits for the commit, and *notes*, whose
+caller never waits. The trap: an acknowledgement must follow the commit, so results are handed out only after it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sqlite3
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import aiosqlite
+
+from qmterm.core.errors import JournalError
+from qmterm.journal import schema
+from qmterm.journal.records import GUARD, NOTES_DROPPED, PROJECTION, Record, parameters, to_json
+
+T = TypeVar("T")
+
+NOTE_LINGER_S = 0.02  # notes alone wait this long for company; a durable row takes them along at once
+BATCH_ROWS = 2_000
+NOTE_CAPACITY = 100_000
+
+_EVENT = (
+    "INSERT INTO events (batch, session_id, time_ns, real_ns, kind, subject, body)"
+    " VALUES (:batch, :session_id, :time_ns, :real_ns, :kind, :subject, :body)"
+)
+
+
+class JournalConnection(aiosqlite.Connection):
+    """aiosqlite with one addition: run a whole function on its thread, so that a batch costs one hop, not two a row."""
+
+    async def run(self, function: Callable[..., T], *arguments: Any) -> T:
+        """Call `function(sqlite3 connection, *arguments)` on the database thread."""
+        result: T = await self._execute(function, self._conn, *arguments)  # type: ignore[no-untyped-call]
+        return result
+
+
+async def open_connection(path: Path, read_only: bool = False) -> JournalConnection:
+    """Open and check the file; every failure is one JournalError sentence."""
+    connection = JournalConnection(schema.connector(path, read_only), iter_chunk_size=64)
+    connection._thread.daemon = True  # a forgotten journal must not keep a dying process alive
+    try:
+        await connection
+        if not read_only:
+            await connection.run(schema.prepare, path)
+    except sqlite3.Error as error:
+        await _abandon(connection)
+        raise schema.explain(error, path) from error
+    except BaseException:
+        await _abandon(connection)
+        raise
+    return connection
+
+
+async def _abandon(connection: JournalConnection) -> None:
+    if connection._connection is not None:
+        await connection.close()
+
+
+def insert(connection: sqlite3.Connection, record: Record, batch: int) -> bool:
+    """Write one record and its projection; False when a guard says that it is already there."""
+    guard = GUARD.get(record.kind)
+    if guard is not None and connection.execute(guard, parameters(record, 0)).fetchone() is not None:
+        return False
+    cursor = connection.execute(
+        _EVENT,
+        (batch, record.session_id, record.time_ns, record.real_ns, record.kind, record.subject, record.body),
+    )
+    projection = PROJECTION.get(record.kind)
+    if projection is not None:
+        connection.execute(projection, parameters(record, int(cursor.lastrowid or 0)))
+    return True
+
+
+def commit(connection: sqlite3.Connection, records: list[Record], batch: int) -> list[bool]:
+    """All records in one transaction; on an error nothing of it remains."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        written = [insert(connection, record, batch) for record in records]
+        connection.execute("COMMIT")
+    except BaseException:
+        # SQLite has already rolled back after "disk full"; a second rollback would hide that error.
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    return written
+
+
+@dataclass(slots=True)
+class _Waiting:
+    record: Record
+    future: asyncio.Future[bool] | None
+
+
+class GroupWriter:
+    """Feeds batches to the database thread. All methods belong to the loop that made it."""
+
+    def __init__(self, connection: JournalConnection, path: Path, next_batch: int) -> None:
+        self._connection = connection
+        self._path = path
+        self._batch = next_batch
+        self._queue: deque[_Waiting] = deque()
+        self._notes = 0  # of the queue
+        self._in_flight = 0
+        self._some = asyncio.Event()
+        self._urgent = asyncio.Event()
+        self._queued_total = 0
+        self._done_total = 0
+        self._flushing: list[tuple[int, asyncio.Future[None]]] = []
+        self._closing = False
+        self._unreported = 0
+        self.dropped = 0
+        self.trouble: str | None = None
+        self._task = asyncio.create_task(self._work(), name="journal-writer")
+
+    @property
+    def depth(self) -> int:
+        """Rows that are not on the disk yet."""
+        return len(self._queue) + self._in_flight
+
+    async def durable(self, record: Record) -> bool:
+        """Returns when the record is on the disk: True written, False already there. JournalError when it is not."""
+        if self._closing or self._task.done():
+            raise JournalError(f"The journal {self._path} is closed; nothing can be written any more")
+        future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._put(_Waiting(record, future))
+        self._urgent.set()
+        return await future
+
+    def note(self, record: Record) -> None:
+        """Queue and return; when the queue is full the note is dropped, counted, and the count itself journalled."""
+        if self._closing or self._notes >= NOTE_CAPACITY:
+            self.dropped += 1
+            self._unreported += 1
+            return
+        self._notes += 1
+        self._put(_Waiting(record, None))
+
+    def _put(self, waiting: _Waiting) -> None:
+        self._queue.append(waiting)
+        self._queued_total += 1
+        self._some.set()
+
+    async def flush(self) -> None:
+        """Returns when everything queued so far has been written or has failed."""
+        if self._done_total == self._queued_total or self._task.done():
+            return
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._flushing.append((self._queued_total, future))
+        self._urgent.set()
+        await future
+
+    async def close(self) -> None:
+        self._closing = True
+        self._urgent.set()
+        self._some.set()
+        await self._task
+
+    async def _work(self) -> None:
+        try:
+            while await self._next():
+                await self._write(self._take())
+        finally:
+            # Only a fault of our own gets here with rows left: nobody may wait for them for ever.
+            for waiting in self._queue:
+                if waiting.future is not None and not waiting.future.done():
+                    waiting.future.set_exception(JournalError(f"The journal {self._path} stopped writing"))
+            for _, future in self._flushing:
+                if not future.done():
+                    future.set_result(None)
+
+    async def _next(self) -> bool:
+        """Wait for rows, then for company if nobody is waiting; False when closed and empty."""
+        while not self._queue:
+            if self._closing:
+                return False
+            self._some.clear()
+            await self._some.wait()
+        if not self._urgent.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._urgent.wait(), NOTE_LINGER_S)
+        self._urgent.clear()
+        return True
+
+    def _take(self) -> list[_Waiting]:
+        batch = [self._queue.popleft() for _ in range(min(len(self._queue), BATCH_ROWS))]
+        if self._queue:
+            self._urgent.set()  # more is waiting: do not linger
+        self._notes -= sum(1 for waiting in batch if waiting.future is None)
+        return batch
+
+    async def _write(self, batch: list[_Waiting]) -> None:
+        self._in_flight = len(batch)
+        try:
+            await self._write_records(batch)
+        finally:
+            self._done_total += self._in_flight
+            self._in_flight = 0
+            ready = [future for target, future in self._flushing if target <= self._done_total]
+            self._flushing = [entry for entry in self._flushing if entry[0] > self._done_total]
+            for future in ready:
+                if not future.done():
+                    future.set_result(None)
+
+    async def _write_records(self, batch: list[_Waiting]) -> None:
+        rows = [waiting.record for waiting in batch]
+        if self._unreported:
+            rows.append(self._drop_report(rows[-1]))
+        try:
+            written = await self._connection.run(commit, rows, self._batch)
+        except (sqlite3.Error, ValueError, OverflowError) as error:
+            if len(batch) > 1 and not isinstance(error, sqlite3.OperationalError):
+                # One row that cannot be stored must not take its neighbours with it.
+                for waiting in batch:
+                    await self._write_records([waiting])
+                return
+            self._fail(batch, error)
+            return
+        self._batch += 1
+        self._unreported = 0 if len(rows) > len(batch) else self._unreported
+        self.trouble = None
+        for waiting, result in zip(batch, written[: len(batch)], strict=True):
+            if waiting.future is not None and not waiting.future.done():
+                waiting.future.set_result(result)
+
+    def _fail(self, batch: list[_Waiting], error: Exception) -> None:
+        known = error if isinstance(error, sqlite3.Error) else sqlite3.DataError(str(error))
+        self.trouble = str(schema.explain(known, self._path))
+        for waiting in batch:
+            if waiting.future is None:
+                self.dropped += 1
+                self._unreported += 1
+            elif not waiting.future.done():
+                waiting.future.set_exception(JournalError(self.trouble))
+
+    def _drop_report(self, last: Record) -> Record:
+        values = {"count": self._unreported}
+        return Record(NOTES_DROPPED, "journal", last.time_ns, last.real_ns, last.session_id, values, to_json(values))

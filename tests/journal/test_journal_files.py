@@ -1,0 +1,153 @@
+"""Files that cannot be trusted or written are refused with one sentence, and nothing about them is changed."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import subprocess
+import sys
+
+import pytest
+from journal_rows import T0, clock, intent, session
+
+from qmterm.core.errors import JournalError
+from qmterm.journal import Journal, schema
+from qmterm.journal.rebuild import rebuild
+
+
+async def make(path):
+    journal = await Journal.open(path, clock())
+    await session(journal)
+    for number in range(200):
+        await journal.write_intent(intent(number))
+    await journal.close()
+
+
+async def test_a_newer_file_is_refused_and_left_alone(tmp_path):
+    path = tmp_path / "j.sqlite"
+    await make(path)
+    with sqlite3.connect(path) as other:
+        other.execute("PRAGMA user_version = 99")
+    before = path.read_bytes()
+    with pytest.raises(JournalError, match=r"written by a newer qmterm \(schema 99"):
+        await Journal.open(path, clock())
+    assert path.read_bytes() == before
+
+
+async def test_another_programs_file_is_refused(tmp_path):
+    path = tmp_path / "j.sqlite"
+    with sqlite3.connect(path) as other:
+        other.execute("CREATE TABLE bookmarks (url TEXT)")
+    with pytest.raises(JournalError, match="another program"):
+        await Journal.open(path, clock())
+
+
+@pytest.mark.parametrize("damage", ["text", "middle"])
+async def test_a_damaged_file_is_refused_by_name_with_what_to_do(tmp_path, damage):
+    path = tmp_path / "j.sqlite"
+    await make(path)
+    if damage == "text":
+        path.write_bytes(b"this is not a database at all" * 100)
+    else:
+        raw = bytearray(path.read_bytes())
+        raw[8192:20480] = b"\xa5" * 12288
+        path.write_bytes(bytes(raw))
+    before = path.read_bytes()
+    with pytest.raises(JournalError, match=r"j\.sqlite is damaged .*\.recover") as caught:
+        await Journal.open(path, clock())
+    assert "\n" not in str(caught.value)
+    assert path.read_bytes() == before
+
+
+async def test_a_folder_that_cannot_be_made_is_one_sentence(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(JournalError, match="cannot be made"):
+        await Journal.open(tmp_path / "file" / "j.sqlite", clock())
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+async def test_a_folder_without_write_permission_is_one_sentence(tmp_path):
+    folder = tmp_path / "locked"
+    folder.mkdir(mode=0o500)
+    with pytest.raises(JournalError, match="cannot be written"):
+        await Journal.open(folder / "j.sqlite", clock())
+
+
+async def test_a_path_that_is_a_folder_is_one_sentence(tmp_path):
+    (tmp_path / "j.sqlite").mkdir()
+    with pytest.raises(JournalError, match="cannot be written"):
+        await Journal.open(tmp_path / "j.sqlite", clock())
+
+
+async def test_one_engine_per_journal_and_the_lock_dies_with_its_process(tmp_path):
+    path = tmp_path / "j.sqlite"
+    code = (
+        "import asyncio, sys\nfrom pathlib import Path\nfrom qmterm.core.clock import ManualClock\n"
+        "from qmterm.journal import Journal\n"
+        "async def main():\n"
+        "    await Journal.open(Path(sys.argv[1]), ManualClock(1))\n"
+        "    print('open', flush=True)\n    await asyncio.sleep(60)\n"
+        "asyncio.run(main())\n"
+    )
+    command = [sys.executable, "-c", code, str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:  # noqa: ASYNC220 - one line is awaited
+        assert child.stdout.readline() == "open\n"
+        with pytest.raises(JournalError, match=f"in use by another running engine \\(process {child.pid}\\)"):
+            await Journal.open(path, clock())
+        child.kill()
+        child.wait()
+    await (await Journal.open(path, clock())).close()
+
+
+async def test_a_full_disk_fails_the_write_says_so_and_recovers(tmp_path):
+    journal = await Journal.open(tmp_path / "j.sqlite", clock())
+    await journal.write_intent(intent(1))
+    pages = await journal._connection.run(lambda c: c.execute("PRAGMA page_count").fetchone()[0])
+    await journal._connection.run(lambda c: c.execute(f"PRAGMA max_page_count = {pages}").fetchone())
+    journal.note("big", "x", {"text": "y" * 100_000}, T0)
+    with pytest.raises(JournalError, match=r"disk that holds the journal .* is full"):
+        await journal.write_intent(intent(2))
+    assert "full" in journal.trouble
+    with pytest.raises(JournalError, match="full"):
+        await journal.flush()
+    await journal._connection.run(lambda c: c.execute("PRAGMA max_page_count = 1073741823").fetchone())
+    await journal.write_intent(intent(2))
+    assert journal.trouble is None
+    assert journal.dropped == 1
+    state = await journal.load()
+    assert [order.intent.intent_id for order in state.orders] == ["qm-1", "qm-2"]
+    await journal.close()
+
+
+async def test_one_row_that_cannot_be_stored_does_not_take_its_neighbours_with_it(tmp_path):
+    journal = await Journal.open(tmp_path / "j.sqlite", clock())
+    journal.note("odd", "x", {}, 1 << 70)  # does not fit SQLite's integers
+    await journal.write_intent(intent(1))
+    await journal.write_intent(intent(2))
+    assert journal.dropped == 1
+    assert len((await journal.load()).orders) == 2
+    await journal.close()
+
+
+async def test_an_older_file_migrates_forward_step_by_step_and_keeps_its_rows(tmp_path):
+    path = tmp_path / "j.sqlite"
+    await make(path)
+    steps = (*schema.MIGRATIONS, "ALTER TABLE signals ADD COLUMN extra TEXT;", "CREATE TABLE later (x INTEGER);")
+    with sqlite3.connect(path, isolation_level=None) as connection:
+        assert schema.migrate(connection, path, steps) == len(steps)
+        assert connection.execute("PRAGMA user_version").fetchone()[0] == len(steps)
+        assert connection.execute("SELECT count(*) FROM intents").fetchone()[0] == 200
+        assert connection.execute("SELECT extra FROM signals").fetchall() == []
+
+
+async def test_every_table_can_be_rebuilt_from_the_events(tmp_path):
+    path = tmp_path / "j.sqlite"
+    await make(path)
+    with sqlite3.connect(path, isolation_level=None) as connection:
+        before = {table: connection.execute(f"SELECT * FROM {table}").fetchall() for table in schema.PROJECTIONS}
+        connection.execute("DELETE FROM intents")
+        connection.execute("UPDATE sessions SET starting_cash = '0'")
+        assert rebuild(connection) == 201
+        after = {table: connection.execute(f"SELECT * FROM {table}").fetchall() for table in schema.PROJECTIONS}
+    assert after == before
+    assert len(after["intents"]) == 200
