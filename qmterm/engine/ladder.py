@@ -77,7 +77,7 @@ class Ladder:
         return True
 
     def resume(self, *, reconciled_clean: bool) -> tuple[bool, str]:
-        """A person asks for NORMAL. Refused while the broker and we disagree; a machine's NO-NEW that still holds stays."""
+        """A person asks for NORMAL. Refused while the broker and we disagree; a machine NO-NEW that holds stays."""
         held = self.level
         if held is Level.NORMAL:
             return True, "already NORMAL"
