@@ -1,0 +1,88 @@
+"""Arguments of the kernels: broadcast to one flat length, or laid out as rows with time along the last axis.
+
+The trap: numpy's own broadcast error does not say which argument is wrong; ours names it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from qmterm.core.bars import BoolArray, FloatArray
+from qmterm.core.errors import BadInput
+
+Shape = tuple[int, ...]
+
+
+def to_float(name: str, value: ArrayLike) -> FloatArray:
+    """A value as a float64 array; BadInput naming the argument when it is not numeric."""
+    try:
+        return np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise BadInput(f"argument {name} is not a number or an array of numbers: {error}") from error
+
+
+def common_shape(**shapes: Shape) -> Shape:
+    """The shape all arguments broadcast to; BadInput naming the first that does not fit."""
+    shape: Shape = ()
+    seen: list[str] = []
+    for name, own in shapes.items():
+        try:
+            shape = np.broadcast_shapes(shape, own)
+        except ValueError as error:
+            before = ", ".join(seen)
+            raise BadInput(
+                f"argument {name} has shape {own}, which does not fit the shape {shape} of {before}: "
+                "pass one value or equal lengths"
+            ) from error
+        seen.append(name)
+    return shape
+
+
+def flatten(**arguments: ArrayLike) -> tuple[Shape, FloatArray]:
+    """The common shape, and the arguments as rows of one (arguments, elements) block in the order given."""
+    arrays = {name: to_float(name, value) for name, value in arguments.items()}
+    shape = common_shape(**{name: array.shape for name, array in arrays.items()})
+    return shape, _block(shape, list(arrays.values()))
+
+
+def flatten_options(is_call: ArrayLike, **arguments: ArrayLike) -> tuple[Shape, BoolArray, FloatArray]:
+    """As `flatten`, with the options' right as booleans beside the numbers."""
+    rights = np.asarray(is_call)
+    if rights.dtype != np.bool_:
+        raise BadInput(f"argument is_call must be True or False (or an array of them), not {rights.dtype}")
+    arrays = {name: to_float(name, value) for name, value in arguments.items()}
+    shape = common_shape(**{name: array.shape for name, array in arrays.items()}, is_call=rights.shape)
+    calls = np.ascontiguousarray(np.broadcast_to(rights, shape)).reshape(-1)
+    return shape, calls, _block(shape, list(arrays.values()))
+
+
+def _block(shape: Shape, arrays: list[FloatArray]) -> FloatArray:
+    block = np.empty((len(arrays), *shape))
+    for row, array in zip(block, arrays, strict=True):
+        row[...] = array
+    return block.reshape(len(arrays), -1)
+
+
+def rows_of(**series: ArrayLike) -> tuple[Shape, tuple[FloatArray, ...]]:
+    """Series of equal shape as contiguous (rows, time) blocks, and their original shape."""
+    shape: Shape | None = None
+    blocks: list[FloatArray] = []
+    for name, values in series.items():
+        array = to_float(name, values)
+        if array.ndim == 0:
+            raise BadInput(f"argument {name} is a single number: a series with time along its last axis is needed")
+        if shape is not None and array.shape != shape:
+            raise BadInput(f"argument {name} has shape {array.shape}, the other series have {shape}")
+        shape = array.shape
+        rows = int(np.prod(shape[:-1], dtype=np.int64))
+        blocks.append(np.ascontiguousarray(array).reshape(rows, shape[-1]))
+    assert shape is not None
+    return shape, tuple(blocks)
+
+
+def window(name: str, n: int, least: int = 1) -> int:
+    """A window length that makes sense; BadInput otherwise."""
+    if n < least:
+        raise BadInput(f"{name} must be at least {least} bars, not {n}")
+    return int(n)
