@@ -1,0 +1,52 @@
+"""The book as the gate sees it: working and UNKNOWN orders already counted as filled at their worst case."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+
+from qmterm.core.orders import OrderIntent, Purpose
+
+ZERO = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class RiskBook:
+    """Dollars. Risk = the most that can still be lost, fees included: positions plus working and unknown entries.
+
+    `cash` and `option_buying_power` are what is left after those orders. A working exit frees nothing before it
+    fills. `nlv` None means it is not known: nothing new is opened then.
+    """
+
+    nlv: Decimal | None
+    cash: Decimal
+    option_buying_power: Decimal | None = None
+    risk_by_symbol: Mapping[str, Decimal] = field(default_factory=dict)  # underlying -> dollars
+    risk_by_strategy: Mapping[str, Decimal] = field(default_factory=dict)
+    held: frozenset[tuple[str, str]] = frozenset()  # (strategy, underlying) with a position
+    working: frozenset[tuple[str, str]] = frozenset()  # (strategy, underlying) with an entry working or unknown
+    frozen: frozenset[str] = frozenset()  # underlyings with an UNKNOWN order or a reconcile difference
+    day_pnl: Decimal | None = None  # NLV change since the previous close, flows removed
+    previous_nlv: Decimal | None = None  # NLV at the previous close
+    orders_last_minute: int = 0  # opening orders sent in the last minute of market time
+
+    def counting(self, intent: OrderIntent) -> RiskBook:
+        """The book with one more entry counted as filled at its limit; other orders change nothing."""
+        if intent.purpose is not Purpose.ENTRY:
+            return self
+        loss = intent.max_loss if intent.max_loss is not None else ZERO
+        spent = max(loss, -intent.net_price * 100 * intent.quantity, ZERO)
+        by_symbol, by_strategy = dict(self.risk_by_symbol), dict(self.risk_by_strategy)
+        by_symbol[intent.underlying] = by_symbol.get(intent.underlying, ZERO) + loss
+        by_strategy[intent.strategy] = by_strategy.get(intent.strategy, ZERO) + loss
+        power = self.option_buying_power
+        return replace(
+            self,
+            cash=self.cash - spent,
+            option_buying_power=None if power is None else power - spent,
+            risk_by_symbol=by_symbol,
+            risk_by_strategy=by_strategy,
+            working=self.working | {(intent.strategy, intent.underlying)},
+            orders_last_minute=self.orders_last_minute + 1,
+        )

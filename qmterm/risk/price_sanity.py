@@ -1,0 +1,66 @@
+"""Is an order price one a person could have meant: finite, on the grid, not beyond the far side of the market.
+
+Trap: prices here are signed per unit (negative = debit), so "paying more" is a *smaller* number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+
+from qmterm.core.instruments import is_option, parse_option
+from qmterm.core.orders import Leg
+from qmterm.core.quotes import Quote
+from qmterm.core.reasons import Reason
+from qmterm.core.ticks import CENT, TickProgram, TickTable, program_for, table_of
+
+
+def tick_of(legs: tuple[Leg, ...], price: Decimal, program: TickProgram | TickTable | None) -> Decimal:
+    """The grid step of an order price: the contract's own for one option, a cent for spreads and shares."""
+    if len(legs) != 1 or not is_option(legs[0].symbol):
+        return CENT
+    chosen = program if program is not None else program_for(parse_option(legs[0].symbol).root)
+    return table_of(chosen).tick(price)
+
+
+def natural_price(legs: tuple[Leg, ...], units: int, quotes: Mapping[str, Quote]) -> Decimal | None:
+    """Net price of one unit when every leg crosses the market (signed); None when a side it needs is not quoted."""
+    total = Decimal(0)
+    for leg in legs:
+        quote = quotes.get(leg.symbol)
+        if quote is None:
+            return None
+        side = quote.ask if leg.action.buys else quote.bid
+        if not side > 0:
+            return None
+        total -= leg.action.sign * Decimal(leg.quantity) / units * Decimal(str(round(side, 4)))
+    return total
+
+
+def price_fault(
+    legs: tuple[Leg, ...],
+    units: int,
+    net_price: Decimal,
+    quotes: Mapping[str, Quote],
+    band: float,
+    program: TickProgram | TickTable | None = None,
+) -> Reason | None:
+    """Why a price must not be sent: PRICE_INSANE, OFF_TICK, or None when it is fine.
+
+    The bound is the far side of the market plus one tick plus `band` of it. Without a quote only the price itself is
+    judged: a protective exit must not wait for one.
+    """
+    if not net_price.is_finite() or net_price == 0 or units <= 0:
+        return Reason.PRICE_INSANE
+    buys_all = all(leg.action.buys for leg in legs)
+    sells_all = all(not leg.action.buys for leg in legs)
+    if (buys_all and net_price > 0) or (sells_all and net_price < 0):
+        return Reason.PRICE_INSANE
+    step = tick_of(legs, net_price, program)
+    if net_price % step != 0:
+        return Reason.OFF_TICK
+    natural = natural_price(legs, units, quotes)
+    if natural is None:
+        return None
+    worst = natural - abs(natural) * Decimal(str(band)) - max(step, tick_of(legs, natural, program))
+    return Reason.PRICE_INSANE if net_price < worst else None

@@ -1,0 +1,151 @@
+"""What guards one position: its stop, levels fired and exit latched, as a value the journal can keep.
+
+Trap: `opened` is the whole quantity ever opened (scale-outs are shares of it); `quantity` is what is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from datetime import date
+from decimal import Decimal
+from math import sqrt
+from typing import Any, Protocol
+
+from qmterm.core.instruments import is_option, parse_option
+from qmterm.core.reasons import Reason
+from qmterm.core.signals import TradePlan
+
+
+class Decided(Protocol):
+    """The part of an exit decision that changes the state."""
+
+    @property
+    def reason(self) -> Reason: ...
+
+    @property
+    def levels(self) -> tuple[float, ...]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class StopInputs:
+    """What is known now; dollars per share, None where it is not.
+
+    `five_minute_close` is the underlying's latest *completed* 5-minute close, `daily_close` and `daily_sma50` those
+    of the last completed session, given once it is over and after the position was opened. `mark` is the position's
+    mid per unit (positive), `closable` the units no working order closes already.
+    """
+
+    today: date  # New York
+    closable: int
+    five_minute_close: float | None = None
+    last_trade: float | None = None
+    daily_close: float | None = None
+    daily_sma50: float | None = None
+    mark: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ProtectState:
+    """One position's guard. `side` is +1 when it gains with the underlying, −1 when it loses."""
+
+    position_id: str
+    strategy: str
+    underlying: str
+    opened: int
+    quantity: int
+    side: int
+    stop: float  # underlying price
+    sma50: float  # of the previous session, for the scale-out levels
+    atr: float
+    horizon_date: date
+    expiry: date | None
+    entry_premium: Decimal  # dollars per share paid for one unit, fees not included
+    fired: tuple[float, ...] = ()  # scale-out levels already used
+    latched: Reason | None = None  # a whole exit that was hit and is not done yet
+
+    def filled_entry(self, contracts: int, entry_premium: Decimal) -> ProtectState:
+        """After more of the entry filled: quantities up, the average premium of the whole entry."""
+        return replace(
+            self,
+            opened=self.opened + contracts,
+            quantity=self.quantity + contracts,
+            entry_premium=entry_premium,
+        )
+
+    def filled_exit(self, contracts: int) -> ProtectState:
+        """After a close filled, whoever sent it."""
+        return replace(self, quantity=max(0, self.quantity - contracts))
+
+    def new_session(self, sma50: float, atr: float) -> ProtectState:
+        """Levels of the new session use the previous session's SMA50 and ATR; the stop price stays."""
+        return replace(self, sma50=sma50, atr=atr)
+
+    def after(self, decisions: Iterable[Decided]) -> ProtectState:
+        """The state once decisions were journalled: levels used up, whole exits latched."""
+        state = self
+        for decision in decisions:
+            if decision.reason is Reason.SCALE_OUT:
+                state = replace(state, fired=tuple(sorted({*state.fired, *decision.levels})))
+            else:
+                state = replace(state, latched=decision.reason)
+        return state
+
+    def rearmed(self) -> ProtectState:
+        """A person calls a latched exit off; the rules watch again from now."""
+        return replace(self, latched=None)
+
+    def level_price(self, level: float, distance_mode: str = "abs") -> float:
+        """Underlying price of a scale-out level."""
+        signed = self.side * level
+        if distance_mode == "abs":
+            return self.sma50 + signed * self.atr
+        return (self.sma50 + sqrt(max(0.0, self.sma50**2 + 4 * signed * self.sma50 * self.atr))) / 2
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain JSON types; `from_dict` gives the same state back."""
+        plain = asdict(self)
+        plain["horizon_date"] = self.horizon_date.isoformat()
+        plain["expiry"] = None if self.expiry is None else self.expiry.isoformat()
+        plain["entry_premium"] = str(self.entry_premium)
+        plain["fired"] = list(self.fired)
+        plain["latched"] = None if self.latched is None else self.latched.value
+        return plain
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> ProtectState:
+        return cls(
+            position_id=str(plain["position_id"]),
+            strategy=str(plain["strategy"]),
+            underlying=str(plain["underlying"]),
+            opened=int(plain["opened"]),
+            quantity=int(plain["quantity"]),
+            side=int(plain["side"]),
+            stop=float(plain["stop"]),
+            sma50=float(plain["sma50"]),
+            atr=float(plain["atr"]),
+            horizon_date=date.fromisoformat(plain["horizon_date"]),
+            expiry=None if plain["expiry"] is None else date.fromisoformat(plain["expiry"]),
+            entry_premium=Decimal(plain["entry_premium"]),
+            fired=tuple(float(level) for level in plain["fired"]),
+            latched=None if plain["latched"] is None else Reason(plain["latched"]),
+        )
+
+
+def protect(plan: TradePlan, position_id: str, contracts: int, entry_premium: Decimal) -> ProtectState:
+    """The guard of a position that a plan opened; `entry_premium` is the price really paid per share and unit."""
+    expiries = [parse_option(leg.symbol).expiry for leg in plan.legs if is_option(leg.symbol)]
+    return ProtectState(
+        position_id=position_id,
+        strategy=plan.strategy,
+        underlying=plan.underlying,
+        opened=contracts,
+        quantity=contracts,
+        side=1 if plan.stop < plan.signal.close else -1,
+        stop=plan.stop,
+        sma50=plan.signal.sma50,
+        atr=plan.signal.atr,
+        horizon_date=plan.horizon_date,
+        expiry=min(expiries, default=None),
+        entry_premium=entry_premium,
+    )

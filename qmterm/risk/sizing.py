@@ -1,0 +1,93 @@
+"""How many units a trade may have under the four limits, and which limit decided (QUANT.md 5.1).
+
+Trap: money is Decimal here; 0.02 × 100,000 / 420 in binary floats can land a hair above the next whole contract.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+
+from qmterm.core.reasons import Reason
+from qmterm.core.settings.risk import RiskSettings
+
+Money = Decimal | float | int
+
+
+@dataclass(frozen=True, slots=True)
+class Caps:
+    """Units each limit alone would allow; None = this limit does not bind (nothing is spent)."""
+
+    trade: int
+    symbol: int
+    strategy: int
+    cash: int | None
+    buying_power: int | None = None
+    contracts: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sizing:
+    """`contracts` 0 means refused; `binding` is the limit that set the number either way."""
+
+    contracts: int
+    binding: Reason
+    caps: Caps
+
+
+def size(
+    nlv: Money,
+    cash: Money,
+    max_loss: Money,
+    bp_effect: Money,
+    symbol_risk: Money,
+    strategy_risk: Money,
+    settings: RiskSettings,
+    option_buying_power: Money | None = None,
+) -> Sizing:
+    """Units that break no limit; dollars throughout, `max_loss` and `bp_effect` per unit with fees.
+
+    Ties go to the first of trade, symbol, strategy, cash, buying power, contracts. Numbers that are not finite, or a
+    loss of zero or less, give 0 with BAD_INPUT: an unknown risk is never sized.
+    """
+    amounts = [_money(value) for value in (nlv, cash, max_loss, bp_effect, symbol_risk, strategy_risk)]
+    known = [amount for amount in amounts if amount is not None]
+    buying_power = None if option_buying_power is None else _money(option_buying_power)
+    if len(known) < len(amounts) or (buying_power is None) != (option_buying_power is None) or known[2] <= 0:
+        return Sizing(0, Reason.BAD_INPUT, Caps(0, 0, 0, 0))
+    net, free, loss, effect, in_symbol, in_strategy = known
+    caps = Caps(
+        trade=_units(_share(settings.max_trade_risk) * net, loss),
+        symbol=_units(_share(settings.max_symbol_risk) * net - in_symbol, loss),
+        strategy=_units(_share(settings.max_strategy_risk) * net - in_strategy, loss),
+        cash=_units(free - _share(settings.cash_reserve) * net, effect) if effect > 0 else None,
+        buying_power=_units(buying_power, effect) if buying_power is not None and effect > 0 else None,
+        contracts=settings.max_contracts,
+    )
+    ranked = (
+        (caps.trade, Reason.LIMIT_TRADE),
+        (caps.symbol, Reason.LIMIT_SYMBOL),
+        (caps.strategy, Reason.LIMIT_STRATEGY),
+        (caps.cash, Reason.LIMIT_CASH),
+        (caps.buying_power, Reason.LIMIT_BUYING_POWER),
+        (caps.contracts, Reason.LIMIT_CONTRACTS),
+    )
+    units, binding = min(((cap, reason) for cap, reason in ranked if cap is not None), key=lambda item: item[0])
+    return Sizing(units, binding, caps)
+
+
+def _money(value: Money) -> Decimal | None:
+    """Dollars as Decimal (floats through their shortest text); None when not finite."""
+    try:
+        amount = value if isinstance(value, Decimal) else Decimal(str(value))
+    except InvalidOperation:
+        return None
+    return amount if amount.is_finite() else None
+
+
+def _share(fraction: float) -> Decimal:
+    return Decimal(str(fraction))
+
+
+def _units(room: Decimal, each: Decimal) -> int:
+    return max(0, int(room // each)) if room > 0 else 0
