@@ -75,8 +75,8 @@ class OrderState(StrEnum):
 
     @property
     def working(self) -> bool:
-        """May still fill, as far as we know (UNKNOWN and SENT included)."""
-        return not self.terminal and self is not OrderState.INTENT
+        """May still fill, as far as we know: UNKNOWN, SENT and an intent about to be sent included."""
+        return not self.terminal
 
 
 _S = OrderState
@@ -87,7 +87,7 @@ _ENDS = frozenset({_S.FILLED, _S.CANCELLED, _S.EXPIRED, _S.REJECTED, _S.REMOVED}
 # What may follow what. The broker may skip steps (a poll sees Live first), never go back from an end; a
 # NOT_ACCEPTED order may still turn up (adopted with an alarm).
 TRANSITIONS: dict[OrderState, frozenset[OrderState]] = {
-    _S.INTENT: frozenset({_S.SENT, _S.NOT_SENT, _S.UNKNOWN}),
+    _S.INTENT: _AT_BROKER | _ENDS | {_S.SENT, _S.NOT_SENT, _S.UNKNOWN},
     _S.SENT: _AT_BROKER | _ENDS | {_S.UNKNOWN},
     _S.UNKNOWN: _AT_BROKER | _ENDS | {_S.NOT_ACCEPTED},
     _S.RECEIVED: (_AT_BROKER | _ENDS) - {_S.RECEIVED},

@@ -60,14 +60,12 @@ class OrderDesk:
         self.ledger = Ledger()
         self.acknowledged = Percentiles()
         self.sent = 0
+        self.counting = 0  # fills on their way to the disk: cash must not be journalled meanwhile
 
     # --- sending -----------------------------------------------------------------------------------------------
 
-    async def submit(self, intent: OrderIntent, decided_at: float | None = None) -> OrderRecord:
-        """Write the intent, send it once, record what came of it.
-
-        Raises JournalError when the intent could not be made durable: then nothing was sent.
-        """
+    def register(self, intent: OrderIntent, decided_at: float | None = None) -> OrderRecord:
+        """Enter the order in the ledger before it is sent, so that the very next decision already counts it."""
         if self.ledger.get(intent.intent_id) is not None:
             raise InvariantBroken(f"order id {intent.intent_id} was used before; nothing was sent")
         record = OrderRecord(
@@ -78,12 +76,27 @@ class OrderDesk:
             worked_from_ns=intent.created_ns,
         )
         self.ledger.add(record)
+        return record
+
+    async def send(self, record: OrderRecord, still_wanted: Callable[[OrderRecord], Reason | None]) -> None:
+        """Write the intent, look once more whether it is still wanted, send it once, record what came of it.
+
+        Raises JournalError when the intent could not be made durable: then nothing was sent.
+        """
+        if record.state is not OrderState.INTENT:
+            raise InvariantBroken(f"order {record.intent.intent_id} is {record.state.value}: it is sent once only")
+        intent = record.intent
         try:
             await self._journal.write_intent(intent)
         except JournalError:
             record.state = OrderState.NOT_SENT
             record.reason = Reason.JOURNAL_FAILED.value
             raise
+        refusal = Reason.USER if record.cancel_asked else still_wanted(record)
+        if refusal is not None:
+            await self._move(record, OrderState.NOT_SENT, refusal.value)
+            self._log.warn("ORD", f"not sent ({refusal.value}): {describe_order(intent)}", intent.intent_id)
+            return
         record.state = OrderState.SENT
         self.sent += 1
         self._log.info(
@@ -96,6 +109,11 @@ class OrderDesk:
             quantity=intent.quantity,
         )
         await self._place(record)
+
+    async def submit(self, intent: OrderIntent, decided_at: float | None = None) -> OrderRecord:
+        """Register and send in one go."""
+        record = self.register(intent, decided_at)
+        await self.send(record, lambda _record: None)
         return record
 
     async def _place(self, record: OrderRecord) -> None:
@@ -159,7 +177,12 @@ class OrderDesk:
             record.filled(fill.symbol),
         )
         counted = replace(fill, fees=fees)
-        await self._journal.write_fill(counted, record.intent.intent_id)
+        if not self._book.seen(fill.fill_id):
+            self.counting += 1
+            try:
+                await self._journal.write_fill(counted, record.intent.intent_id)
+            finally:
+                self.counting -= 1
         if fill.fill_id in record.fills or self._book.seen(fill.fill_id):
             record.fills.setdefault(fill.fill_id, counted)
             return  # the other witness was faster while we waited for the disk
@@ -196,6 +219,9 @@ class OrderDesk:
         """Ask once for a cancel; returns one sentence. The end comes from the broker."""
         if not record.working:
             return f"{describe_order(record.intent)} is already {record.state.value}"
+        if record.state is OrderState.INTENT:
+            record.cancel_asked = True  # still in our queue: it will not leave
+            return f"{describe_order(record.intent)} is not sent"
         if record.broker_id is None:
             return f"{describe_order(record.intent)} has no broker id yet ({record.state.value}): read-back comes first"
         record.cancel_asked = True
