@@ -7,6 +7,7 @@ from the minutes held, and is complete by the clock (its end plus the grace), no
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,11 +62,7 @@ class MinuteRing:
         self._carry_minute, self._carry_close = carry_minute, carry_close
         # Item access through a memoryview costs a third of numpy's, and this runs for every bar of the market.
         self._stamps: memoryview[int] = stamp.reshape(-1).data
-        self._opens: memoryview[float]
-        self._highs: memoryview[float]
-        self._lows: memoryview[float]
-        self._closes: memoryview[float]
-        self._opens, self._highs, self._lows, self._closes = (block.reshape(-1).data for block in prices)
+        self._opens, self._highs, self._lows, self._closes = (_floats(block) for block in prices)
 
     def write(self, row: int, start_ns: int, open_: float, high: float, low: float, close: float) -> bool:
         """Take one minute bar (again, or corrected); False when it is too old to matter."""
@@ -113,3 +110,7 @@ class MinuteRing:
             minutes=len(slots),
             complete=now_ns >= end_ns + grace_ns,
         )
+
+
+def _floats(block: FloatArray) -> memoryview[float]:
+    return cast("memoryview[float]", block.reshape(-1).data)

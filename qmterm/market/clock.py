@@ -1,0 +1,133 @@
+"""Market clocks: this machine's, the data server's, and the one that only steps (DESIGN.md 4).
+
+The trap: market time must never run backwards, whatever NTP, a busy server or a noisy sample does; it waits instead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable
+
+from qmterm.core.clock import NS
+from qmterm.core.errors import DataError
+from qmterm.market.rest import PolygonRest
+
+_KEPT = 64
+_RESOLUTION_NS = NS  # the real service says whole seconds; a server that says more is believed
+_SAME_RATE = 0.02  # a rate this near to 1 is a clock that runs in real time
+
+
+class SystemClock:
+    """This machine's clock, held when it is set back."""
+
+    rate = 1.0
+
+    def __init__(self) -> None:
+        self._last = 0
+
+    def now(self) -> int:
+        self._last = max(self._last, time.time_ns())
+        return self._last
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+
+class StepClock:
+    """Lockstep: stands at the step's market time and reads no clock."""
+
+    rate: float | None = None  # market time has no speed
+
+    def __init__(self, now_ns: int, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._now = now_ns
+        self._monotonic = monotonic
+
+    def set(self, now_ns: int) -> None:
+        """Move to a step's time; an earlier one is ignored."""
+        self._now = max(self._now, now_ns)
+
+    def now(self) -> int:
+        return self._now
+
+    def monotonic(self) -> float:
+        return self._monotonic()
+
+
+class ServerClock:
+    """Market time as the data server tells it: offset and rate from samples of its clock against ours."""
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._samples: deque[tuple[float, int]] = deque(maxlen=_KEPT)
+        self._last = 0
+        self._anchor_s = 0.0
+        self._anchor_ns = 0
+        self.rate: float = 1.0
+        self.round_trip_s: float | None = None
+
+    @property
+    def ready(self) -> bool:
+        return bool(self._samples)
+
+    def add_sample(self, server_ns: int, sent_s: float, received_s: float) -> None:
+        """One reading of the server's clock, asked at `sent_s` and answered at `received_s` (our monotonic seconds)."""
+        middle = (sent_s + received_s) / 2
+        if self._samples and server_ns < self._samples[-1][1]:
+            self._samples.clear()  # the server was restarted or set back: what we knew is another clock
+        self._samples.append((middle, server_ns))
+        self.round_trip_s = received_s - sent_s
+        self._fit()
+
+    def now(self) -> int:
+        if self._samples:
+            estimate = self._anchor_ns + int((self._monotonic() - self._anchor_s) * self.rate * NS)
+            self._last = max(self._last, estimate)
+        return self._last
+
+    def monotonic(self) -> float:
+        return self._monotonic()
+
+    async def sample(self, rest: PolygonRest) -> None:
+        """Ask the server for its time once."""
+        sent = self._monotonic()
+        status = await rest.market_status()
+        self.add_sample(status.server_ns, sent, self._monotonic())
+
+    async def start(self, rest: PolygonRest, spacing_s: float = 0.25, samples: int = 5) -> None:
+        """Enough samples to know offset and rate before the first decision."""
+        for number in range(samples):
+            if number:
+                await asyncio.sleep(spacing_s)
+            await self.sample(rest)
+
+    async def follow(self, rest: PolygonRest, every_s: float = 5.0) -> None:
+        """Keep sampling until cancelled; a failed sample is left out, the clock runs on at the rate it knows."""
+        while True:
+            await asyncio.sleep(every_s)
+            try:
+                await self.sample(rest)
+            except DataError:
+                continue
+
+    def _fit(self) -> None:
+        first_s, first_ns = self._samples[0]
+        last_s, last_ns = self._samples[-1]
+        whole = all(ns % _RESOLUTION_NS == 0 for _, ns in self._samples)
+        error_s = 1.0 if whole else 0.0
+        span = last_s - first_s
+        if span > 0:
+            rate = (last_ns - first_ns) / NS / span
+            # Whole seconds hide up to a second at either end: within that a clock in real time stays at rate 1.
+            if abs(rate - 1.0) <= _SAME_RATE + error_s / span:
+                rate = 1.0
+            self.rate = max(0.0, rate)
+        if whole:
+            # The true time lies in [reading, reading + 1 s): the sample that is furthest ahead binds.
+            ahead = max(ns / NS - at * self.rate for at, ns in self._samples)
+            base = min(ns for _, ns in self._samples)
+            self._anchor_s = last_s
+            self._anchor_ns = base + int((ahead + last_s * self.rate - base / NS) * NS)
+        else:
+            self._anchor_s, self._anchor_ns = last_s, last_ns
