@@ -1,0 +1,74 @@
+"""What a simulator is asked to be: seed, size, start, pace, plan. Times are read as New York wall time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from decimal import Decimal
+from pathlib import Path
+
+from qmterm.core.clock import ET, NS, et_date, from_et
+from qmterm.core.errors import BadInput
+
+DEFAULT_START = "2026-03-02T09:25"
+MIN_SYMBOLS, MAX_SYMBOLS = 50, 32_345
+PLANS = ("basic", "starter", "developer", "advanced")
+
+
+@dataclass(frozen=True, slots=True)
+class SimOptions:
+    """`speed` is market seconds per real second (free-running only); `step_s` market seconds per lockstep step."""
+
+    seed: int = 7
+    symbols: int = 500
+    start: str = DEFAULT_START  # New York wall time, YYYY-MM-DDTHH:MM
+    speed: float = 1.0
+    lockstep: bool = False
+    step_s: int = 5
+    until: str | None = None  # HH:MM of the start day, or a full date and time
+    port: int = 0  # 0 = any free port
+    plan: str = "advanced"
+    token: str | None = None  # None = a random one
+    token_file: Path | None = None
+    owned: bool = False  # exit when stdin closes: the owner died
+    starting_cash: Decimal = Decimal(100_000)
+
+    def __post_init__(self) -> None:
+        if not MIN_SYMBOLS <= self.symbols <= MAX_SYMBOLS:
+            raise BadInput(f"symbols must be {MIN_SYMBOLS} to {MAX_SYMBOLS}, not {self.symbols}")
+        if not 0 < self.speed <= 3600:
+            raise BadInput(f"speed must be above 0 and at most 3600, not {self.speed}; for faster use lockstep")
+        if not 1 <= self.step_s <= 3600:
+            raise BadInput(f"step_s must be 1 to 3600 market seconds, not {self.step_s}")
+        if self.plan not in PLANS:
+            raise BadInput(f"plan {self.plan!r} is unknown: choose one of {', '.join(PLANS)}")
+        if not 0 <= self.port <= 65_535:
+            raise BadInput(f"port must be 0 to 65535, not {self.port}")
+        if self.until is not None and self.until_ns is not None and self.until_ns <= self.start_ns:
+            raise BadInput(f"until {self.until} is not after the start {self.start}")
+
+    @property
+    def start_ns(self) -> int:
+        return wall_time(self.start, None, "start")
+
+    @property
+    def start_day(self) -> date:
+        return et_date(self.start_ns)
+
+    @property
+    def until_ns(self) -> int | None:
+        return None if self.until is None else wall_time(self.until, self.start_day, "until")
+
+
+def wall_time(text: str, day: date | None, name: str) -> int:
+    """New York wall time as UTC ns: `YYYY-MM-DDTHH:MM[:SS]`, or `HH:MM` of `day`."""
+    try:
+        if day is not None and len(text) <= 8:
+            clock = time.fromisoformat(text)
+            return from_et(day, clock.hour, clock.minute, clock.second)
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise BadInput(f"{name} {text!r} is not a time such as {DEFAULT_START} (New York): {error}") from error
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=ET)
+    return int(moment.timestamp()) * NS

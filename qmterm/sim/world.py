@@ -1,0 +1,315 @@
+"""The pretend market as one object: who is listed, what happened, what anything costs now, and how time moves on.
+
+Two worlds with the same options are alike to the byte: `advance_to` is the only method that changes anything, and
+it takes the same steps whatever was asked in between.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+
+import numpy as np
+
+from qmterm.core.bars import FloatArray, IntArray
+from qmterm.core.calendar import Phase, SessionCalendar
+from qmterm.core.clock import NS, et_date
+from qmterm.core.errors import BadInput, BadSymbol
+from qmterm.core.instruments import OptionContract, is_option, parse_option, underlying_of
+from qmterm.core.quotes import Quote
+from qmterm.sim.corporate import Corporate
+from qmterm.sim.listing import Listing, make_listing
+from qmterm.sim.news import Article, day_news
+from qmterm.sim.option_quotes import OptionPricer, OptionQuotes
+from qmterm.sim.options import SimOptions
+from qmterm.sim.past import CentsArray, DayBars, make_history
+from qmterm.sim.randomness import chance
+from qmterm.sim.session import ROLL_NS, MinuteBars, Trades, TradingDay
+from qmterm.sim.surface import Surface, make_surface
+from qmterm.sim.universe import make_universe
+
+HISTORY_SESSIONS = 300
+NEWS_SESSIONS = 6
+QUIET_SPREAD = 3.0  # a stock's spread outside the regular session, as a multiple
+LISTINGS_KEPT = 64
+ALL = slice(None)
+
+
+@dataclass(slots=True)
+class Progress:
+    """What one advance brought: finished minutes, and who traded in each step."""
+
+    minutes: list[MinuteBars] = field(default_factory=list)
+    trades: list[Trades] = field(default_factory=list)
+
+
+class World:
+    """`now_ns` is market time; prices are dollars per share; symbols are tickers or OCC option symbols."""
+
+    def __init__(self, options: SimOptions) -> None:
+        start_ns, start_day = options.start_ns, options.start_day
+        self.seed = options.seed
+        self.calendar = SessionCalendar.load(start_day - timedelta(days=500), start_day + timedelta(days=1150))
+        day = start_day if self.calendar.is_session(start_day) else self.calendar.next(start_day)
+        if start_ns < self.calendar.open_ns(day) - ROLL_NS:
+            day = self.calendar.previous(day)
+        self.universe = make_universe(self.seed, options.symbols)
+        past_days = self.calendar.last_n(self.calendar.previous(day), HISTORY_SESSIONS)
+        self.corporate = Corporate(self.universe, self.calendar, self.seed, day, past_days[0])
+        self._falls = self.corporate.ex_dividends()
+        self.history = make_history(self.universe, past_days, self.seed, self._falls)
+        self._first_row = len(self.history.rows) - 1
+        self._pricer = OptionPricer(self.universe, self.seed)
+        self._listings: OrderedDict[tuple[int, date], Listing] = OrderedDict()
+        self._news: list[Article] = []
+        for past in past_days[-NEWS_SESSIONS:]:
+            self._news += day_news(self.universe, self.calendar, self.seed, past, np.empty(0, dtype=np.int64))
+        closes = self.history.rows[-1].close
+        self.now_ns = self.calendar.open_ns(day) - ROLL_NS
+        self._begin(day, closes / 100.0, closes)
+        if start_ns > self.now_ns:
+            self.advance_to(start_ns)
+
+    # --- time ---
+
+    @property
+    def phase(self) -> Phase:
+        return self.calendar.phase(self.now_ns)
+
+    @property
+    def wall_date(self) -> date:
+        """The New York date of now."""
+        return et_date(self.now_ns)
+
+    def advance_to(self, target_ns: int) -> Progress:
+        """Take every step due up to an instant and stand there."""
+        if target_ns < self.now_ns:
+            raise BadInput(f"the simulator's market time cannot go back to {target_ns} from {self.now_ns}")
+        progress = Progress()
+        while True:
+            due = self.today.next_step_ns(self.now_ns)
+            if due is None:
+                following = self.calendar.next(self.today.day)
+                rolls = self.calendar.open_ns(following) - ROLL_NS
+                if rolls > target_ns:
+                    break
+                self.now_ns = rolls
+                self._begin(following, self.today.fair, self.today.last)
+                continue
+            if due > target_ns:
+                break
+            minutes = len(self.today.minutes)
+            trades = self.today.step(due, self._falls.get(self.today.day))
+            self.now_ns = self.step_ns = due
+            if trades is not None:
+                progress.trades.append(trades)
+            progress.minutes += self.today.minutes[minutes:]
+            if due == self.today.close_ns:
+                self.history.append(self.today.day_bars())
+        self.now_ns = target_ns
+        return progress
+
+    def _begin(self, day: date, fair: FloatArray, last: CentsArray) -> None:
+        """03:30: yesterday's bars are cleared, today's surface and listings hold."""
+        self.previous: DayBars = self.history.rows[-1]
+        self.today = TradingDay(self.universe, self.calendar, day, self.seed, fair, last)
+        self.step_ns = self.now_ns
+        self._previous_close_ns = self.calendar.close_ns(self.previous.day)
+        days = self.corporate.next_earnings_days(day)
+        self.surface: Surface = make_surface(self.universe, self.history, days, self.seed, self._previous_close_ns)
+        self._news += day_news(self.universe, self.calendar, self.seed, day, self.today.in_play)
+
+    # --- stocks ---
+
+    def symbol_exists(self, ticker: str) -> bool:
+        return ticker in self.universe.number
+
+    def is_optionable(self, ticker: str) -> bool:
+        number = self.universe.number.get(ticker)
+        return number is not None and bool(self.universe.optionable[number])
+
+    def stock_sides(self, rows: IntArray | slice = ALL) -> tuple[CentsArray, CentsArray]:
+        """Bid and ask of stocks in cents."""
+        regular = self.today.open_ns < self.step_ns <= self.today.close_ns
+        fair = self.today.fair[rows] * 100.0
+        half = fair * (self.universe.half_spread[rows] * (1.0 if regular else QUIET_SPREAD))
+        bid = np.maximum(np.floor(fair - half), 1).astype(np.int32)
+        return bid, np.maximum(np.ceil(fair + half).astype(np.int32), bid + 1)
+
+    def stock_lots(self, rows: IntArray | slice = ALL) -> tuple[IntArray, IntArray]:
+        """Bid and ask sizes of stocks in round lots."""
+        number = np.arange(len(self.universe))[rows]
+        lots = 1.0 + 24.0 * self.universe.option_depth[rows]
+        second = self.step_ns // NS
+        bid, ask = (np.ceil(lots * chance(self.seed, number, second, side)).astype(np.int64) for side in (71, 72))
+        return bid, ask
+
+    def last(self, symbol: str) -> float | None:
+        """Latest trade of a stock; for an option the middle of its quote."""
+        if is_option(symbol):
+            quote = self.quote(symbol)
+            return None if quote is None else quote.mid or quote.ask
+        number = self.universe.number.get(symbol)
+        return None if number is None else float(self.today.last[number]) / 100.0
+
+    def previous_close(self, symbol: str) -> float | None:
+        """Official close of the session before the running one; for an option its model value then."""
+        if is_option(symbol):
+            row = self._listed_row(symbol)
+            if row is None:
+                return None
+            listing, number = row
+            value = self.closing_values(listing, np.array([number]))
+            return round(float(value[0]), 2)
+        number = self.universe.number.get(symbol)
+        return None if number is None else float(self.previous.close[number]) / 100.0
+
+    def quote(self, symbol: str) -> Quote | None:
+        """Bid and ask now; None for a symbol that is not listed (any more)."""
+        if is_option(symbol):
+            return self._option_quote(symbol)
+        number = self.universe.number.get(symbol)
+        if number is None:
+            return None
+        row = slice(number, number + 1)
+        bid, ask = self.stock_sides(row)
+        bid_lots, ask_lots = self.stock_lots(row)
+        return Quote(
+            symbol=symbol,
+            bid=float(bid[0]) / 100.0,
+            ask=float(ask[0]) / 100.0,
+            bid_size=100 * int(bid_lots[0]),
+            ask_size=100 * int(ask_lots[0]),
+            time_ns=self.step_ns,
+            arrival_ns=self.now_ns,
+        )
+
+    # --- options ---
+
+    @property
+    def option_instant(self) -> int:
+        """The instant option quotes are of: now in the regular session, else the last close."""
+        if self.now_ns <= self.today.open_ns:
+            return self._previous_close_ns
+        return min(self.step_ns, self.today.close_ns)
+
+    def option_spots(self) -> FloatArray:
+        """Dollars by symbol number that option quotes are of."""
+        if self.now_ns <= self.today.open_ns:
+            return self.previous.close / 100.0
+        return self.today.close / 100.0 if self.now_ns >= self.today.close_ns else self.today.fair
+
+    def listing(self, ticker: str) -> Listing | None:
+        """All contracts of an underlying that trade today; None when it has no options."""
+        symbol = self.universe.number.get(ticker)
+        if symbol is None or not self.universe.optionable[symbol]:
+            return None
+        key = (symbol, self.today.day)
+        if key in self._listings:
+            self._listings.move_to_end(key)
+            return self._listings[key]
+        closes = [int(bars.close[symbol]) / 100.0 for bars in self.history.rows[self._first_row :]]
+        listing = make_listing(
+            symbol,
+            ticker,
+            self.calendar,
+            self.today.day,
+            anchor=closes[0],
+            low=min(closes),
+            high=max(closes),
+            volatility=float(self.universe.volatility[symbol]),
+            weekly=bool(self.universe.weekly_options[symbol]),
+            daily=self.universe.is_index_fund(symbol),
+            seed=self.seed,
+        )
+        self._listings[key] = listing
+        if len(self._listings) > LISTINGS_KEPT:
+            self._listings.popitem(last=False)
+        return listing
+
+    def chain_symbols(self, ticker: str) -> dict[date, tuple[float, ...]]:
+        """Strikes by expiry, contracts that have not expired; empty when there are none."""
+        listing = self.listing(ticker)
+        if listing is None:
+            return {}
+        columns = listing.contracts
+        alive = (columns.expiry_ns > self.now_ns) & columns.is_call
+        out: dict[date, list[float]] = {}
+        for day, strike in zip(
+            columns.expiry[alive].astype(object).tolist(), columns.strike[alive].tolist(), strict=True
+        ):
+            out.setdefault(day, []).append(strike)
+        return {day: tuple(strikes) for day, strikes in out.items()}
+
+    def option_quotes(self, listing: Listing, rows: IntArray) -> OptionQuotes:
+        """Quotes of some contracts of a listing, all alive."""
+        contracts = listing.contracts.take(rows)
+        return self._pricer.quotes(contracts, self.surface, self.option_spots(), self.option_instant)
+
+    def closing_values(self, listing: Listing, rows: IntArray) -> FloatArray:
+        """What contracts were worth at the previous session's close."""
+        contracts = listing.contracts.take(rows)
+        return self._pricer.quotes(contracts, self.surface, self.previous.close / 100.0, self._previous_close_ns).value
+
+    def open_interest(self, listing: Listing, rows: IntArray) -> IntArray:
+        return self._pricer.open_interest(listing.contracts.take(rows), self.surface, self.today.day.toordinal())
+
+    def option_volume(self, listing: Listing, rows: IntArray, interest: IntArray) -> tuple[IntArray, IntArray]:
+        """(today so far, the whole previous session) in contracts."""
+        contracts = listing.contracts.take(rows)
+        busy = self.today.busy[contracts.symbol]
+        today = self._pricer.session_volume(contracts, interest, self.today.day.toordinal(), busy)
+        before = self._pricer.session_volume(contracts, interest, self.previous.day.toordinal(), 1.0)
+        share = self.today.volume_share(self.option_instant)
+        return np.floor(today * share).astype(np.int64), before
+
+    def contract(self, occ: str) -> OptionContract | None:
+        """The contract behind an option symbol; None unless it is listed and has not expired."""
+        row = self._listed_row(occ)
+        return None if row is None else row[0].contract(row[1])
+
+    def settlement(self, occ: str) -> float | None:
+        """The underlying's close that an expired contract settles to; None before the expiry's close."""
+        try:
+            contract = parse_option(occ)
+        except BadSymbol:
+            return None
+        symbol = self.universe.number.get(contract.root)
+        if symbol is None or self.now_ns < self.calendar.expiry_ns(contract.expiry):
+            return None
+        day = contract.expiry if self.calendar.is_session(contract.expiry) else self.calendar.previous(contract.expiry)
+        bars = self.history.on(day)
+        return None if bars is None else float(bars.close[symbol]) / 100.0
+
+    def _listed_row(self, occ: str) -> tuple[Listing, int] | None:
+        listing = self.listing(underlying_of(occ)) if is_option(occ) else None
+        if listing is None:
+            return None
+        row = listing.row_of.get(occ[-15:])
+        if row is None or listing.contracts.expiry_ns[row] <= self.now_ns:
+            return None
+        return listing, row
+
+    def _option_quote(self, occ: str) -> Quote | None:
+        found = self._listed_row(occ)
+        if found is None:
+            return None
+        listing, row = found
+        quotes = self.option_quotes(listing, np.array([row]))
+        return Quote(
+            symbol=listing.contract(row).occ,
+            bid=float(quotes.bid[0]),
+            ask=float(quotes.ask[0]),
+            bid_size=int(quotes.bid_size[0]),
+            ask_size=int(quotes.ask_size[0]),
+            time_ns=quotes.time_ns,
+            arrival_ns=self.now_ns,
+        )
+
+    # --- news ---
+
+    def published(self) -> list[Article]:
+        """Articles whose time has come, oldest first."""
+        return self._news[: bisect_right(self._news, self.now_ns, key=lambda article: article.published_ns)]
