@@ -59,8 +59,8 @@ def flatten_options(is_call: ArrayLike, **arguments: ArrayLike) -> tuple[Shape, 
 
 def _block(shape: Shape, arrays: list[FloatArray]) -> FloatArray:
     block = np.empty((len(arrays), *shape))
-    for row, array in zip(block, arrays, strict=True):
-        row[...] = array
+    for number, array in enumerate(arrays):
+        block[number] = array
     return block.reshape(len(arrays), -1)
 
 
