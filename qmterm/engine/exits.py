@@ -203,7 +203,9 @@ class Guards:
         now = self._clock.now()
         underlying = guard.state.underlying
         opened = et_date(guard.opened_ns)
-        daily = self._underlyings.daily(underlying, guard.daily_seen or _day_before(opened))
+        # A trade picked by hand (no ATR behind it) has no setup whose end could close it.
+        seen = guard.daily_seen or _day_before(opened)
+        daily = self._underlyings.daily(underlying, seen) if guard.state.atr > 0 else None
         if daily is not None:
             guard = replace(guard, state=guard.state.new_session(daily.sma50, daily.atr), daily_seen=daily.session)
         mark = self._marks.of(guard.symbol)

@@ -25,6 +25,12 @@ class Percentiles:
         """The percentile in ms, None before the first measurement."""
         return float(np.percentile(np.fromiter(self._values, float), percent)) if self._values else None
 
+    @property
+    def recent_p99(self) -> float | None:
+        """Of the newest 200 measurements: what the ladder looks at."""
+        newest = [self._values[i] for i in range(max(0, len(self._values) - 200), len(self._values))]
+        return float(np.percentile(newest, 99)) if len(newest) >= 50 else None
+
     def summary(self) -> dict[str, float | None]:
         """`{"p50", "p99"}`, rounded to a microsecond."""
         return {f"p{p}": None if (v := self.at(p)) is None else round(v, 3) for p in (50, 99)}

@@ -1,0 +1,53 @@
+"""The decision trail: why an order exists, or why there is none, in lines a person can read."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping
+
+from qmterm.core.signals import Signal, TradePlan
+from qmterm.engine.wording import label, price_text
+from qmterm.risk.gate import Verdict
+
+KEPT = 2000
+
+
+class DecisionTrail:
+    """The newest plans with their lines; older ones are in the journal."""
+
+    def __init__(self) -> None:
+        self._lines: OrderedDict[str, tuple[str, ...]] = OrderedDict()
+
+    def add_plan(self, plan: TradePlan, verdict: Verdict) -> None:
+        self._lines[plan.plan_id] = (
+            signal_line(plan.signal),
+            option_line(plan),
+            gate_line(verdict),
+        )
+        while len(self._lines) > KEPT:
+            self._lines.popitem(last=False)
+
+    def lines(self, plan_id: str) -> tuple[str, ...]:
+        return self._lines.get(plan_id, ())
+
+
+def signal_line(signal: Signal) -> str:
+    return (
+        f"signal {signal.state.value}: {signal.symbol} {signal.close:.2f}, {signal.atr_distance:.2f} ATR above SMA50, "
+        f"strength {signal.strength:.2f}, confidence {signal.confidence:.2f}, R:R {signal.risk_reward:.1f}, "
+        f"stop {signal.stop:.2f}, targets {', '.join(f'{t:.2f}' for t in signal.targets)}"
+    )
+
+
+def option_line(plan: TradePlan) -> str:
+    return f"option {label(plan.legs[0].symbol)} @ {price_text(plan.net_price)}: {numbers_text(plan.numbers)}"
+
+
+def gate_line(verdict: Verdict) -> str:
+    reason = verdict.reason.value if verdict.reason else "no limit binds"
+    outcome = f"{verdict.contracts} contract(s), set by {reason}" if verdict.approved else f"refused: {reason}"
+    return f"gate {outcome}: {numbers_text(verdict.numbers)}"
+
+
+def numbers_text(numbers: Mapping[str, float | None]) -> str:
+    return ", ".join(f"{name} {'–' if value is None else format(value, '.4g')}" for name, value in numbers.items())

@@ -1,0 +1,174 @@
+"""Watching over the run: data age, broker, loop lag, day loss, reconciliation. Moves the ladder, never an order up."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from decimal import Decimal
+from typing import Protocol
+
+from qmterm.core.errors import BrokerError, OutcomeUnknown
+from qmterm.core.orders import AccountState, OrderState, Purpose
+from qmterm.core.protocols import Broker
+from qmterm.core.reasons import Reason
+from qmterm.core.settings.engine import EngineSettings
+from qmterm.core.settings.risk import RiskSettings
+from qmterm.engine.ladder import Ladder, Level
+from qmterm.engine.latency import Percentiles
+from qmterm.engine.reconcile import Reconciler
+from qmterm.engine.recovery import adopt_difference
+from qmterm.engine.trader import Trader
+
+FEE_DRIFT = Decimal("5.00")  # dollars of cash difference that is put down to fees and adopted with a note
+
+
+class LadderJournal(Protocol):
+    async def write_ladder(self, state: str, reason: str | None, by_person: bool, time_ns: int) -> None: ...
+
+    async def write_document(self, name: str, body: dict[str, object]) -> None: ...
+
+    async def write_adjustment(self, symbol: str | None, amount: Decimal, reason: str, time_ns: int) -> None: ...
+
+    @property
+    def trouble(self) -> str | None: ...
+
+
+class Oversight:
+    def __init__(
+        self,
+        trader: Trader,
+        broker: Broker,
+        journal: LadderJournal,
+        engine: EngineSettings,
+        risk: RiskSettings,
+        feed_age_s: Callable[[], float | None],
+        loop_lag: Percentiles,
+    ) -> None:
+        self._trader = trader
+        self._broker = broker
+        self._journal = journal
+        self._engine = engine
+        self._risk = risk
+        self._feed_age_s = feed_age_s
+        self._loop_lag = loop_lag
+        self._last_label = ""
+        self.reconciler = Reconciler()
+
+    @property
+    def ladder(self) -> Ladder:
+        return self._trader.ladder
+
+    async def look(self) -> None:
+        """Every machine cause of NO-NEW, measured afresh: it goes when its cause is gone."""
+        age = self._feed_age_s()
+        stale = self._trader.market_open() and (age is None or age > self._engine.stale_feed_s)
+        self._hold(stale, Reason.DATA_STALE, f"no market data for {'ever' if age is None else f'{age:.0f} s'}")
+        self._hold(not self._broker.stream_up, Reason.BROKER_LOST, "the broker's account stream is down")
+        lag = self._loop_lag.recent_p99
+        self._hold(
+            lag is not None and lag > self._engine.loop_lag_ms, Reason.LOOP_LAG, f"engine loop lag {lag or 0:.0f} ms"
+        )
+        self._hold(self._day_loss(), Reason.DAILY_LOSS, f"the day's loss reached {self._risk.daily_loss_block:.0%}")
+        if self._journal.trouble:
+            self.lower(Level.REDUCE_ONLY, Reason.JOURNAL_TROUBLE, f"journal: {self._journal.trouble}")
+        await self.keep()
+
+    def _hold(self, active: bool, reason: Reason, text: str) -> None:
+        if active:
+            self.lower(Level.NO_NEW, reason, text)
+        elif self.ladder.cause_gone(reason):
+            self._trader.log.info("RISK", f"{reason.value} is over; ladder {self.ladder.level.label}")
+
+    def lower(self, level: Level, reason: Reason, text: str, *, by_person: bool = False) -> None:
+        if self.ladder.lower(level, reason, text, self._trader.clock.now(), by_person=by_person):
+            write = self._trader.log.warn if level is Level.NO_NEW or by_person else self._trader.log.alarm
+            write("RISK", f"ladder {self.ladder.level.label}: {text}", "ladder", reason=reason.value)
+
+    def _day_loss(self) -> bool:
+        base, pnl = self._trader.day.nlv, self._trader.day_pnl
+        return (
+            base is not None
+            and pnl is not None
+            and base > 0
+            and pnl <= -Decimal(str(self._risk.daily_loss_block)) * base
+        )
+
+    async def keep(self) -> None:
+        """Journal the ladder when it moved, so that it survives a restart."""
+        saved = self.ladder.to_dict()
+        label = f"{self.ladder.level.label}|{sorted(saved)}"
+        if label == self._last_label:
+            return
+        self._last_label = label
+        causes = self.ladder.causes
+        await self._journal.write_document("ladder", saved)
+        await self._journal.write_ladder(
+            self.ladder.level.label,
+            causes[0].reason.value if causes else None,
+            bool(causes and causes[0].by_person),
+            self._trader.clock.now(),
+        )
+
+    # --- orders that wait too long -------------------------------------------------------------------------------
+
+    async def tend_orders(self) -> None:
+        """Cancel entries past their time or under a ladder that forbids them; re-price exits that wait (auto)."""
+        trader = self._trader
+        now = trader.clock.now()
+        level = self.ladder.level
+        limit = int(trader.settings.entry_timeout_s * 1e9)
+        for record in trader.desk.ledger.working:
+            if record.cancel_asked or record.state in (OrderState.INTENT, OrderState.SENT, OrderState.UNKNOWN):
+                continue
+            if level is Level.HALT:
+                await trader.desk.cancel(record, "HALT")
+            elif record.external or record.intent.purpose is not Purpose.ENTRY:
+                continue
+            elif level >= Level.REDUCE_ONLY:
+                await trader.desk.cancel(record, level.label)
+            elif now - record.worked_from_ns >= limit:
+                await trader.desk.cancel(record, Reason.ENTRY_TIMEOUT.value)
+        if trader.mode.value == "auto":
+            for record in trader.guards.stale_exits():
+                await trader.desk.cancel(record, "re-price")
+
+    # --- the third witness -----------------------------------------------------------------------------------------
+
+    async def read_account(self) -> AccountState | None:
+        """One full read-back; None when the broker could not be read completely."""
+        try:
+            state = await self._broker.account_state()
+        except (BrokerError, OutcomeUnknown) as error:
+            self._trader.log.warn("RECO", f"the account could not be read: {error}")
+            return None
+        self._trader.balance = state.balance
+        await self._trader.desk.read_back(state)
+        return state if state.complete else None
+
+    async def reconcile(self, adopt: Callable[[], Awaitable[None]] | None = None) -> tuple[bool, str]:
+        """Compare book and broker; lasting differences are shown, journalled, adopted, and stop new trades."""
+        state = await self.read_account()
+        if state is None:
+            return False, "the account could not be read completely"
+        trader = self._trader
+        confirmed = self.reconciler.look(trader.book, state)
+        if not confirmed:
+            if self.reconciler.clean:
+                return True, "book and broker agree"
+            return False, "a difference was seen once; the next comparison decides"
+        now = trader.clock.now()
+        serious = []
+        for difference in confirmed:
+            change = adopt_difference(trader.book, difference.symbol, difference.theirs, state, now)
+            await self._journal.write_adjustment(difference.symbol or None, change, f"reconcile: {difference}", now)
+            small = not difference.symbol and abs(change) <= FEE_DRIFT
+            if not small:
+                serious.append(str(difference))
+            write = trader.log.warn if small else trader.log.alarm
+            write("RECO", f"difference adopted: {difference}", difference.symbol or "cash")
+        self.reconciler.accept()
+        if serious:
+            self.lower(
+                Level.REDUCE_ONLY, Reason.RECONCILE_DIFFERENCE, f"book and broker differed: {'; '.join(serious)}"
+            )
+            await self.keep()
+        return not serious, "; ".join(str(d) for d in confirmed)

@@ -1,0 +1,294 @@
+"""From plan to order: the gate, then a proposal (confirm) or the desk (auto); people pass the same gate."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import Protocol
+
+from qmterm.core.clock import Clock
+from qmterm.core.orders import AccountBalance, Leg, OrderIntent, Purpose
+from qmterm.core.protocols import QuoteSource
+from qmterm.core.quotes import Quote
+from qmterm.core.reasons import Reason
+from qmterm.core.settings.engine import Mode, OrderSettings
+from qmterm.core.signals import TradePlan
+from qmterm.engine.book import Book
+from qmterm.engine.decisions import DecisionTrail
+from qmterm.engine.desk import OrderDesk
+from qmterm.engine.exits import Guards
+from qmterm.engine.exposure import closable, risk_book
+from qmterm.engine.ladder import REFUSAL, Ladder, Level
+from qmterm.engine.lanes import Lanes
+from qmterm.engine.ledger import OrderRecord
+from qmterm.engine.marks import Marks
+from qmterm.engine.proposals import Proposal, Proposals
+from qmterm.engine.runlog import RunLog
+from qmterm.engine.wording import describe_order
+from qmterm.risk.book import RiskBook
+from qmterm.risk.gate import Gate, Verdict
+
+
+class DecisionSink(Protocol):
+    def decision(
+        self,
+        subject: str,
+        outcome: str,
+        time_ns: int,
+        *,
+        plan: TradePlan | None = None,
+        reason: Reason | None = None,
+        numbers: Mapping[str, object] | None = None,
+    ) -> None: ...
+
+
+@dataclass(slots=True)
+class DayBase:
+    """NLV at the previous close: what today's P/L is measured from."""
+
+    nlv: Decimal | None = None
+
+
+class Trader:
+    def __init__(
+        self,
+        *,
+        mode: Mode,
+        clock: Clock,
+        log: RunLog,
+        journal: DecisionSink,
+        book: Book,
+        marks: Marks,
+        desk: OrderDesk,
+        guards: Guards,
+        gate: Gate,
+        ladder: Ladder,
+        lanes: Lanes,
+        quotes: QuoteSource,
+        settings: OrderSettings,
+        market_open: Callable[[], bool],
+        real_money_refusal: Callable[[], Reason | None],
+    ) -> None:
+        self.mode = mode
+        self.clock = clock
+        self.log = log
+        self.journal = journal
+        self.book = book
+        self.marks = marks
+        self.desk = desk
+        self.guards = guards
+        self.gate = gate
+        self.ladder = ladder
+        self.lanes = lanes
+        self.quotes = quotes
+        self.settings = settings
+        self.market_open = market_open
+        self._real_money_refusal = real_money_refusal
+        self.proposals = Proposals(clock)
+        self.trail = DecisionTrail()
+        self.day = DayBase()
+        self.balance: AccountBalance | None = None
+        self.frozen: set[str] = set()
+        self.plans = 0
+        self.rejected: Counter[str] = Counter()
+
+    # --- the book as the gate sees it ----------------------------------------------------------------------------
+
+    @property
+    def day_pnl(self) -> Decimal | None:
+        return None if self.day.nlv is None else self.marks.nlv - self.day.nlv
+
+    def risk_book(self) -> RiskBook:
+        return risk_book(
+            self.book,
+            self.desk.ledger,
+            nlv=self.marks.nlv,
+            now_ns=self.clock.now(),
+            day_pnl=self.day_pnl,
+            previous_nlv=self.day.nlv,
+            buying_power=self.balance.option_buying_power if self.balance else None,
+            frozen=self.frozen,
+        )
+
+    def entry_refusal(self) -> Reason | None:
+        """Why nothing new may be opened now, whatever it is; None when the ladder and the arming allow it."""
+        level = self.ladder.level
+        if level is not Level.NORMAL:
+            return REFUSAL[level]
+        return self._real_money_refusal()
+
+    def quotes_of(self, legs: tuple[Leg, ...]) -> dict[str, Quote]:
+        found = {leg.symbol: self.quotes.quote(leg.symbol) for leg in legs}
+        return {symbol: quote for symbol, quote in found.items() if quote is not None}
+
+    # --- entries ---------------------------------------------------------------------------------------------------
+
+    def open(self, plan: TradePlan, decided_at: float, *, wanted: int | None = None, propose: bool = False) -> Verdict:
+        """Judge a plan; approved, it becomes a proposal in confirm mode (or when `propose`), an order in auto mode."""
+        self.plans += 1
+        # In confirm mode NO-NEW also silences proposals: what may not be sent is not asked.
+        verdict = self.gate.check(
+            plan,
+            self._with_proposals(self.risk_book()),
+            self.clock.now(),
+            ladder=self.entry_refusal(),
+            quotes=self.quotes_of(plan.legs),
+            market_open=self.market_open(),
+            wanted=wanted,
+        )
+        self.trail.add_plan(plan, verdict)
+        if not verdict.approved:
+            reason = verdict.reason or Reason.NO_DATA
+            self.reject(plan.underlying, reason, verdict.numbers, plan)
+            return verdict
+        intent = self._intent_of(plan, verdict.contracts)
+        if propose or self.mode is Mode.CONFIRM:
+            self._propose_entry(plan, intent, verdict)
+        else:
+            self.journal.decision(
+                plan.underlying, "sent", self.clock.now(), plan=plan, reason=verdict.reason, numbers=verdict.numbers
+            )
+            self.send_entry(plan, intent, decided_at)
+        return verdict
+
+    def reject(
+        self, symbol: str, reason: Reason, numbers: Mapping[str, float | None], plan: TradePlan | None = None
+    ) -> None:
+        """Count and journal what was not taken."""
+        self.rejected[reason.value] += 1
+        self.journal.decision(symbol, "rejected", self.clock.now(), plan=plan, reason=reason, numbers=dict(numbers))
+
+    def _with_proposals(self, book: RiskBook) -> RiskBook:
+        """Proposals that wait count as well: approving all of them must not break a limit."""
+        for proposal in self.proposals.waiting:
+            if proposal.purpose is Purpose.ENTRY and proposal.plan is not None:
+                book = book.counting(self._intent_of(proposal.plan, proposal.quantity))
+        return book
+
+    def _intent_of(self, plan: TradePlan, contracts: int) -> OrderIntent:
+        return OrderIntent(
+            intent_id=f"e{plan.plan_id}",
+            created_ns=self.clock.now(),
+            strategy=plan.strategy,
+            underlying=plan.underlying,
+            purpose=Purpose.ENTRY,
+            legs=tuple(replace(leg, quantity=leg.quantity * contracts) for leg in plan.legs),
+            quantity=contracts,
+            net_price=plan.net_price,
+            max_loss=plan.max_loss * contracts,
+            plan_id=plan.plan_id,
+        )
+
+    def _propose_entry(self, plan: TradePlan, intent: OrderIntent, verdict: Verdict) -> None:
+        quote = self.quotes.quote(plan.legs[0].symbol)
+        proposal = Proposal(
+            proposal_id=f"p{plan.plan_id}",
+            created_ns=self.clock.now(),
+            expires_at=self.clock.monotonic() + self.settings.proposal_ttl_s,
+            purpose=Purpose.ENTRY,
+            strategy=plan.strategy,
+            underlying=plan.underlying,
+            legs=intent.legs,
+            quantity=intent.quantity,
+            net_price=intent.net_price,
+            mid_seen=quote.mid if quote else None,
+            max_loss=intent.max_loss,
+            buying_power=plan.buying_power * intent.quantity,
+            binding=verdict.reason.value if verdict.reason else "",
+            why=self.trail.lines(plan.plan_id),
+            plan=plan,
+            plan_id=plan.plan_id,
+        )
+        if self.proposals.add(proposal):
+            self.journal.decision(
+                plan.underlying, "proposed", self.clock.now(), plan=plan, reason=verdict.reason, numbers=verdict.numbers
+            )
+            self.log.info(
+                "PLAN", f"proposed {describe_order(intent)} ({proposal.binding})", plan.plan_id, **verdict.numbers
+            )
+
+    def send_entry(self, plan: TradePlan, intent: OrderIntent, decided_at: float | None) -> OrderRecord:
+        record = self.desk.register(intent, decided_at)
+
+        async def job() -> None:
+            await self.guards.prepare(plan, intent.legs[0].symbol)
+            await self.desk.send(record, lambda _record: self.entry_refusal())
+
+        self.lanes.entry(job)
+        return record
+
+    # --- exits -----------------------------------------------------------------------------------------------------
+
+    async def protect(self) -> None:
+        """Run the stops, then turn what is due into closing orders or alarmed proposals."""
+        await self.guards.look(self._announce)
+        if not self.market_open():
+            return
+        for intent in self.guards.due():
+            self.close(intent, by_person=False)
+
+    def _announce(self, guard: object, reason: Reason, numbers: Mapping[str, float | None]) -> None:
+        symbol = getattr(guard, "symbol", "")
+        self.log.alarm("STOP", f"{reason.value}: {symbol}", symbol, **numbers)
+
+    def close(self, intent: OrderIntent, *, by_person: bool, approved: bool = False) -> Verdict:
+        """A closing order: capped by what is closable, never refused by limits; proposed first in confirm mode."""
+        closing = {leg.symbol: closable(self.book, self.desk.ledger, leg.symbol) for leg in intent.legs}
+        level = self.ladder.level
+        verdict = self.gate.check_exit(
+            intent,
+            closing,
+            ladder=REFUSAL.get(level),
+            by_person=by_person,
+            quotes=self.quotes_of(intent.legs),
+        )
+        if not verdict.approved:
+            self.rejected[(verdict.reason or Reason.NO_DATA).value] += 1
+            return verdict
+        if verdict.contracts != intent.quantity:
+            units = verdict.contracts
+            legs = tuple(replace(leg, quantity=leg.quantity // intent.quantity * units) for leg in intent.legs)
+            intent = replace(intent, legs=legs, quantity=units)
+        if self.mode is Mode.CONFIRM and not approved:
+            self._propose_exit(intent, by_person=by_person)
+            return verdict
+        record = self.desk.register(intent, self.clock.monotonic())
+        self.guards.tried(intent.plan_id)
+        self.lanes.exit(lambda: self.desk.send(record, lambda _record: self._exit_refusal(by_person)))
+        return verdict
+
+    def _exit_refusal(self, by_person: bool) -> Reason | None:
+        return Reason.LADDER_HALT if self.ladder.level is Level.HALT and not by_person else None
+
+    def _propose_exit(self, intent: OrderIntent, *, by_person: bool) -> None:
+        quote = self.quotes.quote(intent.legs[0].symbol)
+        reason = intent.reason or Reason.USER
+        guard = self.guards.of(intent.plan_id)
+        proposal = Proposal(
+            proposal_id=f"p{intent.intent_id}",
+            created_ns=self.clock.now(),
+            expires_at=self.clock.monotonic() + self.settings.proposal_ttl_s,
+            purpose=intent.purpose,
+            strategy=intent.strategy,
+            underlying=intent.underlying,
+            legs=intent.legs,
+            quantity=intent.quantity,
+            net_price=intent.net_price,
+            mid_seen=quote.mid if quote else None,
+            max_loss=None,
+            buying_power=None,
+            binding="",
+            why=(f"{reason.value}", *((f"stop {guard.state.stop:.2f}",) if guard else ())),
+            plan_id=intent.plan_id,
+            reason=reason,
+            alarm=not by_person,
+        )
+        if self.proposals.add(proposal):
+            self.log.write(
+                "info" if by_person else "alarm",
+                "PLAN",
+                f"close? {describe_order(intent)} ({reason.value})",
+                intent.plan_id,
+            )
