@@ -1,0 +1,172 @@
+"""From setups to plans: chains of the best candidates are read together, then each is judged in a fixed order.
+
+A signal's latency is counted from the moment its chain, the last thing the decision needs, had arrived.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from datetime import date, timedelta
+from typing import Protocol
+
+from qmterm.core.calendar import SessionCalendar
+from qmterm.core.chain import Chain
+from qmterm.core.clock import NS, Clock, et_date
+from qmterm.core.errors import DataError, NotEntitled
+from qmterm.core.orders import Purpose
+from qmterm.core.reasons import Reason
+from qmterm.core.settings.strategy import OptionChoiceSettings
+from qmterm.core.signals import Signal
+from qmterm.engine.runlog import RunLog
+from qmterm.engine.scanning import Scanning
+from qmterm.engine.trader import Trader
+from qmterm.engine.wording import label
+from qmterm.risk.gate import Verdict
+from qmterm.strategy.option_choice import choose
+from qmterm.strategy.plans import make_plan
+
+TOGETHER = 4  # chains in flight
+RETRY_CHOICE_S = 300.0  # a symbol without a fitting contract is looked at again after this
+RETRY_GATE_S = 600.0
+# Refusals that say nothing about the symbol: it is tried again on the next pass.
+NOT_ABOUT_THE_SYMBOL = frozenset(
+    {
+        Reason.LADDER_NO_NEW,
+        Reason.LADDER_REDUCE_ONLY,
+        Reason.LADDER_FLATTEN,
+        Reason.LADDER_HALT,
+        Reason.MARKET_CLOSED,
+        Reason.ORDER_RATE,
+        Reason.STALE_QUOTE,
+        Reason.NO_QUOTE,
+    }
+)
+
+
+class ChainReader(Protocol):
+    async def read(self, underlying: str, now_ns: int, expiry_from: date, expiry_to: date) -> Chain: ...
+
+
+class EarningsReader(Protocol):
+    async def earnings_date(self, symbol: str, until: date) -> date | None: ...
+
+
+class Entries:
+    def __init__(
+        self,
+        trader: Trader,
+        scanning: Scanning,
+        chains: ChainReader,
+        earnings: EarningsReader,
+        calendar: SessionCalendar,
+        clock: Clock,
+        log: RunLog,
+        settings: OptionChoiceSettings,
+        limit: int,
+    ) -> None:
+        self._trader = trader
+        self._scanning = scanning
+        self._chains = chains
+        self._earnings = earnings
+        self._calendar = calendar
+        self._clock = clock
+        self._log = log
+        self._settings = settings
+        self._limit = limit
+        self._not_before: dict[str, int] = {}
+        self._gate = asyncio.Semaphore(TOGETHER)
+        self.notes: dict[str, str] = {}
+        self.rejected: Counter[str] = Counter()  # of the latest pass, by reason
+        self.candidates: tuple[str, ...] = ()
+
+    def rest(self, symbol: str, seconds: float) -> None:
+        """Leave a symbol alone for a while of market time."""
+        self._not_before[symbol] = self._clock.now() + int(seconds * NS)
+
+    async def consider(self) -> None:
+        """Read the chains of the entries that are free to trade, then judge them in the scanner's order."""
+        signals = [s for s in self._scanning.entries(self._limit) if self._free(s.symbol)]
+        self.candidates = tuple(signal.symbol for signal in signals)
+        self.rejected = Counter()
+        if not signals or not self._trader.market_open() or self._trader.entry_refusal() is not None:
+            return
+        arrived = await asyncio.gather(*(self._read(signal) for signal in signals))
+        for signal, chain, earnings, at in (item for item in arrived if item is not None):
+            if self._free(signal.symbol):
+                self._judge(signal, chain, earnings, at)
+
+    def _free(self, symbol: str) -> bool:
+        """Not held, not working, not proposed, not resting."""
+        if self._clock.now() < self._not_before.get(symbol, 0):
+            return False
+        trader = self._trader
+        busy = (
+            any(position.underlying == symbol for position in trader.book.positions)
+            or any(r.intent.underlying == symbol for r in trader.desk.ledger.working)
+            or any(p.underlying == symbol and p.purpose is Purpose.ENTRY for p in trader.proposals.waiting)
+        )
+        return not busy
+
+    async def _read(self, signal: Signal) -> tuple[Signal, Chain, date | None, float] | None:
+        today = et_date(self._clock.now())
+        first = today + timedelta(days=self._settings.dte_min)
+        last = today + timedelta(days=self._settings.dte_max)
+        async with self._gate:
+            try:
+                earnings = await self._earnings.earnings_date(signal.symbol, last)
+                chain = await self._chains.read(signal.symbol, self._clock.now(), first, last)
+            except NotEntitled as error:
+                self._refuse(signal.symbol, Reason.NO_DATA, RETRY_CHOICE_S, str(error))
+                return None
+            except DataError as error:
+                self._refuse(signal.symbol, Reason.NO_DATA, 0.0, str(error))
+                return None
+        if len(chain) == 0:
+            self._scanning.learn_options(signal.symbol, listed=False)
+            self._refuse(signal.symbol, Reason.NO_OPTIONS, 86_400.0)
+            return None
+        self._scanning.learn_options(signal.symbol, listed=True)
+        return signal, chain, earnings, self._clock.monotonic()
+
+    def _judge(self, signal: Signal, chain: Chain, earnings: date | None, arrived_at: float) -> None:
+        now = self._clock.now()
+        choice = choose(signal, chain, self._settings, now, earnings)
+        for reason, count in choice.rejected.items():
+            self.rejected[reason.value] += count
+        if choice.best is None:
+            most = max(choice.rejected.items(), key=lambda item: (item[1], item[0].value), default=(Reason.NO_DATA, 0))
+            self._refuse(
+                signal.symbol, most[0], RETRY_CHOICE_S, "", {r.value: float(n) for r, n in choice.rejected.items()}
+            )
+            return
+        plan = make_plan(signal, choice.best, now, self._calendar, self._settings)
+        verdict = self._trader.open(plan, arrived_at)
+        self._after(signal, plan.legs[0].symbol, verdict)
+
+    def _after(self, signal: Signal, symbol: str, verdict: Verdict) -> None:
+        if verdict.approved:
+            self.notes[signal.symbol] = f"planned {verdict.contracts} {label(symbol)}"
+            return
+        reason = verdict.reason or Reason.NO_DATA
+        self.rejected[reason.value] += 1
+        self.notes[signal.symbol] = reason.value
+        if reason not in NOT_ABOUT_THE_SYMBOL:
+            self.rest(signal.symbol, RETRY_GATE_S)
+
+    def _refuse(
+        self,
+        symbol: str,
+        reason: Reason,
+        rest_s: float,
+        text: str = "",
+        counts: dict[str, float | None] | None = None,
+    ) -> None:
+        """No plan came of this candidate: counted, journalled, left alone for a while."""
+        self.notes[symbol] = reason.value
+        self.rejected[reason.value] += 0 if counts else 1
+        self._trader.reject(symbol, reason, counts or {})
+        if text:
+            self._log.warn("SCAN", f"{symbol}: {text}", symbol)
+        if rest_s > 0:
+            self.rest(symbol, rest_s)
