@@ -219,7 +219,3 @@ class YieldRow(msgspec.Struct):
     yield_10_year: float | None = None
     yield_20_year: float | None = None
     yield_30_year: float | None = None
-
-
-YIELD_YEARS = (1 / 12, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 7.0, 10.0, 20.0, 30.0)
-"""Maturities of YieldRow's fields after `date`, in order."""

@@ -176,8 +176,7 @@ class NewsItem:
 
 @dataclass(frozen=True, slots=True)
 class YieldCurve:
-    """Treasury par yields of one day: years to maturity and percent, short to long, missing maturities left out."""
+    """Treasury par yields of one day in percent, by the vendor's names (`yield_1_month`, …), missing ones left out."""
 
     day: date
-    years: tuple[float, ...]
-    percent: tuple[float, ...]
+    yields: Mapping[str, float]

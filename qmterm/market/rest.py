@@ -239,9 +239,5 @@ def _yield_curve(row: bodies.YieldRow) -> YieldCurve:
     day = iso_date(row.date)
     if day is None:
         raise DataError(f"treasury yields: {row.date!r} is not a date")
-    known = [
-        (years, percent)
-        for years, percent in zip(bodies.YIELD_YEARS, msgspec.structs.astuple(row)[1:], strict=True)
-        if percent is not None
-    ]
-    return YieldCurve(day, tuple(years for years, _ in known), tuple(percent for _, percent in known))
+    known = {name: value for name, value in msgspec.structs.asdict(row).items() if name != "date" and value is not None}
+    return YieldCurve(day, known)

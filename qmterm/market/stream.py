@@ -106,6 +106,25 @@ class MarketStream:
                 f"stream {self._url}: step {step} did not arrive in {timeout:g} s (at {self.last_step}, {self.state})"
             ) from None
 
+    async def wait_settled(self, timeout: float) -> None:
+        """Wait until the server confirmed or refused every wanted channel; DataSilent when it does not."""
+        try:
+            async with asyncio.timeout(timeout):
+                while not self._settled:
+                    self._stepped.clear()
+                    await self._stepped.wait()
+        except TimeoutError:
+            raise DataSilent(
+                f"stream {self._url}: subscriptions not confirmed in {timeout:g} s ({self.state})"
+            ) from None
+
+    @property
+    def _settled(self) -> bool:
+        talk = self._protocol
+        return (
+            self.state is StreamState.LIVE and talk is not None and self._wanted <= talk.confirmed | talk.refused.keys()
+        )
+
     async def run(self) -> None:
         """Connect, read, reconnect; returns only when the server refused the key."""
         tries = 0
@@ -219,8 +238,10 @@ class MarketStream:
                 self._stepped.set()
             case protocol.ChannelRefused(channel, message):
                 self.notes.refused[channel or "(not named)"] = message
+                self._stepped.set()
             case protocol.Subscribed(channel):
                 self.notes.refused.pop(channel, None)
+                self._stepped.set()
             case protocol.AuthRefused(message):
                 self.notes.refusal = f"the key is not accepted ({message}); check QMTERM_POLYGON_KEY and your plan"
                 self._become(StreamState.REFUSED, self.notes.refusal)
