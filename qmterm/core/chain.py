@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,3 +56,12 @@ class Chain:
 
     def __len__(self) -> int:
         return len(self.occ)
+
+    def take(self, rows: IntArray) -> Chain:
+        """The chain of some of the contracts, in the given order."""
+        columns: dict[str, Any] = {"occ": tuple(self.occ[row] for row in rows.tolist())}
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, np.ndarray):
+                columns[field.name] = value[rows]
+        return replace(self, **columns)
