@@ -1,0 +1,253 @@
+"""tastytrade's JSON as core's words, from a raw body or an SDK model alike.
+
+The SDK rejects a whole list over one field it does not know; this reads what trading needs and names what it cannot.
+The traps: prices come unsigned with a sibling `-effect`, quantities as number or text, times as ISO text or epoch ms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from qmterm.core.orders import AccountBalance, Action, BrokerOrder, BrokerPosition, DryRun, Fill, Leg, OrderState
+
+Body = Mapping[str, Any]
+
+STATES: dict[str, OrderState] = {
+    "Received": OrderState.RECEIVED,
+    "Routed": OrderState.ROUTED,
+    "In Flight": OrderState.ROUTED,
+    "Live": OrderState.LIVE,
+    "Contingent": OrderState.CONTINGENT,
+    "Cancel Requested": OrderState.CANCEL_REQUESTED,
+    "Replace Requested": OrderState.REPLACE_REQUESTED,
+    "Filled": OrderState.FILLED,
+    "Cancelled": OrderState.CANCELLED,  # British on the wire ...
+    "Canceled": OrderState.CANCELLED,  # ... and American in old payloads
+    "Expired": OrderState.EXPIRED,
+    "Rejected": OrderState.REJECTED,
+    "Removed": OrderState.REMOVED,
+    "Partially Removed": OrderState.REMOVED,
+}
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Unreadable(ValueError):
+    """A body that lacks what trading needs; the text names the field."""
+
+
+@dataclass(frozen=True, slots=True)
+class OrderRows:
+    """What could be read of a list of orders, and one sentence for each thing that could not."""
+
+    good: tuple[BrokerOrder, ...]
+    faults: tuple[str, ...]
+    missing: bool  # a row is missing from `good`: the list is not complete
+
+
+def order(body: Body) -> tuple[BrokerOrder, str | None]:
+    """One order, and a fault when its status is a word we do not know: then it counts as working, it may still fill."""
+    broker_id = str(_need(body, "id"))
+    status = str(_need(body, "status"))
+    state = STATES.get(status)
+    rows = [row for row in _list(body, "legs") if row.get("action") is not None]
+    legs = tuple(_leg(row) for row in rows)
+    if not legs:
+        raise Unreadable(f"order {broker_id} has no legs")
+    fills = tuple(
+        _fill(fill, row, broker_id, len(rows) > 1) for row in rows for fill in _list(row, "fills") if fill is not None
+    )
+    external = body.get("external-identifier")
+    replaces = body.get("replaces-order-id")
+    received = body.get("received-at")
+    updated = time_ns(body.get("updated-at"))
+    decoded = BrokerOrder(
+        broker_id=broker_id,
+        external_id=None if external in (None, "") else str(external),
+        account=str(body.get("account-number", "")),
+        underlying=str(body.get("underlying-symbol", "")),
+        state=state or OrderState.LIVE,
+        legs=legs,
+        fills=fills,
+        net_price=signed(body, "price"),
+        time_in_force=str(body.get("time-in-force", "")),
+        received_ns=time_ns(received) or updated,
+        updated_ns=updated,
+        reject_reason=_text(body.get("reject-reason")),
+        replaces=None if replaces is None else str(replaces),
+        remaining=tuple(
+            leg.quantity if row.get("remaining-quantity") is None else whole(row["remaining-quantity"])
+            for leg, row in zip(legs, rows, strict=True)
+        ),
+    )
+    fault = None if state is not None else f"order {broker_id} has the unknown status {status!r}; it counts as working"
+    return decoded, fault
+
+
+def orders(bodies: Iterable[Body]) -> OrderRows:
+    """Every order that qmterm could have placed; one bad row costs that row, not the list."""
+    good: list[BrokerOrder] = []
+    faults: list[str] = []
+    missing = False
+    for body in bodies:
+        if foreign(body):
+            continue
+        try:
+            decoded, fault = order(body)
+        except Unreadable as error:
+            faults.append(str(error))
+            missing = True
+            continue
+        good.append(decoded)
+        if fault is not None:
+            faults.append(fault)
+    return OrderRows(tuple(good), tuple(faults), missing)
+
+
+def foreign(body: Body) -> bool:
+    """True for an order in instruments that qmterm does not trade (futures, crypto, dollars' worth of stock)."""
+    kinds = {row.get("instrument-type") for row in _list(body, "legs")}
+    return body.get("order-type") == "Notional Market" or not kinds <= {"Equity", "Equity Option", None}
+
+
+def position(body: Body) -> BrokerPosition:
+    """One position, quantity signed by its direction."""
+    symbol = str(_need(body, "symbol"))
+    quantity = whole(_need(body, "quantity"))
+    direction = str(_need(body, "quantity-direction"))
+    if direction not in ("Long", "Short", "Zero"):
+        raise Unreadable(f"position {symbol} has the unknown direction {direction!r}")
+    mark = body.get("mark-price")
+    return BrokerPosition(
+        symbol=symbol,
+        quantity=-quantity if direction == "Short" else 0 if direction == "Zero" else quantity,
+        average_open_price=number(body.get("average-open-price", "0"), "average-open-price"),
+        multiplier=whole(body.get("multiplier", 1)),
+        mark=None if mark is None else number(mark, "mark-price"),
+    )
+
+
+def balance(body: Body) -> AccountBalance:
+    """Dollars; a negative cash balance is a debit."""
+    return AccountBalance(
+        cash=_required(body, "cash-balance"),
+        net_liquidating_value=_required(body, "net-liquidating-value"),
+        option_buying_power=_required(body, "derivative-buying-power"),
+        maintenance_requirement=signed(body, "maintenance-requirement") or Decimal(0),
+    )
+
+
+def dry_run(body: Body) -> DryRun:
+    effect = body.get("buying-power-effect") or {}
+    fees = body.get("fee-calculation") or {}
+    return DryRun(
+        buying_power_change=_required(effect, "change-in-buying-power"),
+        fees=signed(fees, "total-fees") or Decimal(0),
+        warnings=tuple(
+            f"{warning.get('code', 'warning')}: {warning.get('message', '')}".strip()
+            for warning in _list(body, "warnings")
+        ),
+    )
+
+
+def signed(body: Body, name: str) -> Decimal | None:
+    """An amount with its sign: the effect's where there is one (Debit = negative), else as it stands."""
+    value = body.get(name)
+    if value is None or value == "":
+        return None
+    amount = number(value, name)
+    effect = body.get(f"{name}-effect")
+    if effect == "Debit":
+        return -abs(amount)
+    return abs(amount) if effect == "Credit" else amount
+
+
+def number(value: object, name: str) -> Decimal:
+    try:
+        amount = Decimal(str(value))
+    except InvalidOperation as error:
+        raise Unreadable(f"{name} is {value!r}, not a number") from error
+    if not amount.is_finite():
+        raise Unreadable(f"{name} is {value!r}, not a number")
+    return amount
+
+
+def whole(value: object) -> int:
+    """Contracts or shares; fractional shares count down to the whole ones we could trade."""
+    return int(number(value, "quantity"))
+
+
+def time_ns(value: object) -> int:
+    """UTC ns of ISO text, a datetime or epoch milliseconds; 0 when there is none (dry runs say 0)."""
+    match value:
+        case None | "" | 0:
+            return 0
+        case int():
+            return value * 1_000_000
+        case datetime():
+            moment = value if value.tzinfo is not None else value.replace(tzinfo=UTC)
+        case _:
+            try:
+                moment = datetime.fromisoformat(str(value))
+            except ValueError as error:
+                raise Unreadable(f"{value!r} is not a time") from error
+            moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    return (moment - _EPOCH) // timedelta(microseconds=1) * 1_000
+
+
+def _leg(row: Body) -> Leg:
+    word = str(row["action"])
+    try:
+        action = Action(word)
+    except ValueError as error:
+        raise Unreadable(f"leg {row.get('symbol')} has the unknown action {word!r}") from error
+    return Leg(symbol=str(_need(row, "symbol")), action=action, quantity=whole(_need(row, "quantity")))
+
+
+def _fill(body: Body, row: Body, broker_id: str, several_legs: bool) -> Fill:
+    fill_id = str(_need(body, "fill-id"))
+    return Fill(
+        # Whether one id covers all legs of a spread's execution is not documented: the leg is part of our key.
+        fill_id=f"{fill_id}#{row['symbol']}" if several_legs else fill_id,
+        broker_order_id=broker_id,
+        symbol=str(row["symbol"]),
+        action=Action(str(row["action"])),
+        quantity=whole(_need(body, "quantity")),
+        price=number(_need(body, "fill-price"), "fill-price"),
+        time_ns=time_ns(_need(body, "filled-at")),
+    )
+
+
+def _need(body: Body, name: str) -> Any:
+    value = body.get(name)
+    if value is None:
+        raise Unreadable(f"{name} is missing in {_label(body)}")
+    return value
+
+
+def _required(body: Body, name: str) -> Decimal:
+    value = signed(body, name)
+    if value is None:
+        raise Unreadable(f"{name} is missing in {_label(body)}")
+    return value
+
+
+def _label(body: Body) -> str:
+    """What a broken body is about, without its contents (they may hold more than a log should)."""
+    for name in ("id", "symbol", "fill-id", "account-number"):
+        if body.get(name) is not None:
+            return f"{name} {body[name]}" if name != "account-number" else "the account's answer"
+    return "the broker's answer"
+
+
+def _list(body: Body, name: str) -> list[Any]:
+    value = body.get(name)
+    return value if isinstance(value, list) else []
+
+
+def _text(value: object) -> str | None:
+    return None if value in (None, "") else str(value)

@@ -1,0 +1,238 @@
+"""The login and its connections: every REST call to tastytrade goes through `call`, warm, paced, timed and scrubbed.
+
+The traps: the SDK refreshes its 15-minute token inside the first call after expiry and drops idle connections after
+5 seconds; both would land on an order, so both are done ahead of time here. It also logs the bearer token at DEBUG.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import httpx2
+from tastytrade import Session
+from tastytrade.utils import TastytradeError
+
+from qmterm.broker import errors
+from qmterm.broker.errors import Exchange, Scrubber
+from qmterm.broker.pacing import Pacer, Urgency
+from qmterm.core.errors import BrokerAuthError, BrokerError
+from qmterm.core.settings.broker import (
+    CERT_REST_URL,
+    CERT_STREAMER_URL,
+    LIVE_REST_URL,
+    LIVE_STREAMER_URL,
+    TastytradeSettings,
+)
+
+T = TypeVar("T")
+
+SDK_MARGIN_S = 60.0  # the SDK refreshes on the caller's time once less than this is left
+_LOUD = ("tastytrade", "httpx2", "httpx", "httpcore2", "httpcore", "wsproto")
+
+log = logging.getLogger("qmterm.broker")
+
+
+def quiet_vendor_logs() -> None:
+    """The SDK's logger is set to DEBUG by itself and writes tokens; warnings are all anybody needs of it."""
+    for name in _LOUD:
+        logger = logging.getLogger(name)
+        if logger.getEffectiveLevel() < logging.WARNING or logger.level < logging.WARNING:
+            logger.setLevel(logging.WARNING)
+
+
+def is_loopback(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+class BrokerSession:
+    """One SDK session and the tasks that keep it ready. `call` belongs to the loop that opened it."""
+
+    def __init__(self, settings: TastytradeSettings, secret: str, refresh_token: str, is_test: bool = False) -> None:
+        quiet_vendor_logs()
+        self._settings = settings
+        self.rest_url = settings.rest_url or (CERT_REST_URL if is_test else LIVE_REST_URL)
+        self.streamer_url = settings.streamer_url or (CERT_STREAMER_URL if is_test else LIVE_STREAMER_URL)
+        self.scrub = Scrubber(secret, refresh_token)
+        self.sdk = Session(
+            secret,
+            refresh_token,
+            is_test=is_test,
+            timeout=httpx2.Timeout(settings.read_timeout_s, connect=settings.connect_timeout_s),
+            limits=httpx2.Limits(
+                max_connections=40, max_keepalive_connections=20, keepalive_expiry=settings.keepalive_s
+            ),
+            trust_env=not (is_loopback(self.rest_url) and is_loopback(self.streamer_url)),
+            event_hooks={"request": [errors.on_request], "response": [errors.on_response]},
+        )
+        self.sdk._client.base_url = self.rest_url
+        self._pacer = Pacer(settings.calls_per_second, settings.burst)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._last_call = 0.0
+        self._renew = asyncio.Event()
+        self.round_trip_ms: float | None = None
+        self.refreshes = 0
+        self.login_trouble: str | None = None
+
+    async def open(self) -> None:
+        """Get the first token; BrokerAuthError when the login is refused, BrokerError when nobody answers."""
+        await self._refresh()
+        self._tasks.append(asyncio.create_task(self._keep_token(), name="broker-token"))
+
+    def keep_warm(self, small_call: Callable[[], Awaitable[object]]) -> None:
+        """From now on idle connections are used once in a while, so that an order never opens one."""
+        self._tasks.append(asyncio.create_task(self._keep_warm(small_call), name="broker-warm"))
+
+    async def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._tasks.clear()
+        await self.sdk._client.aclose()
+
+    # --- calls ---
+
+    async def read(self, doing: str, path: str, **params: Any) -> dict[str, Any]:
+        """A question: the whole JSON envelope. BrokerError when it was not answered.
+
+        A token that the broker no longer takes is renewed once and the question asked again.
+        """
+        try:
+            return await self._ask(doing, path, params)
+        except BrokerAuthError as error:
+            if error.code not in errors.STALE_TOKEN_CODES:
+                raise
+        await self._refresh()
+        return await self._ask(doing, path, params)
+
+    async def _ask(self, doing: str, path: str, params: dict[str, Any]) -> dict[str, Any]:
+        await self._pacer.turn(Urgency.QUESTION)
+        exchange = Exchange("GET", path)
+        try:
+            await self._timed(exchange, lambda: self.sdk._get(path, params=params))
+        except errors.SDK_ERRORS as error:
+            raise errors.while_reading(error, exchange, doing, self.scrub) from None
+        body = errors.body_of(exchange.response)
+        return body if isinstance(body, dict) else {}
+
+    async def send(
+        self, doing: str, method: str, path: str, urgency: Urgency, function: Callable[[], Awaitable[object]]
+    ) -> dict[str, Any]:
+        """A deed, done at most once: the answer's `data`, read from the body even where the SDK's model rejects it.
+
+        BrokerError when certainly nothing happened, OutcomeUnknown for everything else.
+        """
+        await self._pacer.turn(urgency)
+        exchange = Exchange(method, path)
+        try:
+            await self._timed(exchange, function)
+        except errors.SDK_ERRORS as error:
+            answered = exchange.status is not None and exchange.status // 100 == 2
+            data = errors.data_of(exchange.response) if answered else None
+            if data is None:
+                failure = errors.after_send(error, exchange, doing, self.scrub)
+                if isinstance(failure, BrokerAuthError):
+                    self._renew.set()
+                raise failure from None
+            log.warning("%s: the SDK cannot read the answer (%s); read without it", doing, type(error).__name__)
+            return data
+        return errors.data_of(exchange.response) or {}
+
+    async def _timed(self, exchange: Exchange, function: Callable[[], Awaitable[T]]) -> T:
+        loop = asyncio.get_running_loop()
+        token = errors.current_exchange.set(exchange)
+        started = loop.time()
+        try:
+            # A body that trickles in never trips the client's own time-out, which is per read.
+            async with asyncio.timeout(self._settings.connect_timeout_s + 2 * self._settings.read_timeout_s):
+                return await function()
+        finally:
+            errors.current_exchange.reset(token)
+            self._last_call = loop.time()
+            if exchange.response is not None:
+                self.round_trip_ms = (self._last_call - started) * 1000
+
+    # --- token and connections, ahead of time ---
+
+    async def _refresh(self) -> None:
+        exchange = Exchange("POST", "/oauth/token")
+        try:
+            await self._timed(exchange, lambda: self.sdk.refresh(force=True))
+        except errors.SDK_ERRORS as error:
+            failure = self._login_failure(error, exchange)
+            self.login_trouble = str(failure)
+            raise failure from None
+        self.scrub.add(self.sdk.session_token)
+        self.refreshes += 1
+        self.login_trouble = None
+
+    def _login_failure(self, error: BaseException, exchange: Exchange) -> BrokerError:
+        status = exchange.status
+        if status is not None and 400 <= status < 500 and status != 429:
+            codes = errors.codes_of(error) if isinstance(error, TastytradeError) else ()
+            return BrokerAuthError(
+                f"tastytrade at {self.rest_url} does not accept the login ({', '.join(codes) or f'HTTP {status}'}); "
+                "check QMTERM_TT_SECRET and QMTERM_TT_REFRESH, and that they belong to this environment",
+                codes[0] if codes else "",
+            )
+        return BrokerError(
+            f"tastytrade at {self.rest_url} does not answer the login ({errors.describe(error, self.scrub)}); "
+            "check the network and [tastytrade] rest_url",
+            errors.NOT_CONNECTED,
+        )
+
+    def token_left_s(self) -> float:
+        """Real seconds until the token ends, by the SDK's own clock (the only reason to read that clock here)."""
+        return self.sdk.session_expiration - time.time()
+
+    async def _keep_token(self) -> None:
+        pause = 1.0
+        while True:
+            await self._until_due()
+            try:
+                await self._refresh()
+                pause = 1.0
+            except BrokerAuthError as error:
+                log.error("%s", error)
+                await asyncio.sleep(300.0)  # too many refused logins block the address for hours
+            except BrokerError as error:
+                log.warning("%s", error)
+                await asyncio.sleep(pause)
+                pause = min(30.0, pause * 2)
+
+    async def _until_due(self) -> None:
+        """Wait until the token is near its end, by its own length, or until somebody found it stale."""
+        lifetime = self.token_left_s()
+        if lifetime > 2 * self._settings.refresh_ahead_s:
+            ahead = self._settings.refresh_ahead_s
+        elif lifetime > SDK_MARGIN_S:
+            ahead = (lifetime + SDK_MARGIN_S) / 2  # a server with short tokens: still before the SDK's own margin
+        else:
+            ahead = lifetime / 2
+        while not self._renew.is_set() and (left := self.token_left_s() - ahead) > 0:
+            with contextlib.suppress(TimeoutError):
+                # In short steps: a machine that slept must notice soon that time has passed.
+                await asyncio.wait_for(self._renew.wait(), min(left, 5.0))
+        self._renew.clear()
+
+    async def _keep_warm(self, small_call: Callable[[], Awaitable[object]]) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            idle = loop.time() - self._last_call
+            if idle < self._settings.warm_every_s:
+                await asyncio.sleep(self._settings.warm_every_s - idle)
+                continue
+            # Two at once: one poll in flight must leave the order a warm connection.
+            results = await asyncio.gather(small_call(), small_call(), return_exceptions=True)
+            if any(isinstance(result, BrokerError) for result in results):
+                await asyncio.sleep(self._settings.warm_every_s)

@@ -1,0 +1,288 @@
+"""One tastytrade account behind core's Broker protocol: orders through the SDK, once; answers read by ourselves.
+
+Heavy to import (the SDK brings pandas): import it where a broker is built, not at the top of a command.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
+from typing import Any
+
+from tastytrade import Account
+
+from qmterm.broker import accounts, decode, orders
+from qmterm.broker.errors import UNREADABLE
+from qmterm.broker.pacing import Urgency
+from qmterm.broker.session import BrokerSession
+from qmterm.broker.stream import AccountStream
+from qmterm.broker.witness import StreamWitness
+from qmterm.core.clock import Clock, et_date
+from qmterm.core.errors import BrokerAuthError, BrokerError, OutcomeUnknown
+from qmterm.core.orders import AccountState, BrokerEvent, BrokerOrder, DryRun, OrderIntent
+from qmterm.core.settings.broker import TastytradeSettings
+
+PAGE_CAP = 100  # pages of one history; a server that always promises another one must not hold us for ever
+
+log = logging.getLogger("qmterm.broker")
+
+
+class TastytradeBroker:
+    """See core.protocols.Broker. Beyond it: `wait_sequence`, `take_events` (lockstep) and `on_fault`."""
+
+    def __init__(
+        self,
+        settings: TastytradeSettings,
+        secret: str,
+        refresh_token: str,
+        account: str | None = None,
+        *,
+        clock: Clock,
+        is_test: bool = False,
+    ) -> None:
+        self.account = ""
+        self.on_fault: Callable[[str], None] | None = None
+        self.faults = 0
+        self._wanted = account
+        self._settings = settings
+        self._clock = clock
+        self._session = BrokerSession(settings, secret, refresh_token, is_test)
+        self._witness = StreamWitness()
+        self._stream: AccountStream | None = None
+        self._sdk_account: Account | None = None
+
+    # --- connecting ---
+
+    async def connect(self) -> None:
+        """Log in, choose the account, open the stream. A stream that does not come up at once keeps trying."""
+        await self._session.open()
+        body = await self._session.read("listing the accounts", "/customers/me/accounts")
+        rows = [row["account"] for row in _items(body) if isinstance(row.get("account"), dict)]
+        self.account = accounts.choose(rows, self._wanted)
+        self._sdk_account = Account.model_construct(account_number=self.account)
+        await self._check_trading()
+        self._session.keep_warm(self.live_orders)
+        self._stream = AccountStream(
+            self._session, self._settings, self.account, self._read_all, self._heard, self._fault
+        )
+        self._stream.start()
+        try:
+            await asyncio.wait_for(self._stream.first_up.wait(), 2 * self._settings.stream_open_timeout_s)
+        except TimeoutError:
+            self._fault("the account stream does not come up yet; orders are polled meanwhile")
+
+    async def _check_trading(self) -> None:
+        try:
+            body = await self._session.read("reading the trading status", self._path("/trading-status"))
+        except BrokerAuthError:
+            raise
+        except BrokerError as error:
+            self._fault(f"trading status not checked: {error}")
+            return
+        accounts.check_trading(self.account, _data(body))
+
+    async def close(self) -> None:
+        if self._stream is not None:
+            await self._stream.close()
+        await self._session.close()
+
+    # --- deeds, each at most once ---
+
+    async def place(self, intent: OrderIntent) -> BrokerOrder:
+        """Send once. BrokerError: certainly not there. OutcomeUnknown: perhaps there, look it up by its id."""
+        order, account = orders.to_sdk(intent), self._trading_account()
+        doing = f"the order {intent.intent_id}"
+        data = await self._session.send(
+            doing,
+            "POST",
+            self._path("/orders"),
+            Urgency.ORDER,
+            lambda: account.place_order(self._session.sdk, order, dry_run=False),
+        )
+        try:
+            placed, fault = decode.order(data.get("order") or {})
+        except decode.Unreadable as error:
+            raise OutcomeUnknown(f"{doing}: the answer cannot be read ({error})") from None
+        if fault is not None:
+            self._fault(fault)
+        self._witness.told(placed)
+        return placed
+
+    async def dry_run(self, intent: OrderIntent) -> DryRun:
+        order, account = orders.to_sdk(intent), self._trading_account()
+        try:
+            data = await self._session.send(
+                f"the dry run of {intent.intent_id}",
+                "POST",
+                self._path("/orders/dry-run"),
+                Urgency.QUESTION,
+                lambda: account.place_order(self._session.sdk, order, dry_run=True),
+            )
+            return decode.dry_run(data)
+        except (OutcomeUnknown, decode.Unreadable) as error:
+            # Nothing is at stake in a dry run: an answer that was lost is simply no answer.
+            raise BrokerError(f"no estimate from tastytrade: {error}", UNREADABLE) from None
+
+    async def cancel(self, broker_id: str) -> None:
+        if not broker_id.isdigit():
+            raise BrokerError(
+                f"{broker_id!r} is not a tastytrade order number; nothing was cancelled", orders.BAD_ORDER
+            )
+        account = self._trading_account()
+        await self._session.send(
+            f"the cancel of order {broker_id}",
+            "DELETE",
+            self._path(f"/orders/{broker_id}"),
+            Urgency.CANCEL,
+            lambda: account.delete_order(self._session.sdk, int(broker_id)),
+        )
+
+    # --- questions ---
+
+    async def live_orders(self) -> tuple[BrokerOrder, ...]:
+        found, _ = await self._live_orders()
+        silent = self._witness.polled(found)
+        if silent is not None and self._stream is not None and self._stream.up:
+            self._stream.suspect(f"it kept silent about order {silent.broker_id} ({silent.state.value})")
+        return found
+
+    async def account_state(self) -> AccountState:
+        """Balance and positions must be readable, else BrokerError; `complete` is about the pages of orders."""
+        balance, positions, live, history = await asyncio.gather(
+            self._session.read("reading the balance", self._path("/balances/USD")),
+            self._session.read("reading the positions", self._path("/positions"), **{"include-marks": "true"}),
+            self._tried(self._live_orders()),
+            self._tried(self._history()),
+        )
+        merged: dict[str, BrokerOrder] = {}
+        for order in (*history[0], *live[0]):
+            known = merged.get(order.broker_id)
+            if known is None or order.updated_ns >= known.updated_ns:
+                merged[order.broker_id] = order
+        try:
+            return AccountState(
+                account=self.account,
+                balance=decode.balance(_data(balance)),
+                positions=tuple(decode.position(row) for row in _items(positions)),
+                orders=tuple(sorted(merged.values(), key=lambda order: (order.received_ns, order.broker_id))),
+                complete=live[1] and history[1],
+            )
+        except decode.Unreadable as error:
+            raise BrokerError(f"the account cannot be read: {error}", UNREADABLE) from None
+
+    async def _tried(self, reading: Any) -> tuple[tuple[BrokerOrder, ...], bool]:
+        try:
+            found: tuple[tuple[BrokerOrder, ...], bool] = await reading
+        except BrokerAuthError:
+            raise
+        except BrokerError as error:
+            self._fault(f"a list of orders is missing: {error}")
+            return (), False
+        return found
+
+    async def _live_orders(self) -> tuple[tuple[BrokerOrder, ...], bool]:
+        body = await self._session.read("polling orders", self._path("/orders/live"))
+        return self._decoded(_items(body))
+
+    async def _history(self) -> tuple[tuple[BrokerOrder, ...], bool]:
+        """All pages since yesterday in New York: an order sent just before midnight is still found after it."""
+        since = et_date(self._clock.now()) - timedelta(days=1)
+        found: list[BrokerOrder] = []
+        complete = True
+        for page in range(PAGE_CAP):
+            body = await self._session.read(
+                "reading the order history",
+                self._path("/orders"),
+                **{"start-date": since.isoformat(), "per-page": self._settings.page_size, "page-offset": page},
+            )
+            rows = _items(body)
+            good, whole = self._decoded(rows)
+            found.extend(good)
+            complete = complete and whole
+            if _last_page(body, page, len(rows), self._settings.page_size):
+                return tuple(found), complete
+        self._fault(f"the order history has more than {PAGE_CAP} pages; the rest was not read")
+        return tuple(found), False
+
+    def _decoded(self, bodies: list[dict[str, Any]]) -> tuple[tuple[BrokerOrder, ...], bool]:
+        rows = decode.orders(bodies)
+        for fault in rows.faults:
+            self._fault(fault)
+        return rows.good, not rows.missing
+
+    # --- the stream ---
+
+    async def events(self) -> AsyncIterator[BrokerEvent]:
+        if self._stream is None:
+            raise BrokerError("the broker is not connected; there are no events", orders.BAD_ORDER)
+        async for event in self._stream.queue:
+            yield event
+
+    def take_events(self) -> list[BrokerEvent]:
+        """What has arrived and nobody has taken, without waiting: for a caller that decides when (lockstep)."""
+        return [] if self._stream is None else self._stream.queue.take()
+
+    async def wait_sequence(self, sequence: int, timeout: float = 5.0) -> bool:
+        """True once every account event up to this server number waits in the queue (or was taken from it)."""
+        return self._stream is not None and await self._stream.wait_sequence(sequence, timeout)
+
+    @property
+    def last_sequence(self) -> int:
+        return 0 if self._stream is None else self._stream.last_sequence
+
+    @property
+    def stream_up(self) -> bool:
+        return self._stream is not None and self._stream.up
+
+    @property
+    def queued(self) -> int:
+        """Events that wait to be taken."""
+        return 0 if self._stream is None else len(self._stream.queue)
+
+    @property
+    def round_trip_ms(self) -> float | None:
+        return self._session.round_trip_ms
+
+    async def _read_all(self) -> list[BrokerEvent]:
+        state = await self.account_state()
+        return [*state.orders, *state.positions, state.balance]
+
+    def _heard(self, event: BrokerEvent) -> None:
+        if isinstance(event, BrokerOrder):
+            self._witness.told(event)
+
+    # --- inside ---
+
+    def _path(self, rest: str) -> str:
+        return f"/accounts/{self.account}{rest}"
+
+    def _trading_account(self) -> Account:
+        if self._sdk_account is None:
+            raise BrokerError("the broker is not connected; nothing was sent", orders.BAD_ORDER)
+        return self._sdk_account
+
+    def _fault(self, text: str) -> None:
+        self.faults += 1
+        text = self._session.scrub(text)
+        if self.on_fault is not None:
+            self.on_fault(text)
+        else:
+            log.warning("%s", text)
+
+
+def _data(body: dict[str, Any]) -> dict[str, Any]:
+    data = body.get("data")
+    return data if isinstance(data, dict) else {}
+
+
+def _items(body: dict[str, Any]) -> list[dict[str, Any]]:
+    items = _data(body).get("items")
+    return [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
+
+
+def _last_page(body: dict[str, Any], page: int, rows: int, page_size: int) -> bool:
+    pagination = body.get("pagination")
+    pages = pagination.get("total-pages") if isinstance(pagination, dict) else None
+    return page + 1 >= int(pages) if pages is not None else rows < page_size
