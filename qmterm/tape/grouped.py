@@ -72,7 +72,7 @@ def write_grouped(directory: Path, day: date, columns: Mapping[str, Any]) -> Pat
     path = day_path(directory, day)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        pq.write_table(table, unfinished, compression="lz4", use_dictionary=["date"])
+        pq.write_table(table, unfinished, compression="lz4", use_dictionary=["date"], write_page_checksum=True)
         os.replace(unfinished, path)
     finally:
         with contextlib.suppress(FileNotFoundError):
@@ -124,7 +124,7 @@ def _read_files(directory: Path, days: Sequence[date]) -> tuple[dict[date, Any],
     for day in days:
         path = day_path(directory, day)
         try:
-            with pq.ParquetFile(path) as file:
+            with pq.ParquetFile(path, page_checksum_verification=True) as file:
                 tables[day] = file.read(columns=names).select(names).cast(schema)
         except FileNotFoundError:
             absent.append(day)
