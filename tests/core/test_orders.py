@@ -1,0 +1,113 @@
+"""The order life cycle is one table: ends are ends, the unknown is never sent again."""
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from qmterm.core.orders import (
+    TRANSITIONS,
+    Action,
+    Fill,
+    Leg,
+    OrderIntent,
+    OrderState,
+    Purpose,
+    may_become,
+)
+
+CALL = "AAPL  260417C00230000"
+ENDS = {state for state in OrderState if state.terminal}
+
+
+def intent(purpose, *actions):
+    legs = tuple(Leg(CALL, action, 1) for action in actions)
+    return OrderIntent("i-1", 0, "atr_matrix", "AAPL", purpose, legs, 1, Decimal("-1.20"))
+
+
+def test_every_state_has_its_row_in_the_table():
+    assert set(TRANSITIONS) == set(OrderState)
+
+
+@pytest.mark.parametrize("end", sorted(ENDS - {OrderState.NOT_ACCEPTED}))
+def test_nothing_follows_an_end(end):
+    assert not any(may_become(end, state) for state in OrderState)
+    assert not end.working
+
+
+def test_an_order_given_up_as_not_accepted_may_still_turn_up():
+    assert may_become(OrderState.NOT_ACCEPTED, OrderState.LIVE)
+    assert may_become(OrderState.NOT_ACCEPTED, OrderState.FILLED)
+    assert not may_become(OrderState.NOT_ACCEPTED, OrderState.SENT)
+
+
+@pytest.mark.parametrize("state", list(OrderState))
+def test_nothing_goes_back_to_before_the_send(state):
+    assert not may_become(state, OrderState.INTENT)
+    assert may_become(state, OrderState.SENT) == (state is OrderState.INTENT)
+    assert may_become(state, OrderState.NOT_SENT) == (state is OrderState.INTENT)
+
+
+def test_only_read_back_settles_an_unknown_order():
+    follows = {state for state in OrderState if may_become(OrderState.UNKNOWN, state)}
+    assert OrderState.NOT_ACCEPTED in follows
+    assert OrderState.LIVE in follows
+    assert OrderState.FILLED in follows
+    assert OrderState.SENT not in follows
+    assert {state for state in OrderState if may_become(state, OrderState.NOT_ACCEPTED)} == {OrderState.UNKNOWN}
+
+
+def test_a_fill_may_win_against_a_cancel():
+    assert may_become(OrderState.CANCEL_REQUESTED, OrderState.FILLED)
+    assert may_become(OrderState.CANCEL_REQUESTED, OrderState.LIVE)  # the broker refused the cancel
+
+
+def test_working_is_everything_that_may_still_fill():
+    working = {state for state in OrderState if state.working}
+    assert working == set(OrderState) - ENDS
+    assert OrderState.INTENT in working  # about to be sent: limits must already count it
+    assert OrderState.UNKNOWN in working
+    assert OrderState.SENT in working
+
+
+@given(walk=st.lists(st.sampled_from(OrderState), max_size=30))
+def test_no_walk_leaves_a_final_state_or_is_sent_twice(walk):
+    state, sends = OrderState.INTENT, 0
+    for wish in walk:
+        if not may_become(state, wish):
+            continue
+        assert not (state.terminal and state is not OrderState.NOT_ACCEPTED)
+        sends += wish is OrderState.SENT
+        state = wish
+    assert sends <= 1
+
+
+@pytest.mark.parametrize(
+    ("action", "buys", "opens", "sign"),
+    [
+        (Action.BUY_TO_OPEN, True, True, 1),
+        (Action.SELL_TO_OPEN, False, True, -1),
+        (Action.BUY_TO_CLOSE, True, False, 1),
+        (Action.SELL_TO_CLOSE, False, False, -1),
+    ],
+)
+def test_actions_know_their_direction(action, buys, opens, sign):
+    assert (action.buys, action.opens, action.sign) == (buys, opens, sign)
+
+
+def test_cash_of_a_fill_counts_the_multiplier_and_takes_fees_off():
+    bought = Fill("f1", "b1", CALL, Action.BUY_TO_OPEN, 2, Decimal("1.25"), 0, fees=Decimal("2.30"))
+    assert bought.cash_flow == Decimal("-252.30")
+    sold = Fill("f2", "b1", CALL, Action.SELL_TO_CLOSE, 2, Decimal("1.25"), 0, fees=Decimal("2.30"))
+    assert sold.cash_flow == Decimal("247.70")
+    shares = Fill("f3", "b2", "AAPL", Action.SELL_TO_CLOSE, 10, Decimal("230.00"), 0)
+    assert shares.cash_flow == Decimal(2300)
+    assert (Leg(CALL, Action.BUY_TO_OPEN, 1).multiplier, Leg("AAPL", Action.BUY_TO_OPEN, 1).multiplier) == (100, 1)
+
+
+def test_only_an_order_without_opening_legs_reduces():
+    assert intent(Purpose.EXIT, Action.SELL_TO_CLOSE).reduces
+    assert not intent(Purpose.ENTRY, Action.BUY_TO_OPEN).reduces
+    assert not intent(Purpose.ENTRY, Action.SELL_TO_CLOSE).reduces
+    assert not intent(Purpose.EXIT, Action.SELL_TO_CLOSE, Action.BUY_TO_OPEN).reduces
