@@ -67,9 +67,9 @@ class Door:
 
     def open(self, handler: Handler) -> Handler:
         async def guarded(request: web.Request) -> web.StreamResponse:
-            if self.faults.draw("429", path=request.path):
+            if self.faults.draw("429", path=request.path) is not None:
                 return web.Response(status=429)
-            if self.faults.draw("502", path=request.path):
+            if self.faults.draw("502", path=request.path) is not None:
                 return bad_gateway()
             try:
                 self._admit(request)

@@ -71,13 +71,13 @@ class OrderLife:
     def _route(self, order: SimOrder) -> None:
         self.desk.move(order, Status.ROUTED)
         fault = self.faults.draw("reject")
-        if fault or order.behavior == "reject":
+        if fault is not None or order.behavior == "reject":
             self._finish(order, Status.REJECTED, str((fault or {}).get("reason", "Rejected by exchange")))
             return
         if self.in_flight:
             self.desk.move(order, Status.IN_FLIGHT)
         late = self.faults.draw("late_fill")
-        if late:
+        if late is not None:
             order.hold_fill_until_ns = self.world.now_ns + int(late["seconds"] * NS)
         self.desk.move(order, Status.LIVE)
 

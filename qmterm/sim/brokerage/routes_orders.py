@@ -67,7 +67,7 @@ class OrderRoutes:
 
     async def place(self, request: web.Request) -> web.StreamResponse:
         body = await body_of(request)
-        if self.faults.draw("timeout_before_accept"):
+        if self.faults.draw("timeout_before_accept") is not None:
             return hang_up(request)
         order, accepted = self.desk.place(parse_ticket(body))
         answer = render_answer(self._render(order), accepted.effect, accepted.warnings)
@@ -152,7 +152,7 @@ class OrderRoutes:
 
     async def complex_place(self, request: web.Request) -> web.StreamResponse:
         body = await body_of(request)
-        if self.faults.draw("timeout_before_accept"):
+        if self.faults.draw("timeout_before_accept") is not None:
             return hang_up(request)
         group, accepted = self.complexes.place(*parse_complex(body))
         rendered = self.complexes.render(group)

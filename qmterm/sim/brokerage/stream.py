@@ -81,11 +81,11 @@ class AccountStream:
         self.sequence += 1
         if self._real_time() < self._mute_until:
             return
-        if self._faults.draw("dropped_frame", type=kind):
+        if self._faults.draw("dropped_frame", type=kind) is not None:
             return
         event = {"type": kind, "data": data, "timestamp": self._now_ns() // 1_000_000, "ws-sequence": self.sequence}
         text = json.dumps(event)
-        copies = 2 if self._faults.draw("duplicate_frame", type=kind) else 1
+        copies = 1 if self._faults.draw("duplicate_frame", type=kind) is None else 2
         for client in list(self._clients):
             if client.connected:
                 for _ in range(copies):
