@@ -7,7 +7,7 @@ import sqlite3
 from decimal import Decimal
 
 import pytest
-from journal_rows import CALL, T0, clock, fill, intent, session
+from tests.journal.journal_rows import CALL, T0, clock, fill, intent, session
 
 from qmterm.core.errors import JournalError
 from qmterm.core.orders import BrokerPosition, OrderState

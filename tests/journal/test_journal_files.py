@@ -8,7 +8,7 @@ import subprocess
 import sys
 
 import pytest
-from journal_rows import T0, clock, intent, session
+from tests.journal.journal_rows import T0, clock, intent, session
 
 from qmterm.core.errors import JournalError
 from qmterm.journal import Journal, schema

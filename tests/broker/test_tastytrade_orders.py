@@ -1,0 +1,270 @@
+"""Placing, cancelling and reading orders at the simulated tastytrade, with every request that left counted."""
+
+import asyncio
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+from aiohttp import web
+
+from qmterm.core.errors import BrokerError, OutcomeUnknown
+from qmterm.core.orders import AccountBalance, Action, BrokerOrder, BrokerPosition, Leg, OrderState
+from tests.broker.conftest import buy
+from tests.sim.brokerage.fake_world import CALL_230, CALL_240
+
+ORDERS = ("POST", "/orders")
+
+
+def orders_in(events):
+    return [event for event in events if isinstance(event, BrokerOrder)]
+
+
+async def run(broker, brokerage, step, steps=6):
+    """Let the market move and collect what the stream says of it."""
+    events = []
+    for _ in range(steps):
+        await step(1)
+        assert await broker.wait_sequence(brokerage.account_sequence, 2)
+        events.extend(broker.take_events())
+    return events
+
+
+async def test_an_order_is_placed_once_and_its_life_arrives_by_stream(broker, brokerage, step, wire):
+    answer = await broker.place(buy())
+    assert (answer.state, answer.external_id, answer.net_price) == (OrderState.RECEIVED, "qm-1", Decimal("-5.10"))
+    events = await run(broker, brokerage, step)
+    states = [order.state for order in orders_in(events)]
+    assert states[-1] is OrderState.FILLED
+    assert OrderState.LIVE in states
+    (fill,) = orders_in(events)[-1].fills
+    assert (fill.symbol, fill.action, fill.quantity, fill.price) == (CALL_230, Action.BUY_TO_OPEN, 2, Decimal("5.1"))
+    assert fill.broker_order_id == answer.broker_id
+    assert abs(fill.time_ns - brokerage.world.now_ns) < 10 * 10**9
+    assert [event.quantity for event in events if isinstance(event, BrokerPosition)][-1] == 2
+    assert [event for event in events if isinstance(event, AccountBalance)][-1].cash < Decimal("99000")
+    assert wire.count(*ORDERS) == 1
+
+
+async def test_the_body_carries_our_id_the_sign_as_effect_and_no_strict_flag_on_an_open(broker, wire):
+    await broker.place(buy())
+    (body,) = wire.bodies(*ORDERS)
+    assert body["external-identifier"] == "qm-1"
+    assert (body["price"], body["price-effect"], body["order-type"]) == ("5.10", "Debit", "Limit")
+    assert "advanced-instructions" not in body
+
+
+async def test_a_close_carries_the_strict_flag_and_cannot_become_an_open(broker, wire):
+    with pytest.raises(BrokerError) as refused:
+        await broker.place(buy(price="5.00", action=Action.SELL_TO_CLOSE))
+    (body,) = wire.bodies(*ORDERS)
+    assert body["advanced-instructions"] == {"strict-position-effect-validation": True}
+    assert body["price-effect"] == "Credit"
+    assert refused.value.code
+    assert wire.count(*ORDERS) == 1
+
+
+async def test_a_spread_goes_out_as_one_order_and_each_leg_reports_its_fill(broker, brokerage, step, wire):
+    spread = replace(
+        buy(quantity=3, price="-3.10"),
+        legs=(Leg(CALL_230, Action.BUY_TO_OPEN, 3), Leg(CALL_240, Action.SELL_TO_OPEN, 3)),
+    )
+    await broker.place(spread)
+    events = await run(broker, brokerage, step)
+    last = orders_in(events)[-1]
+    assert last.state is OrderState.FILLED
+    assert {(fill.symbol, fill.quantity) for fill in last.fills} == {(CALL_230, 3), (CALL_240, 3)}
+    assert len({fill.fill_id for fill in last.fills}) == len(last.fills)
+    assert len(wire.bodies(*ORDERS)[0]["legs"]) == 2
+
+
+async def test_a_cancel_is_asked_once_and_ends_by_stream(broker, brokerage, step, wire):
+    answer = await broker.place(buy(price="-1.00"))
+    await run(broker, brokerage, step, 3)
+    await broker.cancel(answer.broker_id)
+    events = await run(broker, brokerage, step, 3)
+    assert orders_in(events)[-1].state is OrderState.CANCELLED
+    assert wire.count("DELETE", f"/orders/{answer.broker_id}") == 1
+    with pytest.raises(BrokerError) as refused:
+        await broker.cancel(answer.broker_id)
+    assert refused.value.code == "cannot_update_order"
+
+
+async def test_a_refusal_keeps_the_brokers_own_code_and_nothing_is_there(broker, wire):
+    with pytest.raises(BrokerError) as refused:
+        await broker.place(buy(quantity=400))
+    assert refused.value.code == "margin_check_failed"
+    assert not isinstance(refused.value, OutcomeUnknown)
+    assert (await broker.account_state()).orders == ()
+    assert wire.count(*ORDERS) == 1
+
+
+@pytest.mark.parametrize("how", ["drop", "502"])
+async def test_a_lost_answer_is_unknown_is_never_sent_again_and_is_found_by_our_id(broker, brokerage, wire, how):
+    brokerage.faults.arm({"fault": "lost_ack", "how": how})
+    with pytest.raises(OutcomeUnknown):
+        await broker.place(buy(intent_id="qm-lost"))
+    state = await broker.account_state()
+    assert state.complete
+    assert [order.external_id for order in state.orders] == ["qm-lost"]
+    assert wire.count(*ORDERS) == 1
+
+
+@pytest.mark.parametrize("fault", [{"fault": "timeout_before_accept"}, {"fault": "502", "path": "/orders"}])
+async def test_an_answer_lost_before_acceptance_is_unknown_all_the_same(broker, brokerage, wire, fault):
+    brokerage.faults.arm(fault)
+    with pytest.raises(OutcomeUnknown):
+        await broker.place(buy())
+    assert (await broker.account_state()).orders == ()
+    assert wire.count(*ORDERS) == 1
+
+
+async def test_a_slow_answer_is_unknown_and_the_order_is_found(broker, brokerage, wire):
+    brokerage.faults.arm({"fault": "stall", "path": "/orders", "seconds": 1.2})
+    with pytest.raises(OutcomeUnknown):
+        await broker.place(buy())
+    assert wire.count(*ORDERS) == 1
+    assert len((await broker.account_state()).orders) == 1
+
+
+async def test_too_many_requests_on_an_order_is_left_to_the_evidence(broker, brokerage, wire):
+    brokerage.faults.arm({"fault": "429", "path": "/orders"})
+    with pytest.raises(OutcomeUnknown, match="429"):
+        await broker.place(buy())
+    assert wire.count(*ORDERS) == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "known"),
+    [
+        (500, {"error": {"code": "internal_error", "message": "boom"}}, False),
+        (503, {"error": {"code": "unavailable", "message": "later"}}, False),
+        (408, {"error": {"code": "timeout", "message": "slow"}}, False),
+        (422, {"error": {"code": "preflight_check_failure", "message": "no"}}, True),
+        (403, {"error": {"code": "not_permitted", "message": "no"}}, True),
+        (400, {"error": {"code": "x", "message": "y", "errors": [{"domain": "legs", "reason": "bad"}]}}, True),
+        (401, {"error": {"code": "invalid_session", "message": "stale"}}, True),
+        (422, {"unheard": "of"}, False),
+        (200, {"data": {}}, False),
+        (200, {"data": {"order": {"id": 7}}}, False),
+    ],
+)
+async def test_only_a_readable_4xx_is_certain(broker, wire, status, body, known):
+    wire.instead[ORDERS] = [web.json_response(body, status=status)]
+    with pytest.raises(BrokerError if known else OutcomeUnknown):
+        await broker.place(buy())
+    assert wire.count(*ORDERS) == 1
+
+
+@pytest.mark.parametrize("text", ["<html>maintenance</html>", "", '{"data": {"order": {"id": 1, "stat'])
+@pytest.mark.parametrize("status", [200, 403, 422])
+async def test_an_answer_that_is_no_json_is_unknown(broker, wire, status, text):
+    wire.instead[ORDERS] = [web.Response(status=status, text=text)]
+    with pytest.raises(OutcomeUnknown):
+        await broker.place(buy())
+    assert wire.count(*ORDERS) == 1
+
+
+async def test_an_accepted_order_whose_answer_the_sdk_rejects_is_read_without_it(broker, brokerage, wire):
+    async def odd(request):
+        (order,) = brokerage.desk.orders.values()
+        body = {
+            "id": order.order_id,
+            "status": "Suspended By Goblins",
+            "account-number": brokerage.account,
+            "user-id": 99,
+            "legs": [
+                {"symbol": CALL_230, "action": "Buy to Open", "quantity": "2", "instrument-type": "Equity Option"}
+            ],
+            "external-identifier": "qm-1",
+        }
+        return web.json_response({"data": {"order": body}}, status=201)
+
+    wire.after[ORDERS] = [odd]
+    answer = await broker.place(buy())
+    assert (answer.external_id, answer.state) == ("qm-1", OrderState.LIVE)
+    assert any("Suspended By Goblins" in fault for fault in broker.told)
+    assert wire.count(*ORDERS) == 1
+
+
+async def test_nobody_there_is_certain_because_nothing_left(broker, settings, wire):
+    broker._session.sdk._client.base_url = "http://127.0.0.1:9"
+    with pytest.raises(BrokerError) as refused:
+        await broker.place(buy())
+    assert refused.value.code == "not_connected"
+    assert wire.count(*ORDERS) == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"net_price": Decimal("5.10")}, "needs a debit"),
+        ({"net_price": Decimal(0)}, "zero has no side"),
+        ({"net_price": Decimal("-5.105")}, "not on the grid"),
+        ({"quantity": 0}, "above zero"),
+        ({"legs": ()}, "1 to 4 legs"),
+        ({"legs": (Leg(CALL_230, Action.BUY_TO_OPEN, 2),) * 2}, "one leg only"),
+        ({"legs": (Leg(CALL_230, Action.BUY_TO_OPEN, 3),)}, "not multiples"),
+    ],
+)
+async def test_an_order_that_cannot_be_right_never_leaves(broker, wire, change, reason):
+    with pytest.raises(BrokerError, match=reason) as refused:
+        await broker.place(replace(buy(), **change))
+    assert refused.value.code == "bad_order"
+    assert wire.count(*ORDERS) == 0
+
+
+async def test_a_dry_run_leaves_no_order_and_names_cost_and_warnings(broker, wire):
+    estimate = await broker.dry_run(buy())
+    assert estimate.buying_power_change < Decimal(-1000)
+    assert estimate.fees < 0
+    assert wire.count(*ORDERS) == 0
+    assert (await broker.account_state()).orders == ()
+
+
+async def test_the_account_is_read_whole_page_by_page(connect, wire):
+    broker = await connect(page_size=10)
+    for number in range(23):
+        await broker.place(buy(quantity=1, price="-0.05", intent_id=f"qm-{number}"))
+    state = await broker.account_state()
+    assert state.complete
+    assert [order.external_id for order in state.orders] == [f"qm-{number}" for number in range(23)]
+    assert wire.count("GET", "/orders") >= 3
+    assert (state.account, state.balance.cash) == ("5WT00001", Decimal(100_000))
+
+
+async def test_a_missing_page_makes_the_reading_incomplete_not_wrong(connect, brokerage, wire):
+    broker = await connect(page_size=10)
+    for number in range(12):
+        await broker.place(buy(quantity=1, price="-0.05", intent_id=f"qm-{number}"))
+    wire.instead[("GET", "/orders")] = [web.Response(status=502, text="<html>")]
+    state = await broker.account_state()
+    assert not state.complete
+    assert len(state.orders) == 12  # the live list still has them
+    with pytest.raises(BrokerError):
+        wire.instead[("GET", "/positions")] = [web.Response(status=502, text="<html>")]
+        await broker.account_state()
+
+
+async def test_a_row_nobody_can_read_costs_that_row_and_completeness(broker, wire):
+    await broker.place(buy())
+    good = (await broker.live_orders())[0]
+
+    async def with_rubbish(request):
+        return web.json_response({"data": {"items": [{"id": 5, "status": "Live", "legs": []}]}})
+
+    wire.instead[("GET", "/orders/live")] = [with_rubbish]
+    state = await broker.account_state()
+    assert not state.complete
+    assert [order.broker_id for order in state.orders] == [good.broker_id]
+    assert any("has no legs" in fault for fault in broker.told)
+
+
+async def test_an_order_finds_a_warm_connection_even_while_a_poll_is_in_flight(broker, brokerage, wire):
+    def open_ones():
+        return {id(connection) for connection in broker._session.sdk._client._transport._pool.connections}
+
+    before = open_ones()
+    brokerage.faults.arm({"fault": "stall", "path": "/orders/live", "seconds": 0.2})
+    await asyncio.gather(broker.live_orders(), broker.place(buy()))
+    assert open_ones() <= before
+    assert broker.round_trip_ms > 0
