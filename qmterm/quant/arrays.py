@@ -53,7 +53,8 @@ def flatten_options(is_call: ArrayLike, **arguments: ArrayLike) -> tuple[Shape, 
         raise BadInput(f"argument is_call must be True or False (or an array of them), not {rights.dtype}")
     arrays = {name: to_float(name, value) for name, value in arguments.items()}
     shape = common_shape(**{name: array.shape for name, array in arrays.items()}, is_call=rights.shape)
-    calls = np.ascontiguousarray(np.broadcast_to(rights, shape)).reshape(-1)
+    # A copy: a read-only view would make numba compile every kernel a second time.
+    calls = np.broadcast_to(rights, shape).copy().reshape(-1)
     return shape, calls, _block(shape, list(arrays.values()))
 
 

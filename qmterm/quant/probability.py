@@ -16,9 +16,10 @@ from qmterm.core.bars import FloatArray
 from qmterm.quant.arrays import flatten
 from qmterm.quant.black_scholes import probability_in_the_money
 from qmterm.quant.kernel import kernel
+from qmterm.quant.normal import SQRT_HALF, cdf, erfcx
 
-MIN_TERMS = 200
-MAX_TERMS = 20_000
+REACH = 9.0  # standard deviations: images further away than this add nothing
+MAX_IMAGES = 10_000
 
 
 class FirstPassage(NamedTuple):
@@ -60,14 +61,26 @@ pop = probability_of_profit
 
 
 @kernel
-def _up_forever(nu: float, variance: float, below: float, width: float) -> float:
-    """Probability of ever reaching the upper barrier first, from `below` above the lower one."""
-    k = 2.0 * nu / variance
-    if abs(k * width) < 1e-12:
-        return below / width
-    if k > 0.0:
-        return math.expm1(-k * below) / math.expm1(-k * width)
-    return math.exp(k * (width - below)) * math.expm1(k * below) / math.expm1(k * width)
+def _touches(near: float, width: float, drift: float, vol: float, years: float) -> float:
+    """Probability of touching a barrier `near` away (in logs) first, before one on the other side, `width` from it.
+
+    `drift` of the log price is positive towards the barrier. Images of the start beyond both barriers, each a
+    first-passage integral in closed form; every exponent is ≤ 0, so strong drifts neither overflow nor cancel (the
+    sine series of QUANT.md 1.5 is the same number and does).
+    """
+    variance = vol * vol
+    spread = vol * math.sqrt(years)
+    speed = abs(drift)
+    images = min(MAX_IMAGES, math.ceil(REACH * spread / (2.0 * width)) + 1)
+    total = 0.0
+    for k in range(images):
+        for side in range(2):
+            away = near + 2.0 * k * width if side == 0 else 2.0 * (k + 1) * width - near
+            carried = math.exp((drift * near - speed * away) / variance) * cdf((speed * years - away) / spread)
+            exponent = drift * near / variance - 0.5 * (away * away / years + drift * drift * years) / variance
+            carried += 0.5 * math.exp(exponent) * erfcx((away + speed * years) / spread * SQRT_HALF)
+            total += carried if side == 0 else -carried
+    return min(1.0, max(0.0, total))
 
 
 @kernel
@@ -89,24 +102,9 @@ def _first_passage(numbers: FloatArray, out: FloatArray) -> None:
         elif below <= 0.0:
             down = 1.0
         elif years > 0.0:
-            width = above + below
-            variance = vol * vol
-            nu = mu - 0.5 * variance
-            # Short times need more terms: they end once exp(−λH) has.
-            terms = math.ceil(8.0 * width / (math.pi * vol * math.sqrt(years)))
-            terms = min(MAX_TERMS, max(MIN_TERMS, terms))
-            rises = falls = 0.0
-            for n in range(1, terms + 1):
-                rate = 0.5 * nu * nu / variance + 0.5 * (n * math.pi * vol / width) ** 2
-                term = n * math.sin(n * math.pi * below / width) * math.exp(-rate * years) / rate
-                falls += term
-                rises += term if n % 2 == 1 else -term
-            factor = variance * math.pi / (width * width)
-            ever = _up_forever(nu, variance, below, width)
-            up = ever - factor * math.exp(nu * above / variance) * rises
-            down = 1.0 - ever - factor * math.exp(-nu * below / variance) * falls
-            up = min(1.0, max(0.0, up))
-            down = min(1.0 - up, max(0.0, down))
+            drift = mu - 0.5 * vol * vol
+            up = _touches(above, above + below, drift, vol, years)
+            down = min(1.0 - up, _touches(below, above + below, -drift, vol, years))
         out[0, i] = up if long else down
         out[1, i] = down if long else up
         out[2, i] = max(0.0, 1.0 - up - down)
