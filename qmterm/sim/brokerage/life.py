@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
+from zlib import crc32
 
 from qmterm.core.clock import NS, et_date, from_et
 from qmterm.core.fees import fill_breakdown
@@ -108,7 +109,7 @@ class OrderLife:
             return False
         if order.hold_fill_until_ns > self.world.now_ns:
             order.hold_fill_until_ns = 0
-        elif order.order_id % CANCEL_LOSES_ONE_IN:
+        elif crc32(b"%d" % order.order_id) % CANCEL_LOSES_ONE_IN:
             return False
         return self._trade(order)
 
