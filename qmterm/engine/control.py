@@ -61,9 +61,9 @@ def parse_verb(words: list[str]) -> Command:
 
 
 class ControlSocket:
-    def __init__(self, path: Path, answer: Answer) -> None:
+    def __init__(self, path: Path, answer: Answer | None = None) -> None:
         self.path = path
-        self._answer = answer
+        self.answer = answer  # set before open()
         self._server: asyncio.Server | None = None
 
     async def open(self) -> None:
@@ -107,7 +107,9 @@ class ControlSocket:
             command = parse_verb(words)
         except (msgspec.DecodeError, ConfigError) as error:
             return {"ok": False, "text": str(error), "data": None}
-        result = await self._answer(command)
+        if self.answer is None:
+            return {"ok": False, "text": "the engine is still starting", "data": None}
+        result = await self.answer(command)
         return {"ok": result.ok, "text": result.text, "data": result.data}
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import OrderedDict
 from collections.abc import Mapping
+from decimal import Decimal
 
+from qmterm.core.orders import Leg
 from qmterm.core.signals import Signal, TradePlan
 from qmterm.engine.wording import label, price_text
 from qmterm.risk.gate import Verdict
@@ -51,3 +54,17 @@ def gate_line(verdict: Verdict) -> str:
 
 def numbers_text(numbers: Mapping[str, float | None]) -> str:
     return ", ".join(f"{name} {'–' if value is None else format(value, '.4g')}" for name, value in numbers.items())
+
+
+class DecisionHash:
+    """SHA-256 over the ordered plans and orders: two runs of one seed must give the same one (DESIGN.md 10)."""
+
+    def __init__(self) -> None:
+        self._digest = hashlib.sha256()
+
+    def add(self, time_ns: int, symbol: str, legs: tuple[Leg, ...], quantity: int, limit: Decimal) -> None:
+        shape = ";".join(f"{leg.symbol},{leg.action.value},{leg.quantity}" for leg in legs)
+        self._digest.update(f"{time_ns}|{symbol}|{shape}|{quantity}|{limit}\n".encode())
+
+    def hexdigest(self) -> str:
+        return self._digest.hexdigest()

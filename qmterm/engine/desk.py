@@ -62,7 +62,7 @@ class OrderDesk:
         self.sent = 0
         self.counting = 0  # fills on their way to the disk: cash must not be journalled meanwhile
 
-    # --- sending -----------------------------------------------------------------------------------------------
+    # --- sending ---
 
     def register(self, intent: OrderIntent, decided_at: float | None = None) -> OrderRecord:
         """Enter the order in the ledger before it is sent, so that the very next decision already counts it."""
@@ -139,7 +139,7 @@ class OrderDesk:
             self.acknowledged.add(record.acknowledged_ms)
         await self.on_order(answer)
 
-    # --- what the broker says ----------------------------------------------------------------------------------
+    # --- what the broker says ---
 
     async def on_order(self, order: BrokerOrder) -> OrderRecord:
         """One full order object from the stream, a poll or an answer; may be old, may be a repeat."""
@@ -213,7 +213,7 @@ class OrderDesk:
                 record.intent.intent_id,
             )
 
-    # --- cancelling --------------------------------------------------------------------------------------------
+    # --- cancelling ---
 
     async def cancel(self, record: OrderRecord, why: str) -> str:
         """Ask once for a cancel; returns one sentence. The end comes from the broker."""

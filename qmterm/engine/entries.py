@@ -76,6 +76,7 @@ class Entries:
         self._limit = limit
         self._not_before: dict[str, int] = {}
         self._gate = asyncio.Semaphore(TOGETHER)
+        self._warmed: set[str] = set()
         self.notes: dict[str, str] = {}
         self.rejected: Counter[str] = Counter()  # of the latest pass, by reason
         self.candidates: tuple[str, ...] = ()
@@ -95,6 +96,13 @@ class Entries:
         for signal, chain, earnings, at in (item for item in arrived if item is not None):
             if self._free(signal.symbol):
                 self._judge(signal, chain, earnings, at)
+
+    async def warm(self) -> None:
+        """Before the open: read the chains once, so that yesterday's volumes are known and nothing is cold at 9:30."""
+        for signal in self._scanning.entries(self._limit):
+            if signal.symbol not in self._warmed and self._free(signal.symbol):
+                self._warmed.add(signal.symbol)
+                await self._read(signal)
 
     def _free(self, symbol: str) -> bool:
         """Not held, not working, not proposed, not resting."""

@@ -137,7 +137,7 @@ class Guards:
         waiting = [level for level in self._rules.scale_out if level not in guard.state.fired]
         return guard.state.level_price(waiting[0], self._rules.distance_mode) if waiting else None
 
-    # --- life of a guard ---------------------------------------------------------------------------------------
+    # --- life of a guard ---
 
     async def prepare(self, plan: TradePlan, symbol: str) -> None:
         """Before an entry is sent its guard is on disk, so that a fill after a crash finds its stop."""
@@ -177,7 +177,7 @@ class Guards:
         self._guards[guard.state.position_id] = guard
         await self._journal.write_protect(guard.state.position_id, guard.to_dict())
 
-    # --- deciding ----------------------------------------------------------------------------------------------
+    # --- deciding ---
 
     async def look(self, announce: Callable[[Guard, Reason, Mapping[str, float | None]], None]) -> None:
         """Run the rules over every guard; new decisions become goals."""
@@ -222,7 +222,7 @@ class Guards:
             guard,
         )
 
-    # --- turning goals into orders -------------------------------------------------------------------------------
+    # --- turning goals into orders ---
 
     def due(self) -> tuple[OrderIntent, ...]:
         """Closing orders that goals ask for now: nothing closes the symbol yet and a price is known."""

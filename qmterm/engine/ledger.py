@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from qmterm.core.orders import BrokerOrder, Fill, OrderIntent, OrderState, Purpose, TimeInForce, may_become
+from qmterm.engine.wording import describe_order
 
 
 @dataclass(slots=True)
@@ -32,6 +33,10 @@ class OrderRecord:
     @property
     def working(self) -> bool:
         return self.state.working
+
+    def describe(self) -> str:
+        """`BUY 2 NVDA 17APR26 175C @ 4.15 db live 1/2`."""
+        return f"{describe_order(self.intent)} {self.state.value} {self.filled_units}/{self.intent.quantity}"
 
     def filled(self, symbol: str) -> int:
         """Contracts of one leg executed so far."""

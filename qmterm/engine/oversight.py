@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from decimal import Decimal
 from typing import Protocol
 
-from qmterm.core.errors import BrokerError, OutcomeUnknown
+from qmterm.core.errors import BrokerError, JournalError, OutcomeUnknown
 from qmterm.core.orders import AccountState, OrderState, Purpose
 from qmterm.core.protocols import Broker
 from qmterm.core.reasons import Reason
@@ -83,6 +83,13 @@ class Oversight:
             write = self._trader.log.warn if level is Level.NO_NEW or by_person else self._trader.log.alarm
             write("RISK", f"ladder {self.ladder.level.label}: {text}", "ladder", reason=reason.value)
 
+    def lane_failed(self, error: Exception) -> None:
+        """An order job broke: a journal that cannot keep intents stops entries, anything else needs a person."""
+        if isinstance(error, JournalError):
+            self.lower(Level.REDUCE_ONLY, Reason.JOURNAL_TROUBLE, str(error))
+        else:
+            self.lower(Level.HALT, Reason.INVARIANT, f"{type(error).__name__}: {error}")
+
     def _day_loss(self) -> bool:
         base, pnl = self._trader.day.nlv, self._trader.day_pnl
         return (
@@ -108,7 +115,7 @@ class Oversight:
             self._trader.clock.now(),
         )
 
-    # --- orders that wait too long -------------------------------------------------------------------------------
+    # --- orders that wait too long ---
 
     async def tend_orders(self) -> None:
         """Cancel entries past their time or under a ladder that forbids them; re-price exits that wait (auto)."""
@@ -131,7 +138,7 @@ class Oversight:
             for record in trader.guards.stale_exits():
                 await trader.desk.cancel(record, "re-price")
 
-    # --- the third witness -----------------------------------------------------------------------------------------
+    # --- the third witness ---
 
     async def read_account(self) -> AccountState | None:
         """One full read-back; None when the broker could not be read completely."""
@@ -143,6 +150,16 @@ class Oversight:
         self._trader.balance = state.balance
         await self._trader.desk.read_back(state)
         return state if state.complete else None
+
+    async def poll_orders(self) -> None:
+        """The cheap second witness: all orders of today, each a full object."""
+        try:
+            orders = await self._broker.live_orders()
+        except (BrokerError, OutcomeUnknown) as error:
+            self._trader.log.warn("ORD", f"orders could not be polled: {error}")
+            return
+        for order in orders:
+            await self._trader.desk.on_order(order)
 
     async def reconcile(self, adopt: Callable[[], Awaitable[None]] | None = None) -> tuple[bool, str]:
         """Compare book and broker; lasting differences are shown, journalled, adopted, and stop new trades."""

@@ -64,6 +64,10 @@ class Publisher:
         self._version = 0
         self._scan_rows: tuple[int | None, tuple[ScanRow, ...]] = (None, ())
 
+    @property
+    def header(self) -> HeaderView:
+        return self._header()
+
     def snapshot(self) -> Snapshot:
         self._version += 1
         trader = self._trader
@@ -84,7 +88,7 @@ class Publisher:
             log=self._log.lines,
         )
 
-    # --- scanner ---------------------------------------------------------------------------------------------------
+    # --- scanner ---
 
     def _scan(self) -> ScanView:
         result = self._scanning.result
@@ -143,7 +147,7 @@ class Publisher:
             )
         return tuple(out)
 
-    # --- positions and risk ----------------------------------------------------------------------------------------
+    # --- positions and risk ---
 
     def _greeks(self) -> dict[str, PositionGreeks]:
         positions = self._trader.book.positions
@@ -222,7 +226,7 @@ class Publisher:
 
         return max((position_risk(p) for p in self._trader.book.positions), default=Decimal(0))
 
-    # --- orders and proposals ----------------------------------------------------------------------------------------
+    # --- orders and proposals ---
 
     def _order(self, record: OrderRecord) -> OrderRow:
         intent, now = record.intent, self._clock.now()

@@ -60,7 +60,7 @@ class Scanning:
         self.scan_ms: float | None = None
         self.signals = 0
 
-    # --- loading ---------------------------------------------------------------------------------------------------
+    # --- loading ---
 
     async def load(self, progress: Progress) -> None:
         """History up to the last completed session, pulled where it is missing, and all indicators.
@@ -110,7 +110,7 @@ class Scanning:
         """A session has closed since the history was loaded."""
         return self._panel is None or self._calendar.last_completed(self._clock.now()) > self._panel.last_session
 
-    # --- a pass ----------------------------------------------------------------------------------------------------
+    # --- a pass ---
 
     def run(self) -> tuple[Signal, ...]:
         """One pass over all symbols; returns those that *became* a signal since the last pass."""
@@ -147,7 +147,7 @@ class Scanning:
         if row is not None:
             self._listed[row] = 1 if listed else 0
 
-    # --- what the stops ask (exits.Underlyings) ----------------------------------------------------------------------
+    # --- what the stops ask (exits.Underlyings) ---
 
     def five_minute_close(self, symbol: str, since_ns: int) -> float | None:
         """The latest completed 5-minute close, if its bar began after `since_ns`."""

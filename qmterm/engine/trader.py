@@ -16,7 +16,7 @@ from qmterm.core.reasons import Reason
 from qmterm.core.settings.engine import Mode, OrderSettings
 from qmterm.core.signals import TradePlan
 from qmterm.engine.book import Book
-from qmterm.engine.decisions import DecisionTrail
+from qmterm.engine.decisions import DecisionHash, DecisionTrail
 from qmterm.engine.desk import OrderDesk
 from qmterm.engine.exits import Guards
 from qmterm.engine.exposure import closable, risk_book
@@ -88,13 +88,14 @@ class Trader:
         self._real_money_refusal = real_money_refusal
         self.proposals = Proposals(clock)
         self.trail = DecisionTrail()
+        self.decisions = DecisionHash()
         self.day = DayBase()
         self.balance: AccountBalance | None = None
         self.frozen: set[str] = set()
         self.plans = 0
         self.rejected: Counter[str] = Counter()
 
-    # --- the book as the gate sees it ----------------------------------------------------------------------------
+    # --- the book as the gate sees it ---
 
     @property
     def day_pnl(self) -> Decimal | None:
@@ -123,7 +124,7 @@ class Trader:
         found = {leg.symbol: self.quotes.quote(leg.symbol) for leg in legs}
         return {symbol: quote for symbol, quote in found.items() if quote is not None}
 
-    # --- entries ---------------------------------------------------------------------------------------------------
+    # --- entries ---
 
     def open(self, plan: TradePlan, decided_at: float, *, wanted: int | None = None, propose: bool = False) -> Verdict:
         """Judge a plan; approved, it becomes a proposal in confirm mode (or when `propose`), an order in auto mode."""
@@ -139,6 +140,7 @@ class Trader:
             wanted=wanted,
         )
         self.trail.add_plan(plan, verdict)
+        self.decisions.add(plan.time_ns, plan.underlying, plan.legs, verdict.contracts, plan.net_price)
         if not verdict.approved:
             reason = verdict.reason or Reason.NO_DATA
             self.reject(plan.underlying, reason, verdict.numbers, plan)
@@ -210,7 +212,7 @@ class Trader:
             )
 
     def send_entry(self, plan: TradePlan, intent: OrderIntent, decided_at: float | None) -> OrderRecord:
-        record = self.desk.register(intent, decided_at)
+        record = self._register(intent, decided_at)
 
         async def job() -> None:
             await self.guards.prepare(plan, intent.legs[0].symbol)
@@ -219,7 +221,11 @@ class Trader:
         self.lanes.entry(job)
         return record
 
-    # --- exits -----------------------------------------------------------------------------------------------------
+    def _register(self, intent: OrderIntent, decided_at: float | None) -> OrderRecord:
+        self.decisions.add(intent.created_ns, intent.underlying, intent.legs, intent.quantity, intent.net_price)
+        return self.desk.register(intent, decided_at)
+
+    # --- exits ---
 
     async def protect(self) -> None:
         """Run the stops, then turn what is due into closing orders or alarmed proposals."""
@@ -254,7 +260,7 @@ class Trader:
         if self.mode is Mode.CONFIRM and not approved:
             self._propose_exit(intent, by_person=by_person)
             return verdict
-        record = self.desk.register(intent, self.clock.monotonic())
+        record = self._register(intent, self.clock.monotonic())
         self.guards.tried(intent.plan_id)
         self.lanes.exit(lambda: self.desk.send(record, lambda _record: self._exit_refusal(by_person)))
         return verdict

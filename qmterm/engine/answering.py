@@ -1,0 +1,186 @@
+"""Every command of a person, from the screen, the socket or a shell, gets exactly one answer here."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import asdict
+from typing import Any
+
+from qmterm.core.clock import to_et
+from qmterm.core.errors import QmtermError
+from qmterm.core.reasons import Reason
+from qmterm.engine.commands import (
+    ApproveProposal,
+    CancelOrder,
+    ClosePosition,
+    Command,
+    CommandResult,
+    Kill,
+    Pause,
+    Reconcile,
+    RejectProposal,
+    Resume,
+    SelectExpiry,
+    SelectSymbol,
+    StageOrder,
+    Status,
+    StopEngine,
+    Why,
+)
+from qmterm.engine.ladder import Level
+from qmterm.engine.parts import Engaged, Parts
+from qmterm.engine.thread import Mailbox
+
+
+class Answering:
+    def __init__(self, engaged: Engaged, parts: Parts, stop: Callable[[str], None]) -> None:
+        self._engaged = engaged
+        self._parts = parts
+        self._stop = stop
+        self._running: set[asyncio.Task[None]] = set()
+
+    async def serve(self, mailbox: Mailbox) -> None:
+        """Answer each command in its own task: a slow one (reconcile) must not hold up a kill."""
+        while True:
+            command, answer = await mailbox.take()
+
+            task = asyncio.create_task(self._respond(command, answer))
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
+
+    async def _respond(self, command: Command, answer: Future[CommandResult]) -> None:
+        try:
+            answer.set_result(await self.answer(command))
+        finally:
+            if not answer.done():
+                answer.set_result(CommandResult(False, "the engine stopped before it could answer"))
+
+    async def answer(self, command: Command) -> CommandResult:
+        try:
+            return await self._answer(command)
+        except QmtermError as error:
+            self._parts.log.error("CMD", f"{type(command).__name__}: {error}")
+            return CommandResult(False, str(error))
+
+    async def _answer(self, command: Command) -> CommandResult:
+        engaged = self._engaged
+        match command:
+            case ApproveProposal():
+                return engaged.approvals.approve(command)
+            case RejectProposal():
+                return await engaged.approvals.reject(command)
+            case CancelOrder():
+                return await engaged.approvals.cancel(command)
+            case ClosePosition():
+                return engaged.approvals.close(command)
+            case StageOrder():
+                return engaged.approvals.stage(command)
+            case SelectSymbol():
+                return await self._select(command.symbol)
+            case SelectExpiry():
+                engaged.look.step_expiry(command.step)
+                return CommandResult(True, "")
+            case Pause():
+                return await self._pause(command.source)
+            case Resume():
+                return await self._resume(command.source)
+            case Kill():
+                return await self._kill(command.source)
+            case Reconcile():
+                agreed, text = await engaged.oversight.reconcile()
+                if not agreed and not engaged.oversight.reconciler.clean:
+                    agreed, text = await engaged.oversight.reconcile()
+                return CommandResult(agreed, text)
+            case Why():
+                return await self._why(command.subject)
+            case Status():
+                return CommandResult(True, self._status_line(), self._status())
+            case StopEngine():
+                self._stop(f"stop asked ({command.source})")
+                working = len(engaged.desk.ledger.working)
+                return CommandResult(True, f"stopping; {working} order(s) keep working at the broker")
+
+    async def _select(self, symbol: str) -> CommandResult:
+        symbol = symbol.strip().upper()
+        if symbol not in self._parts.feed.board.stocks.numbers:
+            return CommandResult(False, f"{symbol or 'nothing'} is not in the universe")
+        self._engaged.look.select(symbol)
+        return CommandResult(True, f"chain of {symbol}")
+
+    async def _pause(self, source: str) -> CommandResult:
+        oversight = self._engaged.oversight
+        oversight.lower(Level.NO_NEW, Reason.USER, f"paused by a person ({source})", by_person=True)
+        await oversight.keep()
+        return CommandResult(True, "NO-NEW: no entries; exits, stops and cancels go on (P resumes)")
+
+    async def _resume(self, source: str) -> CommandResult:
+        engaged = self._engaged
+        if engaged.ladder.level >= Level.REDUCE_ONLY:
+            await engaged.oversight.reconcile()
+        ok, text = engaged.ladder.resume(reconciled_clean=engaged.oversight.reconciler.clean)
+        self._parts.log.info("RISK", f"resume asked ({source}): {text}", "ladder")
+        await engaged.oversight.keep()
+        return CommandResult(ok, text)
+
+    async def _kill(self, source: str) -> CommandResult:
+        """HALT before anything else, so that nothing queued can leave; then all cancels at once."""
+        engaged = self._engaged
+        engaged.oversight.lower(Level.HALT, Reason.KILL, f"kill by a person ({source})", by_person=True)
+        started = self._parts.clock.monotonic()
+        working = engaged.desk.ledger.working
+        answers = await asyncio.gather(*(engaged.desk.cancel(record, "kill") for record in working))
+        for proposal in engaged.proposals.waiting:
+            engaged.proposals.take(proposal.proposal_id)
+        await engaged.oversight.keep()
+        took = (self._parts.clock.monotonic() - started) * 1000
+        text = f"HALT: {len(answers)} order(s) asked to cancel in {took:.0f} ms; nothing new leaves"
+        self._parts.log.alarm("RISK", text, "ladder", kill_ms=took)
+        return CommandResult(True, text, list(answers))
+
+    async def _why(self, subject: str) -> CommandResult:
+        engaged = self._engaged
+        lines = list(engaged.trader.trail.lines(subject.removeprefix("e")))
+        for record in engaged.desk.ledger.records:
+            if subject in (record.intent.intent_id, record.broker_id, record.intent.underlying):
+                lines += engaged.trader.trail.lines(record.intent.plan_id)
+                lines.append(f"order {record.describe()} {record.reason}".rstrip())
+        rows = await self._parts.journal.why(subject)
+        lines += [event_line(row.kind, row.subject, row.time_ns, row.body) for row in rows]
+        if not lines:
+            return CommandResult(False, f"nothing is recorded about {subject!r}")
+        return CommandResult(True, "\n".join(dict.fromkeys(lines)), list(dict.fromkeys(lines)))
+
+    def _status_line(self) -> str:
+        engaged, header = self._engaged, self._engaged.publisher.header
+        nlv = "–" if header.nlv is None else f"{header.nlv:,.2f}"
+        return (
+            f"{header.mode} {header.source}/{header.broker} {header.account} NLV {nlv} ladder {header.ladder} "
+            f"feed {header.feed_state} broker {header.broker_state} "
+            f"positions {len(engaged.book.positions)} working {len(engaged.desk.ledger.working)} "
+            f"proposals {len(engaged.proposals.waiting)}"
+        )
+
+    def _status(self) -> dict[str, object]:
+        engaged, header = self._engaged, self._engaged.publisher.header
+        plain = {k: str(v) if type(v).__name__ == "Decimal" else v for k, v in asdict(header).items()}
+        return {
+            **plain,
+            "positions": len(engaged.book.positions),
+            "working_orders": len(engaged.desk.ledger.working),
+            "unknown_orders": len(engaged.desk.ledger.unknown),
+            "proposals": [p.proposal_id for p in engaged.proposals.waiting],
+            "journal_depth": self._parts.journal.depth,
+        }
+
+
+def event_line(kind: str, subject: str, time_ns: int, body: Mapping[str, Any]) -> str:
+    """One journal row as a person reads it."""
+    text = body.get("text")
+    if not isinstance(text, str):
+        words = (
+            f"{key} {value}" for key, value in body.items() if isinstance(value, str | int | float) and value != ""
+        )
+        text = ", ".join(list(words)[:8])
+    return f"{to_et(time_ns):%H:%M:%S} {kind} {subject} {text}".rstrip()

@@ -1,0 +1,375 @@
+"""The engine: one asyncio loop that owns all trading state and ties feed, strategy, risk, desk and schedule together.
+
+`run` is the whole life: recover, trade, stop cleanly. Two ways to be driven: by the clock, or in lockstep with a
+server that waits for us after each step; the decisions are made by the same `turn` either way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+
+from qmterm.core.calendar import Phase
+from qmterm.core.clock import NS
+from qmterm.core.errors import DataError, InvariantBroken, JournalError, QmtermError
+from qmterm.core.orders import AccountBalance, BrokerEvent, BrokerOrder, OrderState, Purpose
+from qmterm.core.reasons import Reason
+from qmterm.engine.answering import Answering
+from qmterm.engine.ladder import Level
+from qmterm.engine.latency import measure_loop_lag
+from qmterm.engine.parts import Engaged, Parts
+from qmterm.engine.start import start
+from qmterm.engine.summary import RunSummary, summarise
+from qmterm.engine.thread import Mailbox, ViewHolder
+from qmterm.engine.view import HeaderView, Snapshot
+
+SCAN_RETRY_S = 300.0  # market seconds before a failed history load is tried again
+TIDY_EVERY = 25  # turns
+RECONCILE_STEP_NS = 60 * NS  # lockstep: market time between comparisons
+MAX_SHOWN_QUOTES = 400
+
+
+class Engine:
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._stopping = asyncio.Event()
+        self._stop_text = ""
+        self._engaged: Engaged | None = None
+        self._next_scan_ns = 0
+        self._next_load_ns = 0
+        self._reconciled_ns = 0
+        self._loading: asyncio.Task[None] | None = None
+        self._turns = 0
+        self._watched: tuple[frozenset[str], frozenset[str]] = (frozenset(), frozenset())
+        self._ended: set[str] = set()
+        self._starting = "starting"
+
+    # --- life ---
+
+    async def run(self, view: ViewHolder, mailbox: Mailbox) -> RunSummary:
+        """Start, trade until told to stop (or the end of the run), stop cleanly; QmtermError when it cannot start."""
+        parts = self._parts
+        view.latest = self._starting_snapshot()
+
+        def progress(text: str) -> None:
+            self._starting = text
+            view.latest = self._starting_snapshot()
+
+        engaged = self._engaged = await start(parts, progress)
+        answering = Answering(engaged, parts, self.stop)
+        market_from = parts.clock.now()
+        engaged.lanes.start()
+        try:
+            async with self._tasks(view, mailbox, answering):
+                if parts.lockstep is None:
+                    await self._by_the_clock()
+                else:
+                    await self._in_lockstep()
+        finally:
+            summary = await self._finish(engaged, market_from)
+            view.latest = engaged.publisher.snapshot()
+        return summary
+
+    def stop(self, why: str) -> None:
+        """Ask the run to end; safe to call twice."""
+        if not self._stopping.is_set():
+            self._stop_text = why
+            self._parts.log.info("STOP", why)
+            self._stopping.set()
+
+    @asynccontextmanager
+    async def _tasks(self, view: ViewHolder, mailbox: Mailbox, answering: Answering) -> AsyncIterator[None]:
+        engaged, parts = self._need(), self._parts
+        jobs: list[Awaitable[None]] = [
+            measure_loop_lag(parts.clock, parts.loop_lag),
+            self._guarded("publish", lambda: self._publish(view)),
+            self._guarded("commands", lambda: answering.serve(mailbox)),
+            self._guarded("poll", self._poll_orders),
+        ]
+        if parts.control is not None:
+            parts.control.answer = answering.answer
+            await parts.control.open()
+        if parts.lockstep is None:
+            jobs.append(self._guarded("events", self._listen))
+            jobs.append(self._guarded("reconcile", self._reconcile_loop))
+            jobs.append(self._guarded("scan", self._scan_loop))
+        tasks = [asyncio.ensure_future(job) for job in jobs]
+        try:
+            yield
+        finally:
+            if parts.control is not None:
+                await parts.control.close()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            if self._loading is not None:
+                self._loading.cancel()
+                await asyncio.gather(self._loading, return_exceptions=True)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(engaged.lanes.idle(), 10)
+            await engaged.lanes.close()
+
+    async def _guarded(self, name: str, job: Callable[[], Awaitable[None]]) -> None:
+        """Run a loop for ever: its failure is shown and holds trading down, and the loop begins again."""
+        while not self._stopping.is_set():
+            try:
+                await job()
+                return
+            except Exception as error:
+                self._failed(name, error)
+                await asyncio.sleep(0.5)
+
+    def _failed(self, where: str, error: Exception) -> None:
+        """Something broke that should not: shown, journalled, and nothing new is opened until a person looked."""
+        engaged = self._need()
+        known = isinstance(error, QmtermError)
+        text = str(error) if known else f"{type(error).__name__}: {error}"
+        self._parts.log.error("ENGINE", f"{where}: {text}", where)
+        if self._parts.on_trace is not None and not known:
+            self._parts.on_trace(error)
+        if isinstance(error, JournalError):
+            engaged.oversight.lower(Level.REDUCE_ONLY, Reason.JOURNAL_TROUBLE, text)
+        elif isinstance(error, InvariantBroken):
+            engaged.oversight.lower(Level.HALT, Reason.INVARIANT, text)
+        elif not known:
+            engaged.oversight.lower(Level.REDUCE_ONLY, Reason.INVARIANT, f"{where}: {text}")
+
+    # --- driven by the clock ---
+
+    async def _by_the_clock(self) -> None:
+        parts = self._parts
+        ends = None if parts.limits.for_s is None else parts.clock.monotonic() + parts.limits.for_s
+        while not self._stopping.is_set():
+            try:
+                await self.turn()
+            except Exception as error:
+                self._failed("turn", error)
+            if self._reached_end(ends):
+                return
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), parts.settings.engine.turn_every_s)
+
+    def _reached_end(self, ends: float | None) -> bool:
+        parts = self._parts
+        if ends is not None and parts.clock.monotonic() >= ends:
+            self.stop("the run's time is over (--for)")
+        elif parts.limits.until_ns is not None and parts.clock.now() >= parts.limits.until_ns:
+            self.stop("the market reached --until")
+        return self._stopping.is_set()
+
+    async def _listen(self) -> None:
+        async for event in self._parts.broker.events():
+            await self._on_event(event)
+
+    async def _scan_loop(self) -> None:
+        while True:
+            await self._scan_if_due()
+            await asyncio.sleep(self._parts.settings.engine.turn_every_s)
+
+    async def _poll_orders(self) -> None:
+        """The second witness; while an outcome is unknown, the whole account is read instead."""
+        engaged, parts = self._need(), self._parts
+        while True:
+            await asyncio.sleep(parts.settings.orders.poll_s)
+            if engaged.desk.ledger.unknown:
+                await engaged.oversight.read_account()
+            elif parts.lockstep is None:
+                await engaged.oversight.poll_orders()
+
+    async def _reconcile_loop(self) -> None:
+        engaged, parts = self._need(), self._parts
+        while True:
+            await asyncio.sleep(parts.settings.orders.reconcile_s)
+            await engaged.oversight.reconcile()
+            if not engaged.oversight.reconciler.clean:
+                await asyncio.sleep(min(2.0, parts.settings.orders.reconcile_s))
+                await engaged.oversight.reconcile()
+
+    # --- driven in lockstep ---
+
+    async def _in_lockstep(self) -> None:
+        parts, engaged = self._parts, self._need()
+        lockstep = parts.lockstep
+        if lockstep is None:
+            raise InvariantBroken("lockstep was asked for without a driver")
+        ends = None if parts.limits.for_s is None else parts.clock.monotonic() + parts.limits.for_s
+        due = parts.clock.monotonic()
+        while not self._stopping.is_set():
+            before = parts.clock.now()
+            info = await lockstep.driver.advance(1, lockstep.clock.set)
+            await parts.feed.wait_step(info.step)
+            if not await parts.broker.wait_sequence(info.account_sequence):
+                parts.log.warn("ORD", f"account events up to {info.account_sequence} did not arrive in time")
+            for event in parts.broker.take_events():
+                await self._on_event(event)
+            try:
+                await self.turn()
+                await self._scan_if_due()
+                await engaged.lanes.idle()
+                await self._reconcile_step()
+                await parts.feed.settled()
+            except Exception as error:
+                self._failed("turn", error)
+            if info.done:
+                self.stop("the simulated market has ended")
+            if self._reached_end(ends):
+                return
+            if parts.limits.speed is not None:  # None = as fast as it goes
+                due += (info.now_ns - before) / NS / parts.limits.speed
+                behind = due - parts.clock.monotonic()
+                if behind > 0:
+                    with suppress(TimeoutError):
+                        await asyncio.wait_for(self._stopping.wait(), behind)
+                else:
+                    due = parts.clock.monotonic()
+            else:
+                await asyncio.sleep(0)
+
+    async def _reconcile_step(self) -> None:
+        now = self._parts.clock.now()
+        if now - self._reconciled_ns >= RECONCILE_STEP_NS:
+            self._reconciled_ns = now
+            oversight = self._need().oversight
+            await oversight.reconcile()
+            if not oversight.reconciler.clean:
+                await oversight.reconcile()
+
+    # --- one turn ---
+
+    async def turn(self) -> None:
+        """Marks, ladder, stops, orders that waited too long, what to watch: in this order, every time."""
+        engaged, parts = self._need(), self._parts
+        await parts.broker_on_market(parts.clock.now())
+        engaged.marks.update()
+        if engaged.desk.counting == 0:
+            engaged.marks.keep(parts.journal)
+        await engaged.oversight.look()
+        engaged.proposals.expire(self._proposal_expired)
+        await engaged.trader.protect()
+        await engaged.oversight.tend_orders()
+        self._see_ends()
+        self._watch()
+        self._turns += 1
+        if self._turns % TIDY_EVERY == 0:
+            await engaged.guards.tidy()
+
+    def _proposal_expired(self, proposal: object) -> None:
+        engaged = self._need()
+        symbol, purpose = str(getattr(proposal, "underlying", "")), getattr(proposal, "purpose", None)
+        self._parts.log.info("PLAN", f"proposal expired unanswered: {symbol}", symbol)
+        if purpose is Purpose.ENTRY:
+            engaged.trader.reject(symbol, Reason.PROPOSAL_EXPIRED, {})
+            engaged.entries.rest(symbol, self._parts.settings.orders.entry_cooldown_s)
+
+    def _see_ends(self) -> None:
+        """An entry that ended without a fill leaves its symbol alone for a while."""
+        engaged = self._need()
+        for record in engaged.desk.ledger.records:
+            if record.working or record.intent.intent_id in self._ended:
+                continue
+            self._ended.add(record.intent.intent_id)
+            if record.intent.purpose is Purpose.ENTRY and record.state is not OrderState.FILLED:
+                engaged.entries.rest(record.intent.underlying, self._parts.settings.orders.entry_cooldown_s)
+
+    def _watch(self) -> None:
+        """Ask the feed for quotes of what is held, working, proposed, nearly traded and looked at."""
+        engaged = self._need()
+        options: set[str] = {p.symbol for p in engaged.book.positions if " " in p.symbol or len(p.symbol) > 15}
+        stocks: set[str] = {p.underlying for p in engaged.book.positions} | set(engaged.entries.candidates)
+        for record in engaged.desk.ledger.working:
+            options.update(leg.symbol for leg in record.intent.legs if leg.multiplier != 1)
+            stocks.add(record.intent.underlying)
+        for proposal in engaged.proposals.waiting:
+            options.update(leg.symbol for leg in proposal.legs if leg.multiplier != 1)
+            stocks.add(proposal.underlying)
+        if engaged.look.symbol:
+            stocks.add(engaged.look.symbol)
+            options.update(sorted(engaged.look.shown_contracts)[:MAX_SHOWN_QUOTES])
+        wish = (frozenset(stocks), frozenset(options))
+        if wish != self._watched:
+            self._parts.feed.watch(*wish)
+            self._watched = wish
+
+    async def _on_event(self, event: BrokerEvent) -> None:
+        engaged = self._need()
+        if isinstance(event, BrokerOrder):
+            await engaged.desk.on_order(event)
+        elif isinstance(event, AccountBalance):
+            engaged.trader.balance = event
+
+    # --- scanning ---
+
+    async def _scan_if_due(self) -> None:
+        engaged, parts = self._need(), self._parts
+        now = parts.clock.now()
+        if engaged.scanning.outdated and now >= self._next_load_ns:
+            self._next_load_ns = now + int(SCAN_RETRY_S * NS)
+            await self._load_history()
+        phase = parts.calendar.phase(now)
+        if not engaged.scanning.ready or phase not in (Phase.PRE, Phase.REGULAR) or now < self._next_scan_ns:
+            return
+        self._next_scan_ns = now + int(parts.settings.engine.scan_every_s * NS)
+        for signal in engaged.scanning.run():
+            parts.journal.signal(signal)
+            parts.log.info(
+                "SIG",
+                f"{signal.state.value} {signal.symbol} {signal.close:.2f} "
+                f"d={signal.atr_distance:.2f} conf={signal.confidence:.2f}",
+                signal.symbol,
+            )
+        if phase is Phase.PRE:
+            await engaged.entries.warm()
+        else:
+            await engaged.entries.consider()
+
+    async def _load_history(self) -> None:
+        def progress(text: str) -> None:
+            self._starting = text
+
+        try:
+            await self._need().scanning.load(progress)
+        except DataError as error:
+            self._parts.log.error("SCAN", f"history is not available, no scan: {error}")
+        finally:
+            self._starting = ""
+
+    # --- showing ---
+
+    async def _publish(self, view: ViewHolder) -> None:
+        engaged, parts = self._need(), self._parts
+        while True:
+            await engaged.look.refresh()
+            if parts.has_screen:
+                view.latest = engaged.publisher.snapshot()
+            await asyncio.sleep(parts.settings.engine.view_every_s)
+
+    def _starting_snapshot(self) -> Snapshot:
+        parts = self._parts
+        return Snapshot(header=HeaderView(starting=self._starting, source=parts.source_word), log=parts.log.lines)
+
+    @property
+    def starting(self) -> str:
+        return self._starting
+
+    # --- the end ---
+
+    async def _finish(self, engaged: Engaged, market_from: int) -> RunSummary:
+        """List what still works, write the last marks, close everything in order."""
+        parts = self._parts
+        for record in engaged.desk.ledger.working:
+            parts.log.warn("STOP", f"still working: {record.describe()}", record.intent.intent_id)
+        engaged.marks.update()
+        engaged.marks.keep(parts.journal, force=True)
+        summary = summarise(engaged, parts, market_from)
+        try:
+            await parts.journal.end_session(summary.to_dict())
+        except JournalError as error:
+            parts.log.error("STOP", f"the journal could not be closed cleanly: {error}")
+        await parts.close()
+        return summary
+
+    def _need(self) -> Engaged:
+        if self._engaged is None:
+            raise InvariantBroken("the engine was used before it started")
+        return self._engaged

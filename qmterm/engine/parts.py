@@ -1,0 +1,113 @@
+"""What an engine is made of: the parts it is given, and the rooms it sets up once the account is known."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from qmterm.core.calendar import SessionCalendar
+from qmterm.core.clock import Clock
+from qmterm.core.compute import ComputeThread
+from qmterm.core.orders import BrokerEvent
+from qmterm.core.protocols import Broker
+from qmterm.core.settings.model import Settings
+from qmterm.engine.approvals import Approvals
+from qmterm.engine.book import Book
+from qmterm.engine.chainview import ChainLook
+from qmterm.engine.control import ControlSocket
+from qmterm.engine.desk import OrderDesk
+from qmterm.engine.entries import Entries
+from qmterm.engine.exits import Guards
+from qmterm.engine.ladder import Ladder
+from qmterm.engine.lanes import Lanes
+from qmterm.engine.latency import Percentiles
+from qmterm.engine.marks import Marks
+from qmterm.engine.oversight import Oversight
+from qmterm.engine.proposals import Proposals
+from qmterm.engine.publish import Publisher
+from qmterm.engine.runlog import RunLog
+from qmterm.engine.scanning import Scanning
+from qmterm.engine.trader import Trader
+from qmterm.journal.journal import Journal
+from qmterm.market.clock import StepClock
+from qmterm.market.feed import PolygonFeed
+from qmterm.market.history import History
+from qmterm.market.lockstep import LockstepDriver
+
+
+class SteppedBroker(Broker, Protocol):
+    """A broker whose events can also be taken at a step's end (lockstep)."""
+
+    async def wait_sequence(self, sequence: int, timeout: float = 5.0) -> bool: ...
+
+    def take_events(self) -> list[BrokerEvent]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Lockstep:
+    driver: LockstepDriver
+    clock: StepClock
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """When a run ends by itself; `speed` paces a lockstep run (market seconds per real second, None = unbounded)."""
+
+    for_s: float | None = None
+    until_ns: int | None = None
+    speed: float | None = None
+
+
+async def _nothing(_now_ns: int) -> None:
+    return None
+
+
+async def _no_close() -> None:
+    return None
+
+
+@dataclass(slots=True)
+class Parts:
+    """Everything from outside, built by wiring.py; tests build it from fakes."""
+
+    settings: Settings
+    clock: Clock
+    calendar: SessionCalendar
+    feed: PolygonFeed
+    history: History
+    broker: SteppedBroker
+    journal: Journal
+    log: RunLog
+    compute: ComputeThread
+    source_word: str
+    broker_word: str
+    real_money: bool = False
+    has_screen: bool = True
+    lockstep: Lockstep | None = None
+    limits: Limits = field(default_factory=Limits)
+    control: ControlSocket | None = None
+    loop_lag: Percentiles = field(default_factory=Percentiles)
+    broker_on_market: Callable[[int], Awaitable[None]] = _nothing
+    close: Callable[[], Awaitable[None]] = _no_close
+    on_trace: Callable[[Exception], None] | None = None
+
+
+@dataclass(slots=True)
+class Engaged:
+    """The rooms of a started engine."""
+
+    book: Book
+    marks: Marks
+    desk: OrderDesk
+    guards: Guards
+    ladder: Ladder
+    lanes: Lanes
+    trader: Trader
+    proposals: Proposals
+    approvals: Approvals
+    oversight: Oversight
+    scanning: Scanning
+    entries: Entries
+    look: ChainLook
+    publisher: Publisher

@@ -1,0 +1,218 @@
+"""Bringing an engine up: account first, then recovery, then data; nothing new can be sent before it returns."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+
+from qmterm.core.calendar import Phase
+from qmterm.core.clock import et_date
+from qmterm.core.errors import BrokerError
+from qmterm.core.orders import AccountState, Fill
+from qmterm.core.reasons import Reason
+from qmterm.core.settings.engine import BrokerName
+from qmterm.engine.approvals import Approvals
+from qmterm.engine.book import Book, Position
+from qmterm.engine.chainview import ChainLook
+from qmterm.engine.desk import OrderDesk
+from qmterm.engine.entries import Entries
+from qmterm.engine.exits import Guards
+from qmterm.engine.header import Header
+from qmterm.engine.ladder import Ladder
+from qmterm.engine.lanes import Lanes
+from qmterm.engine.ledger import OrderRecord
+from qmterm.engine.marks import Marks
+from qmterm.engine.oversight import Oversight
+from qmterm.engine.parts import Engaged, Parts
+from qmterm.engine.publish import Publisher
+from qmterm.engine.recovery import BASELINE, check_account, rebuild, restore, starting_positions, tail
+from qmterm.engine.reference import Reference
+from qmterm.engine.scanning import Scanning
+from qmterm.engine.trader import Trader
+from qmterm.risk.gate import Gate
+from qmterm.risk.stops import StopRules
+
+READ_TRIES = 5
+DAY = "day"  # the document that keeps the NLV at the day's start
+
+
+async def start(parts: Parts, progress: Callable[[str], None]) -> Engaged:
+    """Connect, recover, load. QmtermError with one sentence when it cannot."""
+    progress("broker")
+    await parts.broker.connect()
+    account = parts.broker.account
+    saved = await parts.journal.load()
+    check_account(saved.session, account, str(parts.journal.path))
+    progress("account")
+    state = await _read_account(parts)
+    baseline = await parts.journal.read_document(BASELINE)
+    rebuilt = rebuild(saved, state, baseline, parts.clock.monotonic())
+    book = rebuilt.book
+    await parts.journal.start_session(
+        account,
+        parts.settings.engine.mode.value,
+        parts.settings.engine.source.value,
+        parts.broker_word,
+        book.cash,
+        starting_positions(book),
+        parts.settings.fingerprint(),
+    )
+    parts.log.keep_in(parts.journal)
+    if rebuilt.first_session:
+        known = [fill.fill_id for order in state.orders for fill in order.fills]
+        await parts.journal.write_document(BASELINE, {"fill_ids": known})
+
+    engaged = _engage(parts, book, await parts.journal.read_document("ladder"))
+    restore(engaged.desk.ledger, rebuilt)
+    engaged.guards.restore({name: body for name, body in saved.protects.items() if "symbol" in body})
+    engaged.marks.restore({s: (m.mark, m.flag, m.time_ns) for s, m in saved.marks.items()})
+    engaged.trader.balance = state.balance
+
+    progress("market data")
+    await parts.feed.start(progress)
+    progress("recovery")
+    await _recover(parts, engaged, state, saved_clean=saved.clean_end, first=rebuilt.first_session)
+    engaged.marks.update()
+    await _day_base(parts, engaged)
+    progress("history")
+    await engaged.scanning.load(progress)
+    progress("")
+    return engaged
+
+
+async def _read_account(parts: Parts) -> AccountState:
+    """A complete look at the account; BrokerError when the broker never gives one."""
+    why = "some pages could not be read"
+    for attempt in range(READ_TRIES):
+        try:
+            state = await parts.broker.account_state()
+        except BrokerError as error:
+            why = str(error)
+        else:
+            if state.complete:
+                return state
+        await asyncio.sleep(0.2 * 2**attempt)
+    raise BrokerError(f"the account cannot be read completely ({why}); nothing is traded before it can")
+
+
+def _engage(parts: Parts, book: Book, saved_ladder: Mapping[str, object] | None) -> Engaged:
+    settings = parts.settings
+    board = parts.feed.board
+    ladder = Ladder.from_dict(saved_ladder or {})
+    marks = Marks(book, board, parts.clock)
+    scanning = Scanning(
+        board,
+        parts.history,
+        parts.calendar,
+        parts.compute,
+        parts.clock,
+        parts.log,
+        settings.atr_matrix,
+        settings.scanner,
+        settings.engine.history_sessions,
+    )
+
+    async def on_fill(record: OrderRecord, fill: Fill, after: Position | None) -> None:
+        await guards.on_fill(record, fill, after)
+
+    desk = OrderDesk(parts.broker, parts.journal, book, parts.clock, parts.log, settings.orders, on_fill)
+    rules = StopRules.of(settings.atr_matrix, settings.risk)
+    guards = Guards(book, desk.ledger, marks, board, scanning, parts.journal, parts.clock, rules, settings.orders)
+
+    async def lane_failed(error: Exception) -> None:
+        parts.log.error("ORD", f"an order could not be handled: {error}")
+        oversight.lane_failed(error)
+
+    lanes = Lanes(lane_failed, single=parts.lockstep is not None)
+    trader = Trader(
+        mode=settings.engine.mode,
+        clock=parts.clock,
+        log=parts.log,
+        journal=parts.journal,
+        book=book,
+        marks=marks,
+        desk=desk,
+        guards=guards,
+        gate=Gate(settings.risk),
+        ladder=ladder,
+        lanes=lanes,
+        quotes=board,
+        settings=settings.orders,
+        market_open=lambda: parts.calendar.phase(parts.clock.now()) is Phase.REGULAR,
+        real_money_refusal=lambda: real_money_refusal(parts),
+    )
+    oversight = Oversight(
+        trader, parts.broker, parts.journal, settings.engine, settings.risk, parts.feed.age_s, parts.loop_lag
+    )
+    entries = Entries(
+        trader,
+        scanning,
+        parts.feed.chains,
+        Reference(parts.feed.rest, parts.clock, parts.log),
+        parts.calendar,
+        parts.clock,
+        parts.log,
+        settings.option_choice,
+        settings.engine.max_candidates,
+    )
+    look = ChainLook(parts.feed.chains, parts.clock, settings.engine.chain_refresh_s, book.quantity)
+    header = Header(parts, trader, scanning)
+    publisher = Publisher(
+        trader, scanning, entries, look, parts.calendar, parts.clock, parts.log, settings.risk, header.view
+    )
+    return Engaged(
+        book=book,
+        marks=marks,
+        desk=desk,
+        guards=guards,
+        ladder=ladder,
+        lanes=lanes,
+        trader=trader,
+        proposals=trader.proposals,
+        approvals=Approvals(trader),
+        oversight=oversight,
+        scanning=scanning,
+        entries=entries,
+        look=look,
+        publisher=publisher,
+    )
+
+
+def real_money_refusal(parts: Parts) -> Reason | None:
+    """Real money needs the live broker, `live = true` and arming; everything else trades paper freely."""
+    if not parts.real_money:
+        return None
+    if parts.settings.engine.broker is not BrokerName.LIVE or not parts.settings.engine.live:
+        return Reason.NOT_LIVE
+    return Reason.NOT_ARMED
+
+
+async def _recover(parts: Parts, engaged: Engaged, state: AccountState, *, saved_clean: bool, first: bool) -> None:
+    """Count what happened while we were away, then compare; differences hold trading down until a person looked."""
+    if not saved_clean:
+        parts.log.warn("RECO", "the last session did not end cleanly; rebuilt from the journal")
+    filled_before = engaged.book.fill_count
+    await engaged.desk.read_back(state)
+    found = engaged.book.fill_count - filled_before
+    agreed, text = await engaged.oversight.reconcile()
+    if not engaged.oversight.reconciler.clean and not agreed:
+        agreed, text = await engaged.oversight.reconcile()
+    account = tail(parts.broker.account)
+    if first:
+        parts.log.info("RECO", f"new journal for account {account}: broker's positions and cash taken over")
+    elif agreed:
+        parts.log.info("RECO", f"account {account}: {text}; {found} fill(s) found that happened meanwhile")
+    await engaged.guards.tidy()
+    await engaged.oversight.keep()
+
+
+async def _day_base(parts: Parts, engaged: Engaged) -> None:
+    """NLV at the day's first start, kept over restarts of the same day."""
+    today = et_date(parts.clock.now()).isoformat()
+    saved = await parts.journal.read_document(DAY)
+    if saved is not None and saved.get("date") == today:
+        engaged.trader.day.nlv = Decimal(str(saved["nlv"]))
+        return
+    engaged.trader.day.nlv = engaged.marks.nlv
+    await parts.journal.write_document(DAY, {"date": today, "nlv": str(engaged.marks.nlv)})
