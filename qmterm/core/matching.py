@@ -110,7 +110,7 @@ def chance(aggressiveness: float, waited_s: float) -> float:
     return 1.0 - exp(-waited_s / mean_wait)
 
 
-def _luck(key: str) -> float:
+def luck(key: str) -> float:
     """A fixed number in [0, 1) for a key."""
     return int.from_bytes(blake2b(key.encode(), digest_size=8).digest()) / 2.0**64
 
@@ -147,7 +147,7 @@ def match(
     if net_price > middle or middle <= natural:
         return []
     aggressiveness = float((middle - net_price) / (middle - natural))
-    if _luck(key) >= chance(aggressiveness, waited_s):
+    if luck(key) >= chance(aggressiveness, waited_s):
         return []
     inside = _prices_at(legs, net_price, mids, far, aggressiveness)
     return [] if inside is None else _fills(legs, units, inside)

@@ -8,12 +8,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
-from zlib import crc32
 
 from qmterm.core.clock import NS, et_date, from_et
 from qmterm.core.fees import fill_breakdown
 from qmterm.core.instruments import is_option
-from qmterm.core.matching import LegFill, match, natural_price
+from qmterm.core.matching import LegFill, luck, match, natural_price
 from qmterm.core.quotes import Quote
 from qmterm.sim.brokerage.desk import Desk
 from qmterm.sim.brokerage.faults import Faults
@@ -21,7 +20,7 @@ from qmterm.sim.brokerage.orders import Fill, OrderType, SimOrder, Status
 from qmterm.sim.brokerage.preflight import quotes_for
 from qmterm.sim.brokerage.world import BrokerageWorld
 
-CANCEL_LOSES_ONE_IN = 4  # of the cancels that meet a market which would fill the order now
+FILL_WINS = 0.25  # share of the cancels that come too late where the market would fill the order now
 
 
 class OrderLife:
@@ -109,7 +108,7 @@ class OrderLife:
             return False
         if order.hold_fill_until_ns > self.world.now_ns:
             order.hold_fill_until_ns = 0
-        elif crc32(b"%d" % order.order_id) % CANCEL_LOSES_ONE_IN:
+        elif luck(f"{order.order_id}:race") >= FILL_WINS:
             return False
         return self._trade(order)
 

@@ -105,7 +105,7 @@ async def test_an_order_between_mid_and_ask_fills_at_its_own_price_in_time(broke
 
 async def test_a_fill_may_win_against_a_cancel_but_not_always(broker, world):
     outcomes = set()
-    for _ in range(8):
+    for _ in range(16):
         world.set(CALL_230, 5.00, 5.50)
         order, _ = broker.desk.place(ticket("-5.10"))
         await step(broker)
@@ -131,7 +131,7 @@ async def test_a_partly_filled_order_is_replaced_for_what_is_left(broker, world)
 
 async def test_a_fill_of_the_original_aborts_its_replacement(broker, world):
     filled = None
-    for _ in range(8):
+    for _ in range(16):
         world.set(CALL_230, 5.00, 5.50)
         order, _ = broker.desk.place(ticket("-5.10"))
         await step(broker)
@@ -142,7 +142,7 @@ async def test_a_fill_of_the_original_aborts_its_replacement(broker, world):
             filled = new
         assert {order.status, new.status} in ({Status.FILLED, Status.REMOVED}, {Status.CANCELLED, Status.FILLED})
     assert filled is not None
-    assert broker.book.quantity(CALL_230) == 8
+    assert broker.book.quantity(CALL_230) == 16
 
 
 async def test_cancelling_a_replacement_leaves_the_original_working(broker):
