@@ -6,7 +6,7 @@ happens here, on formatted text, and a line is marked dirty cell by cell (or who
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rich.segment import Segment
 from textual.geometry import Region
@@ -69,6 +69,7 @@ class LineWidget(Widget):
         super().__init__(id=id)
         self.palette = palette
         self.lines: tuple[Line, ...] = ()
+        self.painter: Callable[[], None] | None = None  # draws anew after a resize
         self._strips: dict[Line, Strip] = {}
 
     def show(self, lines: Sequence[Line]) -> None:
@@ -84,6 +85,10 @@ class LineWidget(Widget):
             regions.extend(changed_regions(before, after, y))
         if regions:
             self.refresh(*regions)
+
+    def on_resize(self) -> None:
+        if self.painter is not None:
+            self.painter()
 
     def use_palette(self, palette: Palette) -> None:
         """Another theme: every strip is built anew."""

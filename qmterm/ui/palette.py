@@ -20,6 +20,7 @@ DIM: Final = 4
 STRUCK: Final = 8
 REVERSE: Final = 16
 UNDERLINE: Final = 32
+IDLE: Final = 64  # the cursor of a pane without the focus
 
 # Every tone a theme may colour, with what it is for; `background`, `cursor` and `dialog` are backgrounds.
 TONES: Final[Mapping[str, str]] = {
@@ -145,9 +146,9 @@ class Palette:
         colours = self.theme.colours
         if self.mono:
             marks |= _MONO.get(tone, 0)
-            marks |= REVERSE if marks & CURSOR else 0
+            marks |= REVERSE if marks & CURSOR and not marks & IDLE else 0
         foreground = colours["stale"] if marks & STRUCK else colours["dim"] if marks & DIM else colours[tone]
-        background = colours["cursor"] if marks & CURSOR else None
+        background = colours["cursor_idle" if marks & IDLE else "cursor"] if marks & CURSOR else None
         return Style(
             color=None if self.mono else Color.parse(foreground),
             bgcolor=Color.parse(background) if background and not self.mono else None,

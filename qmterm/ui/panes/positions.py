@@ -1,0 +1,104 @@
+"""Pane 3: what we hold, its risk, and the rules that watch it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from qmterm.engine.view import PositionView, Snapshot
+from qmterm.ui.formats import fixed, percent, plain, signed_money
+from qmterm.ui.grid import Grid
+from qmterm.ui.palette import BOLD, DIM, STRUCK
+from qmterm.ui.table import Cell, Column
+
+# How a mark that is not fresh looks: "stale" was good once, "none" never was.
+MARK_LOOKS = {"stale": (DIM, "~"), "one-sided": (DIM, "~"), "none": (STRUCK, "")}
+
+
+def profit(row: PositionView) -> Cell:
+    value = row.unrealized
+    tone = "text" if not value else "gain" if value > 0 else "loss"
+    return Cell(signed_money(value), tone)
+
+
+def mark(row: PositionView) -> Cell:
+    marks, sign = MARK_LOOKS.get(row.mark_flag, (0, ""))
+    return Cell(f"{sign}{fixed(row.mark)}" if row.mark is not None else "–", "text", marks)
+
+
+def stop_distance(row: PositionView) -> Cell:
+    """How far the stop is; near is a warning, through is an alarm."""
+    value = row.stop_distance_pct
+    tone = "text" if value is None or value > 2 else "warn" if value > 0 else "alarm"
+    return Cell(percent(value), tone, BOLD if tone == "alarm" else 0)
+
+
+def days(row: PositionView) -> Cell:
+    value = row.dte
+    return Cell("–" if value is None else str(value), "text" if value is None or value > 7 else "warn")
+
+
+class PositionsPane(Grid[PositionView]):
+    name_ = "pos"
+
+    def columns(self) -> Sequence[Column[PositionView]]:
+        return (
+            Column(
+                "label",
+                "position",
+                21,
+                lambda r: Cell(plain(r.label), "symbol"),
+                lambda r: r.label,
+                right=False,
+                keep=10,
+            ),
+            Column(
+                "strategy", "strategy", 10, lambda r: Cell(plain(r.strategy), "dim"), lambda r: r.strategy, False, 2
+            ),
+            Column("qty", "qty", 5, lambda r: Cell(f"{r.quantity:+d}"), lambda r: r.quantity, keep=10),
+            Column("dte", "dte", 4, days, lambda r: r.dte, keep=7),
+            Column(
+                "average", "avg", 7, lambda r: Cell(fixed(r.average_price), "dim"), lambda r: r.average_price, keep=6
+            ),
+            Column("mark", "mark", 8, mark, lambda r: r.mark, keep=9),
+            Column("pnl", "uPnL", 8, profit, lambda r: r.unrealized, keep=9),
+            Column(
+                "pnl_pct",
+                "%",
+                7,
+                lambda r: Cell(percent(r.unrealized_pct, sign=True), profit(r).tone),
+                lambda r: r.unrealized_pct,
+                keep=6,
+            ),
+            Column("delta", "Δ", 6, lambda r: Cell(fixed(r.delta, 0)), lambda r: r.delta, keep=7),
+            Column("theta", "θ", 6, lambda r: Cell(fixed(r.theta, 1)), lambda r: r.theta, keep=5),
+            Column("vega", "V", 6, lambda r: Cell(fixed(r.vega, 1)), lambda r: r.vega, keep=4),
+            Column("spot", "spot", 8, lambda r: Cell(fixed(r.spot)), lambda r: r.spot, keep=4),
+            Column("stop", "stop", 8, lambda r: Cell(fixed(r.stop)), lambda r: r.stop, keep=7),
+            Column("to_stop", "to stop", 7, stop_distance, lambda r: r.stop_distance_pct, keep=7),
+            Column("target", "target", 8, lambda r: Cell(fixed(r.next_target)), lambda r: r.next_target, keep=3),
+            Column("rules", "rules", 8, lambda r: Cell(plain(r.rules), "dim"), None, False, 3, stretch=True),
+        )
+
+    def row_key(self, row: PositionView) -> str:
+        return row.position_id
+
+    def row_search(self, row: PositionView) -> str:
+        return f"{row.label} {row.strategy} {row.underlying} {row.rules}"
+
+    def rows_of(self, snapshot: Snapshot) -> Sequence[PositionView]:
+        return snapshot.positions
+
+    def empty(self, snapshot: Snapshot) -> str:
+        return "no positions"
+
+    def info(self) -> str:
+        if self.frame_ is None or not self.table.rows:
+            return ""
+        rows = self.frame_.snapshot.positions
+        unknown = sum(1 for row in rows if row.unrealized is None)
+        known = sum(row.unrealized for row in rows if row.unrealized is not None)
+        text = f"{self.count_text()} · uPnL {signed_money(known)}"
+        return f"{text} + {unknown} without a mark" if unknown else text
+
+    def subject(self) -> str:
+        return self.table.current_key
