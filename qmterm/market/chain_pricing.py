@@ -6,7 +6,7 @@ unknown, with the code why; its Greeks come from the volatilities of its neighbo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import pairwise
 
 import numpy as np
@@ -51,16 +51,23 @@ def price_chain(
     """
     cut = _cut(expiry)
     if cut:
-        first, second = (
+        low, high = (
             price_chain(
                 root,
                 spot,
-                *(column[part] for column in (strike, expiry, years, is_call, rate, dividend_yield, bid, ask)),
+                strike[part],
+                expiry[part],
+                years[part],
+                is_call[part],
+                rate[part],
+                dividend_yield[part],
+                bid[part],
+                ask[part],
             )
             for part in (slice(None, cut), slice(cut, None))
         )
         return ChainNumbers(
-            *(np.concatenate((getattr(first, name), getattr(second, name))) for name in ChainNumbers.__slots__)
+            *(np.concatenate((getattr(low, field.name), getattr(high, field.name))) for field in fields(ChainNumbers))
         )
     middle, crossed, wide = mids(bid, ask)
     iv, status = implied_vol(middle, spot, strike, years, rate, dividend_yield, is_call)
@@ -71,8 +78,8 @@ def price_chain(
 
     smile = _smile(iv, strike, expiry, is_call, spot)
     numbers = greeks(spot, strike, years, rate, dividend_yield, smile, is_call)
-    low = (status == IvStatus.OK) & (numbers.vega < LOW_VEGA_TICKS * _ticks(root, middle))
-    status[low] = IvStatus.LOW_VEGA
+    flat = (status == IvStatus.OK) & (numbers.vega < LOW_VEGA_TICKS * _ticks(root, middle))
+    status[flat] = IvStatus.LOW_VEGA
     return ChainNumbers(
         iv=iv,
         iv_status=status,

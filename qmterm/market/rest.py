@@ -14,7 +14,6 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from qmterm.core.clock import to_et
 from qmterm.core.errors import DataError
 from qmterm.core.settings.connections import PolygonSettings
 from qmterm.market import bodies, columns
@@ -32,7 +31,7 @@ from qmterm.market.records import (
     Split,
     YieldCurve,
 )
-from qmterm.market.times import iso_date, rfc3339_ns
+from qmterm.market.times import iso_date, rfc3339_ns, utc_text
 
 R = TypeVar("R")
 
@@ -179,7 +178,7 @@ class PolygonRest:
 
     async def news(self, symbol: str | None, since_ns: int, limit: int = 50) -> tuple[NewsItem, ...]:
         """The newest articles of a symbol (None: of the market) since a market time, newest first; one page."""
-        since = to_et(since_ns).isoformat(timespec="seconds")
+        since = utc_text(since_ns)
         page = await self.caller.one(
             f"news of {symbol or 'the market'}",
             lambda c: c.list_ticker_news(

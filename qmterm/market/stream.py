@@ -10,6 +10,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -215,8 +216,10 @@ class MarketStream:
                 turn_began = self._monotonic()
 
     async def _send(self, socket: ClientConnection, talk: protocol.StreamProtocol) -> None:
-        for message in talk.outgoing():
-            await socket.send(message.decode())
+        # A closed socket is the reader's to notice: frames that came before the close (why it closed) are read first.
+        with suppress(ConnectionClosed):
+            for message in talk.outgoing():
+                await socket.send(message.decode())
 
     def _take(self, frame: bytes, talk: protocol.StreamProtocol) -> None:
         report = self._decoder.apply(frame, self._market_now())

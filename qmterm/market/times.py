@@ -50,6 +50,11 @@ def rfc3339_ns(text: str) -> int:
     return whole * 1_000_000_000 + moment.microsecond * 1_000
 
 
+def utc_text(ns: int) -> str:
+    """UTC nanoseconds as the vendor's filters want them: '2026-03-02T14:30:00Z'."""
+    return datetime.fromtimestamp(ns // 1_000_000_000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 def iso_date(text: str | None) -> date | None:
     """'2026-03-02' (or a time that starts so) as a date, None when there is none."""
     if not text:
