@@ -199,10 +199,16 @@ def _one_side(
         risk_reward=risk_reward,
         horizon_days=horizon.astype(np.int64),
         mtf=mtf,
+        weak_mtf=_weak(inputs.mtf, limits.mtf_min, side, len(close)),
         state=state,
         failed=failed,
         not_checked=not_checked,
     )
+
+
+def _weak(mtf: FloatArray | None, least: float, side: int, size: int) -> BoolArray:
+    """True where the timeframes are known and speak less for the trade than `mtf_min`."""
+    return np.zeros(size, dtype=np.bool_) if mtf is None else np.asarray(mtf * side < least - EDGE)
 
 
 def _confidence(

@@ -93,7 +93,8 @@ class AtrMatrixResult:
     target3: FloatArray
     risk_reward: FloatArray
     horizon_days: IntArray
-    mtf: FloatArray
+    mtf: FloatArray  # 0 where it is not usable
+    weak_mtf: BoolArray  # a usable score below `mtf_min`: a warning beside the signal, not a gate
     state: NDArray[np.int8]
     failed: NDArray[np.int32]
     not_checked: NDArray[np.int32]

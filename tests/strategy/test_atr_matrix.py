@@ -214,6 +214,13 @@ def test_an_unusable_timeframe_score_counts_as_zero():
     assert look(mtf=np.nan).confidence[0] == look(mtf=0.0).confidence[0] == look(mtf=None).confidence[0]
 
 
+def test_weak_timeframes_are_a_warning_not_a_gate():
+    for score, weak in ((0.25, False), (0.24, True), (np.nan, False), (None, False)):
+        result = look(mtf=score)
+        assert result.weak_mtf.tolist() == [weak]
+        assert state_of(result) is SignalState.ENTRY_LONG
+
+
 def mirrored(price):
     return 200.0 - price
 
