@@ -122,8 +122,8 @@ class Corporate:
         base = float(self._universe.price[symbol]) / 22.0 / 4.0
         for quarter in range(-PAST_QUARTERS, COMING_QUARTERS):
             day = self._session(self._start + timedelta(days=int(self._report_offset[symbol]) + QUARTER * quarter))
-            luck = chance(seed, 41, symbol, day.toordinal())[0]
-            estimate = round(base * (0.8 + 0.4 * chance(seed, 42, symbol, quarter)[0]), 2)
+            luck = float(chance(seed, 41, symbol, day.toordinal())[0])
+            estimate = round(base * (0.8 + 0.4 * float(chance(seed, 42, symbol, quarter)[0])), 2)
             actual = round(estimate * (0.85 + 0.35 * luck), 2) if day < now else None
             ended = day - timedelta(days=40)
             out.append(
@@ -138,6 +138,17 @@ class Corporate:
                 )
             )
         return out
+
+    def reporting_between(self, low: str, high: str) -> list[int]:
+        """Symbols with a report on or between two dates (YYYY-MM-DD); weekends move a report by at most four days."""
+        starts = self._start.toordinal() + self._report_offset
+        first = date.fromisoformat(low).toordinal() if low > "0000" else starts.min() - QUARTER * PAST_QUARTERS
+        last = date.fromisoformat(high).toordinal() if high < "9999" else starts.max() + QUARTER * COMING_QUARTERS
+        hit = np.zeros(len(starts), dtype=np.bool_)
+        for quarter in range(-PAST_QUARTERS, COMING_QUARTERS):
+            day = starts + QUARTER * quarter
+            hit |= (day >= first - 4) & (day <= last)
+        return [int(i) for i in np.flatnonzero(hit & (self._universe.sector != FUND))]
 
     def next_earnings(self, symbol: int, now: date) -> date | None:
         """The first report on or after a day."""

@@ -20,7 +20,7 @@ from qmterm.core.errors import BadInput, BadSymbol
 from qmterm.core.instruments import OptionContract, is_option, parse_option, underlying_of
 from qmterm.core.quotes import Quote
 from qmterm.sim.corporate import Corporate
-from qmterm.sim.listing import Listing, make_listing
+from qmterm.sim.listing import Contracts, Listing, make_listing
 from qmterm.sim.news import Article, day_news
 from qmterm.sim.option_quotes import OptionPricer, OptionQuotes
 from qmterm.sim.options import SimOptions
@@ -35,6 +35,7 @@ NEWS_SESSIONS = 6
 QUIET_SPREAD = 3.0  # a stock's spread outside the regular session, as a multiple
 LISTINGS_KEPT = 64
 ALL = slice(None)
+MINUTE_DAYS_KEPT = 3
 
 
 @dataclass(slots=True)
@@ -66,6 +67,7 @@ class World:
         self._news: list[Article] = []
         for past in past_days[-NEWS_SESSIONS:]:
             self._news += day_news(self.universe, self.calendar, self.seed, past, np.empty(0, dtype=np.int64))
+        self.finished_minutes: dict[date, list[MinuteBars]] = {}
         closes = self.history.rows[-1].close
         self.now_ns = self.calendar.open_ns(day) - ROLL_NS
         self._begin(day, closes / 100.0, closes)
@@ -96,6 +98,7 @@ class World:
                 if rolls > target_ns:
                     break
                 self.now_ns = rolls
+                self._keep_minutes()
                 self._begin(following, self.today.fair, self.today.last)
                 continue
             if due > target_ns:
@@ -111,10 +114,15 @@ class World:
         self.now_ns = target_ns
         return progress
 
+    def _keep_minutes(self) -> None:
+        self.finished_minutes[self.today.day] = self.today.minutes
+        while len(self.finished_minutes) > MINUTE_DAYS_KEPT:
+            self.finished_minutes.pop(next(iter(self.finished_minutes)))
+
     def _begin(self, day: date, fair: FloatArray, last: CentsArray) -> None:
         """03:30: yesterday's bars are cleared, today's surface and listings hold."""
         self.previous: DayBars = self.history.rows[-1]
-        self.today = TradingDay(self.universe, self.calendar, day, self.seed, fair, last)
+        self.today: TradingDay = TradingDay(self.universe, self.calendar, day, self.seed, fair, last)
         self.step_ns = self.now_ns
         self._previous_close_ns = self.calendar.close_ns(self.previous.day)
         days = self.corporate.next_earnings_days(day)
@@ -157,12 +165,8 @@ class World:
     def previous_close(self, symbol: str) -> float | None:
         """Official close of the session before the running one; for an option its model value then."""
         if is_option(symbol):
-            row = self._listed_row(symbol)
-            if row is None:
-                return None
-            listing, number = row
-            value = self.closing_values(listing, np.array([number]))
-            return round(float(value[0]), 2)
+            found = self.listed(symbol)
+            return None if found is None else round(float(self.closing_values(one(*found))[0]), 2)
         number = self.universe.number.get(symbol)
         return None if number is None else float(self.previous.close[number]) / 100.0
 
@@ -243,22 +247,30 @@ class World:
             out.setdefault(day, []).append(strike)
         return {day: tuple(strikes) for day, strikes in out.items()}
 
-    def option_quotes(self, listing: Listing, rows: IntArray) -> OptionQuotes:
-        """Quotes of some contracts of a listing, all alive."""
-        contracts = listing.contracts.take(rows)
+    def contracts(self, ticker: str) -> list[OptionContract]:
+        """Every listed contract of an underlying that has not expired."""
+        listing = self.listing(ticker)
+        if listing is None:
+            return []
+        return [listing.contract(row) for row in np.flatnonzero(listing.contracts.expiry_ns > self.now_ns).tolist()]
+
+    def option_quotes(self, contracts: Contracts) -> OptionQuotes:
+        """Quotes of contracts that are alive."""
         return self._pricer.quotes(contracts, self.surface, self.option_spots(), self.option_instant)
 
-    def closing_values(self, listing: Listing, rows: IntArray) -> FloatArray:
+    def option_values(self, contracts: Contracts, spots: FloatArray, instant_ns: int) -> FloatArray:
+        """Model values at another instant of the running day or the close before it."""
+        return self._pricer.quotes(contracts, self.surface, spots, instant_ns).value
+
+    def closing_values(self, contracts: Contracts) -> FloatArray:
         """What contracts were worth at the previous session's close."""
-        contracts = listing.contracts.take(rows)
-        return self._pricer.quotes(contracts, self.surface, self.previous.close / 100.0, self._previous_close_ns).value
+        return self.option_values(contracts, self.previous.close / 100.0, self._previous_close_ns)
 
-    def open_interest(self, listing: Listing, rows: IntArray) -> IntArray:
-        return self._pricer.open_interest(listing.contracts.take(rows), self.surface, self.today.day.toordinal())
+    def open_interest(self, contracts: Contracts) -> IntArray:
+        return self._pricer.open_interest(contracts, self.surface, self.today.day.toordinal())
 
-    def option_volume(self, listing: Listing, rows: IntArray, interest: IntArray) -> tuple[IntArray, IntArray]:
+    def option_volume(self, contracts: Contracts, interest: IntArray) -> tuple[IntArray, IntArray]:
         """(today so far, the whole previous session) in contracts."""
-        contracts = listing.contracts.take(rows)
         busy = self.today.busy[contracts.symbol]
         today = self._pricer.session_volume(contracts, interest, self.today.day.toordinal(), busy)
         before = self._pricer.session_volume(contracts, interest, self.previous.day.toordinal(), 1.0)
@@ -267,7 +279,7 @@ class World:
 
     def contract(self, occ: str) -> OptionContract | None:
         """The contract behind an option symbol; None unless it is listed and has not expired."""
-        row = self._listed_row(occ)
+        row = self.listed(occ)
         return None if row is None else row[0].contract(row[1])
 
     def settlement(self, occ: str) -> float | None:
@@ -283,7 +295,8 @@ class World:
         bars = self.history.on(day)
         return None if bars is None else float(bars.close[symbol]) / 100.0
 
-    def _listed_row(self, occ: str) -> tuple[Listing, int] | None:
+    def listed(self, occ: str) -> tuple[Listing, int] | None:
+        """The listing and row of a contract that is alive."""
         listing = self.listing(underlying_of(occ)) if is_option(occ) else None
         if listing is None:
             return None
@@ -293,11 +306,11 @@ class World:
         return listing, row
 
     def _option_quote(self, occ: str) -> Quote | None:
-        found = self._listed_row(occ)
+        found = self.listed(occ)
         if found is None:
             return None
         listing, row = found
-        quotes = self.option_quotes(listing, np.array([row]))
+        quotes = self.option_quotes(one(listing, row))
         return Quote(
             symbol=listing.contract(row).occ,
             bid=float(quotes.bid[0]),
@@ -313,3 +326,8 @@ class World:
     def published(self) -> list[Article]:
         """Articles whose time has come, oldest first."""
         return self._news[: bisect_right(self._news, self.now_ns, key=lambda article: article.published_ns)]
+
+
+def one(listing: Listing, row: int) -> Contracts:
+    """A single contract as columns."""
+    return listing.contracts.take(np.array([row]))

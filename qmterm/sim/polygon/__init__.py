@@ -1,0 +1,1 @@
+"""Polygon's REST and WebSocket protocols over the simulated world."""

@@ -1,0 +1,196 @@
+"""Stream events as JSON arrays: trades, quotes, second and minute bars of stocks and options.
+
+The trap: a minute of the whole market is 25,000 events; they are cut into frames and built once for all listeners.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeVar
+
+import msgspec
+import numpy as np
+
+from qmterm.core.bars import BoolArray, IntArray
+from qmterm.sim.bar_history import MS
+from qmterm.sim.session import MinuteBars, Trades
+from qmterm.sim.world import World
+
+EVENTS_PER_FRAME = 500
+Event = TypeVar("Event", bound=msgspec.Struct)
+
+
+class Aggregate(msgspec.Struct, gc=False):
+    ev: str
+    sym: str
+    v: int
+    av: int
+    op: float
+    vw: float
+    o: float
+    c: float
+    h: float
+    l: float  # noqa: E741
+    a: float
+    z: int
+    s: int
+    e: int
+
+
+class StockTrade(msgspec.Struct, gc=False):
+    ev: str
+    sym: str
+    x: int
+    i: str
+    z: int
+    p: float
+    s: int
+    c: list[int]
+    t: int
+    q: int
+
+
+class StockQuote(msgspec.Struct, gc=False, rename={"ask_lots": "as"}):
+    ev: str
+    sym: str
+    bx: int
+    bp: float
+    bs: int
+    ax: int
+    ap: float
+    ask_lots: int
+    c: int
+    t: int
+    q: int
+    z: int
+
+
+class OptionTrade(msgspec.Struct, gc=False):
+    ev: str
+    sym: str
+    x: int
+    p: float
+    s: int
+    c: list[int]
+    t: int
+    q: int
+
+
+class OptionQuote(msgspec.Struct, gc=False, rename={"ask_size": "as"}):
+    ev: str
+    sym: str
+    bx: int
+    ax: int
+    bp: float
+    ap: float
+    bs: int
+    ask_size: int
+    t: int
+    q: int
+
+
+class Status(msgspec.Struct):
+    status: str
+    message: str
+    ev: str = "status"
+
+
+def status_frame(*rows: tuple[str, str]) -> bytes:
+    return msgspec.json.encode([Status(status, message) for status, message in rows])
+
+
+def frames(events: Sequence[Event]) -> Iterator[bytes]:
+    """Events as JSON arrays of a bounded size."""
+    for first in range(0, len(events), EVENTS_PER_FRAME):
+        yield msgspec.json.encode(events[first : first + EVENTS_PER_FRAME])
+
+
+def minute_events(world: World, bars: MinuteBars, keep: BoolArray | None) -> list[Aggregate]:
+    """AM events of one minute; `keep` masks by symbol number, None takes all."""
+    rows: IntArray | slice = slice(None) if keep is None else np.flatnonzero(keep[bars.symbol])
+    symbol = bars.symbol[rows]
+    prices = [column[rows] / 100.0 for column in (bars.open, bars.close, bars.high, bars.low)]
+    window = np.round(sum(prices) / 4.0, 4).tolist()
+    volume = bars.volume[rows]
+    return _aggregates(
+        "AM", world, symbol, volume, bars.day_volume[rows], window, prices, bars.start_ns // MS, bars.end_ns // MS
+    )
+
+
+def second_events(world: World, trades: Trades, keep: BoolArray | None) -> list[Aggregate]:
+    """A events of one second (in the quiet hours: of one minute's step)."""
+    rows: IntArray | slice = slice(None) if keep is None else np.flatnonzero(keep[trades.symbol])
+    symbol = trades.symbol[rows]
+    price = trades.price[rows] / 100.0
+    end = trades.time_ns // MS
+    day_volume = world.today.all_volume[symbol]
+    return _aggregates(
+        "A", world, symbol, trades.volume[rows], day_volume, price.tolist(), [price] * 4, end - 1000, end
+    )
+
+
+def _aggregates(
+    kind: str,
+    world: World,
+    symbol: np.ndarray,
+    volume: np.ndarray,
+    day_volume: np.ndarray,
+    window: list[float],
+    prices: list[np.ndarray],
+    start: int,
+    end: int,
+) -> list[Aggregate]:
+    today, names = world.today, world.universe.tickers
+    count = len(symbol)
+    day_average = np.where(today.volume[symbol] > 0, today.turnover[symbol] / np.maximum(today.volume[symbol], 1), 0)
+    average = np.round(np.where(day_average > 0, day_average / 100.0, prices[1]), 4)
+    opened = today.open[symbol] / 100.0
+    size = np.minimum(volume, 100)
+    o, c, h, l = (column.tolist() for column in prices)  # noqa: E741
+    return list(
+        map(
+            Aggregate,
+            [kind] * count,
+            [names[number] for number in symbol.tolist()],
+            volume.tolist(),
+            day_volume.tolist(),
+            opened.tolist(),
+            window,
+            o,
+            c,
+            h,
+            l,
+            average.tolist(),
+            size.tolist(),
+            [start] * count,
+            [end] * count,
+        )
+    )
+
+
+def trade_events(world: World, trades: Trades, keep: BoolArray | None) -> list[StockTrade]:
+    rows: IntArray | slice = slice(None) if keep is None else np.flatnonzero(keep[trades.symbol])
+    names, stamp = world.universe.tickers, trades.time_ns // MS
+    sequence = stamp // 1000 % 10**7
+    columns = (trades.symbol[rows].tolist(), (trades.price[rows] / 100.0).tolist(), trades.volume[rows].tolist())
+    return [
+        StockTrade("T", names[number], 4, f"{sequence}{number}", 3, price, size, [0], stamp, sequence)
+        for number, price, size in zip(*columns, strict=True)
+    ]
+
+
+def quote_events(world: World, rows: IntArray, bid: IntArray, ask: IntArray) -> list[StockQuote]:
+    """Q events of some stocks; sizes in round lots."""
+    names, stamp = world.universe.tickers, world.step_ns // MS
+    bid_lots, ask_lots = world.stock_lots(rows)
+    columns: Iterable[list[float]] = (
+        rows.tolist(),
+        (bid / 100.0).tolist(),
+        bid_lots.tolist(),
+        (ask / 100.0).tolist(),
+        ask_lots.tolist(),
+    )
+    return [
+        StockQuote("Q", names[int(n)], 11, bp, int(bs), 12, ap, int(size), 0, stamp, stamp // 1000 % 10**7, 3)
+        for n, bp, bs, ap, size in zip(*columns, strict=True)
+    ]

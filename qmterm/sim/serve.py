@@ -1,0 +1,178 @@
+"""`qmterm sim serve`: the simulator's process. One JSON line on stdout says where it is; stderr says what went wrong.
+
+The trap: with `owned` the process must end with its owner even when that was killed, so it reads its stdin and leaves
+when the pipe closes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import errno
+import json
+import os
+import secrets
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+
+from qmterm.core.errors import QmtermError, SimError
+from qmterm.sim.options import DEFAULT_START, PLANS, SimOptions
+
+SHUTDOWN_S = 2.0
+
+
+def run(options: SimOptions) -> int:
+    """Serve until asked to stop; the exit code of the process."""
+    try:
+        listener = _listen(options.port)
+        token = options.token or secrets.token_urlsafe(24)
+        if options.token_file is not None:
+            _write_token(options.token_file, token)
+        return _loop_run(options, listener, token)
+    except QmtermError as error:
+        print(f"qmterm sim: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 0
+
+
+def _listen(port: int) -> socket.socket:
+    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    if os.name == "posix":
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(("127.0.0.1", port))
+        listener.listen(128)
+    except OSError as error:
+        listener.close()
+        if error.errno == errno.EADDRINUSE:
+            why = f"port {port} on 127.0.0.1 is in use: choose another --port, or leave it out for any free one"
+            raise SimError(why) from error
+        raise SimError(f"cannot listen on 127.0.0.1 port {port}: {error.strerror or error}") from error
+    listener.setblocking(False)
+    return listener
+
+
+def _write_token(path: Path, token: str) -> None:
+    """The token, readable by its owner only."""
+    try:
+        path.unlink(missing_ok=True)
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w") as file:
+            file.write(token)
+    except OSError as error:
+        raise SimError(f"cannot write the token file {path}: {error.strerror or error}") from error
+
+
+def _loop_run(options: SimOptions, listener: socket.socket, token: str) -> int:
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        return runner.run(_serve(options, listener, token))
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """uvloop where there is one (not on Windows)."""
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory
+
+
+async def _serve(options: SimOptions, listener: socket.socket, token: str) -> int:
+    from aiohttp import web
+
+    from qmterm.sim.server import SimServer
+    from qmterm.sim.world import World
+
+    server = SimServer(World(options), options, token)
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, server.stopped.set)
+    if options.owned:
+        _leave_with_owner(loop, server.stopped)
+    runner = web.AppRunner(server.application(), access_log=None, shutdown_timeout=SHUTDOWN_S)
+    await runner.setup()
+    await web.SockSite(runner, listener).start()
+    port = listener.getsockname()[1]
+    about: dict[str, object] = {"url": f"http://127.0.0.1:{port}", "ws_url": f"ws://127.0.0.1:{port}"}
+    if options.token_file is not None:
+        about["token_file"] = str(options.token_file)
+    else:
+        about["token"] = token
+    about |= {"pid": os.getpid(), "now": server.world.now_ns}
+    print(json.dumps(about), flush=True)
+    _warm_kernels()
+    await server.stopped.wait()
+    await runner.cleanup()
+    return 0
+
+
+def _leave_with_owner(loop: asyncio.AbstractEventLoop, stopped: asyncio.Event) -> None:
+    """Stop when stdin ends."""
+    descriptor = sys.stdin.fileno()
+
+    def readable() -> None:
+        if not os.read(descriptor, 4096):
+            loop.remove_reader(descriptor)
+            stopped.set()
+
+    loop.add_reader(descriptor, readable)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command line of `python -m qmterm.sim`."""
+    parser = argparse.ArgumentParser(prog="qmterm sim serve", description="A pretend exchange and broker on loopback.")
+    parser.add_argument("--seed", type=int, default=7)
+    parser.add_argument("--symbols", type=int, default=500, help="50 to 32345")
+    parser.add_argument("--start", default=DEFAULT_START, help="New York time the market starts at")
+    parser.add_argument("--speed", type=float, default=1.0, help="market seconds per real second")
+    parser.add_argument("--lockstep", action="store_true", help="move only on POST /sim/advance")
+    parser.add_argument("--step-s", type=int, default=5, help="market seconds per lockstep step")
+    parser.add_argument("--until", help="New York time the market stops at (HH:MM)")
+    parser.add_argument("--port", type=int, default=0, help="0: any free port")
+    parser.add_argument("--plan", default="advanced", choices=PLANS)
+    parser.add_argument("--token-file", type=Path, help="write the token there instead of printing it")
+    parser.add_argument("--token-env", action="store_true", help="take the token from QMTERM_SIM_TOKEN")
+    parser.add_argument("--starting-cash", type=Decimal, default=Decimal(100_000))
+    parser.add_argument("--owned", action="store_true", help="exit when stdin closes")
+    given = parser.parse_args(arguments)
+    try:
+        options = SimOptions(
+            seed=given.seed,
+            symbols=given.symbols,
+            start=given.start,
+            speed=given.speed,
+            lockstep=given.lockstep,
+            step_s=given.step_s,
+            until=given.until,
+            port=given.port,
+            plan=given.plan,
+            token=os.environ.get("QMTERM_SIM_TOKEN") if given.token_env else None,
+            token_file=given.token_file,
+            owned=given.owned,
+            starting_cash=given.starting_cash,
+        )
+    except QmtermError as error:
+        print(f"qmterm sim: {error}", file=sys.stderr)
+        return error.exit_code
+    return run(options)
+
+
+def _warm_kernels() -> None:
+    """Load (or compile, the first time on a machine) the pricing kernels off the event loop's way."""
+    import threading
+
+    def load() -> None:
+        import numpy as np
+
+        from qmterm.quant.black_scholes import greeks, price
+
+        for function in (price, greeks):
+            function(np.array([100.0]), 100.0, 0.1, 0.04, 0.0, 0.3, np.array([True]))
+
+    threading.Thread(target=load, name="kernels", daemon=True).start()
