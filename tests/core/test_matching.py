@@ -100,6 +100,23 @@ def test_a_spread_between_mid_and_far_side_trades_at_exactly_its_net():
     assert net_of(SPREAD, [f.price for f in fills]) == D("-1.47")
 
 
+def test_odd_mids_still_add_up_to_exactly_the_limit_in_cents():
+    odd = book(quote(LOW, 2.40, 2.53), quote(HIGH, 1.01, 1.10))
+    natural, middle = natural_price(SPREAD, odd), net_mid(SPREAD, odd)
+    nets = [D(cents) / 100 for cents in range(-152, -140) if natural < D(cents) / 100 <= middle]
+    assert len(nets) > 5
+    for net in nets:
+        fills = match(SPREAD, net, odd, 4, key="x", waited_s=1e9)
+        assert net_of(SPREAD, [f.price for f in fills]) == net
+        assert all(f.price % D("0.01") == 0 for f in fills)
+
+
+def test_nothing_left_or_no_bid_on_one_leg_fills_nothing():
+    assert match(BUY, D("-2.50"), MARKET, 0) == []
+    no_bid = book(quote(LOW, 2.40, 2.50), quote(HIGH, 0.0, 0.05))
+    assert match(SPREAD, D("-2.50"), no_bid, 4) == []
+
+
 def test_ratios_are_kept_and_one_thin_leg_limits_the_whole():
     legs = [Leg(LOW, BTO, 3), Leg(HIGH, STO, 6)]
     assert unit_ratios(legs) == (3, (1, 2))

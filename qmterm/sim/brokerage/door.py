@@ -16,7 +16,6 @@ from qmterm.core.errors import BadInput
 from qmterm.sim.brokerage.faults import Faults
 from qmterm.sim.brokerage.oauth import AccessTokens
 from qmterm.sim.brokerage.refusals import MalformedRequest, Refused, not_found
-from qmterm.sim.brokerage.wire import Json
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 OLDEST_VERSION = "20250813"
@@ -116,9 +115,3 @@ def paging(request: web.Request, default: int, largest: int) -> tuple[int, int]:
     if not 1 <= per_page <= largest:
         raise MalformedRequest("per-page", f"must be 1 to {largest}")
     return per_page, whole_number(request, "page-offset", 0)
-
-
-def json_object(body: object) -> Json:
-    if not isinstance(body, dict):
-        raise MalformedRequest("body", "is not a JSON object")
-    return body

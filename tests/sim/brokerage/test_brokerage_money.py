@@ -14,6 +14,7 @@ from qmterm.core.orders import Action, Leg
 from qmterm.sim.brokerage.app import Brokerage
 from qmterm.sim.brokerage.margin import naked_requirement, requirements
 from qmterm.sim.brokerage.refusals import Refused
+from qmterm.sim.brokerage.world import price_of
 from tests.sim.brokerage.fake_world import (
     APRIL,
     CALL_230,
@@ -170,6 +171,23 @@ async def test_a_vertical_is_worth_at_most_its_width_at_expiry(broker, world):
     fees = sum(row.fees.total for row in broker.book.transactions if row.kind == "Receive Deliver")
     assert broker.book.holdings() == {}
     assert broker.book.cash - cash == D(2000) - fees
+
+
+async def test_an_option_between_expiry_and_settlement_is_marked_at_its_exercise_value(broker, world):
+    await hold(broker, CALL_230, BTO)
+    world.now_ns = from_et(APRIL, 16)
+    del world.quotes[CALL_230]
+    world.set("AAPL", 237.00, 237.02)
+    assert broker.desk.standing().long_options == 2 * 100 * D("7.01")
+
+
+def test_marks_fall_back_from_mid_to_last_to_yesterday_to_unknown(world):
+    world.set(CALL_240, 0.0, 0.05)
+    assert price_of(world, CALL_240) == D("0.025")
+    world.set("AAPL", 0.0, 0.0)
+    assert price_of(world, "AAPL") == 230
+    assert price_of(world, "NOPE") is None
+    assert price_of(world, option(999)) is None
 
 
 # --- margin ---------------------------------------------------------------------------------------------------------

@@ -223,3 +223,67 @@ async def test_single_account_and_unknown_account(session, account):
     assert (await Account.get(session, account.account_number)).nickname == "Simulator"
     with pytest.raises(TastytradeError, match="not_permitted"):
         await Account.get(session, "5WT99999")
+
+
+async def raw(session, method, path, **fields):
+    await session.refresh()
+    return await session._client.request(method, f"/accounts/5WT00001{path}", **fields)
+
+
+async def test_an_edit_changes_the_price_and_keeps_the_rest(account, session, broker):
+    first = limit("-4.00", leg(CALL_230, BTO, 2), external_identifier="kept")
+    order = (await account.place_order(session, first, dry_run=False)).order
+    await step(broker)
+    body = {"price": "5.10", "price-effect": "Debit"}
+    trial = await raw(
+        session, "POST", f"/orders/{order.id}/dry-run", json=body | {"order-type": "Limit", "time-in-force": "Day"}
+    )
+    assert trial.json()["data"]["order"]["price"] == "5.1"
+    edited = (await raw(session, "PATCH", f"/orders/{order.id}", json=body)).json()["data"]
+    assert (edited["replaces-order-id"], edited["external-identifier"], edited["size"]) == (order.id, "kept", 2)
+    await step(broker)
+    assert broker.book.quantity(CALL_230) == 2
+
+
+async def test_api_versions_are_held_to(session):
+    old = await raw(session, "GET", "/orders/live", headers={"Accept-Version": "20240101"})
+    assert (old.status_code, old.json()["error"]["code"]) == (406, "406")
+    new = {"Accept-Version": "20261012"}
+    assert (await raw(session, "GET", "/orders", headers=new)).status_code == 400
+    assert (await raw(session, "GET", "/orders", headers=new, params={"start-date": "2026-03-02"})).status_code == 200
+    assert (await raw(session, "GET", "/orders", params={"start-date": "soon"})).status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/orders/7", 404),
+        ("/orders/seven", 404),
+        ("/complex-orders/7", 404),
+        ("/transactions/7", 404),
+        ("/balances/EUR", 404),
+    ],
+)
+async def test_what_does_not_exist_is_not_found(session, path, status):
+    assert (await raw(session, "GET", path)).status_code == status
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ([], "complex-order"),
+        ({"type": "PAIRS"}, "type"),
+        ({"type": "OCO", "orders": [{}]}, "orders"),
+        ({"type": "OTO", "orders": [{}]}, "trigger-order"),
+        ({"type": "OCO", "orders": [{}, {}], "trigger-order": {}}, "trigger-order"),
+    ],
+)
+async def test_a_complex_body_that_does_not_fit_names_the_field(session, body, field):
+    answer = await raw(session, "POST", "/complex-orders", json=body)
+    assert answer.status_code == 400
+    assert answer.json()["error"]["errors"][0]["domain"] == field
+
+
+async def test_a_body_that_is_not_json_is_refused(session):
+    answer = await raw(session, "POST", "/orders", content=b"{")
+    assert answer.json()["error"]["errors"] == [{"domain": "body", "reason": "is not JSON"}]
