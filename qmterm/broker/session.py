@@ -33,6 +33,7 @@ from qmterm.core.settings.broker import (
 
 T = TypeVar("T")
 
+_LOCAL_HASTE = 100
 SDK_MARGIN_S = 60.0  # the SDK refreshes on the caller's time once less than this is left
 _LOUD = ("tastytrade", "httpx2", "httpx", "httpcore2", "httpcore", "wsproto")
 
@@ -64,6 +65,7 @@ class BrokerSession:
         self.rest_url = settings.rest_url or (CERT_REST_URL if is_test else LIVE_REST_URL)
         self.streamer_url = settings.streamer_url or (CERT_STREAMER_URL if is_test else LIVE_STREAMER_URL)
         self.scrub = Scrubber(secret, refresh_token)
+        local = is_loopback(self.rest_url) and is_loopback(self.streamer_url)
         self.sdk = Session(
             secret,
             refresh_token,
@@ -72,11 +74,12 @@ class BrokerSession:
             limits=httpx2.Limits(
                 max_connections=40, max_keepalive_connections=20, keepalive_expiry=settings.keepalive_s
             ),
-            trust_env=not (is_loopback(self.rest_url) and is_loopback(self.streamer_url)),
+            trust_env=not local,  # a proxy of the environment would swallow loopback
             event_hooks={"request": [errors.on_request], "response": [errors.on_response]},
         )
         self.sdk._client.base_url = self.rest_url
-        self._pacer = Pacer(settings.calls_per_second, settings.burst)
+        # Pacing is a courtesy to the vendor; a simulator on this machine in lockstep would only be slowed down.
+        self._pacer = Pacer(settings.calls_per_second * (_LOCAL_HASTE if local else 1), settings.burst)
         self._tasks: list[asyncio.Task[None]] = []
         self._last_call = 0.0
         self._renew = asyncio.Event()

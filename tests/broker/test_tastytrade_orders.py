@@ -240,8 +240,8 @@ async def test_a_missing_page_makes_the_reading_incomplete_not_wrong(connect, br
     state = await broker.account_state()
     assert not state.complete
     assert len(state.orders) == 12  # the live list still has them
-    with pytest.raises(BrokerError):
-        wire.instead[("GET", "/positions")] = [web.Response(status=502, text="<html>")]
+    wire.instead[("GET", "/positions")] = [web.Response(status=502, text="<html>")]
+    with pytest.raises(BrokerError, match="reading the positions"):
         await broker.account_state()
 
 

@@ -7,7 +7,6 @@ import sqlite3
 from decimal import Decimal
 
 import pytest
-from tests.journal.journal_rows import CALL, T0, clock, fill, intent, session
 
 from qmterm.core.errors import JournalError
 from qmterm.core.orders import BrokerPosition, OrderState
@@ -15,6 +14,7 @@ from qmterm.core.reasons import Reason
 from qmterm.core.signals import Signal, SignalState
 from qmterm.journal import Journal, writer
 from qmterm.journal.queries import JournalReader
+from tests.journal.journal_rows import CALL, T0, clock, fill, intent, session
 
 
 @pytest.fixture

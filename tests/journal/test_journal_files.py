@@ -8,11 +8,11 @@ import subprocess
 import sys
 
 import pytest
-from tests.journal.journal_rows import T0, clock, intent, session
 
 from qmterm.core.errors import JournalError
 from qmterm.journal import Journal, schema
 from qmterm.journal.rebuild import rebuild
+from tests.journal.journal_rows import T0, clock, intent, session
 
 
 async def make(path):

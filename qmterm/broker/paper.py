@@ -1,0 +1,318 @@
+"""The paper broker: same protocol, same events as the real one, filled here against live quotes; nothing leaves.
+
+The trap: what it accepted must survive a restart like at a real broker, so every change is saved before it is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import replace
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any, Protocol
+
+from qmterm.broker.events import EventQueue
+from qmterm.broker.paper_book import PaperBook, PaperOrder, short_requirement
+from qmterm.broker.paper_end import order_over, settle_expired
+from qmterm.core.calendar import Phase, SessionCalendar
+from qmterm.core.clock import NS, Clock, et_date, from_et
+from qmterm.core.errors import BrokerError, JournalError
+from qmterm.core.fees import fill_fees
+from qmterm.core.matching import match
+from qmterm.core.orders import (
+    AccountBalance,
+    AccountState,
+    Action,
+    BrokerEvent,
+    BrokerOrder,
+    BrokerPosition,
+    DryRun,
+    Fill,
+    OrderIntent,
+    OrderState,
+)
+from qmterm.core.protocols import QuoteSource
+from qmterm.core.quotes import Quote, mid_decimal
+from qmterm.core.settings.broker import PaperSettings
+
+ACCOUNT = "PAPER0001"
+
+
+class PaperLedger(Protocol):
+    """Where the account lives between runs; the engine wires it to a document of the journal."""
+
+    async def load(self) -> Mapping[str, Any] | None: ...
+
+    async def save(self, state: Mapping[str, Any]) -> None: ...
+
+
+class FillFees(Protocol):
+    """core.fees.fill_fees, or a table in tests: dollars one execution costs."""
+
+    def __call__(
+        self, symbol: str, action: Action, quantity: int, price: Decimal, day: date, already_opened_in_order: int = 0
+    ) -> Decimal: ...
+
+
+class PaperBroker:
+    """See core.protocols.Broker; `on_market` is called by the engine after each batch of data."""
+
+    def __init__(
+        self,
+        quotes: QuoteSource,
+        ledger: PaperLedger,
+        clock: Clock,
+        settings: PaperSettings,
+        *,
+        fees: FillFees = fill_fees,
+        calendar: SessionCalendar | None = None,
+    ) -> None:
+        self.account = ACCOUNT
+        self._quotes = quotes
+        self._ledger = ledger
+        self._clock = clock
+        self._fees = fees
+        self._settings = settings
+        self._sessions = calendar
+        self._book = PaperBook(settings.starting_cash)
+        self._queue = EventQueue()
+        self._connected = False
+
+    # --- core.protocols.Broker ---
+
+    async def connect(self) -> None:
+        saved = await self._ledger.load()
+        if saved is not None:
+            try:
+                self._book = PaperBook.from_dict(saved)
+            except ValueError as error:
+                raise BrokerError(f"the saved paper account cannot be read: {error}", "bad_paper_account") from error
+        self._connected = True
+        for event in self._everything():
+            self._queue.put(event)
+
+    async def close(self) -> None:
+        self._connected = False
+        self._queue.close()
+
+    async def place(self, intent: OrderIntent) -> BrokerOrder:
+        self._check(intent)
+        reserve = self._reserve(intent)
+        self._check_money(intent, reserve)
+        now = self._clock.now()
+        book = self._book
+        report = BrokerOrder(
+            broker_id=str(book.next_order),
+            external_id=intent.intent_id,
+            account=self.account,
+            underlying=intent.underlying,
+            state=OrderState.ROUTED,
+            legs=intent.legs,
+            fills=(),
+            net_price=intent.net_price,
+            time_in_force=intent.time_in_force.value,
+            received_ns=now,
+            updated_ns=now,
+            remaining=tuple(leg.quantity for leg in intent.legs),
+        )
+        book.next_order += 1
+        live = book.move(PaperOrder(report, intent, reserve), OrderState.LIVE, now).report
+        try:
+            await self._save()
+        except JournalError as error:
+            del book.orders[report.broker_id]
+            raise BrokerError(f"the paper account cannot be saved, nothing was placed: {error}", "not_saved") from error
+        self._tell(live, self._balance())
+        return report
+
+    async def dry_run(self, intent: OrderIntent) -> DryRun:
+        self._check(intent)
+        reserve = self._reserve(intent)
+        fees = self._order_fees(intent)
+        warnings = () if reserve * intent.quantity <= self._buying_power else ("margin_check_failed: not enough money",)
+        return DryRun(-reserve * intent.quantity, -fees, warnings)
+
+    async def cancel(self, broker_id: str) -> None:
+        order = self._book.orders.get(broker_id)
+        if order is None or not order.report.state.working:
+            raise BrokerError(f"paper order {broker_id} is not working; nothing was cancelled", "cannot_update_order")
+        now = self._clock.now()
+        asked = self._book.move(order, OrderState.CANCEL_REQUESTED, now)
+        cancelled = self._book.move(asked, OrderState.CANCELLED, now)
+        await self._save()
+        self._tell(asked.report, cancelled.report, self._balance())
+
+    async def account_state(self) -> AccountState:
+        return AccountState(self.account, self._balance(), self._positions(), self._book.reports)
+
+    async def live_orders(self) -> tuple[BrokerOrder, ...]:
+        return self._book.reports
+
+    async def events(self) -> AsyncIterator[BrokerEvent]:
+        async for event in self._queue:
+            yield event
+
+    def take_events(self) -> list[BrokerEvent]:
+        """What waits in the queue, for a caller that decides when (lockstep)."""
+        return self._queue.take()
+
+    async def wait_sequence(self, sequence: int, timeout: float = 5.0) -> bool:
+        """Nothing is ever on its way here."""
+        return True
+
+    @property
+    def stream_up(self) -> bool:
+        return self._connected
+
+    @property
+    def round_trip_ms(self) -> float | None:
+        return 0.0 if self._connected else None
+
+    # --- the market moves ---
+
+    async def on_market(self, now_ns: int) -> None:
+        """Let working orders meet the quotes, in the order in which they came; end and settle what is over."""
+        changed: list[BrokerEvent] = []
+        regular = self._calendar.phase(now_ns) is Phase.REGULAR
+        for order in self._book.working:
+            if order_over(order, now_ns, self._calendar):
+                changed.append(self._book.move(order, OrderState.EXPIRED, now_ns).report)
+            elif regular:
+                changed.extend(self._meet(order, now_ns))
+        changed.extend(settle_expired(self._book, self.account, now_ns, self._calendar, self._quotes))
+        if not changed:
+            return
+        self._book.forget_settled_before(from_et(et_date(now_ns)))
+        await self._save()
+        self._tell(*changed, self._balance())
+
+    def _meet(self, order: PaperOrder, now_ns: int) -> list[BrokerEvent]:
+        fresh = {leg.symbol: quote for leg in order.intent.legs if (quote := self._fresh(leg.symbol, now_ns))}
+        legs = match(
+            order.intent.legs,
+            order.intent.net_price,
+            fresh,
+            order.units_left,
+            self._settings.participation,
+            key=f"{order.report.external_id}/{order.executions}",
+            waited_s=(now_ns - order.report.received_ns) / NS,
+        )
+        if not legs:
+            return []
+        events: list[BrokerEvent] = []
+        fills = list(order.report.fills)
+        for leg in legs:
+            before = sum(fill.quantity for fill in fills if fill.symbol == leg.symbol)
+            fees = self._fees(leg.symbol, leg.action, leg.quantity, leg.price, et_date(now_ns), before)
+            fill = Fill(
+                f"{self.account}-{self._book.next_fill}", order.report.broker_id, leg.symbol, leg.action, leg.quantity,
+                leg.price, now_ns, fees,
+            )  # fmt: skip
+            self._book.next_fill += 1
+            fills.append(fill)
+            events.append(self._book.book(fill))
+        remaining = tuple(
+            leg.quantity - sum(fill.quantity for fill in fills if fill.symbol == leg.symbol)
+            for leg in order.intent.legs
+        )
+        state = OrderState.LIVE if any(remaining) else OrderState.FILLED
+        report = replace(order.report, fills=tuple(fills), remaining=remaining, state=state, updated_ns=now_ns)
+        self._book.keep(replace(order, report=report, executions=order.executions + 1))
+        return [report, *events]
+
+    def _fresh(self, symbol: str, now_ns: int) -> Quote | None:
+        quote = self._quotes.quote(symbol)
+        if quote is None or quote.age_s(now_ns) > self._settings.max_quote_age_s:
+            return None
+        return quote
+
+    @property
+    def _calendar(self) -> SessionCalendar:
+        if self._sessions is None:
+            today = et_date(self._clock.now())
+            self._sessions = SessionCalendar.load(today - timedelta(days=10), today + timedelta(days=4 * 365))
+        return self._sessions
+
+    # --- checks of a real broker ---
+
+    def _check(self, intent: OrderIntent) -> None:
+        if not self._connected:
+            raise BrokerError("the paper broker is not connected; nothing was placed", "not_connected")
+        if not intent.legs or intent.quantity <= 0 or intent.net_price == 0 or not intent.net_price.is_finite():
+            raise BrokerError(f"paper order {intent.intent_id} has no legs, quantity or price", "bad_order")
+        single = len(intent.legs) == 1
+        if single and intent.legs[0].action.buys != (intent.net_price < 0):
+            raise BrokerError("a buy needs a debit and a sale a credit; nothing was placed", "cant_buy_for_credit")
+        for leg in intent.legs:
+            if not leg.action.opens and leg.quantity > self._book.closable(leg.symbol, leg.action):
+                raise BrokerError(
+                    f"{leg.quantity} {leg.symbol} cannot be closed: {self._book.closable(leg.symbol, leg.action)} are "
+                    "held and not being closed already",
+                    "cannot_close_against_more_than_existing_position",
+                )
+
+    def _reserve(self, intent: OrderIntent) -> Decimal:
+        """Dollars per unit an opening order ties up: its worst loss; a sale without a known one is refused."""
+        if not any(leg.action.opens for leg in intent.legs):
+            return Decimal(0)
+        if intent.max_loss is not None:
+            return intent.max_loss / intent.quantity
+        if any(leg.action is Action.SELL_TO_OPEN for leg in intent.legs):
+            raise BrokerError("the paper account sells to open only with a known worst loss", "margin_check_failed")
+        per_unit = -intent.net_price * intent.legs[0].multiplier
+        return max(Decimal(0), per_unit) + self._order_fees(intent) / intent.quantity
+
+    def _check_money(self, intent: OrderIntent, reserve: Decimal) -> None:
+        needed = reserve * intent.quantity
+        if needed > self._buying_power:
+            raise BrokerError(
+                f"the order needs {needed:.2f} dollars, the paper account has {self._buying_power:.2f}",
+                "margin_check_failed",
+            )
+
+    def _order_fees(self, intent: OrderIntent) -> Decimal:
+        price = abs(intent.net_price) / len(intent.legs)
+        day = et_date(self._clock.now())
+        return sum((self._fees(leg.symbol, leg.action, leg.quantity, price, day) for leg in intent.legs), Decimal(0))
+
+    # --- what it says ---
+
+    @property
+    def _buying_power(self) -> Decimal:
+        return self._book.cash - self._book.reserved - self._short_requirement
+
+    @property
+    def _short_requirement(self) -> Decimal:
+        return short_requirement(self._book.positions.values())
+
+    def _mark(self, position: BrokerPosition) -> Decimal:
+        quote = self._quotes.quote(position.symbol)
+        mid = None if quote is None else mid_decimal(quote)
+        return position.average_open_price if mid is None else mid
+
+    def _positions(self) -> tuple[BrokerPosition, ...]:
+        return tuple(replace(position, mark=self._mark(position)) for position in self._book.positions.values())
+
+    def _balance(self) -> AccountBalance:
+        value = sum((p.quantity * p.multiplier * self._mark(p) for p in self._book.positions.values()), Decimal(0))
+        return AccountBalance(
+            cash=self._book.cash,
+            net_liquidating_value=self._book.cash + value,
+            option_buying_power=self._buying_power,
+            maintenance_requirement=self._short_requirement,
+        )
+
+    def _everything(self) -> list[BrokerEvent]:
+        return [*self._book.reports, *self._positions(), self._balance()]
+
+    def _tell(self, *events: BrokerEvent) -> None:
+        for event in events:
+            if not self._queue.put(event):
+                # Full objects: the newest of everything replaces whatever was waiting.
+                self._queue.take()
+                for current in self._everything():
+                    self._queue.put(current)
+                return
+
+    async def _save(self) -> None:
+        await self._ledger.save(self._book.to_dict())

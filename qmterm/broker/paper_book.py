@@ -1,0 +1,175 @@
+"""The paper account itself: cash, positions and orders, and how they are kept over a restart. No quotes, no clock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+
+from qmterm.core.instruments import OptionContract, is_option, parse_option
+from qmterm.core.orders import Action, BrokerOrder, BrokerPosition, Fill, OrderIntent, OrderState
+
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class PaperOrder:
+    """An order at the paper broker: the report everybody sees, and what only the broker knows."""
+
+    report: BrokerOrder
+    intent: OrderIntent
+    reserved: Decimal  # dollars per unit that an unfilled opening order holds back
+    executions: int = 0
+
+    @property
+    def units_left(self) -> int:
+        filled: dict[str, int] = {}
+        for fill in self.report.fills:
+            filled[fill.symbol] = filled.get(fill.symbol, 0) + fill.quantity
+        leg = self.intent.legs[0]
+        return (leg.quantity - filled.get(leg.symbol, 0)) * self.intent.quantity // leg.quantity
+
+
+class _Saved(msgspec.Struct):
+    version: int
+    cash: Decimal
+    next_order: int
+    next_fill: int
+    positions: list[BrokerPosition]
+    orders: list[PaperOrder]
+    settlements: list[BrokerOrder]
+
+
+def short_requirement(positions: Iterable[BrokerPosition]) -> Decimal:
+    """Dollars that short options hold back: the width to a long that covers them, the whole strike without one."""
+    longs: dict[OptionContract, int] = {}
+    shorts: dict[OptionContract, int] = {}
+    for position in positions:
+        if is_option(position.symbol):
+            side = longs if position.quantity > 0 else shorts
+            side[parse_option(position.symbol)] = abs(position.quantity)
+    total = Decimal(0)
+    for short, open_quantity in sorted(shorts.items()):
+        left = open_quantity
+        covers = [long for long in longs if (long.root, long.right) == (short.root, short.right)]
+        for cover in sorted(covers, key=lambda long: _width(short, long)):
+            if cover.expiry < short.expiry or not left:
+                continue
+            taken = min(left, longs[cover])
+            longs[cover] -= taken
+            left -= taken
+            total += taken * _width(short, cover) * short.multiplier
+        total += left * short.strike * short.multiplier
+    return total
+
+
+def _width(short: OptionContract, cover: OptionContract) -> Decimal:
+    """Dollars per share that a short can lose beyond what its cover gains."""
+    return max(Decimal(0), (cover.strike - short.strike) * short.right.sign)
+
+
+@dataclass(slots=True)
+class PaperBook:
+    cash: Decimal
+    positions: dict[str, BrokerPosition] = field(default_factory=dict)
+    orders: dict[str, PaperOrder] = field(default_factory=dict)
+    settlements: dict[str, BrokerOrder] = field(default_factory=dict)  # of expired options, told like filled orders
+    next_order: int = 1
+    next_fill: int = 1
+
+    @property
+    def working(self) -> list[PaperOrder]:
+        return [order for order in self.orders.values() if order.report.state.working]
+
+    @property
+    def reports(self) -> tuple[BrokerOrder, ...]:
+        """What the account shows of its orders."""
+        return (*(order.report for order in self.orders.values()), *self.settlements.values())
+
+    @property
+    def reserved(self) -> Decimal:
+        """Dollars held back for opening orders that may still fill."""
+        return sum((order.reserved * order.units_left for order in self.working), Decimal(0))
+
+    def closable(self, symbol: str, action: Action) -> int:
+        """Contracts that a closing action may still take, after all working closes."""
+        position = self.positions.get(symbol)
+        held = 0 if position is None else position.quantity
+        available = -held if action.buys else held
+        taken = sum(
+            leg.quantity - sum(fill.quantity for fill in order.report.fills if fill.symbol == symbol)
+            for order in self.working
+            for leg in order.intent.legs
+            if leg.symbol == symbol and not leg.action.opens
+        )
+        return max(0, available - taken)
+
+    def book(self, fill: Fill) -> BrokerPosition:
+        """Apply one fill; returns the position after it (quantity 0 when it is gone)."""
+        self.cash += fill.cash_flow
+        change = fill.action.sign * fill.quantity
+        held = self.positions.get(fill.symbol)
+        before = 0 if held is None else held.quantity
+        after = before + change
+        average = Decimal(0) if held is None else held.average_open_price
+        if before == 0 or before * change > 0:
+            average = (abs(before) * average + abs(change) * fill.price) / abs(after)
+        elif before * after < 0:
+            average = fill.price  # turned around: what remains was opened by this fill
+        position = BrokerPosition(fill.symbol, after, average, 100 if is_option(fill.symbol) else 1)
+        if after:
+            self.positions[fill.symbol] = position
+        else:
+            self.positions.pop(fill.symbol, None)
+        return position
+
+    def move(self, order: PaperOrder, state: OrderState, now_ns: int, reason: str | None = None) -> PaperOrder:
+        """The order in its next state, remembered."""
+        report = replace(order.report, state=state, updated_ns=now_ns, reject_reason=reason)
+        return self.keep(replace(order, report=report))
+
+    def keep(self, order: PaperOrder) -> PaperOrder:
+        self.orders[order.report.broker_id] = order
+        return order
+
+    def forget_settled_before(self, since_ns: int) -> None:
+        """Ended orders of former days leave, as they leave the real broker's live list."""
+        self.orders = {
+            broker_id: order
+            for broker_id, order in self.orders.items()
+            if order.report.state.working or order.report.updated_ns >= since_ns
+        }
+        self.settlements = {k: report for k, report in self.settlements.items() if report.updated_ns >= since_ns}
+
+    # --- over a restart ---
+
+    def to_dict(self) -> dict[str, Any]:
+        saved = _Saved(
+            VERSION,
+            self.cash,
+            self.next_order,
+            self.next_fill,
+            list(self.positions.values()),
+            list(self.orders.values()),
+            list(self.settlements.values()),
+        )
+        body: dict[str, Any] = msgspec.to_builtins(saved)
+        return body
+
+    @classmethod
+    def from_dict(cls, body: Mapping[str, Any]) -> PaperBook:
+        """ValueError when it is not what `to_dict` gave."""
+        saved = msgspec.convert(dict(body), type=_Saved)
+        if saved.version != VERSION:
+            raise ValueError(f"the paper account has version {saved.version}, this program knows {VERSION}")
+        return cls(
+            cash=saved.cash,
+            positions={position.symbol: position for position in saved.positions},
+            orders={order.report.broker_id: order for order in saved.orders},
+            settlements={report.broker_id: report for report in saved.settlements},
+            next_order=saved.next_order,
+            next_fill=saved.next_fill,
+        )
