@@ -17,6 +17,7 @@ import numpy as np
 from qmterm.core.bars import DailyPanel, FloatArray
 from qmterm.core.calendar import SessionCalendar
 from qmterm.core.clock import NS
+from qmterm.core.errors import BadInput
 from qmterm.core.settings.strategy import AtrMatrixSettings, ScannerSettings
 from qmterm.quant.features import last_features
 from qmterm.strategy.matrix_columns import gate_names
@@ -67,6 +68,20 @@ def run(
     else:
         _print_table(panel, result, file.report, rows, target)
     return 0
+
+
+def from_command_line(
+    history: Path, as_of: str | None, limit: int | None, config: Path | None, *, as_json: bool
+) -> int:
+    """`qmterm scan` with the thresholds of the configuration."""
+    from qmterm.commands.places import load_settings
+
+    settings, _ = load_settings(config)
+    try:
+        day = None if as_of is None else date.fromisoformat(as_of)
+    except ValueError as error:
+        raise BadInput(f"--as-of {as_of!r}: give a date such as 2012-03-01") from error
+    return run(history, day, as_json, settings.atr_matrix, settings.scanner, limit)
 
 
 def scan_row(result: ScanResult, row: int, age_s: float | None) -> dict[str, Any]:

@@ -92,10 +92,17 @@ class Entries:
         self.rejected = Counter()
         if not signals or not self._trader.market_open() or self._trader.entry_refusal() is not None:
             return
-        arrived = await asyncio.gather(*(self._read(signal) for signal in signals))
-        for signal, chain, earnings, at in (item for item in arrived if item is not None):
-            if self._free(signal.symbol):
-                self._judge(signal, chain, earnings, at)
+        # All chains are asked for at once, but judged in the scanner's order as they come: one seed, one order of
+        # decisions, and nobody waits for the last chain.
+        reads = [asyncio.create_task(self._read(signal)) for signal in signals]
+        try:
+            for read in reads:
+                arrived = await read
+                if arrived is not None and self._free(arrived[0].symbol):
+                    self._judge(*arrived)
+        finally:
+            for read in reads:
+                read.cancel()
 
     async def warm(self) -> None:
         """Before the open: read the chains once, so that yesterday's volumes are known and nothing is cold at 9:30."""

@@ -182,15 +182,20 @@ class Guards:
     async def look(self, announce: Callable[[Guard, Reason, Mapping[str, float | None]], None]) -> None:
         """Run the rules over every guard; new decisions become goals."""
         for position_id, guard in list(self._guards.items()):
-            if guard.state.quantity <= 0 or guard.goal > 0:
+            # A pending scale-out never blinds the stops: a whole exit that hits meanwhile takes its goal over.
+            scaling = guard.goal > 0 and guard.reason is Reason.SCALE_OUT
+            if guard.state.quantity <= 0 or (guard.goal > 0 and not scaling):
                 continue
             inputs, guard = self._inputs(guard)
             decisions = decide(guard.state, inputs, self._rules)
+            if scaling:
+                decisions = [decision for decision in decisions if decision.reason is not Reason.SCALE_OUT]
             if not decisions:
                 self._guards[position_id] = guard
                 continue
             state = guard.state.after(decisions)
-            contracts = sum(decision.contracts for decision in decisions)
+            # A working scale-out closes part of it already; the whole exit's goal is everything that is held.
+            contracts = guard.state.quantity if scaling else sum(decision.contracts for decision in decisions)
             first = decisions[0]
             fresh = guard.state.latched is None
             await self._keep(

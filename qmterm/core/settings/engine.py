@@ -38,51 +38,64 @@ class DisconnectPolicy(StrEnum):
 
 class EngineSettings(Section):
     mode: Mode = Field(
-        Mode.CONFIRM, description="confirm = a person approves every order; auto = sent if the risk gate passes"
+        default=Mode.CONFIRM, description="confirm = a person approves every order; auto = sent if the risk gate passes"
     )
-    source: Source = Field(Source.POLYGON, description="where prices come from: sim or polygon")
+    source: Source = Field(default=Source.POLYGON, description="where prices come from: sim or polygon")
     broker: BrokerName = Field(
-        BrokerName.PAPER, description="where orders go: sim, paper, tastytrade-cert or tastytrade (real money)"
+        default=BrokerName.PAPER, description="where orders go: sim, paper, tastytrade-cert or tastytrade (real money)"
     )
     live: bool = Field(
-        False, description='must be true, with broker = "tastytrade" and arming, before real money moves'
+        default=False, description='must be true, with broker = "tastytrade" and arming, before real money moves'
     )
     market_clock: MarketClock = Field(
-        MarketClock.SYSTEM, description="system = this machine's clock; server = the data server's /v1/marketstatus/now"
+        default=MarketClock.SYSTEM,
+        description="system = this machine's clock; server = the data server's /v1/marketstatus/now",
     )
-    history_sessions: int = Field(300, ge=210, le=1000, description="sessions of daily bars kept for indicators")
-    scan_every_s: float = Field(60.0, ge=1, le=3600, description="market seconds between scans of the whole list")
-    max_candidates: int = Field(24, ge=1, le=200, description="setups whose chains are read in one scan")
-    chain_refresh_s: float = Field(15.0, ge=1, le=600, description="market seconds between re-reads of the shown chain")
+    history_sessions: int = Field(
+        default=300, ge=210, le=1000, description="sessions of daily bars kept for indicators"
+    )
+    scan_every_s: float = Field(
+        default=60.0, ge=1, le=3600, description="market seconds between scans of the whole list"
+    )
+    max_candidates: int = Field(default=24, ge=1, le=200, description="setups whose chains are read in one scan")
+    chain_refresh_s: float = Field(
+        default=15.0, ge=1, le=600, description="market seconds between re-reads of the shown chain"
+    )
     turn_every_s: float = Field(
-        0.2, ge=0.02, le=5, description="real seconds between the engine's turns when not in lockstep"
+        default=0.2, ge=0.02, le=5, description="real seconds between the engine's turns when not in lockstep"
     )
-    view_every_s: float = Field(0.2, ge=0.05, le=5, description="real seconds between snapshots for the screen")
-    stale_feed_s: float = Field(90.0, ge=1, le=3600, description="market seconds without data in session before NO-NEW")
+    view_every_s: float = Field(default=0.2, ge=0.05, le=5, description="real seconds between snapshots for the screen")
+    stale_feed_s: float = Field(
+        default=90.0, ge=1, le=3600, description="real seconds without any frame in session before NO-NEW"
+    )
     loop_lag_ms: float = Field(
-        500.0, ge=10, le=10_000, description="engine loop lag (ms) that puts the ladder to NO-NEW"
+        default=500.0, ge=10, le=10_000, description="engine loop lag (ms) that puts the ladder to NO-NEW"
     )
-    journal: str = Field("", description="journal file; empty = one per broker in the data folder")
+    journal: str = Field(default="", description="journal file; empty = one per broker in the data folder")
 
 
 class OrderSettings(Section):
-    proposal_ttl_s: float = Field(180.0, ge=5, le=3600, description="real seconds a proposal can be approved")
-    price_band: float = Field(0.05, gt=0, le=0.5, description="fraction the mid may move before an approval asks again")
+    proposal_ttl_s: float = Field(default=180.0, ge=5, le=3600, description="real seconds a proposal can be approved")
+    price_band: float = Field(
+        default=0.05, gt=0, le=0.5, description="fraction the mid may move before an approval asks again"
+    )
     entry_timeout_s: float = Field(
-        300.0, ge=5, le=86_400, description="market seconds an entry works before it is cancelled"
+        default=300.0, ge=5, le=86_400, description="market seconds an entry works before it is cancelled"
     )
     entry_cooldown_s: float = Field(
-        1800.0, ge=0, le=86_400, description="market seconds before a symbol is tried again"
+        default=1800.0, ge=0, le=86_400, description="market seconds before a symbol is tried again"
     )
     exit_reprice_s: float = Field(
-        15.0, ge=1, le=3600, description="market seconds before an unfilled exit is re-priced"
+        default=15.0, ge=1, le=3600, description="market seconds before an unfilled exit is re-priced"
     )
     poll_s: float = Field(
-        3.0, ge=0.2, le=60, description="real seconds between order polls (the second witness of fills)"
+        default=3.0, ge=0.2, le=60, description="real seconds between order polls (the second witness of fills)"
     )
-    reconcile_s: float = Field(20.0, ge=1, le=600, description="real seconds between comparisons of positions and cash")
+    reconcile_s: float = Field(
+        default=20.0, ge=1, le=600, description="real seconds between comparisons of positions and cash"
+    )
     readback_window_s: float = Field(
-        10.0,
+        default=10.0,
         ge=0.2,
         le=600,
         description="real seconds between the two read-backs that settle an UNKNOWN order as absent",
@@ -91,5 +104,6 @@ class OrderSettings(Section):
 
 class DisconnectSettings(Section):
     policy: DisconnectPolicy | None = Field(
-        None, description="what a lost screen means: keep or no-new; unset = no-new in confirm mode, keep in auto"
+        default=None,
+        description="what a lost screen means: keep or no-new; unset = no-new in confirm mode, keep in auto",
     )

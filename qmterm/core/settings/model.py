@@ -23,21 +23,24 @@ from qmterm.core.settings.strategy import AtrMatrixSettings, OptionChoiceSetting
 class Settings(Section):
     """config.toml, one attribute a section. Every default is safe: paper, confirm, nothing armed."""
 
-    engine: EngineSettings = Field(EngineSettings(), description="how the engine runs")
+    engine: EngineSettings = Field(default=EngineSettings(), description="how the engine runs")
     orders: OrderSettings = Field(
-        OrderSettings(), description="how long proposals and orders live, when they are checked"
+        default=OrderSettings(), description="how long proposals and orders live, when they are checked"
     )
-    risk: RiskSettings = Field(RiskSettings(), description="whether and how much")
-    scanner: ScannerSettings = Field(ScannerSettings(), description="which symbols are looked at")
-    atr_matrix: AtrMatrixSettings = Field(AtrMatrixSettings(), description="the ATR Matrix strategy")
-    option_choice: OptionChoiceSettings = Field(OptionChoiceSettings(), description="from signal to option")
-    polygon: PolygonSettings = Field(PolygonSettings(), description="market data; the key is QMTERM_POLYGON_KEY")
+    risk: RiskSettings = Field(default=RiskSettings(), description="whether and how much")
+    scanner: ScannerSettings = Field(default=ScannerSettings(), description="which symbols are looked at")
+    atr_matrix: AtrMatrixSettings = Field(default=AtrMatrixSettings(), description="the ATR Matrix strategy")
+    option_choice: OptionChoiceSettings = Field(default=OptionChoiceSettings(), description="from signal to option")
+    polygon: PolygonSettings = Field(
+        default=PolygonSettings(), description="market data; the key is QMTERM_POLYGON_KEY"
+    )
     tastytrade: TastytradeSettings = Field(
-        TastytradeSettings(), description="orders; secrets are QMTERM_TT_SECRET, QMTERM_TT_REFRESH, QMTERM_TT_ACCOUNT"
+        default=TastytradeSettings(),
+        description="orders; secrets are QMTERM_TT_SECRET, QMTERM_TT_REFRESH, QMTERM_TT_ACCOUNT",
     )
-    paper: PaperSettings = Field(PaperSettings(), description="the paper broker")
-    disconnect: DisconnectSettings = Field(DisconnectSettings(), description="what a lost screen means")
-    ui: ScreenSettings = Field(ScreenSettings(), description="the screen")
+    paper: PaperSettings = Field(default=PaperSettings(), description="the paper broker")
+    disconnect: DisconnectSettings = Field(default=DisconnectSettings(), description="what a lost screen means")
+    ui: ScreenSettings = Field(default=ScreenSettings(), description="the screen")
 
     def fingerprint(self) -> str:
         """A short hash of every value: the journal keeps it beside each session."""

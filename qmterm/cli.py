@@ -1,0 +1,190 @@
+"""The command line. Each command imports its own world when it runs: `qmterm --help` loads none of them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from qmterm.core.errors import ConfigError, QmtermError
+
+app = typer.Typer(
+    name="qmterm",
+    help="A terminal trading workstation for US stock options. Without a command: the screen.",
+    no_args_is_help=False,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+sim_app = typer.Typer(help="The simulator: a pretend exchange and broker on this machine.", no_args_is_help=True)
+config_app = typer.Typer(help="Write, check and show the configuration; keep secrets.", no_args_is_help=True)
+secret_app = typer.Typer(help="Secrets in the OS keyring.", no_args_is_help=True)
+app.add_typer(sim_app, name="sim")
+app.add_typer(config_app, name="config")
+config_app.add_typer(secret_app, name="secret")
+
+ConfigOption = Annotated[Path | None, typer.Option("--config", help="configuration file instead of your own")]
+JsonOption = Annotated[bool, typer.Option("--json", help="one JSON object on the last line of stdout")]
+
+
+@app.callback(invoke_without_command=True)
+def run_engine(
+    context: typer.Context,
+    auto: Annotated[bool, typer.Option("--auto", help="trade alone, without a screen")] = False,
+    source: Annotated[str | None, typer.Option(help="sim or polygon")] = None,
+    broker: Annotated[str | None, typer.Option(help="sim, paper, tastytrade-cert or tastytrade")] = None,
+    seed: Annotated[int | None, typer.Option(help="simulator in lockstep: one seed, the same decisions")] = None,
+    symbols: Annotated[int, typer.Option(help="symbols of the simulated market, 50 to 32345")] = 500,
+    start: Annotated[
+        str | None, typer.Option(help="New York time the simulated market starts, 2026-03-02T09:25")
+    ] = None,
+    speed: Annotated[str, typer.Option(help="market seconds per second, or max (needs --seed)")] = "1",
+    until: Annotated[str | None, typer.Option(help="stop at this New York time, HH:MM")] = None,
+    for_: Annotated[str | None, typer.Option("--for", help="stop after this real time, e.g. 90s, 5m")] = None,
+    journal: Annotated[Path | None, typer.Option(help="journal file")] = None,
+    sim: Annotated[str | None, typer.Option("--sim", help="address of a running simulator")] = None,
+    sim_token_file: Annotated[Path | None, typer.Option(help="file with that simulator's token")] = None,
+    market_clock: Annotated[str | None, typer.Option(help="system or server")] = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+    version: Annotated[bool, typer.Option("--version", help="print the version")] = False,
+) -> None:
+    if version:
+        from qmterm import __version__
+
+        print(__version__)
+        raise typer.Exit
+    if context.invoked_subcommand is not None:
+        return
+    from qmterm.commands.engine import from_command_line
+
+    given = {"source": source, "broker": broker, "market_clock": market_clock}
+    raise typer.Exit(
+        from_command_line(
+            auto=auto,
+            given={key: value for key, value in given.items() if value is not None},
+            config=config,
+            seed=seed,
+            symbols=symbols,
+            start=start,
+            speed=speed,
+            until=until,
+            for_=for_,
+            journal=journal,
+            sim_url=sim,
+            sim_token_file=sim_token_file,
+            as_json=as_json,
+        )
+    )
+
+
+@app.command()
+def demo(
+    speed: Annotated[float, typer.Option(help="market seconds per real second")] = 20.0,
+    symbols: Annotated[int, typer.Option(help="symbols of the simulated market")] = 500,
+    seed: Annotated[int, typer.Option(help="which simulated world")] = 7,
+    auto: Annotated[bool, typer.Option("--auto", help="let it trade alone while you watch")] = False,
+    config: ConfigOption = None,
+) -> None:
+    """The whole workstation on a simulated market: no keys, no account, no money."""
+    from qmterm.commands.engine import demo as run_demo
+
+    raise typer.Exit(run_demo(speed=speed, symbols=symbols, seed=seed, auto=auto, config=config))
+
+
+@app.command()
+def ctl(
+    words: Annotated[
+        list[str], typer.Argument(help="status, pause, resume, kill, stop, reconcile, cancel ID, why ID …")
+    ],
+    as_json: JsonOption = False,
+) -> None:
+    """Speak to the running engine: status, pause, resume, kill, stop, …"""
+    from qmterm.commands.ctl import run
+
+    raise typer.Exit(run(words, as_json=as_json))
+
+
+@app.command()
+def scan(
+    history: Annotated[Path, typer.Option(help="Parquet of daily bars: symbol, date, open, high, low, close, volume")],
+    as_of: Annotated[str | None, typer.Option(help="the last session to use, YYYY-MM-DD")] = None,
+    limit: Annotated[int | None, typer.Option(help="rows to show")] = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """The ATR Matrix scanner on any file of daily bars."""
+    from qmterm.commands.scan import from_command_line
+
+    raise typer.Exit(from_command_line(history, as_of, limit, config, as_json=as_json))
+
+
+@app.command()
+def doctor(config: ConfigOption = None, as_json: JsonOption = False) -> None:
+    """Check keys, plan, account, clock, terminal and folders, and say what to do about each."""
+    from qmterm.commands.doctor import run
+
+    raise typer.Exit(run(config, as_json=as_json))
+
+
+@sim_app.command("serve", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def sim_serve(context: typer.Context) -> None:
+    """Run a simulator alone; join it with `qmterm --source sim --broker sim --sim URL --sim-token-file FILE`.
+
+    Options: --seed N --symbols N --start T --speed X --lockstep --until HH:MM --port P --token-file FILE
+    --plan basic|starter|developer|advanced --starting-cash X.
+    """
+    from qmterm.sim.serve import main as serve
+
+    raise typer.Exit(serve(context.args))
+
+
+@config_app.command("init")
+def config_init(
+    force: Annotated[bool, typer.Option("--force", help="replace an existing file (a copy is kept)")] = False,
+) -> None:
+    """Write a commented config.toml into your configuration folder."""
+    from qmterm.commands.configure import init
+
+    raise typer.Exit(init(force=force))
+
+
+@config_app.command("check")
+def config_check(config: ConfigOption = None) -> None:
+    """Read the configuration and say what is wrong with it, by file, line and key."""
+    from qmterm.commands.configure import check
+
+    raise typer.Exit(check(config))
+
+
+@config_app.command("show")
+def config_show(config: ConfigOption = None) -> None:
+    """The configuration in force, defaults included; secrets are only named as set or not set."""
+    from qmterm.commands.configure import show
+
+    raise typer.Exit(show(config))
+
+
+@secret_app.command("set")
+def config_secret_set(name: Annotated[str, typer.Argument(help="e.g. QMTERM_POLYGON_KEY")]) -> None:
+    """Ask for a secret without showing it and keep it in the OS keyring."""
+    from qmterm.commands.configure import set_secret
+
+    raise typer.Exit(set_secret(name))
+
+
+def main(arguments: list[str] | None = None) -> Any:
+    """Entry point: every expected failure is one sentence on stderr and the exit code of DESIGN.md 10."""
+    try:
+        return app(args=arguments, standalone_mode=True)
+    except QmtermError as error:
+        print(f"qmterm: {error}", file=sys.stderr)
+        raise SystemExit(error.exit_code) from None
+    except ConfigError as error:
+        raise SystemExit(2) from error
+
+
+if __name__ == "__main__":
+    main()

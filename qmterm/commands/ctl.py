@@ -1,0 +1,20 @@
+"""`qmterm ctl …`: the engine's commands from a shell, over its Unix socket."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from qmterm.commands.places import places
+from qmterm.engine.control import ask, parse_verb
+
+
+def run(words: list[str], *, as_json: bool) -> int:
+    """0 when the engine did it, 1 when it said no, 2 for a verb it does not know."""
+    parse_verb(words)  # wrong use is said before the engine is asked
+    reply = ask(places().socket, words)
+    if as_json:
+        print(json.dumps(reply))
+    else:
+        print(reply["text"], file=sys.stdout if reply["ok"] else sys.stderr)
+    return 0 if reply["ok"] else 1

@@ -1,0 +1,256 @@
+"""From settings and secrets to the parts of an engine.
+
+The same parts serve the simulator and the real hosts: only addresses and credentials differ.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from qmterm.core.calendar import SessionCalendar
+from qmterm.core.clock import et_date, from_et
+from qmterm.core.compute import ComputeThread
+from qmterm.core.errors import ConfigError
+from qmterm.core.settings.engine import BrokerName, MarketClock, Source
+from qmterm.core.settings.model import Settings
+from qmterm.engine.control import ControlSocket
+from qmterm.engine.parts import Limits, Lockstep, Parts, SteppedBroker
+from qmterm.engine.runlog import RunLog
+from qmterm.journal.journal import Journal
+from qmterm.market.clock import ServerClock, StepClock, SystemClock
+from qmterm.market.feed import PolygonFeed
+from qmterm.market.history import History
+from qmterm.market.lockstep import LockstepDriver
+from qmterm.market.rest import PolygonRest
+
+if TYPE_CHECKING:
+    import aiohttp
+
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+CALENDAR_YEARS_BACK = 3
+CALENDAR_DAYS_AHEAD = 1100  # LEAPS
+
+
+@dataclass(frozen=True, slots=True)
+class SimLink:
+    """A simulator that is up: where it is, what opens it, and whether it waits for us after each step."""
+
+    url: str
+    ws_url: str
+    token: str
+    world: str  # names the history cache: two worlds must not share one
+    lockstep: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    polygon_key: str = ""
+    tt_secret: str = ""
+    tt_refresh: str = ""
+    tt_account: str | None = None
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        return tuple(s for s in (self.polygon_key, self.tt_secret, self.tt_refresh) if s)
+
+
+@dataclass(frozen=True, slots=True)
+class RunPlace:
+    """Files of one run."""
+
+    journal: Path
+    history: Path
+    control: Path | None
+
+
+@dataclass(frozen=True, slots=True)
+class RunBounds:
+    """How the run ends and how fast it goes, as the command line says it."""
+
+    for_s: float | None = None
+    until: tuple[int, int] | None = None  # hour, minute in New York
+    speed: float | None = None
+
+
+def with_sim(settings: Settings, link: SimLink) -> Settings:
+    """The same settings, pointed at a simulator; ConfigError unless every address is on this machine."""
+    for address in (link.url, link.ws_url):
+        if urlsplit(address).hostname not in LOOPBACK:
+            raise ConfigError(f"the simulator must be on this machine, not at {address}")
+    broker = settings.tastytrade
+    if settings.engine.broker is BrokerName.SIM:
+        broker = broker.model_copy(update={"rest_url": link.url, "streamer_url": f"{link.ws_url}/streamer"})
+    return settings.model_copy(
+        update={
+            "polygon": settings.polygon.model_copy(update={"rest_url": link.url, "ws_url": link.ws_url}),
+            "tastytrade": broker,
+        }
+    )
+
+
+def check_sense(settings: Settings) -> None:
+    """Combinations that must never run; ConfigError in one sentence."""
+    engine = settings.engine
+    real = engine.broker in (BrokerName.LIVE, BrokerName.CERT)
+    if engine.source is Source.SIM and real:
+        raise ConfigError(f'simulated prices never trade at {engine.broker.value}; use broker = "sim" or "paper"')
+    if engine.source is Source.POLYGON and engine.broker is BrokerName.SIM:
+        raise ConfigError('broker = "sim" needs source = "sim"; for live prices without orders use broker = "paper"')
+    if engine.live and engine.broker is not BrokerName.LIVE:
+        raise ConfigError('engine.live = true means real money and needs broker = "tastytrade"')
+
+
+async def build(
+    settings: Settings,
+    credentials: Credentials,
+    place: RunPlace,
+    bounds: RunBounds,
+    make_log: Callable[[PacedClockLike], RunLog],
+    *,
+    sim: SimLink | None = None,
+    has_screen: bool = True,
+    on_trace: Callable[[Exception], None] | None = None,
+) -> Parts:
+    """Open everything that can be opened without the account; what was opened is closed again when one part fails."""
+    check_sense(settings)
+    async with contextlib.AsyncExitStack() as opened:
+        rest = PolygonRest(settings.polygon, credentials.polygon_key)
+        opened.callback(rest.close)
+        clock, lockstep = await _clock(settings, rest, sim, opened)
+        today = et_date(clock.now())
+        calendar = await asyncio.to_thread(
+            SessionCalendar.load,
+            date(today.year - CALENDAR_YEARS_BACK, 1, 1),
+            today + timedelta(days=CALENDAR_DAYS_AHEAD),
+        )
+        until_ns = _until(bounds.until, today, clock.now())
+        log = make_log(clock)
+        journal = await Journal.open(place.journal, clock)
+        opened.push_async_callback(journal.close)
+        feed = PolygonFeed(
+            settings.polygon,
+            credentials.polygon_key,
+            clock,
+            calendar,
+            lockstep=lockstep is not None,
+            on_state=lambda cluster, state, why: log.info("FEED", f"{cluster} stream {state}: {why}", cluster),
+            rest=rest,
+        )
+        opened.push_async_callback(feed.close)
+        compute = ComputeThread()
+        opened.callback(compute.close)
+        broker, on_market = await _broker(settings, credentials, clock, feed, journal, log, calendar)
+        opened.push_async_callback(broker.close)
+        parts = Parts(
+            settings=settings,
+            clock=clock,
+            calendar=calendar,
+            feed=feed,
+            history=History(rest, place.history, calendar, clock),
+            broker=broker,
+            journal=journal,
+            log=log,
+            compute=compute,
+            source_word=settings.engine.source.value,
+            broker_word=settings.engine.broker.value,
+            real_money=settings.engine.broker is BrokerName.LIVE,
+            has_screen=has_screen,
+            lockstep=lockstep,
+            limits=Limits(bounds.for_s, until_ns, bounds.speed),
+            control=None if place.control is None else ControlSocket(place.control),
+            broker_on_market=on_market,
+            on_trace=on_trace,
+        )
+        parts.close = opened.pop_all().aclose
+        return parts
+    raise AssertionError("unreachable: the stack above never swallows an exception")
+
+
+PacedClockLike = SystemClock | ServerClock | StepClock
+
+
+async def _clock(
+    settings: Settings, rest: PolygonRest, sim: SimLink | None, opened: contextlib.AsyncExitStack
+) -> tuple[PacedClockLike, Lockstep | None]:
+    if sim is not None and sim.lockstep:
+        status = await rest.market_status()
+        clock = StepClock(status.server_ns)
+        http = await opened.enter_async_context(_http())
+        return clock, Lockstep(LockstepDriver(sim.url, sim.token, http), clock)
+    if settings.engine.market_clock is MarketClock.SERVER or settings.engine.source is Source.SIM:
+        server = ServerClock()
+        await server.start(rest)
+        follow = asyncio.create_task(server.follow(rest), name="market-clock")
+        opened.callback(follow.cancel)
+        return server, None
+    return SystemClock(), None
+
+
+def _http() -> aiohttp.ClientSession:
+    import aiohttp
+
+    return aiohttp.ClientSession()
+
+
+class JournalLedger:
+    """The paper account's home: one document of the journal."""
+
+    NAME = "paper-account"
+
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
+
+    async def load(self) -> Mapping[str, Any] | None:
+        return await self._journal.read_document(self.NAME)
+
+    async def save(self, state: Mapping[str, Any]) -> None:
+        await self._journal.write_document(self.NAME, dict(state))
+
+
+async def _nothing(_now_ns: int) -> None:
+    return None
+
+
+async def _broker(
+    settings: Settings,
+    credentials: Credentials,
+    clock: PacedClockLike,
+    feed: PolygonFeed,
+    journal: Journal,
+    log: RunLog,
+    calendar: SessionCalendar,
+) -> tuple[SteppedBroker, Callable[[int], Awaitable[None]]]:
+    name = settings.engine.broker
+    if name is BrokerName.PAPER:
+        from qmterm.broker.paper import PaperBroker
+
+        paper = PaperBroker(feed.board, JournalLedger(journal), clock, settings=settings.paper, calendar=calendar)
+        return paper, paper.on_market
+    from qmterm.broker.tastytrade import TastytradeBroker
+
+    broker = TastytradeBroker(
+        settings.tastytrade,
+        credentials.tt_secret,
+        credentials.tt_refresh,
+        credentials.tt_account,
+        clock=clock,
+        is_test=name is BrokerName.CERT,
+    )
+    broker.on_fault = lambda text: log.warn("ORD", text)
+    return broker, _nothing
+
+
+def _until(wanted: tuple[int, int] | None, today: date, now_ns: int) -> int | None:
+    if wanted is None:
+        return None
+    until = from_et(today, *wanted)
+    if until <= now_ns:
+        raise ConfigError(f"--until {wanted[0]:02d}:{wanted[1]:02d} has already passed on the market's clock")
+    return until
