@@ -62,8 +62,7 @@ class Board:
         number = self.stocks.numbers.get(symbol)
         if number is None:
             return None
-        closes, ends = self.five_minute_closes(now_ns)
-        return (float(closes[number]), int(ends[number])) if ends[number] else None
+        return self.minutes.last_close(number, now_ns, self.grace_ns)
 
     def five_minute_closes(self, now_ns: int) -> tuple[FloatArray, IntArray]:
         """The same for all stocks: NaN and 0 where there is none."""

@@ -15,7 +15,6 @@ from qmterm.core.errors import DataError
 from qmterm.market.rest import PolygonRest
 
 _KEPT = 64
-_RESOLUTION_NS = NS  # the real service says whole seconds; a server that says more is believed
 _SAME_RATE = 0.02  # a rate this near to 1 is a clock that runs in real time
 
 
@@ -60,7 +59,7 @@ class ServerClock:
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
-        self._samples: deque[tuple[float, int]] = deque(maxlen=_KEPT)
+        self._samples: deque[tuple[float, int, float]] = deque(maxlen=_KEPT)  # our middle, theirs, round trip
         self._last = 0
         self._anchor_s = 0.0
         self._anchor_ns = 0
@@ -76,7 +75,7 @@ class ServerClock:
         middle = (sent_s + received_s) / 2
         if self._samples and server_ns < self._samples[-1][1]:
             self._samples.clear()  # the server was restarted or set back: what we knew is another clock
-        self._samples.append((middle, server_ns))
+        self._samples.append((middle, server_ns, received_s - sent_s))
         self.round_trip_s = received_s - sent_s
         self._fit()
 
@@ -112,22 +111,35 @@ class ServerClock:
                 continue
 
     def _fit(self) -> None:
-        first_s, first_ns = self._samples[0]
-        last_s, last_ns = self._samples[-1]
-        whole = all(ns % _RESOLUTION_NS == 0 for _, ns in self._samples)
-        error_s = 1.0 if whole else 0.0
+        """A line through the samples: rate and where market time stands at the newest one."""
+        last_s, last_ns, _ = self._samples[-1]
+        if all(ns % NS == 0 for _, ns, _ in self._samples):
+            self._fit_whole_seconds(last_s)
+            return
+        # A slow answer knows less: it weighs by the inverse square of its round trip.
+        weights = [1.0 / max(trip, 1e-4) ** 2 for _, _, trip in self._samples]
+        total = sum(weights)
+        middle_s = sum(w * (at - last_s) for w, (at, _, _) in zip(weights, self._samples, strict=True)) / total
+        middle = sum(w * (ns - last_ns) for w, (_, ns, _) in zip(weights, self._samples, strict=True)) / total
+        spread = below = 0.0
+        for weight, (at, ns, _) in zip(weights, self._samples, strict=True):
+            ahead = at - last_s - middle_s
+            below += weight * ahead * ahead
+            spread += weight * ahead * (ns - last_ns - middle)
+        if below > 0:
+            rate = max(0.0, spread / below / NS)
+            self.rate = 1.0 if abs(rate - 1.0) <= _SAME_RATE else rate
+        self._anchor_s = last_s
+        self._anchor_ns = last_ns + int(middle - middle_s * self.rate * NS)
+
+    def _fit_whole_seconds(self, last_s: float) -> None:
+        """Whole seconds hide up to one at either end: within that, a clock in real time stays at rate 1."""
+        first_s, first_ns, _ = self._samples[0]
         span = last_s - first_s
         if span > 0:
-            rate = (last_ns - first_ns) / NS / span
-            # Whole seconds hide up to a second at either end: within that a clock in real time stays at rate 1.
-            if abs(rate - 1.0) <= _SAME_RATE + error_s / span:
-                rate = 1.0
-            self.rate = max(0.0, rate)
-        if whole:
-            # The true time lies in [reading, reading + 1 s): the sample that is furthest ahead binds.
-            ahead = max(ns / NS - at * self.rate for at, ns in self._samples)
-            base = min(ns for _, ns in self._samples)
-            self._anchor_s = last_s
-            self._anchor_ns = base + int((ahead + last_s * self.rate - base / NS) * NS)
-        else:
-            self._anchor_s, self._anchor_ns = last_s, last_ns
+            rate = (self._samples[-1][1] - first_ns) / NS / span
+            self.rate = 1.0 if abs(rate - 1.0) <= _SAME_RATE + 1.0 / span else max(0.0, rate)
+        # The true time lies in [reading, reading + 1 s): the sample that is furthest ahead binds.
+        ahead = max((ns - first_ns) / NS - (at - last_s) * self.rate for at, ns, _ in self._samples)
+        self._anchor_s = last_s
+        self._anchor_ns = first_ns + int(ahead * NS)

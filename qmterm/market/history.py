@@ -64,6 +64,7 @@ class History:
         self._directory = directory
         self._calendar = calendar
         self._clock = clock
+        self._keeping = asyncio.Lock()
         self._manifest = _read_manifest(directory / _MANIFEST)
 
     def missing(self, days: Iterable[date]) -> tuple[date, ...]:
@@ -99,16 +100,16 @@ class History:
                     failed.pop(day, None)
                     pulled.append(day)
                     done += 1
-                    if done % _KEEP_EVERY == 0:
-                        await asyncio.to_thread(self._keep_manifest)
                     if progress is not None:
                         progress(done, total)
+                    if done % _KEEP_EVERY == 0:
+                        await self._keep()
 
         hopeless: set[date] = set()
         for _ in range(ROUNDS):
             again = [day for day in wanted if day not in pulled and day not in hopeless]
             await asyncio.gather(*(one(day) for day in again))
-            await asyncio.to_thread(self._keep_manifest)
+            await self._keep()
         return PullReport(tuple(sorted(pulled)), dict(sorted(failed.items())))
 
     async def refresh_splits(self) -> tuple[Split, ...]:
@@ -127,7 +128,7 @@ class History:
                 manifest.splits.append(row)
                 fresh.append(split)
         manifest.splits_until = today
-        await asyncio.to_thread(self._keep_manifest)
+        await self._keep()
         return tuple(fresh)
 
     async def panel(self, last_session: date, sessions: int = 300, allow_missing: bool = False) -> DailyPanel:
@@ -167,12 +168,9 @@ class History:
             },
         )
 
-    def _keep_manifest(self) -> None:
-        self._directory.mkdir(parents=True, exist_ok=True)
-        path = self._directory / _MANIFEST
-        unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        unfinished.write_bytes(msgspec.json.encode(self._manifest))
-        os.replace(unfinished, path)
+    async def _keep(self) -> None:
+        async with self._keeping:
+            await asyncio.to_thread(_replace_file, self._directory / _MANIFEST, msgspec.json.encode(self._manifest))
 
     def _adjust(self, panel: DailyPanel) -> None:
         """Apply splits that came after a session was pulled, in place; files pulled later have them already."""
@@ -190,6 +188,13 @@ class History:
             for prices in (panel.open, panel.high, panel.low, panel.close):
                 prices[row, before] /= ratio
             panel.volume[row, before] *= ratio
+
+
+def _replace_file(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    unfinished.write_bytes(content)
+    os.replace(unfinished, path)
 
 
 def _read_manifest(path: Path) -> _Manifest:

@@ -78,9 +78,18 @@ class MinuteRing:
         self._opens[at], self._highs[at], self._lows[at], self._closes[at] = open_, high, low, close
         return True
 
-    def last_closes(self, now_ns: int, grace_ns: int, count: int) -> tuple[FloatArray, IntArray]:
-        """Close and end of each symbol's latest complete five-minute bar; NaN and 0 when there is none yet."""
+    def last_close(self, row: int, now_ns: int, grace_ns: int) -> tuple[float, int] | None:
+        """Close and end of one symbol's latest complete five-minute bar; None before the first."""
         border = (now_ns - grace_ns) // FIVE_NS * SPAN  # minutes below this belong to complete bars
+        minute, close = int(self._carry_minute[row]), float(self._carry_close[row])
+        for at in range(row, DEPTH * self._capacity, self._capacity):
+            if minute < self._stamps[at] < border:
+                minute, close = self._stamps[at], self._closes[at]
+        return (close, (minute // SPAN + 1) * FIVE_NS) if 0 < minute < border else None
+
+    def last_closes(self, now_ns: int, grace_ns: int, count: int) -> tuple[FloatArray, IntArray]:
+        """`last_close` of every symbol; NaN and 0 when there is none yet."""
+        border = (now_ns - grace_ns) // FIVE_NS * SPAN
         stamps = self._stamp[:, :count]
         candidates = np.where(stamps < border, stamps, 0)
         slot = candidates.argmax(axis=0)
