@@ -80,6 +80,19 @@ def against_market(proposal: ProposalView) -> str:
     return f"{fixed(abs(ticks), 1)} ticks {'worse' if ticks > 0 else 'better'} than the mid"
 
 
+def number_lines(proposal: ProposalView, width: int) -> list[Line]:
+    """What the plan was decided by, a name never parted from its number."""
+    lines: list[Line] = []
+    text = ""
+    for name, value in proposal.numbers.items():
+        pair = f"{plain(name).replace('_', ' ')} {dropped_zero(value)}"
+        if text and len(text) + 3 + len(pair) > width:
+            lines.append((Span(text, "dim"),))
+            text = ""
+        text = f"{text}   {pair}" if text else pair
+    return [*lines, (Span(text, "dim"),)] if text else lines
+
+
 def proposal_lines(proposal: ProposalView, width: int, settings: ScreenSettings) -> list[Line]:
     """The page without its last lines."""
     side = "credit" if proposal.limit > 0 else "debit"
@@ -111,8 +124,7 @@ def proposal_lines(proposal: ProposalView, width: int, settings: ScreenSettings)
             ("size set by", plain(proposal.binding) or "–"),
         ),
     ]
-    numbers = [f"{name} {dropped_zero(value)}" for name, value in proposal.numbers.items() if value is not None]
-    lines.extend((Span(part, "dim"),) for part in wrap("   ".join(numbers), width) if part)
+    lines.extend(number_lines(proposal, width))
     for warning in proposal.warnings:
         lines.extend((Span(f"! {part}", "warn", BOLD),) for part in wrap(plain(warning), width - 2))
     if proposal.why:

@@ -1,7 +1,7 @@
 """A widget that draws lines of spans and repaints only what changed: the base of everything on the screen.
 
 Textual has no cell diff against the last frame: whatever is marked dirty is sent over the wire. So the comparison
-happens here, on formatted text, and a line is marked dirty cell by cell (or whole when much of it changed).
+happens here, on formatted text, and only the changed stretch of a line is marked dirty.
 """
 
 from __future__ import annotations
@@ -15,13 +15,14 @@ from textual.widget import Widget
 
 from qmterm.ui.palette import Line, Palette, Span, fit, text_of, width_of
 
-# From this many changed spans on, one region for the line is cheaper than one for each (SCREENS.md 3.2).
-WHOLE_LINE_FROM = 4
 CACHED_STRIPS = 2000
 
 
 def changed_regions(old: Line, new: Line, y: int) -> list[Region]:
-    """Where two lines differ; x and width in cells."""
+    """Where two lines differ, in cells: one region from the first to the last change.
+
+    Not one for each change: Textual sends a widget's line from its start to the end of a region, every time.
+    """
     if old == new:
         return []
     if len(old) != len(new) or any(len(a.text) != len(b.text) for a, b in zip(old, new, strict=True)):
@@ -38,10 +39,8 @@ def changed_regions(old: Line, new: Line, y: int) -> list[Region]:
                     last -= 1
             regions.append(Region(x + first, y, last - first, 1))
         x += len(after.text)
-    if len(regions) >= WHOLE_LINE_FROM:
-        start, end = regions[0].x, regions[-1].right
-        return [Region(start, y, end - start, 1)]
-    return regions
+    start, end = regions[0].x, regions[-1].right
+    return [Region(start, y, end - start, 1)]
 
 
 def strip_of(line: Line, palette: Palette) -> Strip:

@@ -148,10 +148,10 @@ class Palette:
             marks |= _MONO.get(tone, 0)
             marks |= REVERSE if marks & CURSOR and not marks & IDLE else 0
         foreground = colours["stale"] if marks & STRUCK else colours["dim"] if marks & DIM else colours[tone]
-        background = colours["cursor_idle" if marks & IDLE else "cursor"] if marks & CURSOR else None
+        background = colours["cursor_idle" if marks & IDLE else "cursor" if marks & CURSOR else "background"]
         return Style(
             color=None if self.mono else Color.parse(foreground),
-            bgcolor=Color.parse(background) if background and not self.mono else None,
+            bgcolor=None if self.mono else Color.parse(background),
             bold=True if marks & BOLD else None,
             dim=True if self.mono and marks & DIM else None,
             strike=True if marks & STRUCK else None,

@@ -29,7 +29,10 @@ from qmterm.engine.view import (
 
 START = from_et(date(2026, 3, 2), 10, 42, 7)
 EXPIRIES = (date(2026, 3, 20), date(2026, 4, 17), date(2026, 6, 18))
-SYMBOLS = ["NVDA", "AMD", "SMCI", "TSLA", "COIN", "MU", "CRM", "PLTR", "BABA", "AAPL", "MSFT", "META", "AMZN", "GOOG", "NFLX", "INTC", "UBER", "SHOP", "SQ", "ROKU"]
+SYMBOLS = (
+    *("NVDA", "AMD", "SMCI", "TSLA", "COIN", "MU", "CRM", "PLTR", "BABA", "AAPL"),
+    *("MSFT", "META", "AMZN", "GOOG", "NFLX", "INTC", "UBER", "SHOP", "SQ", "ROKU"),
+)
 
 
 def occ(symbol: str, expiry: date, right: Right, strike: float) -> str:
@@ -223,7 +226,8 @@ def rich_snapshot(seed: int = 7) -> Snapshot:
         positions=(
             position(1, "NVDA 17APR26 175C", "NVDA", 2, "94.00"),
             position(2, "AMD 20MAR26 130P", "AMD", 1, "-38.50", dte=5, stop_distance_pct=1.1, mark_flag="stale"),
-            position(3, "SMCI 17APR26 42.5C", "SMCI", 3, "0", unrealized=None, unrealized_pct=None, mark=None, mark_flag="none"),
+            position(3, "SMCI 17APR26 42.5C", "SMCI", 3, "0", unrealized=None, unrealized_pct=None, mark=None,
+                     mark_flag="none"),
         ),
         risk=RiskView(
             delta_dollars=25410.0,

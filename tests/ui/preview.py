@@ -40,9 +40,10 @@ def main() -> None:
                 ladder=options.ladder,
                 ladder_reason="" if options.ladder == "NORMAL" else "daily loss -2.0 %",
             )
-            if door.current.chain is not None and snapshot.chain is not None:
-                if door.current.chain.symbol != snapshot.chain.symbol:
-                    snapshot = replace(snapshot, chain=door.current.chain)
+            chosen = door.current.chain
+            if chosen is not None and snapshot.chain is not None:
+                same = (chosen.symbol, chosen.selected) == (snapshot.chain.symbol, snapshot.chain.selected)
+                snapshot = snapshot if same else replace(snapshot, chain=chosen)
             market.snapshot = snapshot
             door.current = replace(snapshot, header=header)
 
