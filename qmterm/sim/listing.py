@@ -154,6 +154,7 @@ def make_listing(
     calendar: SessionCalendar,
     day: date,
     *,
+    since: date,
     anchor: float,
     low: float,
     high: float,
@@ -162,13 +163,14 @@ def make_listing(
     daily: bool,
     seed: int,
 ) -> Listing:
-    """Contracts listed on a day; `anchor` is the price at the world's start, [low, high] the closes since."""
+    """Contracts listed on a day; `anchor` is the price at the world's start day `since`, [low, high] the closes
+    from then on."""
     listed = expiries(calendar, day, weekly, daily)
     parts: list[tuple[date, bool, FloatArray]] = []
     for expiry in listed:
-        # Measured from the anchor's day the grid would shrink as time passes; a floor on the years keeps it stable.
-        years = max((expiry - day).days / 365, 0.08)
-        grid = strikes(anchor, low, high, volatility, _bucket(years), daily)
+        # Measured from the running day the grid would shrink as time passes and drop contracts somebody holds.
+        years = max((expiry - since).days / 365, 0.08)
+        grid = strikes(anchor, low, high, volatility, years, daily)
         parts += [(expiry, True, grid), (expiry, False, grid)]
     sizes = [len(grid) for _, _, grid in parts]
     days = np.repeat(np.array([part[0] for part in parts], dtype="datetime64[D]"), sizes)
@@ -186,11 +188,6 @@ def make_listing(
         key=key,
     )
     return Listing(ticker, columns, listed)
-
-
-def _bucket(years: float) -> float:
-    """Years rounded up to a few lengths, so that a grid does not lose strikes from one day to the next."""
-    return next((length for length in (0.12, 0.3, 0.6, 1.2) if years <= length), 2.2)
 
 
 def years_left(now_ns: int, expiry_ns: IntArray) -> FloatArray:

@@ -105,7 +105,8 @@ class OptionPricer:
         low, high = np.maximum(centre - half, 0.0), centre + half
         bid = grid(low, tick_sizes(low, every_cent), up=False)
         ask = grid(high, tick_sizes(high, every_cent), up=True)
-        return bid, np.maximum(ask, bid + tick_sizes(bid, every_cent))
+        above = np.rint((bid + tick_sizes(bid, every_cent)) * 100.0) / 100.0
+        return bid, np.maximum(ask, above)
 
     def open_interest(self, contracts: Contracts, surface: Surface, day: int) -> IntArray:
         """Contracts open at the end of the previous session; `day` is the running session's ordinal."""

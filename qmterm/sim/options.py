@@ -44,7 +44,8 @@ class SimOptions:
             raise BadInput(f"plan {self.plan!r} is unknown: choose one of {', '.join(PLANS)}")
         if not 0 <= self.port <= 65_535:
             raise BadInput(f"port must be 0 to 65535, not {self.port}")
-        if self.until is not None and self.until_ns is not None and self.until_ns <= self.start_ns:
+        start_ns, until_ns = self.start_ns, self.until_ns
+        if until_ns is not None and until_ns <= start_ns:
             raise BadInput(f"until {self.until} is not after the start {self.start}")
 
     @property

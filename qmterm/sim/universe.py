@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,20 +59,12 @@ def _invent_tickers(seed: int, count: int) -> list[str]:
     """`count` tickers of three, then four letters, none of them a known name, the same list for every length."""
     taken = {company.ticker for company in KNOWN}
     rng = generator(seed, "tickers")
-    letters = np.frombuffer(b"ABCDEFGHIJKLMNOPQRSTUVWXYZ", dtype="S1")
     out: list[str] = []
-    for width, wanted in ((3, min(count, _THREE_LETTERS)), (4, count - min(count, _THREE_LETTERS))):
-        codes = rng.permutation(26**width)
-        for code in codes[: wanted + len(taken)]:
-            digits = [(int(code) // 26**place) % 26 for place in range(width)]
-            ticker = letters[digits].tobytes().decode()
-            if ticker in taken:
-                continue
-            out.append(ticker)
-            if len(out) == count or (width == 3 and len(out) == _THREE_LETTERS):
-                break
-        if len(out) == count:
-            break
+    for width, until in ((3, min(count, _THREE_LETTERS)), (4, count)):
+        codes = rng.permutation(26**width)[: until + len(taken)].tolist()
+        names = ("".join(chr(65 + code // 26**place % 26) for place in range(width)) for code in codes)
+        fresh = (name for name in names if name not in taken)
+        out += islice(fresh, until - len(out))
     return out
 
 

@@ -220,6 +220,7 @@ class World:
             ticker,
             self.calendar,
             self.today.day,
+            since=self.history.rows[self._first_row].day,
             anchor=closes[0],
             low=min(closes),
             high=max(closes),
