@@ -6,6 +6,7 @@ settled only by read-back. Nothing in this file sends an order a second time.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Protocol
@@ -59,6 +60,7 @@ class OrderDesk:
         self._on_fill = on_fill
         self.ledger = Ledger()
         self.acknowledged = Percentiles()
+        self.scan_to_ack = Percentiles()
         self.sent = 0
         self.counting = 0  # fills on their way to the disk: cash must not be journalled meanwhile
 
@@ -78,16 +80,25 @@ class OrderDesk:
         self.ledger.add(record)
         return record
 
-    async def send(self, record: OrderRecord, still_wanted: Callable[[OrderRecord], Reason | None]) -> None:
+    async def send(
+        self,
+        record: OrderRecord,
+        still_wanted: Callable[[OrderRecord], Reason | None],
+        beside: Awaitable[None] | None = None,
+    ) -> None:
         """Write the intent, look once more whether it is still wanted, send it once, record what came of it.
 
+        `beside` is made durable in the same commit (an entry's stop): the order waits for both.
         Raises JournalError when the intent could not be made durable: then nothing was sent.
         """
         if record.state is not OrderState.INTENT:
             raise InvariantBroken(f"order {record.intent.intent_id} is {record.state.value}: it is sent once only")
         intent = record.intent
         try:
-            await self._journal.write_intent(intent)
+            if beside is None:
+                await self._journal.write_intent(intent)
+            else:
+                await asyncio.gather(self._journal.write_intent(intent), beside)
         except JournalError:
             record.state = OrderState.NOT_SENT
             record.reason = Reason.JOURNAL_FAILED.value
@@ -137,6 +148,8 @@ class OrderDesk:
         if record.decided_at is not None:
             record.acknowledged_ms = (self._clock.monotonic() - record.decided_at) * 1000
             self.acknowledged.add(record.acknowledged_ms)
+        if record.scanned_at is not None:
+            self.scan_to_ack.add((self._clock.monotonic() - record.scanned_at) * 1000)
         await self.on_order(answer)
 
     # --- what the broker says ---

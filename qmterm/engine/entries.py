@@ -1,6 +1,7 @@
 """From setups to plans: chains of the best candidates are read together, then each is judged in a fixed order.
 
-A signal's latency is counted from the moment its chain, the last thing the decision needs, had arrived.
+Two latencies are kept: signal to acknowledgement counts from the start of the evaluation that made the plan, scan to
+acknowledgement from the start of the pass, chains read over REST and earlier orders included.
 """
 
 from __future__ import annotations
@@ -46,6 +47,8 @@ NOT_ABOUT_THE_SYMBOL = frozenset(
 
 class ChainReader(Protocol):
     async def read(self, underlying: str, now_ns: int, expiry_from: date, expiry_to: date) -> Chain: ...
+
+    def requote(self, chain: Chain, now_ns: int) -> Chain: ...
 
 
 class EarningsReader(Protocol):
@@ -94,12 +97,17 @@ class Entries:
             return
         # All chains are asked for at once, but judged in the scanner's order as they come: one seed, one order of
         # decisions, and nobody waits for the last chain.
+        scanned_at = self._clock.monotonic()
         reads = [asyncio.create_task(self._read(signal)) for signal in signals]
         try:
             for read in reads:
                 arrived = await read
-                if arrived is not None and self._free(arrived[0].symbol):
-                    self._judge(*arrived)
+                if arrived is None or not self._free(arrived[0].symbol):
+                    continue
+                self._judge(*arrived, scanned_at)
+                # One decision at a time: the next one sees what became of this one, and its quotes do not age in a
+                # queue behind it.
+                await self._trader.lanes.idle()
         finally:
             for read in reads:
                 read.cancel()
@@ -123,7 +131,7 @@ class Entries:
         )
         return not busy
 
-    async def _read(self, signal: Signal) -> tuple[Signal, Chain, date | None, float] | None:
+    async def _read(self, signal: Signal) -> tuple[Signal, Chain, date | None] | None:
         today = et_date(self._clock.now())
         first = today + timedelta(days=self._settings.dte_min)
         last = today + timedelta(days=self._settings.dte_max)
@@ -142,10 +150,12 @@ class Entries:
             self._refuse(signal.symbol, Reason.NO_OPTIONS, 86_400.0)
             return None
         self._scanning.learn_options(signal.symbol, listed=True)
-        return signal, chain, earnings, self._clock.monotonic()
+        return signal, chain, earnings
 
-    def _judge(self, signal: Signal, chain: Chain, earnings: date | None, arrived_at: float) -> None:
+    def _judge(self, signal: Signal, chain: Chain, earnings: date | None, scanned_at: float) -> None:
+        decided_at = self._clock.monotonic()
         now = self._clock.now()
+        chain = self._chains.requote(chain, now)
         choice = choose(signal, chain, self._settings, now, earnings)
         for reason, count in choice.rejected.items():
             self.rejected[reason.value] += count
@@ -156,7 +166,7 @@ class Entries:
             )
             return
         plan = make_plan(signal, choice.best, now, self._calendar, self._settings)
-        verdict = self._trader.open(plan, arrived_at)
+        verdict = self._trader.open(plan, decided_at, scanned_at=scanned_at)
         self._after(signal, plan.legs[0].symbol, verdict)
 
     def _after(self, signal: Signal, symbol: str, verdict: Verdict) -> None:

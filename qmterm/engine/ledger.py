@@ -25,6 +25,7 @@ class OrderRecord:
     external: bool = False
     known_since: float = 0.0  # monotonic seconds
     decided_at: float | None = None  # monotonic seconds when the decision had all its data
+    scanned_at: float | None = None  # monotonic seconds when the pass that found it began
     acknowledged_ms: float | None = None
     absent_since: float | None = None  # first complete read-back without it
     cancel_asked: bool = False

@@ -30,6 +30,7 @@ class RunSummary:
     market_from: str
     market_to: str
     signal_to_ack_ms: dict[str, float | None]
+    scan_to_ack_ms: dict[str, float | None]
     feed_latency_ms: dict[str, float | None]
     loop_lag_ms: dict[str, float | None]
     decisions_sha256: str
@@ -63,6 +64,7 @@ def summarise(engaged: Engaged, parts: Parts, market_from_ns: int) -> RunSummary
         market_from=to_et(market_from_ns).isoformat(timespec="seconds"),
         market_to=to_et(parts.clock.now()).isoformat(timespec="seconds"),
         signal_to_ack_ms=engaged.desk.acknowledged.summary(),
+        scan_to_ack_ms=engaged.desk.scan_to_ack.summary(),
         feed_latency_ms={"p50": None, "p99": None}
         if latency is None
         else {"p50": round(latency[0], 3), "p99": round(latency[1], 3)},

@@ -126,7 +126,15 @@ class Trader:
 
     # --- entries ---
 
-    def open(self, plan: TradePlan, decided_at: float, *, wanted: int | None = None, propose: bool = False) -> Verdict:
+    def open(
+        self,
+        plan: TradePlan,
+        decided_at: float,
+        *,
+        wanted: int | None = None,
+        propose: bool = False,
+        scanned_at: float | None = None,
+    ) -> Verdict:
         """Judge a plan; approved, it becomes a proposal in confirm mode (or when `propose`), an order in auto mode."""
         self.plans += 1
         # In confirm mode NO-NEW also silences proposals: what may not be sent is not asked.
@@ -152,7 +160,7 @@ class Trader:
             self.journal.decision(
                 plan.underlying, "sent", self.clock.now(), plan=plan, reason=verdict.reason, numbers=verdict.numbers
             )
-            self.send_entry(plan, intent, decided_at)
+            self.send_entry(plan, intent, decided_at, scanned_at)
         return verdict
 
     def reject(
@@ -211,12 +219,15 @@ class Trader:
                 "PLAN", f"proposed {describe_order(intent)} ({proposal.binding})", plan.plan_id, **verdict.numbers
             )
 
-    def send_entry(self, plan: TradePlan, intent: OrderIntent, decided_at: float | None) -> OrderRecord:
+    def send_entry(
+        self, plan: TradePlan, intent: OrderIntent, decided_at: float | None, scanned_at: float | None = None
+    ) -> OrderRecord:
         record = self._register(intent, decided_at)
+        record.scanned_at = scanned_at
 
         async def job() -> None:
-            await self.guards.prepare(plan, intent.legs[0].symbol)
-            await self.desk.send(record, lambda _record: self.entry_refusal())
+            guard = self.guards.prepare(plan, intent.legs[0].symbol)
+            await self.desk.send(record, lambda _record: self.entry_refusal(), beside=guard)
 
         self.lanes.entry(job)
         return record
