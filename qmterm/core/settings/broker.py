@@ -22,33 +22,49 @@ CERT_STREAMER_URL = "wss://streamer.cert.tastyworks.com"
 class TastytradeSettings(Section):
     """Addresses left empty mean the real hosts of `broker = "tastytrade"` or `"tastytrade-cert"`."""
 
-    rest_url: str = Field("", description="REST address; empty = tastytrade's own (cert or live, as `broker` says)")
-    streamer_url: str = Field("", description="account stream address; empty = tastytrade's own")
-    connect_timeout_s: float = Field(5.0, gt=0, le=60, description="seconds to wait for a connection")
+    rest_url: str = Field(
+        default="", description="REST address; empty = tastytrade's own (cert or live, as `broker` says)"
+    )
+    streamer_url: str = Field(default="", description="account stream address; empty = tastytrade's own")
+    connect_timeout_s: float = Field(default=5.0, gt=0, le=60, description="seconds to wait for a connection")
     read_timeout_s: float = Field(
-        10.0, gt=0, le=120, description="seconds to wait for an answer; an order without one is UNKNOWN, not refused"
+        default=10.0,
+        gt=0,
+        le=120,
+        description="seconds to wait for an answer; an order without one is UNKNOWN, not refused",
     )
     keepalive_s: float = Field(
-        120.0, ge=5, le=3_600, description="seconds an idle connection is kept, so that no order pays for a new one"
+        default=120.0,
+        ge=5,
+        le=3_600,
+        description="seconds an idle connection is kept, so that no order pays for a new one",
     )
     warm_every_s: float = Field(
-        30.0, gt=0, le=600, description="seconds of idleness after which a small call keeps the connection warm"
+        default=30.0, gt=0, le=600, description="seconds of idleness after which a small call keeps the connection warm"
     )
     refresh_ahead_s: float = Field(
-        180.0, ge=90, le=600, description="seconds before its end at which the access token (15 min) is renewed"
+        default=180.0, ge=90, le=600, description="seconds before its end at which the access token (15 min) is renewed"
     )
-    calls_per_second: float = Field(8.0, gt=0, le=50, description="REST calls a second on average; cancels go first")
-    burst: int = Field(16, ge=1, le=200, description="REST calls that may go at once before the average binds")
-    page_size: int = Field(200, ge=10, le=250, description="orders asked for in one page of the history")
-    stream_open_timeout_s: float = Field(10.0, gt=0, le=60, description="seconds for the account stream to come up")
+    calls_per_second: float = Field(
+        default=8.0, gt=0, le=50, description="REST calls a second on average; cancels go first"
+    )
+    burst: int = Field(default=16, ge=1, le=200, description="REST calls that may go at once before the average binds")
+    page_size: int = Field(default=200, ge=10, le=250, description="orders asked for in one page of the history")
+    stream_open_timeout_s: float = Field(
+        default=10.0, gt=0, le=60, description="seconds for the account stream to come up"
+    )
     stream_mute_after_s: float = Field(
-        0.0,
+        default=0.0,
         ge=0,
         le=3_600,
         description="seconds without any message before the account stream reconnects; 0 = trust the pings",
     )
-    backoff_min_s: float = Field(0.5, gt=0, le=60, description="first wait before the stream reconnects, seconds")
-    backoff_max_s: float = Field(30.0, gt=0, le=600, description="longest wait before the stream reconnects, seconds")
+    backoff_min_s: float = Field(
+        default=0.5, gt=0, le=60, description="first wait before the stream reconnects, seconds"
+    )
+    backoff_max_s: float = Field(
+        default=30.0, gt=0, le=600, description="longest wait before the stream reconnects, seconds"
+    )
 
     @field_validator("rest_url")
     @classmethod
@@ -64,9 +80,15 @@ class TastytradeSettings(Section):
 class PaperSettings(Section):
     """The broker inside the program: orders fill against the live quotes, nothing leaves the machine."""
 
-    starting_cash: Decimal = Field(Decimal(100_000), gt=0, description="dollars a new paper account starts with")
-    participation: float = Field(0.5, gt=0, le=1, description="share of the displayed size that one execution takes")
-    max_quote_age_s: float = Field(30.0, gt=0, le=3_600, description="quotes older than this fill nothing, seconds")
+    starting_cash: Decimal = Field(
+        default=Decimal(100_000), gt=0, description="dollars a new paper account starts with"
+    )
+    participation: float = Field(
+        default=0.5, gt=0, le=1, description="share of the displayed size that one execution takes"
+    )
+    max_quote_age_s: float = Field(
+        default=30.0, gt=0, le=3_600, description="quotes older than this fill nothing, seconds"
+    )
 
 
 def _address(value: str, schemes: tuple[str, ...]) -> str:

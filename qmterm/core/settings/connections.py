@@ -20,41 +20,58 @@ class Plan(StrEnum):
 class PolygonSettings(Section):
     """The keys themselves are secrets (QMTERM_POLYGON_KEY) and never live here."""
 
-    rest_url: str = Field("https://api.polygon.io", description="base address of the REST service")
+    rest_url: str = Field(default="https://api.polygon.io", description="base address of the REST service")
     ws_url: str = Field(
-        "wss://socket.polygon.io",
+        default="wss://socket.polygon.io",
         description="base address of the streams (/stocks and /options are added); delayed plans: wss://delayed.polygon.io",
     )
     plan: Plan = Field(
-        Plan.ADVANCED, description="your plan; it sets the request budget: basic 5 a minute, others 80 a second"
+        default=Plan.ADVANCED, description="your plan; it sets the request budget: basic 5 a minute, others 80 a second"
     )
-    calls_per_minute: int = Field(0, ge=0, le=60_000, description="REST calls a minute; 0 = what the plan allows")
-    rest_threads: int = Field(4, ge=1, le=16, description="REST calls in flight at the same time")
-    connect_timeout_s: float = Field(5.0, gt=0, le=60, description="seconds to wait for a REST connection")
-    read_timeout_s: float = Field(10.0, gt=0, le=120, description="seconds without a byte before a REST call fails")
-    deadline_s: float = Field(30.0, gt=0, le=600, description="seconds one REST call may take in all, body included")
-    attempts: int = Field(3, ge=1, le=10, description="tries of a REST call that failed for a passing reason")
+    calls_per_minute: int = Field(
+        default=0, ge=0, le=60_000, description="REST calls a minute; 0 = what the plan allows"
+    )
+    rest_threads: int = Field(default=4, ge=1, le=16, description="REST calls in flight at the same time")
+    connect_timeout_s: float = Field(default=5.0, gt=0, le=60, description="seconds to wait for a REST connection")
+    read_timeout_s: float = Field(
+        default=10.0, gt=0, le=120, description="seconds without a byte before a REST call fails"
+    )
+    deadline_s: float = Field(
+        default=30.0, gt=0, le=600, description="seconds one REST call may take in all, body included"
+    )
+    attempts: int = Field(default=3, ge=1, le=10, description="tries of a REST call that failed for a passing reason")
     page_cap: int = Field(
-        200, ge=1, le=2_000, description="most pages read of one answer; more is an error, not a short list"
+        default=200, ge=1, le=2_000, description="most pages read of one answer; more is an error, not a short list"
     )
-    open_timeout_s: float = Field(10.0, gt=0, le=60, description="seconds for a stream to connect, and again to log in")
-    ping_s: float = Field(20.0, gt=0, le=120, description="seconds between keepalive pings, and to wait for the pong")
+    open_timeout_s: float = Field(
+        default=10.0, gt=0, le=60, description="seconds for a stream to connect, and again to log in"
+    )
+    ping_s: float = Field(
+        default=20.0, gt=0, le=120, description="seconds between keepalive pings, and to wait for the pong"
+    )
     mute_after_s: float = Field(
-        75.0, ge=0, le=3_600, description="seconds without a frame in a session before the stream reconnects; 0 = never"
+        default=75.0,
+        ge=0,
+        le=3_600,
+        description="seconds without a frame in a session before the stream reconnects; 0 = never",
     )
-    backoff_min_s: float = Field(0.5, gt=0, le=60, description="first wait before a stream reconnects, seconds")
-    backoff_max_s: float = Field(30.0, gt=0, le=600, description="longest wait before a stream reconnects, seconds")
+    backoff_min_s: float = Field(default=0.5, gt=0, le=60, description="first wait before a stream reconnects, seconds")
+    backoff_max_s: float = Field(
+        default=30.0, gt=0, le=600, description="longest wait before a stream reconnects, seconds"
+    )
     max_connections_wait_s: float = Field(
-        60.0, gt=0, le=3_600, description="wait after the server counted too many connections, seconds"
+        default=60.0, gt=0, le=3_600, description="wait after the server counted too many connections, seconds"
     )
-    subscribe_chunk: int = Field(250, ge=1, le=5_000, description="channels in one subscribe message")
+    subscribe_chunk: int = Field(default=250, ge=1, le=5_000, description="channels in one subscribe message")
     options_quote_limit: int = Field(
-        1_000, ge=1, le=1_000, description="option contracts with live quotes (vendor's limit)"
+        default=1_000, ge=1, le=1_000, description="option contracts with live quotes (vendor's limit)"
     )
     stale_after_s: float = Field(
-        60.0, gt=0, le=3_600, description="quotes older than this many market seconds are stale"
+        default=60.0, gt=0, le=3_600, description="quotes older than this many market seconds are stale"
     )
-    bar_grace_s: float = Field(2.0, ge=0, le=60, description="seconds after its end before a bar counts as complete")
+    bar_grace_s: float = Field(
+        default=2.0, ge=0, le=60, description="seconds after its end before a bar counts as complete"
+    )
 
     @field_validator("rest_url")
     @classmethod

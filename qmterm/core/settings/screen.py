@@ -19,9 +19,9 @@ AgeSteps = tuple[float, float, float]
 
 
 class ScreenSettings(Section):
-    theme: str = Field("midnight", description="Name of a theme file in themes/ (without .toml).")
-    frames_per_second: float = Field(5.0, ge=1, le=20, description="Frames per second of all panes together.")
-    mouse: bool = Field(True, description="Mouse clicks and wheel; false lets the terminal select text.")
+    theme: str = Field(default="midnight", description="Name of a theme file in themes/ (without .toml).")
+    frames_per_second: float = Field(default=5.0, ge=1, le=20, description="Frames per second of all panes together.")
+    mouse: bool = Field(default=True, description="Mouse clicks and wheel; false lets the terminal select text.")
     keys: dict[str, KeyList] = Field(
         default_factory=dict,
         description='Own keys by action id, e.g. { approve = "a", "chain.buy" = ["b", "ctrl+b"] }.',
@@ -31,13 +31,17 @@ class ScreenSettings(Section):
         description="Upper-case codes of the command line and the verb each stands for.",
     )
     quote_age_s: AgeSteps = Field(
-        (2.0, 5.0, 15.0), description="Seconds from which a quote is dim, marked ~, struck out."
+        default=(2.0, 5.0, 15.0), description="Seconds from which a quote is dim, marked ~, struck out."
     )
     bar_age_s: AgeSteps = Field(
-        (70.0, 130.0, 310.0), description="The same for scanner rows, which live on minute bars (seconds)."
+        default=(70.0, 130.0, 310.0), description="The same for scanner rows, which live on minute bars (seconds)."
     )
-    confirm_timeout_s: float = Field(20.0, ge=5, le=120, description="Seconds after which the confirm dialog closes.")
-    confirm_ticks: float = Field(2.0, ge=0.5, le=20, description="Ticks the mid may move before the dialog closes.")
+    confirm_timeout_s: float = Field(
+        default=20.0, ge=5, le=120, description="Seconds after which the confirm dialog closes."
+    )
+    confirm_ticks: float = Field(
+        default=2.0, ge=0.5, le=20, description="Ticks the mid may move before the dialog closes."
+    )
 
     @model_validator(mode="after")
     def _ages_rise(self) -> ScreenSettings:
