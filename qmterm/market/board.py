@@ -119,7 +119,10 @@ class Board:
         table.prev_close[rows], table.prev_volume[rows] = snapshot.prev_close, snapshot.prev_volume
 
     def load_options(self, rows: OptionRows, arrival_ns: int) -> IntArray:
-        """Take a chain snapshot's quotes; the row number of each contract comes back, in the chain's order."""
+        """Take a chain snapshot's quotes and spot; each contract's row comes back, in the chain's order."""
+        stock = self.stocks.numbers.get(rows.underlying)
+        if stock is not None and rows.spot is not None and rows.spot_ns > self.stocks.trade_ns[stock]:
+            self.stocks.last[stock], self.stocks.trade_ns[stock] = rows.spot, rows.spot_ns
         table = self.options
         table.add(rows.occ)
         numbers = np.fromiter((table.numbers[occ] for occ in rows.occ), dtype=np.int64, count=len(rows))

@@ -132,7 +132,7 @@ class OptionTrade(msgspec.Struct):
 class Underlying(msgspec.Struct):
     price: float | None = None
     value: float | None = None
-    timeframe: str = ""
+    last_updated: int = 0
 
 
 class Contract(msgspec.Struct):

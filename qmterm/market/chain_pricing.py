@@ -91,6 +91,13 @@ def price_chain(
     )
 
 
+def warm_up() -> None:
+    """Load the compiled kernels (seconds on a fresh machine): once, before the market needs the loop."""
+    one = np.ones(1)
+    day = np.array(["2030-01-18"], dtype="datetime64[D]")
+    price_chain("X", 100.0, 100.0 * one, day, one, one > 0, 0.04 * one, 0.0 * one, 9.9 * one, 10.1 * one)
+
+
 def _cut(expiry: NDArray[np.datetime64]) -> int:
     """Where to split a chain that is too large: the border between expiries nearest the middle; 0 = nowhere."""
     if expiry.size < PARALLEL_FROM:

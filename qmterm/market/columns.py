@@ -19,7 +19,7 @@ from qmterm.core.instruments import OptionContract, parse_option
 from qmterm.market import bodies
 from qmterm.market.caller import Page
 from qmterm.market.records import BarColumns, GroupedColumns, OptionRows, SnapshotColumns
-from qmterm.market.times import to_ns_array
+from qmterm.market.times import to_ns, to_ns_array
 
 R = TypeVar("R")
 
@@ -187,7 +187,7 @@ def option_rows(underlying: str, rows: list[bodies.Contract]) -> OptionRows:
     days = [row.day or bodies.OptionDay() for row in rows]
     greeks = [row.greeks or bodies.OptionGreeks() for row in rows]
     multiplier = np.array([round(row.details.shares_per_contract) for row in rows], dtype=np.int64)
-    spots = [u.price if u.price is not None else u.value for row in rows if (u := row.underlying_asset) is not None]
+    spot_ns, spot = _newest_spot(rows)
     return OptionRows(
         underlying=underlying,
         occ=tuple(option.occ for option in options),
@@ -213,10 +213,23 @@ def option_rows(underlying: str, rows: list[bodies.Contract]) -> OptionRows:
         gamma=_maybe([g.gamma for g in greeks]),
         theta=_maybe([g.theta for g in greeks]),
         vega=_maybe([g.vega for g in greeks]),
-        spot=next((spot for spot in spots if spot is not None and spot > 0), None),
+        spot=spot,
+        spot_ns=spot_ns,
         delayed=any(q.timeframe == "DELAYED" for q in quotes),
         malformed=bad,
     )
+
+
+def _newest_spot(rows: list[bodies.Contract]) -> tuple[int, float | None]:
+    """(time, price) of the underlying: pages are read one after the other, so the latest one knows best."""
+    found = [
+        (to_ns(asset.last_updated), price)
+        for row in rows
+        if (asset := row.underlying_asset) is not None
+        and (price := asset.price if asset.price is not None else asset.value) is not None
+        and price > 0
+    ]
+    return max(found, default=(0, None))
 
 
 # --- columns ---

@@ -6,8 +6,10 @@ count it), and an option watched before its socket is up must not be forgotten.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Protocol
 
 from qmterm.core.calendar import Phase, SessionCalendar
@@ -16,6 +18,7 @@ from qmterm.core.errors import DataError, NotEntitled
 from qmterm.core.instruments import parse_option
 from qmterm.core.settings.connections import PolygonSettings
 from qmterm.market.board import Board
+from qmterm.market.chain_pricing import warm_up
 from qmterm.market.chains import Chains
 from qmterm.market.latency import FeedLatency
 from qmterm.market.listed import OptionsListed
@@ -95,6 +98,8 @@ class PolygonFeed:
     async def start(self, progress: Callable[[str], None] | None = None) -> None:
         """Snapshot, yields and the stocks stream. A plan without snapshots starts with an empty board and says so."""
         say = progress or (lambda text: None)
+        say("option kernels")
+        await asyncio.to_thread(warm_up)
         say("market snapshot")
         await self.load_snapshot()
         say("Treasury yields")
@@ -121,7 +126,8 @@ class PolygonFeed:
     async def load_yields(self) -> None:
         """The Treasury curve for option rates; without it chains use the fallback rate and say so."""
         try:
-            self.chains.set_yields(await self.rest.treasury_yields())
+            month_ago = et_date(self._clock.now()) - timedelta(days=30)
+            self.chains.set_yields(await self.rest.treasury_yields(month_ago))
         except DataError:
             self.chains.set_yields(None)
 
@@ -202,7 +208,8 @@ class PolygonFeed:
             key,
             self.settings,
             FrameDecoder(self.board, cluster),
-            self._clock.now,
+            # In lockstep frames race with the answer that moves the clock: arrivals are the data's own times then.
+            (lambda: 0) if self._lockstep else self._clock.now,
             expects_data=self._expects_data,
             on_frame=self._frame,
             on_state=state,

@@ -115,7 +115,8 @@ class OptionRows:
     gamma: FloatArray
     theta: FloatArray
     vega: FloatArray
-    spot: float | None  # the vendor's underlying price, None without a stocks plan
+    spot: float | None  # the vendor's newest price of the underlying, None without a stocks plan
+    spot_ns: int
     delayed: bool
     malformed: int
 

@@ -94,14 +94,20 @@ class PolygonRest:
             if (day := iso_date(row.execution_date)) is not None and row.split_from > 0 and row.split_to > 0
         )
 
-    async def treasury_yields(self) -> YieldCurve | None:
-        """The latest published par yields; None when the server has none."""
+    async def treasury_yields(self, since: date | None = None) -> YieldCurve | None:
+        """The newest par yields published since a day; None when there are none.
+
+        The service's word for the order has changed once, so the newest row is chosen here.
+        """
         page = await self.caller.one(
             "treasury yields",
-            lambda c: c.list_treasury_yields(limit=1, sort="date", order="desc", raw=True),
+            lambda c: c.list_treasury_yields(
+                date_gte=since.isoformat() if since else None, limit=100, sort="date.desc", raw=True
+            ),
             lambda body: columns.rows_page(body, _yield, "treasury yields"),
         )
-        return _yield_curve(page.rows[0]) if page.rows else None
+        newest = max(page.rows, key=lambda row: row.date, default=None)
+        return _yield_curve(newest) if newest is not None else None
 
     # --- one underlying ---
 

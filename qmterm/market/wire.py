@@ -103,7 +103,10 @@ class FrameDecoder:
         self._views = _Views(self._table)
 
     def apply(self, frame: bytes, arrival_ns: int) -> FrameReport:
-        """Decode and write one frame; never raises for what a server may send."""
+        """Decode and write one frame; never raises for what a server may send.
+
+        A quote arrives at `arrival_ns`, or at its own time if that is later: 0 makes arrivals depend on the data only.
+        """
         report = FrameReport()
         events, report.unknown, report.malformed = read_frame(frame)
         numbers = self._table.wire_numbers
@@ -143,7 +146,7 @@ class FrameDecoder:
                 ask[row] = event.ap
                 bid_size[row] = event.bs * lot
                 ask_size[row] = event.as_ * lot
-                arrivals[row] = arrival_ns
+                arrivals[row] = arrival_ns if arrival_ns > at else at
             elif isinstance(event, TradeEvent):
                 at = event.t
                 at = at * _MS if _MS_ABOVE < at < _MS_BELOW else to_ns(at)
@@ -151,7 +154,8 @@ class FrameDecoder:
                 if at > newest:
                     newest = at
                 if at < trade_ns[row]:
-                    late += 1
+                    # Not late when the minute's bar came first: its close already is this trade, or a later one.
+                    late += trade_ns[row] != views.bar_ns[row]
                 elif event.c is None or lot == 1 or _NOT_LAST.isdisjoint(event.c):
                     trade_ns[row] = at
                     last[row] = event.p

@@ -64,6 +64,7 @@ def rows(strikes, expiries, vol=VOL, half=0.02, now=NOW, rate=FALLBACK_RATE, **c
         "theta": unknown,
         "vega": unknown,
         "spot": SPOT,
+        "spot_ns": now - 2 * 10**9,
         "delayed": False,
         "malformed": 0,
     }

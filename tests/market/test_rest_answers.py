@@ -156,9 +156,10 @@ async def test_an_adjusted_contract_is_marked_and_an_unreadable_symbol_is_counte
 
 
 async def test_the_newest_yields_are_percent_by_name():
-    body = {"status": "OK", "results": [{"date": "2026-02-27", "yield_1_month": 4.31, "yield_2_year": 3.88}]}
-    curve, seen = await ask(body, lambda rest: rest.treasury_yields())
-    assert seen[0].query["order"] == "desc"
+    older, newest = {"date": "2026-02-26", "yield_1_month": 9}, {"date": "2026-02-27", "yield_1_month": 4.31}
+    body = {"status": "OK", "results": [older, newest | {"yield_2_year": 3.88}, older]}
+    curve, seen = await ask(body, lambda rest: rest.treasury_yields(date(2026, 2, 1)))
+    assert seen[0].query["date.gte"] == "2026-02-01"
     assert curve.day == date(2026, 2, 27)
     assert dict(curve.yields) == {"yield_1_month": 4.31, "yield_2_year": 3.88}
 
