@@ -170,10 +170,11 @@ def help_lines(pane: str, actions: Sequence[Action], keys_of: Mapping[str, tuple
 
     def line(action: Action) -> Line:
         keys = " ".join(shown_key(key) for key in keys_of.get(action.id, ()))
+        keys = f"{keys} {keys}" if action.id == "kill" and keys else keys
         verb = f":{action.verb}" + (f" {action.takes.upper()}" if action.takes else "") if action.verb else ""
         return (
-            Span(f" {keys:<12}", "accent", BOLD),
-            Span(f"{action.help:<46}", "warn" if action.danger else "text"),
+            Span(f" {keys:<11} ", "accent", BOLD),
+            Span(f"{action.help:<44} ", "warn" if action.danger else "text"),
             Span(verb, "dim"),
         )
 

@@ -106,20 +106,23 @@ class Table(Generic[R]):
         self._source: Sequence[R] = ()
         self._ordered_at = -1e9
         self._stale_order = True
+        self._held = False  # the order on the screen is older than the rows
 
     # --- what comes in ---
 
     def load(self, source: Sequence[R], now: float) -> None:
         """New rows from a snapshot; keeps the cursor on its key."""
-        if source is self._source and not self._stale_order:
+        due = self._stale_order or (self._held and now - self._ordered_at >= REORDER_S)
+        if source is self._source and not due:
             return
         self._source = source
         self.total = len(source)
-        if self._stale_order or now - self._ordered_at >= REORDER_S:
+        self._held = not due and now - self._ordered_at < REORDER_S
+        if self._held:
+            fresh = self._in_old_order(source)
+        else:
             fresh = self._ordered(source)
             self._ordered_at, self._stale_order = now, False
-        else:
-            fresh = self._in_old_order(source)
         self._place(fresh, now)
 
     def reorder(self, now: float) -> None:

@@ -14,6 +14,10 @@ from difflib import get_close_matches
 from qmterm.ui.action import Action
 
 _SYMBOL = re.compile(r"[A-Za-z][A-Za-z0-9.]{0,5}")
+# Verbs whose symbol filters what is there: it has to be there. (`:chain X` may ask for any symbol.)
+FILTERED_BY_SYMBOL = frozenset({"scan", "pos", "orders"})
+# How many words an argument may have, where that is not one.
+MOST_WORDS = {"text": 20, "column": 2, "position": 4}
 _WORD = re.compile(r"\S+")
 
 
@@ -42,12 +46,12 @@ def parse(
     for length in (2, 1):
         action = verbs.get(" ".join(names[:length])) if len(names) >= length else None
         if action is not None:
-            return _checked(action, words[length:])
+            return _checked(action, words[length:], verbs, symbols)
     first_column, first = words[0]
     if len(words) > 1 and _SYMBOL.fullmatch(first):
         action = verbs.get(names[1])
         if action is not None and action.takes == "symbol":
-            return Request(action, (first.upper(), *(word for _, word in words[2:])))
+            return _checked(action, [words[0], *words[2:]], verbs, symbols)
         if first.upper() in symbols:
             return Mistake(words[1][0], _unknown(words[1][1], verbs))
     if len(words) == 1 and first.upper() in symbols:
@@ -60,11 +64,21 @@ def _verb_word(word: str, aliases: Mapping[str, str]) -> str:
     return aliases[word] if word in aliases else word.lower()
 
 
-def _checked(action: Action, rest: Sequence[tuple[int, str]]) -> Request | Mistake:
+def _checked(
+    action: Action, rest: Sequence[tuple[int, str]], verbs: Mapping[str, Action], symbols: Collection[str]
+) -> Request | Mistake:
+    """A verb with what stands after it; too many words, or a word that cannot be meant, is a mistake."""
     if rest and not action.takes:
         return Mistake(rest[0][0], f"{action.verb} takes nothing after it")
-    if rest and action.takes == "symbol" and action.verb == "chain" and not _SYMBOL.fullmatch(rest[0][1]):
+    most = MOST_WORDS.get(action.takes, 1)
+    if rest and action.takes == "symbol" and action.verb in FILTERED_BY_SYMBOL and rest[0][1].upper() not in symbols:
+        more = [verb.split()[1] for verb in verbs if verb.startswith(f"{action.verb} ")]
+        hint = f" ({action.verb} takes a symbol{''.join(f' or {word}' for word in more)})"
+        return Mistake(rest[0][0], f"no {rest[0][1]!r} here{hint}")
+    if rest and action.verb == "chain" and not _SYMBOL.fullmatch(rest[0][1]):
         return Mistake(rest[0][0], f"{rest[0][1]!r} is not a symbol")
+    if len(rest) > most:
+        return Mistake(rest[most][0], f"{action.verb} takes {'one word' if most == 1 else f'{most} words'} after it")
     return Request(action, tuple(word for _, word in rest))
 
 

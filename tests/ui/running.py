@@ -1,0 +1,72 @@
+"""A running screen for tests: no terminal, frames on demand."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from textual.pilot import Pilot
+
+from qmterm.core.settings.screen import ScreenSettings
+from qmterm.ui.app import QmtermApp
+from qmterm.ui.exits import ScreenExit
+from tests.ui.fake_engine import FakeDoor
+from tests.ui.screen_text import screen_text
+
+THEMES = Path(__file__).resolve().parents[2] / "themes"
+SMALL = (80, 24)
+LARGE = (200, 50)
+
+
+class Running:
+    """App, pilot and door together, with the words tests use."""
+
+    def __init__(self, app: QmtermApp, pilot: Pilot[ScreenExit], door: FakeDoor) -> None:
+        self.app = app
+        self.pilot = pilot
+        self.door = door
+
+    async def press(self, *keys: str) -> None:
+        """Keys, then a frame."""
+        await self.pilot.press(*keys)
+        await self.frame()
+
+    async def frame(self) -> None:
+        self.app.frame()
+        await self.pilot.pause()
+
+    async def command(self, line: str) -> None:
+        """A line typed after `:` and enter."""
+        names = {" ": "space", ".": "full_stop", "=": "equals_sign", "-": "minus", "/": "slash"}
+        await self.press("colon", *(names.get(letter, letter) for letter in line), "enter")
+
+    @property
+    def text(self) -> str:
+        return screen_text(self.app)
+
+    @property
+    def status(self) -> str:
+        return self.app.desk.bottom.notice
+
+    @property
+    def focused(self) -> str:
+        return self.app.desk.focused_pane
+
+
+@asynccontextmanager
+async def running(
+    size: tuple[int, int] = SMALL,
+    door: FakeDoor | None = None,
+    settings: ScreenSettings | None = None,
+    themes: Path = THEMES,
+    *,
+    attached: bool = False,
+) -> AsyncIterator[Running]:
+    door = door if door is not None else FakeDoor()
+    app = QmtermApp(door, settings if settings is not None else ScreenSettings(), [themes], attached=attached)
+    async with app.run_test(size=size) as pilot:
+        await pilot.pause()
+        screen = Running(app, pilot, door)
+        await screen.frame()
+        yield screen
