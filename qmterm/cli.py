@@ -99,12 +99,13 @@ def ctl(
     words: Annotated[
         list[str], typer.Argument(help="status, pause, resume, kill, stop, reconcile, cancel ID, why ID …")
     ],
+    socket: Annotated[Path | None, typer.Option(help="another engine's socket")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Speak to the running engine: status, pause, resume, kill, stop, …"""
     from qmterm.commands.ctl import run
 
-    raise typer.Exit(run(words, as_json=as_json))
+    raise typer.Exit(run(words, as_json=as_json, socket=socket))
 
 
 @app.command()

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 
 from qmterm.commands.places import places
 from qmterm.engine.control import ask, parse_verb
 
 
-def run(words: list[str], *, as_json: bool) -> int:
+def run(words: list[str], *, as_json: bool, socket: Path | None = None) -> int:
     """0 when the engine did it, 1 when it said no, 2 for a verb it does not know."""
     parse_verb(words)  # wrong use is said before the engine is asked
-    reply = ask(places().socket, words)
+    reply = ask(socket or places().socket, words)
     if as_json:
         print(json.dumps(reply))
     else:

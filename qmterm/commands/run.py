@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import sys
 import threading
@@ -22,6 +23,7 @@ from qmterm.commands.simulator import SimWish, joined_simulator, own_simulator
 from qmterm.core.errors import ConfigError
 from qmterm.core.settings.engine import BrokerName, DisconnectPolicy, Mode, Source
 from qmterm.engine.commands import Pause, StopEngine
+from qmterm.engine.control import someone_listens
 from qmterm.engine.thread import EngineThread, Mailbox, ViewHolder
 
 if TYPE_CHECKING:
@@ -106,10 +108,14 @@ def _show(thread: EngineThread, settings: Settings, folders: Places) -> None:
     if not snapshot.positions and not any(order.working for order in snapshot.orders):
         thread.send(StopEngine("screen closed, nothing at stake"))
         return
-    print(f"the engine goes on without a screen; control it with: qmterm ctl status|pause|kill|stop ({folders.socket})")
+    print("the engine goes on without a screen; control it with: qmterm ctl status|pause|kill|stop")
 
 
 def _screen_lost(thread: EngineThread, settings: Settings) -> None:
+    """The terminal went away: `[disconnect] policy` decides; a simulated market in confirm mode just ends."""
+    if settings.engine.source is Source.SIM and settings.engine.mode is Mode.CONFIRM:
+        thread.send(StopEngine("screen lost"))
+        return
     policy = settings.disconnect.policy
     if policy is None:
         policy = DisconnectPolicy.KEEP if settings.engine.mode is Mode.AUTO else DisconnectPolicy.NO_NEW
@@ -277,7 +283,10 @@ def _place(settings: Settings, options: RunOptions, folders: Places, link: SimLi
     else:
         journal = folders.journal(settings.engine.broker.value)
     history = folders.history / (f"sim-{link.world}" if link else "polygon")
-    return RunPlace(journal, history, folders.socket)
+    socket = folders.socket
+    if settings.engine.source is Source.SIM and someone_listens(socket):
+        socket = socket.with_name(f"engine-{os.getpid()}.sock")  # a second engine on pretend money is fine
+    return RunPlace(journal, history, socket)
 
 
 def _fresh_sim_journal(folder: Path) -> Path:

@@ -69,7 +69,7 @@ class ControlSocket:
     async def open(self) -> None:
         """Start listening; ConfigError when another engine answers there or the folder cannot be written."""
         if self.path.exists():
-            if _someone_listens(self.path):
+            if someone_listens(self.path):
                 raise ConfigError(f"another engine listens on {self.path}; stop it first (qmterm ctl stop)")
             self.path.unlink()
         try:
@@ -113,7 +113,8 @@ class ControlSocket:
         return {"ok": result.ok, "text": result.text, "data": result.data}
 
 
-def _someone_listens(path: Path) -> bool:
+def someone_listens(path: Path) -> bool:
+    """True when an engine answers at this socket."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(1)
         try:

@@ -90,6 +90,10 @@ class Engine:
         if parts.control is not None:
             parts.control.answer = answering.answer
             await parts.control.open()
+            if parts.control.path.name != "engine.sock":
+                parts.log.info(
+                    "ENGINE", f"another engine runs; control this one with: ctl --socket {parts.control.path}"
+                )
         if parts.lockstep is None:
             jobs.append(self._guarded("events", self._listen))
             jobs.append(self._guarded("reconcile", self._reconcile_loop))

@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from qmterm.engine.commands import Command, CommandResult
-from qmterm.engine.view import Snapshot
+from qmterm.engine.view import LogLine, Snapshot
 
 QUEUE_LIMIT = 1000
 
@@ -112,9 +112,18 @@ class EngineThread:
             self.error = error
         finally:
             self._ready.set()
-            self._view.latest = replace(self._view.latest, stopped=True)
+            self._view.latest = _last_words(self._view.latest, self.error)
             if self._on_end is not None:
                 self._on_end(self.error)
+
+
+def _last_words(snapshot: Snapshot, error: BaseException | None) -> Snapshot:
+    """The final snapshot: stopped, and when it was an error, why as the last log line."""
+    log = snapshot.log
+    if error is not None:
+        text = str(error) or type(error).__name__
+        log = (*log, LogLine(len(log) + 1, snapshot.header.market_ns, "error", "STOP", text))
+    return replace(snapshot, stopped=True, log=log)
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
