@@ -57,7 +57,7 @@ def states(world: World, features: Features) -> list[SignalState]:
     return [STATES[int(code)] for code in result.state]
 
 
-@pytest.mark.parametrize("seed", [1, 2, 3, 7, 42])
+@pytest.mark.parametrize("seed", [1, 7, 42])
 def test_500_names_have_entries_and_new_signals_come_during_the_morning(seed):
     world = World(SimOptions(seed=seed, symbols=500))
     features = last_features(panel(world))

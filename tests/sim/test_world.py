@@ -51,7 +51,7 @@ def test_two_worlds_of_one_seed_are_byte_equal_whatever_was_asked_in_between():
     assert fingerprint(quiet) == fingerprint(asked)
     quiet.advance_to(OPEN + 900 * NS)
     while asked.now_ns < OPEN + 900 * NS:
-        asked.advance_to(min(asked.now_ns + 137 * NS, OPEN + 900 * NS))
+        asked.advance_to(min(asked.now_ns + 313 * NS, OPEN + 900 * NS))
         nosy(asked)
     assert fingerprint(quiet) == fingerprint(asked)
 
