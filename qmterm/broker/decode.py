@@ -33,6 +33,9 @@ STATES: dict[str, OrderState] = {
     "Partially Removed": OrderState.REMOVED,
 }
 
+_OUR_KINDS = ("Equity", "Equity Option", None)
+_MOST = 1_000_000_000
+_LATEST_MS = 9_000_000_000_000  # the year 2255: beyond it nanoseconds leave 64 bits
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -58,9 +61,7 @@ def order(body: Body) -> tuple[BrokerOrder, str | None]:
     legs = tuple(_leg(row) for row in rows)
     if not legs:
         raise Unreadable(f"order {broker_id} has no legs")
-    fills = tuple(
-        _fill(fill, row, broker_id, len(rows) > 1) for row in rows for fill in _list(row, "fills") if fill is not None
-    )
+    fills = tuple(_fill(fill, row, broker_id, len(rows) > 1) for row in rows for fill in _list(row, "fills"))
     external = body.get("external-identifier")
     replaces = body.get("replaces-order-id")
     received = body.get("received-at")
@@ -94,9 +95,9 @@ def orders(bodies: Iterable[Body]) -> OrderRows:
     faults: list[str] = []
     missing = False
     for body in bodies:
-        if foreign(body):
-            continue
         try:
+            if foreign(body):
+                continue
             decoded, fault = order(body)
         except Unreadable as error:
             faults.append(str(error))
@@ -110,8 +111,8 @@ def orders(bodies: Iterable[Body]) -> OrderRows:
 
 def foreign(body: Body) -> bool:
     """True for an order in instruments that qmterm does not trade (futures, crypto, dollars' worth of stock)."""
-    kinds = {row.get("instrument-type") for row in _list(body, "legs")}
-    return body.get("order-type") == "Notional Market" or not kinds <= {"Equity", "Equity Option", None}
+    kinds = [row.get("instrument-type") for row in _list(body, "legs")]
+    return body.get("order-type") == "Notional Market" or any(kind not in _OUR_KINDS for kind in kinds)
 
 
 def position(body: Body) -> BrokerPosition:
@@ -142,8 +143,7 @@ def balance(body: Body) -> AccountBalance:
 
 
 def dry_run(body: Body) -> DryRun:
-    effect = body.get("buying-power-effect") or {}
-    fees = body.get("fee-calculation") or {}
+    effect, fees = _object(body, "buying-power-effect"), _object(body, "fee-calculation")
     return DryRun(
         buying_power_change=_required(effect, "change-in-buying-power"),
         fees=signed(fees, "total-fees") or Decimal(0),
@@ -178,7 +178,10 @@ def number(value: object, name: str) -> Decimal:
 
 def whole(value: object) -> int:
     """Contracts or shares; fractional shares count down to the whole ones we could trade."""
-    return int(number(value, "quantity"))
+    amount = number(value, "quantity")
+    if abs(amount) > _MOST:
+        raise Unreadable(f"a quantity of {amount} is not possible")
+    return int(amount)
 
 
 def time_ns(value: object) -> int:
@@ -187,7 +190,7 @@ def time_ns(value: object) -> int:
         case None | "" | 0:
             return 0
         case int():
-            return value * 1_000_000
+            return value * 1_000_000 if abs(value) < _LATEST_MS else _bad_time(value)
         case datetime():
             moment = value if value.tzinfo is not None else value.replace(tzinfo=UTC)
         case _:
@@ -197,6 +200,10 @@ def time_ns(value: object) -> int:
                 raise Unreadable(f"{value!r} is not a time") from error
             moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
     return (moment - _EPOCH) // timedelta(microseconds=1) * 1_000
+
+
+def _bad_time(value: object) -> int:
+    raise Unreadable(f"{value!r} is not a time")
 
 
 def _leg(row: Body) -> Leg:
@@ -244,9 +251,19 @@ def _label(body: Body) -> str:
     return "the broker's answer"
 
 
-def _list(body: Body, name: str) -> list[Any]:
+def _list(body: Body, name: str) -> list[Body]:
+    """The objects of a list; an absent list is an empty one, anything else in its place is unreadable."""
     value = body.get(name)
-    return value if isinstance(value, list) else []
+    if value is None:
+        return []
+    if not isinstance(value, list) or not all(isinstance(row, Mapping) for row in value):
+        raise Unreadable(f"{name} is not a list of objects in {_label(body)}")
+    return value
+
+
+def _object(body: Body, name: str) -> Body:
+    value = body.get(name)
+    return value if isinstance(value, Mapping) else {}
 
 
 def _text(value: object) -> str | None:

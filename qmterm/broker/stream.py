@@ -63,6 +63,7 @@ class AccountStream:
         self._heard = 0.0
         self._answers_heartbeats = False
         self._task: asyncio.Task[None] | None = None
+        self._closed = False
         self.queue = EventQueue()
         self.up = False
         self.first_up = asyncio.Event()
@@ -72,13 +73,28 @@ class AccountStream:
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._supervise(), name="account-stream")
+        self._task.add_done_callback(self._ended)
 
     async def close(self) -> None:
+        self._closed = True
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
         self.up = False
         self.queue.close()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        """Only a fault of our own ends the supervisor: say so, and start it again. Silence would look like quiet."""
+        if task.cancelled() or self._closed:
+            return
+        self.up = False
+        error = task.exception()
+        self._on_fault(f"account stream supervisor failed: {type(error).__name__} {error}; starting it again")
+        asyncio.get_running_loop().call_later(self._settings.backoff_max_s, self._start_again)
+
+    def _start_again(self) -> None:
+        if not self._closed:
+            self.start()
 
     def suspect(self, why: str) -> None:
         """Another witness saw what this stream did not say: connect anew."""

@@ -166,3 +166,19 @@ async def test_an_overfull_queue_is_replaced_by_a_reading(broker, brokerage, ste
     await until(lambda: any(isinstance(event, AccountBalance) for event in broker._stream.queue._events))
     await until(lambda: broker.stream_up)
     assert OrderState.FILLED in await order_states(broker)
+
+
+async def test_a_fault_of_our_own_is_said_and_the_stream_started_again(broker, brokerage, step, monkeypatch):
+    def broken(kind, data):
+        raise RuntimeError("a bug")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(broker._stream, "_decode", broken)
+        await broker.place(buy())
+        await until(lambda: any("supervisor failed" in fault for fault in broker.told))
+        assert not broker.stream_up
+    await until(lambda: broker.stream_up)
+    for _ in range(6):
+        await step(1)
+        await broker.wait_sequence(brokerage.account_sequence, 2)
+    assert OrderState.FILLED in await order_states(broker)
