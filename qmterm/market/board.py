@@ -121,7 +121,8 @@ class Board:
     def load_options(self, rows: OptionRows, arrival_ns: int) -> IntArray:
         """Take a chain snapshot's quotes and spot; each contract's row comes back, in the chain's order."""
         stock = self.stocks.numbers.get(rows.underlying)
-        if stock is not None and rows.spot is not None and rows.spot_ns > self.stocks.trade_ns[stock]:
+        # At the same instant the spot wins over a minute's close, which was made before the minute ended.
+        if stock is not None and rows.spot is not None and rows.spot_ns >= self.stocks.trade_ns[stock]:
             self.stocks.last[stock], self.stocks.trade_ns[stock] = rows.spot, rows.spot_ns
         table = self.options
         table.add(rows.occ)

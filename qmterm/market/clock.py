@@ -102,9 +102,14 @@ class ServerClock:
             await self.sample(rest)
 
     async def follow(self, rest: PolygonRest, every_s: float = 5.0) -> None:
-        """Keep sampling until cancelled; a failed sample is left out, the clock runs on at the rate it knows."""
+        """Keep sampling until cancelled, quickly at first: a rate needs a long base to be known well.
+
+        A failed sample is left out, the clock runs on at the rate it knows.
+        """
+        wait_s = min(0.5, every_s)
         while True:
-            await asyncio.sleep(every_s)
+            await asyncio.sleep(wait_s)
+            wait_s = min(2 * wait_s, every_s)
             try:
                 await self.sample(rest)
             except DataError:

@@ -156,10 +156,11 @@ class PolygonFeed:
     # --- lockstep ---
 
     async def wait_step(self, step: int, timeout: float = 30.0) -> None:
-        """Until every live stream has read this step's marker."""
-        await self._stocks.wait_step(step, timeout)
-        if self._options_on:
-            await self._options.wait_step(step, timeout)
+        """Until every stream read this step's marker, or came back after a drop and the snapshot filled the hole."""
+        for stream in (self._stocks, self._options) if self._options_on else (self._stocks,):
+            if not await stream.wait_step(step, timeout):
+                await stream.resume(timeout)
+                await self.load_snapshot()
 
     async def settled(self, timeout: float = 30.0) -> None:
         """Until the server has confirmed (or refused) all that is wanted: a lockstep run asks before it steps on."""

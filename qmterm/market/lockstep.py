@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class _Stepped(Protocol):
-    async def wait_step(self, step: int, timeout: float) -> None: ...
+    async def wait_step(self, step: int, timeout: float) -> object: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,6 +63,7 @@ class MarketStream:
         self._stepped = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._mutes_in_row = 0
+        self._drops_known = 0  # drops before the last marker
         self.state = StreamState.CONNECTING
         self.counters = StreamCounters()
         self.notes = StreamNotes()
@@ -93,11 +94,16 @@ class MarketStream:
             await asyncio.gather(task, return_exceptions=True)
         self._become(StreamState.CLOSED, "closed")
 
-    async def wait_step(self, step: int, timeout: float) -> None:
-        """Wait for a lockstep marker; DataSilent when it does not come, DataAuthError when the key was refused."""
+    async def wait_step(self, step: int, timeout: float) -> bool:
+        """Wait for a lockstep marker; False when a drop took it along (see `resume`).
+
+        DataSilent when it does not come, DataAuthError when the key was refused.
+        """
         try:
             async with asyncio.timeout(timeout):
                 while self.last_step < step:
+                    if self.counters.drops != self._drops_known:
+                        return False
                     if self.state is StreamState.REFUSED:
                         raise DataAuthError(f"stream {self._url}: {self.notes.refusal}")
                     self._stepped.clear()
@@ -106,6 +112,12 @@ class MarketStream:
             raise DataSilent(
                 f"stream {self._url}: step {step} did not arrive in {timeout:g} s (at {self.last_step}, {self.state})"
             ) from None
+        return True
+
+    async def resume(self, timeout: float) -> None:
+        """After a lost marker: wait until the new connection carries everything; the caller fills the hole."""
+        await self.wait_settled(timeout)
+        self._drops_known = self.counters.drops
 
     async def wait_settled(self, timeout: float) -> None:
         """Wait until the server confirmed or refused every wanted channel; DataSilent when it does not."""
@@ -141,6 +153,7 @@ class MarketStream:
             if self.state is StreamState.REFUSED:
                 return
             self.counters.drops += 1
+            self._stepped.set()
             tries = 1 if self._monotonic() - began > _STEADY_S else tries + 1
             if wait is None:
                 ladder = min(self._settings.backoff_max_s, self._settings.backoff_min_s * 2 ** min(tries - 1, 20))
@@ -238,6 +251,7 @@ class MarketStream:
         match event:
             case protocol.StepReached(step):
                 self.last_step = max(self.last_step, step)
+                self._drops_known = self.counters.drops
                 self._stepped.set()
             case protocol.ChannelRefused(channel, message):
                 self.notes.refused[channel or "(not named)"] = message
