@@ -112,7 +112,8 @@ def tabs_line(snapshot: Snapshot, focused: str, desk: bool, width: int, silent_s
         )
         if pane == "orders" and waiting:
             alarm = any(row.alarm for row in snapshot.proposals)
-            spans.append(Span(f"{waiting} to approve", "alarm" if alarm else "proposal", BOLD | REVERSE * alarm))
+            text = f"{waiting} to approve" if width >= 120 else f"{waiting}!"
+            spans.append(Span(text, "alarm" if alarm else "proposal", BOLD | REVERSE * alarm))
     return spread(tuple(spans), right_of_tabs(snapshot, silent_s, width - width_of(tuple(spans)) - 1), width)
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from textual.events import Key
 from textual.pilot import Pilot
 
 from qmterm.core.settings.screen import ScreenSettings
@@ -19,6 +21,16 @@ SMALL = (80, 24)
 LARGE = (200, 50)
 
 
+def character_of(key: str) -> str | None:
+    """What a key prints, by Textual's name for it."""
+    if len(key) == 1:
+        return key
+    try:
+        return unicodedata.lookup(key.replace("_", " "))
+    except KeyError:
+        return None
+
+
 class Running:
     """App, pilot and door together, with the words tests use."""
 
@@ -28,8 +40,10 @@ class Running:
         self.door = door
 
     async def press(self, *keys: str) -> None:
-        """Keys, then a frame."""
-        await self.pilot.press(*keys)
+        """Keys as a terminal delivers them, all at once, then a frame (pilot.press waits 60 ms for each)."""
+        for key in keys:
+            self.app.post_message(Key(key, character_of(key)))
+        await self.pilot.pause()
         await self.frame()
 
     async def frame(self) -> None:
@@ -38,8 +52,9 @@ class Running:
 
     async def command(self, line: str) -> None:
         """A line typed after `:` and enter."""
-        names = {" ": "space", ".": "full_stop", "=": "equals_sign", "-": "minus", "/": "slash"}
-        await self.press("colon", *(names.get(letter, letter) for letter in line), "enter")
+        for key in (":", *("space" if letter == " " else letter for letter in line)):
+            self.app.desk.press(key, 0.0)
+        await self.press("enter")
 
     @property
     def text(self) -> str:
