@@ -92,7 +92,7 @@ class RestCaller:
             try:
                 return await self._once(endpoint, work)
             except _Again as again:
-                wait = again.wait_s if again.wait_s is not None else 0.2 * 2**attempt * self._jitter.uniform(0.5, 1.5)
+                wait = again.wait_s if again.wait_s is not None else 0.1 * 2**attempt * self._jitter.uniform(0.5, 1.5)
                 if isinstance(again.error, RateLimited):
                     self.budget.hold(wait)
                 if attempt == self._settings.attempts or wait > _LONGEST_RETRY_AFTER_S:

@@ -62,7 +62,7 @@ async def lockstep(**options):
 async def run(steps):
     """All the board and one chain know after some steps."""
     async with lockstep() as (feed, advance, _):
-        await advance(60)  # 09:25 to 09:30
+        await advance(61)  # to 09:30:05: before the open option quotes are those of the last close
         now = feed._clock.now()
         chain = await feed.chains.read("SPY", now, et_date(now), et_date(now) + timedelta(days=30))
         feed.watch(frozenset({"SPY", "AAPL"}), frozenset(chain.occ[:40]))
