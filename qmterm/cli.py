@@ -82,7 +82,7 @@ def run_engine(
 
 @app.command()
 def demo(
-    speed: Annotated[float, typer.Option(help="market seconds per real second")] = 20.0,
+    speed: Annotated[float, typer.Option(help="market seconds per real second")] = 8.0,
     symbols: Annotated[int, typer.Option(help="symbols of the simulated market")] = 500,
     seed: Annotated[int, typer.Option(help="which simulated world")] = 7,
     auto: Annotated[bool, typer.Option("--auto", help="let it trade alone while you watch")] = False,

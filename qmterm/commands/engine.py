@@ -13,6 +13,8 @@ from qmterm.commands.simulator import SimWish
 from qmterm.core.errors import ConfigError
 from qmterm.core.settings.model import Settings
 
+DEMO_START = "2026-03-02T09:29"  # a minute before the open: something happens at once
+
 WELCOME = """\
 qmterm: a terminal trading workstation for US stock options.
 
@@ -66,7 +68,7 @@ def demo(*, speed: float, symbols: int, seed: int, auto: bool, config: Path | No
     """The production code on a simulator of its own."""
     settings, _ = load_settings(config)
     settings = with_engine(settings, {"source": "sim", "broker": "sim", "mode": "auto" if auto else "confirm"})
-    return run(settings, RunOptions(sim=SimWish(world_seed=seed, symbols=symbols, speed=speed)))
+    return run(settings, RunOptions(sim=SimWish(world_seed=seed, symbols=symbols, speed=speed, start=DEMO_START)))
 
 
 def with_engine(settings: Settings, given: dict[str, str]) -> Settings:

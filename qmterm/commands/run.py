@@ -211,7 +211,7 @@ async def _engine_main(
     trace: Trace,
     view: ViewHolder,
     mailbox: Mailbox,
-) -> RunSummary:
+) -> RunSummary | None:
     from qmterm.engine.engine import Engine
     from qmterm.engine.runlog import RunLog, Scrubber
     from qmterm.engine.view import HeaderView, Snapshot

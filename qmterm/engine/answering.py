@@ -89,10 +89,7 @@ class Answering:
             case Kill():
                 return await self._kill(command.source)
             case Reconcile():
-                agreed, text = await engaged.oversight.reconcile()
-                if not agreed and not engaged.oversight.reconciler.clean:
-                    agreed, text = await engaged.oversight.reconcile()
-                return CommandResult(agreed, text)
+                return CommandResult(*await engaged.oversight.settle())
             case Why():
                 return await self._why(command.subject)
             case Status():
@@ -117,9 +114,10 @@ class Answering:
 
     async def _resume(self, source: str) -> CommandResult:
         engaged = self._engaged
+        agreed = True
         if engaged.ladder.level >= Level.REDUCE_ONLY:
-            await engaged.oversight.reconcile()
-        ok, text = engaged.ladder.resume(reconciled_clean=engaged.oversight.reconciler.clean)
+            agreed, _ = await engaged.oversight.settle()
+        ok, text = engaged.ladder.resume(reconciled_clean=agreed)
         self._parts.log.info("RISK", f"resume asked ({source}): {text}", "ladder")
         await engaged.oversight.keep()
         return CommandResult(ok, text)
@@ -130,6 +128,8 @@ class Answering:
         engaged.oversight.lower(Level.HALT, Reason.KILL, f"kill by a person ({source})", by_person=True)
         started = self._parts.clock.monotonic()
         working = engaged.desk.ledger.working
+        for record in working:
+            record.spared = False
         answers = await asyncio.gather(*(engaged.desk.cancel(record, "kill") for record in working))
         for proposal in engaged.proposals.waiting:
             engaged.proposals.take(proposal.proposal_id)

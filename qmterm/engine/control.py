@@ -132,7 +132,7 @@ def _same_user(writer: asyncio.StreamWriter) -> bool:
     return int(uid) == os.getuid()
 
 
-def ask(path: Path, words: list[str], timeout_s: float = 10.0) -> dict[str, object]:
+def ask(path: Path, words: list[str], timeout_s: float = 30.0) -> dict[str, object]:
     """One request from a shell; ConfigError when no engine answers."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
         client.settimeout(timeout_s)

@@ -43,13 +43,15 @@ def signal_line(signal: Signal) -> str:
 
 
 def option_line(plan: TradePlan) -> str:
-    return f"option {label(plan.legs[0].symbol)} @ {price_text(plan.net_price)}: {numbers_text(plan.numbers)}"
+    shown = {name: plan.numbers.get(name) for name in ("risk_reward", "pop", "expected_pnl", "iv_hv", "delta", "dte")}
+    return f"option {label(plan.legs[0].symbol)} @ {price_text(plan.net_price)}: {numbers_text(shown)}"
 
 
 def gate_line(verdict: Verdict) -> str:
     reason = verdict.reason.value if verdict.reason else "no limit binds"
     outcome = f"{verdict.contracts} contract(s), set by {reason}" if verdict.approved else f"refused: {reason}"
-    return f"gate {outcome}: {numbers_text(verdict.numbers)}"
+    caps = {name.removeprefix("cap_"): value for name, value in verdict.numbers.items() if name.startswith("cap_")}
+    return f"gate {outcome}: {numbers_text(caps)}" if caps else f"gate {outcome}"
 
 
 def numbers_text(numbers: Mapping[str, float | None]) -> str:

@@ -19,10 +19,11 @@ from qmterm.engine.answering import Answering
 from qmterm.engine.ladder import Level
 from qmterm.engine.latency import measure_loop_lag
 from qmterm.engine.parts import Engaged, Parts
-from qmterm.engine.start import start
+from qmterm.engine.start import start_unless_stopped
 from qmterm.engine.summary import RunSummary, summarise
 from qmterm.engine.thread import Mailbox, ViewHolder
 from qmterm.engine.view import HeaderView, Snapshot
+from qmterm.engine.wording import describe_signal
 
 SCAN_RETRY_S = 300.0  # market seconds before a failed history load is tried again
 TIDY_EVERY = 25  # turns
@@ -47,8 +48,11 @@ class Engine:
 
     # --- life ---
 
-    async def run(self, view: ViewHolder, mailbox: Mailbox) -> RunSummary:
-        """Start, trade until told to stop (or the end of the run), stop cleanly; QmtermError when it cannot start."""
+    async def run(self, view: ViewHolder, mailbox: Mailbox) -> RunSummary | None:
+        """Start, trade until told to stop (or the end of the run), stop cleanly; QmtermError when it cannot start.
+
+        None when it was told to stop before it had started.
+        """
         parts = self._parts
         view.latest = self._starting_snapshot()
 
@@ -56,7 +60,9 @@ class Engine:
             self._starting = text
             view.latest = self._starting_snapshot()
 
-        engaged = self._engaged = await start(parts, progress)
+        engaged = self._engaged = await start_unless_stopped(parts, progress, mailbox.stop_asked)
+        if engaged is None:
+            return None
         answering = Answering(engaged, parts, self.stop)
         market_from = parts.clock.now()
         engaged.lanes.start()
@@ -185,10 +191,7 @@ class Engine:
         engaged, parts = self._need(), self._parts
         while True:
             await asyncio.sleep(parts.settings.orders.reconcile_s)
-            await engaged.oversight.reconcile()
-            if not engaged.oversight.reconciler.clean:
-                await asyncio.sleep(min(2.0, parts.settings.orders.reconcile_s))
-                await engaged.oversight.reconcile()
+            await engaged.oversight.settle()
 
     # --- driven in lockstep ---
 
@@ -232,12 +235,11 @@ class Engine:
 
     async def _reconcile_step(self) -> None:
         now = self._parts.clock.now()
-        if now - self._reconciled_ns >= RECONCILE_STEP_NS:
+        oversight = self._need().oversight
+        # A difference that was seen is looked at again on every step, until it is gone or has stood long enough.
+        if now - self._reconciled_ns >= RECONCILE_STEP_NS or not oversight.reconciler.clean:
             self._reconciled_ns = now
-            oversight = self._need().oversight
             await oversight.reconcile()
-            if not oversight.reconciler.clean:
-                await oversight.reconcile()
 
     # --- one turn ---
 
@@ -314,14 +316,14 @@ class Engine:
         if not engaged.scanning.ready or phase not in (Phase.PRE, Phase.REGULAR) or now < self._next_scan_ns:
             return
         self._next_scan_ns = now + int(parts.settings.engine.scan_every_s * NS)
-        for signal in engaged.scanning.run():
+        first = engaged.scanning.result is None
+        signals = engaged.scanning.run()
+        for signal in signals:
             parts.journal.signal(signal)
-            parts.log.info(
-                "SIG",
-                f"{signal.state.value} {signal.symbol} {signal.close:.2f} "
-                f"d={signal.atr_distance:.2f} conf={signal.confidence:.2f}",
-                signal.symbol,
-            )
+            if not first:
+                parts.log.info("SIG", describe_signal(signal), signal.symbol)
+        if first:
+            parts.log.info("SIG", f"first scan: {len(signals)} symbols stand in a signal", signals=len(signals))
         if phase is Phase.PRE:
             await engaged.entries.warm()
         else:

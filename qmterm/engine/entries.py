@@ -7,7 +7,8 @@ acknowledgement from the start of the pass, chains read over REST and earlier or
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+from collections import Counter, deque
+from collections.abc import AsyncIterator
 from datetime import date, timedelta
 from typing import Protocol
 
@@ -28,6 +29,7 @@ from qmterm.strategy.option_choice import choose
 from qmterm.strategy.plans import make_plan
 
 TOGETHER = 4  # chains in flight
+LOOK_FOR = 6  # setups looked at for each one wanted: many have no options, which costs one call to learn
 RETRY_CHOICE_S = 300.0  # a symbol without a fitting contract is looked at again after this
 RETRY_GATE_S = 600.0
 # Refusals that say nothing about the symbol: it is tried again on the next pass.
@@ -78,7 +80,6 @@ class Entries:
         self._settings = settings
         self._limit = limit
         self._not_before: dict[str, int] = {}
-        self._gate = asyncio.Semaphore(TOGETHER)
         self._warmed: set[str] = set()
         self.notes: dict[str, str] = {}
         self.rejected: Counter[str] = Counter()  # of the latest pass, by reason
@@ -89,35 +90,46 @@ class Entries:
         self._not_before[symbol] = self._clock.now() + int(seconds * NS)
 
     async def consider(self) -> None:
-        """Read the chains of the entries that are free to trade, then judge them in the scanner's order."""
-        signals = [s for s in self._scanning.entries(self._limit) if self._free(s.symbol)]
-        self.candidates = tuple(signal.symbol for signal in signals)
+        """Read the chains of the entries that are free to trade and judge them in the scanner's order."""
+        signals = [s for s in self._scanning.entries(LOOK_FOR * self._limit) if self._free(s.symbol)]
+        self.candidates = tuple(signal.symbol for signal in signals[: self._limit])
         self.rejected = Counter()
         if not signals or not self._trader.market_open() or self._trader.entry_refusal() is not None:
             return
-        # All chains are asked for at once, but judged in the scanner's order as they come: one seed, one order of
-        # decisions, and nobody waits for the last chain.
         scanned_at = self._clock.monotonic()
-        reads = [asyncio.create_task(self._read(signal)) for signal in signals]
-        try:
-            for read in reads:
-                arrived = await read
-                if arrived is None or not self._free(arrived[0].symbol):
-                    continue
-                self._judge(*arrived, scanned_at)
+        judged: list[str] = []
+        async for signal, chain, earnings in self._chains_of(signals):
+            if self._free(signal.symbol):
+                judged.append(signal.symbol)
+                self._judge(signal, chain, earnings, scanned_at)
                 # One decision at a time: the next one sees what became of this one, and its quotes do not age in a
                 # queue behind it.
                 await self._trader.lanes.idle()
-        finally:
-            for read in reads:
-                read.cancel()
+        self.candidates = tuple(judged)
 
     async def warm(self) -> None:
         """Before the open: read the chains once, so that yesterday's volumes are known and nothing is cold at 9:30."""
-        for signal in self._scanning.entries(self._limit):
-            if signal.symbol not in self._warmed and self._free(signal.symbol):
-                self._warmed.add(signal.symbol)
-                await self._read(signal)
+        fresh = [s for s in self._scanning.entries(LOOK_FOR * self._limit) if s.symbol not in self._warmed]
+        async for signal, _chain, _earnings in self._chains_of([s for s in fresh if self._free(s.symbol)]):
+            self._warmed.add(signal.symbol)
+
+    async def _chains_of(self, signals: list[Signal]) -> AsyncIterator[tuple[Signal, Chain, date | None]]:
+        """Chains in the order of the signals, a few calls ahead, until `limit` stocks with options were found."""
+        waiting = deque(signals)
+        reading: deque[asyncio.Task[tuple[Signal, Chain, date | None] | None]] = deque()
+        found = 0
+        try:
+            while (waiting or reading) and found < self._limit:
+                while waiting and len(reading) < TOGETHER:
+                    reading.append(asyncio.create_task(self._read(waiting.popleft())))
+                arrived = await reading.popleft()
+                if arrived is not None:
+                    found += 1
+                    yield arrived
+        finally:
+            for task in reading:
+                task.cancel()
+            await asyncio.gather(*reading, return_exceptions=True)
 
     def _free(self, symbol: str) -> bool:
         """Not held, not working, not proposed, not resting."""
@@ -135,16 +147,15 @@ class Entries:
         today = et_date(self._clock.now())
         first = today + timedelta(days=self._settings.dte_min)
         last = today + timedelta(days=self._settings.dte_max)
-        async with self._gate:
-            try:
-                earnings = await self._earnings.earnings_date(signal.symbol, last)
-                chain = await self._chains.read(signal.symbol, self._clock.now(), first, last)
-            except NotEntitled as error:
-                self._refuse(signal.symbol, Reason.NO_DATA, RETRY_CHOICE_S, str(error))
-                return None
-            except DataError as error:
-                self._refuse(signal.symbol, Reason.NO_DATA, 0.0, str(error))
-                return None
+        try:
+            chain = await self._chains.read(signal.symbol, self._clock.now(), first, last)
+            earnings = await self._earnings.earnings_date(signal.symbol, last) if len(chain) else None
+        except NotEntitled as error:
+            self._refuse(signal.symbol, Reason.NO_DATA, RETRY_CHOICE_S, str(error))
+            return None
+        except DataError as error:
+            self._refuse(signal.symbol, Reason.NO_DATA, 0.0, str(error))
+            return None
         if len(chain) == 0:
             self._scanning.learn_options(signal.symbol, listed=False)
             self._refuse(signal.symbol, Reason.NO_OPTIONS, 86_400.0)

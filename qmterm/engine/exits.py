@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from qmterm.core.clock import NS, Clock, et_date
 from qmterm.core.instruments import underlying_of
-from qmterm.core.orders import Action, Fill, Leg, OrderIntent, Purpose
+from qmterm.core.orders import Action, Fill, Leg, OrderIntent, OrderState, Purpose
 from qmterm.core.protocols import QuoteSource
 from qmterm.core.quotes import Quote
 from qmterm.core.reasons import Reason
@@ -27,6 +27,8 @@ from qmterm.engine.ledger import Ledger, OrderRecord
 from qmterm.engine.marks import Marks
 from qmterm.risk.protect import ProtectState, StopInputs, protect
 from qmterm.risk.stops import StopRules, decide, rules_text
+
+REARM_NS = 300 * NS  # a refused exit asks again after a 5-minute bar that a person has not seen
 
 
 class ProtectJournal(Protocol):
@@ -66,6 +68,7 @@ class Guard:
     reason: Reason | None = None
     attempts: int = 0
     daily_seen: date | None = None
+    called_off_ns: int = 0  # a person refused the exit then: what was known before does not ask again
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -74,6 +77,7 @@ class Guard:
             "opened_ns": self.opened_ns,
             "goal": self.goal,
             "goal_reason": self.reason.value if self.reason else None,
+            "called_off_ns": self.called_off_ns,
             "daily_seen": self.daily_seen.isoformat() if self.daily_seen else None,
         }
 
@@ -87,6 +91,7 @@ class Guard:
             goal=int(plain.get("goal") or 0),
             reason=Reason(plain["goal_reason"]) if plain.get("goal_reason") else None,
             daily_seen=date.fromisoformat(seen) if seen else None,
+            called_off_ns=int(plain.get("called_off_ns") or 0),
         )
 
 
@@ -214,15 +219,18 @@ class Guards:
         if daily is not None:
             guard = replace(guard, state=guard.state.new_session(daily.sma50, daily.atr), daily_seen=daily.session)
         mark = self._marks.of(guard.symbol)
+        rested = now - guard.called_off_ns >= REARM_NS
         return (
             StopInputs(
                 today=et_date(now),
                 closable=abs(closable(self._book, self._ledger, guard.symbol)),
-                five_minute_close=self._underlyings.five_minute_close(underlying, guard.opened_ns),
-                last_trade=self._underlyings.last(underlying),
+                five_minute_close=self._underlyings.five_minute_close(
+                    underlying, max(guard.opened_ns, guard.called_off_ns)
+                ),
+                last_trade=self._underlyings.last(underlying) if rested else None,
                 daily_close=daily.close if daily else None,
                 daily_sma50=daily.sma50 if daily else None,
-                mark=mark.price if mark is not None and not mark.flag else None,
+                mark=mark.price if rested and mark is not None and not mark.flag else None,
             ),
             guard,
         )
@@ -233,7 +241,7 @@ class Guards:
         """Closing orders that goals ask for now: nothing closes the symbol yet and a price is known."""
         orders = []
         for guard in self._guards.values():
-            if guard.goal <= 0 or self._ledger.closing(guard.symbol):
+            if guard.goal <= 0 or self._ledger.closing(guard.symbol) or self._just_refused(guard):
                 continue
             free = closable(self._book, self._ledger, guard.symbol)
             contracts = min(guard.goal, abs(free))
@@ -241,6 +249,17 @@ class Guards:
             if contracts and price is not None:
                 orders.append(self._intent(guard, contracts, price, selling=free > 0))
         return tuple(orders)
+
+    def _just_refused(self, guard: Guard) -> bool:
+        """The broker said no to this exit a moment ago: it is asked again at re-pricing pace, not every turn."""
+        since = self._clock.now() - int(self._settings.exit_reprice_s * NS)
+        return any(
+            record.state is OrderState.REJECTED
+            and record.intent.created_ns > since
+            and record.intent.plan_id == guard.state.position_id
+            and record.intent.purpose in (Purpose.EXIT, Purpose.SCALE_OUT)
+            for record in self._ledger.records
+        )
 
     def tried(self, position_id: str) -> None:
         """An order for this goal left; the next one gives way a tick more."""
@@ -252,7 +271,9 @@ class Guards:
         """A person refused this exit: the goal goes, a latched stop is re-armed and watches again from now."""
         guard = self._guards.get(position_id)
         if guard is not None:
-            await self._keep(replace(guard, goal=0, reason=None, state=guard.state.rearmed()))
+            await self._keep(
+                replace(guard, goal=0, reason=None, state=guard.state.rearmed(), called_off_ns=self._clock.now())
+            )
 
     def stale_exits(self) -> tuple[OrderRecord, ...]:
         """Working closes of ours that waited too long at their price."""

@@ -29,6 +29,7 @@ class OrderRecord:
     acknowledged_ms: float | None = None
     absent_since: float | None = None  # first complete read-back without it
     cancel_asked: bool = False
+    spared: bool = False  # a person's close sent under HALT: the sweep of cancels leaves it alone
     worked_from_ns: int = 0  # market time it was sent
 
     @property

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Callable
 from decimal import Decimal
 from typing import Protocol
 
+from qmterm.core.clock import et_date
 from qmterm.core.errors import BrokerError, JournalError, OutcomeUnknown
 from qmterm.core.orders import AccountState, OrderState, Purpose
 from qmterm.core.protocols import Broker
@@ -18,6 +20,9 @@ from qmterm.engine.reconcile import Reconciler
 from qmterm.engine.recovery import adopt_difference
 from qmterm.engine.trader import Trader
 
+SETTLE_EVERY_S = 0.5
+SETTLE_MARGIN_S = 3.0
+DAY = "day"  # the document that keeps the NLV at the day's start
 FEE_DRIFT = Decimal("5.00")  # dollars of cash difference that is put down to fees and adopted with a note
 
 
@@ -51,7 +56,7 @@ class Oversight:
         self._feed_age_s = feed_age_s
         self._loop_lag = loop_lag
         self._last_label = ""
-        self.reconciler = Reconciler()
+        self.reconciler = Reconciler(trader.settings.readback_window_s)
 
     @property
     def ladder(self) -> Ladder:
@@ -67,7 +72,10 @@ class Oversight:
         self._hold(
             lag is not None and lag > self._engine.loop_lag_ms, Reason.LOOP_LAG, f"engine loop lag {lag or 0:.0f} ms"
         )
-        self._hold(self._day_loss(), Reason.DAILY_LOSS, f"the day's loss reached {self._risk.daily_loss_block:.0%}")
+        await self._watch_day()
+        self._hold(
+            self._trader.day.blocked, Reason.DAILY_LOSS, f"the day's loss reached {self._risk.daily_loss_block:.0%}"
+        )
         if self._journal.trouble:
             self.lower(Level.REDUCE_ONLY, Reason.JOURNAL_TROUBLE, f"journal: {self._journal.trouble}")
         await self.keep()
@@ -89,6 +97,21 @@ class Oversight:
             self.lower(Level.REDUCE_ONLY, Reason.JOURNAL_TROUBLE, str(error))
         else:
             self.lower(Level.HALT, Reason.INVARIANT, f"{type(error).__name__}: {error}")
+
+    async def _watch_day(self) -> None:
+        """The block of a day's loss ends with the day, not when the price comes back (QUANT.md 5.4)."""
+        day = self._trader.day
+        if day.date is not None and day.date != et_date(self._trader.clock.now()):
+            await self.begin_day()
+        elif not day.blocked and self._day_loss():
+            day.blocked = True
+            await self._journal.write_document(DAY, day.to_dict())
+
+    async def begin_day(self) -> None:
+        """From now on the day's P/L is measured from here."""
+        day = self._trader.day
+        day.date, day.nlv, day.blocked = et_date(self._trader.clock.now()), self._trader.marks.nlv, False
+        await self._journal.write_document(DAY, day.to_dict())
 
     def _day_loss(self) -> bool:
         base, pnl = self._trader.day.nlv, self._trader.day_pnl
@@ -127,7 +150,8 @@ class Oversight:
             if record.cancel_asked or record.state in (OrderState.INTENT, OrderState.SENT, OrderState.UNKNOWN):
                 continue
             if level is Level.HALT:
-                await trader.desk.cancel(record, "HALT")
+                if not record.spared:
+                    await trader.desk.cancel(record, "HALT")
             elif record.external or record.intent.purpose is not Purpose.ENTRY:
                 continue
             elif level >= Level.REDUCE_ONLY:
@@ -161,17 +185,28 @@ class Oversight:
         for order in orders:
             await self._trader.desk.on_order(order)
 
-    async def reconcile(self, adopt: Callable[[], Awaitable[None]] | None = None) -> tuple[bool, str]:
+    async def settle(self) -> tuple[bool, str]:
+        """Compare until both sides agree, or a difference has stood so long that it is one."""
+        clock = self._trader.clock
+        ends = clock.monotonic() + self._trader.settings.readback_window_s + SETTLE_MARGIN_S
+        while True:
+            agreed, text = await self.reconcile()
+            if agreed or self.reconciler.clean or clock.monotonic() >= ends:
+                return agreed, text
+            await asyncio.sleep(SETTLE_EVERY_S)
+
+    async def reconcile(self) -> tuple[bool, str]:
         """Compare book and broker; lasting differences are shown, journalled, adopted, and stop new trades."""
         state = await self.read_account()
         if state is None:
+            self.reconciler.clean = False
             return False, "the account could not be read completely"
         trader = self._trader
-        confirmed = self.reconciler.look(trader.book, state)
+        confirmed = self.reconciler.look(trader.book, state, trader.clock.now(), trader.clock.monotonic())
         if not confirmed:
             if self.reconciler.clean:
                 return True, "book and broker agree"
-            return False, "a difference was seen once; the next comparison decides"
+            return False, "a difference was seen that may be news on its way; the next comparisons decide"
         now = trader.clock.now()
         serious = []
         for difference in confirmed:

@@ -1,7 +1,7 @@
 """Book against broker: every difference named, none patched silently (DESIGN.md 5, points 3 and 4).
 
-A fill may be on its way while we compare, so a difference counts only when two comparisons in a row show the same
-one and nothing was filled between them.
+A fill may be on its way while we compare, and a broker's ledger may show the past for seconds after one; so a
+difference counts only when comparisons some time apart show the same one and nothing was filled between them.
 """
 
 from __future__ import annotations
@@ -9,11 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
+from qmterm.core.clock import NS
 from qmterm.core.orders import AccountState
 from qmterm.engine.book import Book
 from qmterm.engine.wording import label
 
 CASH_TOLERANCE = Decimal("0.01")
+WINDOW_S = 10.0  # a ledger that lags has caught up by then
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,23 +46,25 @@ def compare(book: Book, state: AccountState) -> tuple[Difference, ...]:
 
 
 class Reconciler:
-    """Remembers the last comparison, so that only lasting differences count."""
+    """Remembers since when a difference stands, so that only lasting ones count."""
 
-    def __init__(self) -> None:
+    def __init__(self, window_s: float = WINDOW_S) -> None:
+        self._window_s = window_s
         self._last: tuple[tuple[Difference, ...], int] | None = None
+        self._since = (0, 0.0)  # market ns and real seconds of the first look that showed it
         self.clean = False
         self.differences: tuple[Difference, ...] = ()
 
-    def look(self, book: Book, state: AccountState) -> tuple[Difference, ...]:
+    def look(self, book: Book, state: AccountState, now_ns: int, monotonic: float) -> tuple[Difference, ...]:
         """Compare; returns the differences that are now confirmed (empty when clean or not yet sure)."""
         found = compare(book, state)
         seen = (found, book.fill_count)
-        confirmed = found if found and seen == self._last else ()
-        self._last = seen
-        if not found:
-            self.clean, self.differences = True, ()
-        elif confirmed:
-            self.clean, self.differences = False, confirmed
+        if seen != self._last:
+            self._last, self._since = seen, (now_ns, monotonic)
+        # Lags are real seconds at a real broker and market seconds at a simulated one that runs faster.
+        stood = max((now_ns - self._since[0]) / NS, monotonic - self._since[1])
+        confirmed = found if found and stood >= self._window_s else ()
+        self.clean, self.differences = not found, confirmed
         return confirmed
 
     def accept(self) -> None:

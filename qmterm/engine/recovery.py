@@ -6,7 +6,7 @@ There is one way to start, whether the last run ended cleanly, was killed, or ne
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from qmterm.core.errors import ConfigError
@@ -63,6 +63,10 @@ def rebuild(
     for adjustment in saved.adjustments:
         if adjustment.session_id == session.session_id:
             _adjust(earlier, adjustment.symbol, adjustment.amount, adjustment.time_ns)
+    for reported in broker.positions:
+        held = earlier.position(reported.symbol)
+        if held is not None and held.average == 0:  # adopted by its quantity alone; the broker knows what it cost
+            earlier.adopt(replace(reported, quantity=held.quantity), "external", "", held.opened_ns)
     # The new session starts where the old one stopped: what was filled meanwhile is found and counted in the new one.
     book = Book(earlier.cash, earlier.positions)
     book.already_counted(stored.fill.fill_id for stored in saved.fills)

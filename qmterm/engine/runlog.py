@@ -32,6 +32,18 @@ class Scrubber:
             text = text.replace(secret, "•••")
         return text
 
+    def value(self, value: object) -> object:
+        """The same for a value of any shape."""
+        if isinstance(value, str):
+            return self(value)
+        if isinstance(value, Mapping):
+            return {self(str(key)): self.value(inner) for key, inner in value.items()}
+        if isinstance(value, list | tuple | set | frozenset):
+            return [self.value(inner) for inner in value]
+        if isinstance(value, BaseException):
+            return self(str(value))
+        return value
+
 
 class RunLog:
     def __init__(
@@ -57,7 +69,8 @@ class RunLog:
         self._seq += 1
         self.levels[level] += 1
         text = self._scrub(text)
-        body = {key: self._scrub(value) if isinstance(value, str) else value for key, value in numbers.items()}
+        subject = self._scrub(subject)
+        body = {key: self._scrub.value(value) for key, value in numbers.items()}
         line = LogLine(self._seq, self._clock.now(), level, kind, text)
         self._lines.append(line)
         if self._sink is not None:

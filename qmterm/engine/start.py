@@ -19,11 +19,11 @@ from qmterm.engine.desk import OrderDesk
 from qmterm.engine.entries import Entries
 from qmterm.engine.exits import Guards
 from qmterm.engine.header import Header
-from qmterm.engine.ladder import Ladder
+from qmterm.engine.ladder import Ladder, Level
 from qmterm.engine.lanes import Lanes
 from qmterm.engine.ledger import OrderRecord
 from qmterm.engine.marks import Marks
-from qmterm.engine.oversight import Oversight
+from qmterm.engine.oversight import DAY, Oversight
 from qmterm.engine.parts import Engaged, Parts
 from qmterm.engine.publish import Publisher
 from qmterm.engine.recovery import BASELINE, check_account, rebuild, restore, starting_positions, tail
@@ -34,7 +34,23 @@ from qmterm.risk.gate import Gate
 from qmterm.risk.stops import StopRules
 
 READ_TRIES = 5
-DAY = "day"  # the document that keeps the NLV at the day's start
+
+
+async def start_unless_stopped(
+    parts: Parts, progress: Callable[[str], None], stop_asked: asyncio.Event
+) -> Engaged | None:
+    """`start`, but no longer than a person wants to wait for it (history may take a minute); None when told to stop."""
+    work, asked = asyncio.ensure_future(start(parts, progress)), asyncio.ensure_future(stop_asked.wait())
+    await asyncio.wait((work, asked), return_when=asyncio.FIRST_COMPLETED)
+    asked.cancel()
+    if work.done():
+        return work.result()
+    work.cancel()
+    await asyncio.gather(work, return_exceptions=True)
+    parts.log.warn("STOP", "stopped before the start was complete; nothing was sent")
+    if parts.journal.session_id is not None:
+        await parts.journal.end_session({"stopped": "while starting"})
+    return None
 
 
 async def start(parts: Parts, progress: Callable[[str], None]) -> Engaged:
@@ -49,6 +65,10 @@ async def start(parts: Parts, progress: Callable[[str], None]) -> Engaged:
     baseline = await parts.journal.read_document(BASELINE)
     rebuilt = rebuild(saved, state, baseline, parts.clock.monotonic())
     book = rebuilt.book
+    if rebuilt.first_session:
+        # Before the session's own row: a crash between the two must not count these fills again.
+        known = [fill.fill_id for order in state.orders for fill in order.fills]
+        await parts.journal.write_document(BASELINE, {"fill_ids": known})
     await parts.journal.start_session(
         account,
         parts.settings.engine.mode.value,
@@ -59,9 +79,6 @@ async def start(parts: Parts, progress: Callable[[str], None]) -> Engaged:
         parts.settings.fingerprint(),
     )
     parts.log.keep_in(parts.journal)
-    if rebuilt.first_session:
-        known = [fill.fill_id for order in state.orders for fill in order.fills]
-        await parts.journal.write_document(BASELINE, {"fill_ids": known})
 
     engaged = _engage(parts, book, await parts.journal.read_document("ladder"))
     restore(engaged.desk.ledger, rebuilt)
@@ -195,9 +212,9 @@ async def _recover(parts: Parts, engaged: Engaged, state: AccountState, *, saved
     filled_before = engaged.book.fill_count
     await engaged.desk.read_back(state)
     found = engaged.book.fill_count - filled_before
-    agreed, text = await engaged.oversight.reconcile()
-    if not engaged.oversight.reconciler.clean and not agreed:
-        agreed, text = await engaged.oversight.reconcile()
+    agreed, text = await engaged.oversight.settle()
+    if not agreed and not engaged.oversight.reconciler.clean:
+        engaged.oversight.lower(Level.REDUCE_ONLY, Reason.RECONCILE_DIFFERENCE, f"not reconciled: {text}")
     account = tail(parts.broker.account)
     if first:
         parts.log.info("RECO", f"new journal for account {account}: broker's positions and cash taken over")
@@ -209,10 +226,10 @@ async def _recover(parts: Parts, engaged: Engaged, state: AccountState, *, saved
 
 async def _day_base(parts: Parts, engaged: Engaged) -> None:
     """NLV at the day's first start, kept over restarts of the same day."""
-    today = et_date(parts.clock.now()).isoformat()
+    day = engaged.trader.day
     saved = await parts.journal.read_document(DAY)
-    if saved is not None and saved.get("date") == today:
-        engaged.trader.day.nlv = Decimal(str(saved["nlv"]))
+    if saved is not None and saved.get("date") == et_date(parts.clock.now()).isoformat():
+        day.date, day.nlv = et_date(parts.clock.now()), Decimal(str(saved["nlv"]))
+        day.blocked = bool(saved.get("blocked"))
         return
-    engaged.trader.day.nlv = engaged.marks.nlv
-    await parts.journal.write_document(DAY, {"date": today, "nlv": str(engaged.marks.nlv)})
+    await engaged.oversight.begin_day()

@@ -13,7 +13,7 @@ from concurrent.futures import Future
 from dataclasses import replace
 from typing import Protocol
 
-from qmterm.engine.commands import Command, CommandResult
+from qmterm.engine.commands import Command, CommandResult, StopEngine
 from qmterm.engine.view import LogLine, Snapshot
 
 QUEUE_LIMIT = 1000
@@ -25,6 +25,7 @@ class Mailbox:
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._queue: asyncio.Queue[tuple[Command, Future[CommandResult]]] = asyncio.Queue(QUEUE_LIMIT)
+        self.stop_asked = asyncio.Event()  # heard even while nobody takes commands: an engine that is starting
 
     def post(self, command: Command) -> Future[CommandResult]:
         answer: Future[CommandResult] = Future()
@@ -35,6 +36,8 @@ class Mailbox:
         return answer
 
     def _put(self, command: Command, answer: Future[CommandResult]) -> None:
+        if isinstance(command, StopEngine):
+            self.stop_asked.set()
         try:
             self._queue.put_nowait((command, answer))
         except asyncio.QueueFull:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from datetime import date
 from decimal import Decimal
 from typing import Protocol
 
@@ -46,9 +47,18 @@ class DecisionSink(Protocol):
 
 @dataclass(slots=True)
 class DayBase:
-    """NLV at the previous close: what today's P/L is measured from."""
+    """NLV at the previous close: what today's P/L is measured from. A loss that blocked stays for the day."""
 
     nlv: Decimal | None = None
+    date: date | None = None
+    blocked: bool = False
+
+    def to_dict(self) -> dict[str, object]:
+        return {
+            "date": self.date.isoformat() if self.date else None,
+            "nlv": None if self.nlv is None else str(self.nlv),
+            "blocked": self.blocked,
+        }
 
 
 class Trader:
@@ -272,6 +282,7 @@ class Trader:
             self._propose_exit(intent, by_person=by_person)
             return verdict
         record = self._register(intent, self.clock.monotonic())
+        record.spared = by_person and level is Level.HALT
         self.guards.tried(intent.plan_id)
         self.lanes.exit(lambda: self.desk.send(record, lambda _record: self._exit_refusal(by_person)))
         return verdict

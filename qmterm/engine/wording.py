@@ -6,6 +6,7 @@ from decimal import Decimal
 
 from qmterm.core.instruments import is_option, parse_option
 from qmterm.core.orders import Action, Fill, Leg, OrderIntent
+from qmterm.core.signals import Signal
 
 _VERB = {
     Action.BUY_TO_OPEN: "BUY",
@@ -36,3 +37,10 @@ def describe_order(intent: OrderIntent) -> str:
 def describe_fill(fill: Fill) -> str:
     side = "BOT" if fill.action.buys else "SLD"
     return f"{side} {fill.quantity} {label(fill.symbol)} @ {fill.price:.2f} fees {fill.fees:.2f}"
+
+
+def describe_signal(signal: Signal) -> str:
+    return (
+        f"{signal.state.value} {signal.symbol} {signal.close:.2f} "
+        f"d={signal.atr_distance:.2f} conf={signal.confidence:.2f}"
+    )
