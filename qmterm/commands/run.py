@@ -185,6 +185,11 @@ class Trace:
             return
 
 
+def _progress_line(text: str) -> None:
+    """What the start is doing, on one line that rewrites itself."""
+    print(f"\r\x1b[2K{text}", end="", file=sys.stderr, flush=True)
+
+
 class LinePrinter:
     """One line an event on stderr, when there is no screen."""
 
@@ -243,6 +248,8 @@ async def _engine_main(
             has_screen=options.screen,
             on_trace=trace,
         )
+        if not options.screen and sys.stderr.isatty():
+            parts.on_progress = _progress_line
         try:
             return await Engine(parts).run(view, mailbox)
         finally:

@@ -58,6 +58,7 @@ class Engine:
 
         def progress(text: str) -> None:
             self._starting = text
+            parts.on_progress(text)
             view.latest = self._starting_snapshot()
 
         engaged = self._engaged = await start_unless_stopped(parts, progress, mailbox.stop_asked)
@@ -203,9 +204,10 @@ class Engine:
         ends = None if parts.limits.for_s is None else parts.clock.monotonic() + parts.limits.for_s
         due = parts.clock.monotonic()
         while not self._stopping.is_set():
-            before = parts.clock.now()
+            before, asked = parts.clock.now(), parts.clock.monotonic()
             info = await lockstep.driver.advance(1, lockstep.clock.set)
             await parts.feed.wait_step(info.step)
+            parts.step_latency.add((parts.clock.monotonic() - asked) * 1000)
             if not await parts.broker.wait_sequence(info.account_sequence):
                 parts.log.warn("ORD", f"account events up to {info.account_sequence} did not arrive in time")
             for event in parts.broker.take_events():

@@ -90,6 +90,8 @@ class Parts:
     loop_lag: Percentiles = field(default_factory=Percentiles)
     broker_on_market: Callable[[int], Awaitable[None]] = _nothing
     close: Callable[[], Awaitable[None]] = _no_close
+    on_progress: Callable[[str], None] = lambda _text: None
+    step_latency: Percentiles = field(default_factory=Percentiles)
     on_trace: Callable[[Exception], None] | None = None
 
 

@@ -65,7 +65,9 @@ def summarise(engaged: Engaged, parts: Parts, market_from_ns: int) -> RunSummary
         market_to=to_et(parts.clock.now()).isoformat(timespec="seconds"),
         signal_to_ack_ms=engaged.desk.acknowledged.summary(),
         scan_to_ack_ms=engaged.desk.scan_to_ack.summary(),
-        feed_latency_ms={"p50": None, "p99": None}
+        # In lockstep no exchange stamp can be compared with a clock: what is measured there is an upper bound, from
+        # asking for the step to all its frames being on the board.
+        feed_latency_ms=parts.step_latency.summary()
         if latency is None
         else {"p50": round(latency[0], 3), "p99": round(latency[1], 3)},
         loop_lag_ms=parts.loop_lag.summary(),
