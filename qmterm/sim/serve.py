@@ -109,6 +109,8 @@ async def _serve(options: SimOptions, listener: socket.socket, token: str) -> in
     _warm_kernels()
     await server.stopped.wait()
     await runner.cleanup()
+    if server.failure is not None:
+        raise SimError(f"the market stopped by an error: {server.failure!r}") from server.failure
     return 0
 
 

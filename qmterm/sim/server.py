@@ -42,6 +42,7 @@ class SimServer:
         self.options = options
         self.token = token
         self.stopped = asyncio.Event()
+        self.failure: BaseException | None = None
         self.drive = Drive(world, options)
         self.faults = Faults(options.seed)
         self.context = Context(world, token, PLANS[options.plan], self.drive.now, self.faults)
@@ -75,6 +76,7 @@ class SimServer:
     def _ended(self, task: asyncio.Task[None]) -> None:
         """A market that stopped moving by an error must not look like a quiet one: the process ends."""
         if not task.cancelled() and task.exception() is not None:
+            self.failure = task.exception()
             self.stopped.set()
 
     def _owned(self, handler: Handler) -> Handler:

@@ -122,6 +122,7 @@ class World:
     def _begin(self, day: date, fair: FloatArray, last: CentsArray) -> None:
         """03:30: yesterday's bars are cleared, today's surface and listings hold."""
         self.previous: DayBars = self.history.rows[-1]
+        self._completed = len(self.history.rows)
         self.today: TradingDay = TradingDay(self.universe, self.calendar, day, self.seed, fair, last)
         self.step_ns = self.now_ns
         self._previous_close_ns = self.calendar.close_ns(self.previous.day)
@@ -214,7 +215,8 @@ class World:
         if key in self._listings:
             self._listings.move_to_end(key)
             return self._listings[key]
-        closes = [int(bars.close[symbol]) / 100.0 for bars in self.history.rows[self._first_row :]]
+        known = self.history.rows[self._first_row : self._completed]  # not today's close: who asks later gets the same
+        closes = [int(bars.close[symbol]) / 100.0 for bars in known]
         listing = make_listing(
             symbol,
             ticker,

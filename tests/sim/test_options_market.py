@@ -120,20 +120,25 @@ def test_before_the_open_quotes_are_those_of_the_last_close():
     assert world.quote(occ).time_ns == from_et(date(2026, 2, 27), 16)
 
 
-def test_an_expired_contract_settles_at_the_close_and_loses_its_quote():
+def test_expiry_settles_at_the_close_and_held_contracts_stay_listed_the_next_days():
     world = World(SimOptions(seed=5, symbols=50, start="2026-03-02T15:59"))
     contract = next(c for c in world.contracts("SPY") if c.expiry == date(2026, 3, 2))
+    later = {contract.occ for contract in world.contracts("TSLA")}
     assert world.settlement(contract.occ) is None
     assert world.quote(contract.occ) is not None
     world.advance_to(from_et(date(2026, 3, 2), 16) + NS)
     assert world.quote(contract.occ) is None
     assert world.contract(contract.occ) is None
     assert world.settlement(contract.occ) == world.history.rows[-1].close[0] / 100
+    for day in (3, 4):
+        world.advance_to(from_et(date(2026, 3, day), 4, 5))
+        assert later <= {contract.occ for contract in world.contracts("TSLA")}
+    assert world.settlement(contract.occ) == world.history.rows[-2].close[0] / 100
 
 
-def test_held_contracts_stay_listed_over_the_following_days():
-    world = World(SimOptions(seed=5, symbols=50, start="2026-03-02T15:59"))
-    before = {contract.occ for contract in world.contracts("TSLA") if contract.expiry > date(2026, 3, 6)}
-    world.advance_to(from_et(date(2026, 3, 3), 20, 30))
-    world.advance_to(from_et(date(2026, 3, 4), 4, 5))
-    assert before <= {contract.occ for contract in world.contracts("TSLA")}
+def test_the_listing_does_not_depend_on_when_it_is_first_asked_for():
+    curious, late = (World(SimOptions(seed=5, symbols=50, start="2026-03-02T15:59")) for _ in range(2))
+    curious.contracts("TSLA")
+    for world in (curious, late):
+        world.advance_to(from_et(date(2026, 3, 2), 16, 30))
+    assert curious.contracts("TSLA") == late.contracts("TSLA")

@@ -12,6 +12,10 @@ from polygon.websocket.models import EquityAgg, EquityQuote, EquityTrade
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
+from qmterm.sim.polygon import stream
+from qmterm.sim.polygon.plan import PLANS
+from qmterm.sim.polygon.subscriptions import Subscriptions
+
 
 @pytest.fixture(autouse=True)
 def _calm(simulator):
@@ -201,14 +205,26 @@ async def test_bars_can_come_twice_or_late_and_frames_be_huge_or_broken(simulato
         await asyncio.to_thread(simulator.call, "POST", "/sim/faults", {"fault": "duplicate_bar", "times": 1})
         await step(simulator, 12)
         second = await events_until_step(ws)
-        assert len(second) == 4
-        assert second[1]["s"] == first[-1]["s"] < second[0]["s"]
+        fresh, late = second[0]["s"], first[-1]["s"]
+        assert [event["s"] for event in second] == [fresh, fresh, late, late]
+        assert late < fresh
         await asyncio.to_thread(simulator.call, "POST", "/sim/faults", {"fault": "big_frame", "times": 1})
         await asyncio.to_thread(simulator.call, "POST", "/sim/faults", {"fault": "not_json", "times": 1})
         await step(simulator, 12)
         frames = [await ws.recv() for _ in range(3)]
         assert frames[0].startswith("<html>")
         assert len(frames[1]) > 1 << 20
+
+
+async def test_a_reader_that_lets_frames_pile_up_is_given_up(monkeypatch):
+    monkeypatch.setattr(stream, "QUEUED_BYTES", 1000)
+    connection = stream.Connection(None, None, Subscriptions("stocks", PLANS["advanced"]))
+    for _ in range(10):
+        connection.send(b"x" * 100)
+    assert not connection.dropped
+    connection.send(b"x")
+    assert connection.dropped
+    assert connection.queue.qsize() == 10
 
 
 async def test_a_muted_stream_stays_connected_and_silent(simulator):

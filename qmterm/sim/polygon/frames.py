@@ -105,9 +105,14 @@ def frames(events: Sequence[Event]) -> Iterator[bytes]:
         yield msgspec.json.encode(events[first : first + EVENTS_PER_FRAME])
 
 
-def minute_events(world: World, bars: MinuteBars, keep: BoolArray | None) -> list[Aggregate]:
-    """AM events of one minute; `keep` masks by symbol number, None takes all."""
-    rows: IntArray | slice = slice(None) if keep is None else np.flatnonzero(keep[bars.symbol])
+def minute_events(world: World, bars: MinuteBars, keep: BoolArray | None) -> Iterator[list[Aggregate]]:
+    """AM events of one minute, a frame's worth at a time; `keep` masks by symbol number, None takes all."""
+    wanted = np.arange(len(bars.symbol)) if keep is None else np.flatnonzero(keep[bars.symbol])
+    for first in range(0, len(wanted), EVENTS_PER_FRAME):
+        yield _minute_part(world, bars, wanted[first : first + EVENTS_PER_FRAME])
+
+
+def _minute_part(world: World, bars: MinuteBars, rows: IntArray) -> list[Aggregate]:
     symbol = bars.symbol[rows]
     prices = [column[rows] / 100.0 for column in (bars.open, bars.close, bars.high, bars.low)]
     window = np.round(sum(prices) / 4.0, 4).tolist()

@@ -31,8 +31,9 @@ from qmterm.sim.session import MinuteBars
 from qmterm.sim.world import Progress
 
 AUTH_SECONDS = 10.0
-QUEUED_FRAMES = 4000
+QUEUED_BYTES = 128 * 1024 * 1024
 FLUSH_SECONDS = 20.0
+CLOSE_SECONDS = 1.0
 NEWCOMER_GRACE_SECONDS = 0.5  # max_connections, newcomer refused: how long it may believe it is in
 
 
@@ -49,7 +50,8 @@ class Connection:
     request: web.Request
     socket: web.WebSocketResponse
     wanted: Subscriptions
-    queue: asyncio.Queue[bytes] = field(default_factory=lambda: asyncio.Queue(QUEUED_FRAMES))
+    queue: asyncio.Queue[bytes] = field(default_factory=asyncio.Queue)
+    queued: int = 0  # bytes waiting
     ready: bool = False
     dropped: bool = False
     sides: IntArray | None = None  # bids and asks last sent, cents by symbol number
@@ -59,12 +61,14 @@ class Connection:
     ending: asyncio.Task[None] | None = None
 
     def send(self, frame: bytes) -> None:
+        """Queue a frame; a reader that lets too much pile up is given up."""
         if self.dropped:
             return
-        try:
-            self.queue.put_nowait(frame)
-        except asyncio.QueueFull:
+        if self.queued + len(frame) > QUEUED_BYTES:
             self.dropped = True
+            return
+        self.queued += len(frame)
+        self.queue.put_nowait(frame)
 
     async def write(self) -> None:
         """Send what is queued until cancelled or the socket dies; the queue keeps draining afterwards."""
@@ -76,6 +80,7 @@ class Connection:
             except (ConnectionError, RuntimeError):
                 self.dropped = True
             finally:
+                self.queued -= len(frame)
                 self.queue.task_done()
 
 
@@ -106,7 +111,7 @@ class StreamHub:
     # --- one connection ---
 
     async def handle(self, request: web.Request) -> web.WebSocketResponse:
-        socket = web.WebSocketResponse(compress=False, max_msg_size=8 * 1024 * 1024)
+        socket = web.WebSocketResponse(compress=False, timeout=CLOSE_SECONDS, max_msg_size=8 * 1024 * 1024)
         await socket.prepare(request)
         cluster = request.path.strip("/")
         connection = Connection(request, socket, Subscriptions(cluster, self._context.plan))
@@ -174,9 +179,10 @@ class StreamHub:
 
     async def _end(self, connection: Connection, status: str, text: str, code: int) -> None:
         connection.dropped = True
-        with contextlib.suppress(ConnectionError, RuntimeError):
-            await connection.socket.send_str(status_frame((status, text)).decode())
-            await connection.socket.close(code=code, message=text.encode())
+        with contextlib.suppress(ConnectionError, RuntimeError, TimeoutError):
+            async with asyncio.timeout(2 * CLOSE_SECONDS):  # who does not read does not read this either
+                await connection.socket.send_str(status_frame((status, text)).decode())
+                await connection.socket.close(code=code, message=text.encode())
 
     # --- delivery ---
 
@@ -185,7 +191,9 @@ class StreamHub:
         for cluster in ("stocks", "options"):
             for connection in [*self.connections[cluster]]:
                 if connection.dropped:
-                    await self._end(connection, "slow_consumer", "Connection is too slow.", 1008)
+                    if connection.ending is None:
+                        slow = self._end(connection, "slow_consumer", "Connection is too slow.", 1008)
+                        connection.ending = asyncio.create_task(slow)
                 elif not await self._strike(connection):
                     await (self._stocks if cluster == "stocks" else self._options)(connection, progress)
         if progress.minutes:
@@ -216,17 +224,17 @@ class StreamHub:
         world, faults = self._context.world, self._context.faults
         for minute in progress.minutes if connection.wanted.of("AM") else ():
             keep = self._mask(connection, "AM")
-            events = minute_events(world, minute, keep)
             if faults.take(STREAM, "stocks", "big_frame"):
-                connection.send(msgspec.json.encode(events) + b" " * (1 << 20))
+                every = [event for part in minute_events(world, minute, keep) for event in part]
+                connection.send(msgspec.json.encode(every) + b" " * (1 << 20))
                 continue
             copies = 2 if faults.take(STREAM, "stocks", "duplicate_bar") else 1
             late = self._last_minute if faults.take(STREAM, "stocks", "late_bar") else None
-            if late is not None:
-                events += minute_events(world, late, keep)
-            for frame in frames(events * copies):
-                connection.send(frame)
-                await asyncio.sleep(0)
+            for bars in [minute] if late is None else [minute, late]:
+                for events in minute_events(world, bars, keep):
+                    for _ in range(copies):
+                        connection.send(msgspec.json.encode(events))
+                    await asyncio.sleep(0)
         for trades in progress.trades:
             if connection.wanted.of("A"):
                 for frame in frames(second_events(world, trades, self._mask(connection, "A"))):
