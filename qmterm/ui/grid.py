@@ -79,6 +79,10 @@ class Grid(Pane, Generic[R]):
     def shown_columns(self) -> tuple[Column[R], ...]:
         return visible_columns(self.table.columns, self.inner_width - 2)
 
+    def indent(self, spare: int) -> int:
+        """Columns left free before the rows, out of so many to spare."""
+        return 0
+
     def _widths(self, columns: Sequence[Column[R]]) -> list[int]:
         spare = self.inner_width - 2 - sum(column.width + 1 for column in columns)
         return [column.width + (spare if column.stretch else 0) for column in columns]
@@ -105,12 +109,15 @@ class Grid(Pane, Generic[R]):
             return [*lines, (), (Span(f"  {sentence}", "dim"),)]
         columns = self.shown_columns()
         widths = self._widths(columns)
-        lines.append(self.header_line(columns, widths))
+        used = 2 + sum(width + 1 for width in widths)
+        left: Line = (Span(" " * self.indent(max(0, self.inner_width - used))),)
+        lines.append((*left, *self.header_line(columns, widths)))
         height = max(1, self.size.height - 1 - len(lines))
         self._keep_in_view(height)
         for index in range(self.top, min(self.top + height, len(rows))):
             cursor = index == self.table.cursor
-            lines.append(row_line(rows[index], columns, widths, cursor=cursor, active=self.active, side=self.side))
+            line = row_line(rows[index], columns, widths, cursor=cursor, active=self.active, side=self.side)
+            lines.append((*left, *line))
         return lines
 
     def _keep_in_view(self, height: int) -> None:

@@ -43,12 +43,18 @@ class Running:
         """Keys as a terminal delivers them, all at once, then a frame (pilot.press waits 60 ms for each)."""
         for key in keys:
             self.app.post_message(Key(key, character_of(key)))
-        await self.pilot.pause()
+        await self.settle()
         await self.frame()
+
+    async def settle(self) -> None:
+        """Until every message has been processed; unlike pilot.pause it does not wait for an idle processor."""
+        for _ in range(2):
+            await self.pilot._wait_for_screen()
+        self.app.screen._on_timer_update()
 
     async def frame(self) -> None:
         self.app.frame()
-        await self.pilot.pause()
+        await self.settle()
 
     async def command(self, line: str) -> None:
         """A line typed after `:` and enter."""
@@ -81,7 +87,7 @@ async def running(
     door = door if door is not None else FakeDoor()
     app = QmtermApp(door, settings if settings is not None else ScreenSettings(), [themes], attached=attached)
     async with app.run_test(size=size) as pilot:
-        await pilot.pause()
         screen = Running(app, pilot, door)
+        await screen.settle()
         await screen.frame()
         yield screen

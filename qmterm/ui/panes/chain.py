@@ -45,7 +45,7 @@ def side_columns(group: str, side: Side, steps: AgeSteps) -> tuple[Column[ChainR
         return Cell(fixed(option.iv * 100, 1))
 
     return (
-        column("held", "pos", 3, 8, held),
+        column("held", "pos", 3, 7, held),
         column("oi", "oi", 5, 4, lambda o: Cell(count(o.open_interest), "dim")),
         column("volume", "vol", 5, 3, lambda o: Cell(count(o.volume), "dim")),
         column("age", "age", 3, 2, lambda o: Cell(age(o.age_s), "dim")),
@@ -53,7 +53,7 @@ def side_columns(group: str, side: Side, steps: AgeSteps) -> tuple[Column[ChainR
         column("vega", "V", 4, 1, lambda o: Cell(dropped_zero(o.vega))),
         column("gamma", "Γ", 5, 0, lambda o: Cell(dropped_zero(o.gamma, 3))),
         column("theta", "θ", 5, 5, lambda o: Cell(dropped_zero(o.theta))),
-        column("delta", "Δ", 4, 7, lambda o: Cell(fixed(None if o.delta is None else o.delta * 100, 0))),
+        column("delta", "Δ", 4, 8, lambda o: Cell(fixed(None if o.delta is None else o.delta * 100, 0))),
         column("bid", "bid", 7, 9, lambda o: price(o.bid, o)),
         column("ask", "ask", 7, 9, lambda o: price(o.ask, o)),
     )
@@ -152,6 +152,10 @@ class ChainPane(Grid[ChainRow]):
         return super().body(frame)
 
     # --- keys ---
+
+    def indent(self, spare: int) -> int:
+        """A chain stands in the middle of a wide pane."""
+        return spare // 2
 
     def choose_side(self, side: str) -> None:
         self.side = side

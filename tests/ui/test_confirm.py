@@ -1,0 +1,234 @@
+"""The confirm dialog: the only way an approval leaves the screen, and all the ways it must not."""
+
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+
+from qmterm.core.settings.screen import ScreenSettings
+from qmterm.engine import commands
+from qmterm.ui.confirm import LETTERS, ConfirmDialog, against_market, proposal_lines, tick_of, what_changed
+from qmterm.ui.palette import text_of
+from tests.ui.fake_engine import FakeDoor, proposal, rich_snapshot
+from tests.ui.running import LARGE, SMALL, running
+
+BOTH = pytest.mark.parametrize("size", [SMALL, LARGE], ids=["80x24", "200x50"])
+ENTRY = rich_snapshot().proposals[0]
+
+
+def one_proposal(**changes):
+    door = FakeDoor()
+    door.set(proposals=(replace(ENTRY, **changes),))
+    return door
+
+
+def dialog_of(screen) -> ConfirmDialog:
+    dialog = screen.app.screen
+    assert isinstance(dialog, ConfirmDialog)
+    return dialog
+
+
+async def readable(screen):
+    """Open the dialog and let its dead time pass."""
+    await screen.press("a")
+    dialog = dialog_of(screen)
+    dialog.shown_at -= 1.0
+    return dialog
+
+
+async def letter(screen, dialog):
+    await screen.press(dialog.letter)
+    await screen.pilot.pause(0.12)
+    await screen.frame()
+
+
+APPROVAL = commands.ApproveProposal("prop-9f31", "-4.15")
+
+
+@BOTH
+async def test_the_letter_sends_what_was_shown_once(size):
+    async with running(size, one_proposal()) as screen:
+        dialog = await readable(screen)
+        assert f" {dialog.letter}  to send" in screen.text
+        await letter(screen, dialog)
+        assert screen.door.sent == [APPROVAL]
+        await screen.press("a")
+        assert "approved already" in screen.status
+        assert screen.door.sent == [APPROVAL]
+
+
+async def test_pressing_the_letter_twice_sends_nothing_and_draws_another():
+    """A double press looks like typing; better nothing than twice."""
+    async with running(door=one_proposal()) as screen:
+        dialog = await readable(screen)
+        old = dialog.letter
+        await screen.press(old, old)
+        await screen.pilot.pause(0.12)
+        assert screen.door.sent == []
+        assert dialog.letter != old
+
+
+@pytest.mark.parametrize("key", ["enter", "escape", "q"])
+async def test_enter_and_escape_cancel(key):
+    async with running(door=one_proposal()) as screen:
+        await readable(screen)
+        await screen.press(key)
+        assert screen.app.screen is screen.app.desk
+        assert screen.door.sent == []
+        assert screen.status == "nothing sent"
+
+
+async def test_enter_that_opens_nothing_and_enter_in_the_dialog_never_send():
+    async with running(door=one_proposal()) as screen:
+        await screen.press("5")
+        await screen.press("a", "enter", "enter", "enter", "space", "y")
+        await screen.pilot.pause(0.12)
+        assert commands.ApproveProposal not in {type(command) for command in screen.door.sent}
+
+
+async def test_type_ahead_cannot_send_whatever_the_letter_is():
+    async with running(door=one_proposal()) as screen:
+        await screen.press("a", *LETTERS, *LETTERS)
+        await screen.pilot.pause(0.12)
+        assert screen.door.sent == []
+        assert dialog_of(screen)
+
+
+async def test_the_letter_is_dead_for_300_ms_after_the_page_or_another_key():
+    async with running(door=one_proposal()) as screen:
+        await screen.press("a")
+        dialog = dialog_of(screen)
+        start = dialog.shown_at
+        dialog.press(dialog.letter, start + 0.2)
+        assert not dialog._pressed
+        dialog.press("j", start + 1.0)
+        dialog.press(dialog.letter, start + 1.2)
+        assert not dialog._pressed
+        dialog.press(dialog.letter, start + 1.6)
+        assert dialog._pressed
+
+
+async def test_a_paste_that_holds_the_letter_sends_nothing_and_the_letter_changes():
+    async with running(door=one_proposal()) as screen:
+        dialog = await readable(screen)
+        old = dialog.letter
+        await screen.press(old, "x", "j")
+        await screen.pilot.pause(0.12)
+        assert screen.door.sent == []
+        assert dialog.letter != old
+        assert "looked like typing" in screen.text
+
+
+async def test_the_dialog_closes_by_itself_after_its_time():
+    async with running(door=one_proposal()) as screen:
+        await readable(screen)
+        dialog_of(screen).shown_at -= 19.5
+        await screen.frame()
+        assert screen.app.screen is screen.app.desk
+        assert "long enough" in screen.status
+        assert screen.door.sent == []
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"limit": Decimal("-4.20")}, "the limit is -4.20"),
+        ({"mid": 4.26}, "mid moved"),
+        ({"mid": None}, "two-sided"),
+        ({"quantity": 3}, "changed"),
+        ({"proposal_id": "other"}, "gone"),
+    ],
+)
+async def test_the_dialog_closes_when_it_no_longer_shows_what_would_be_sent(change, word):
+    async with running(door=one_proposal()) as screen:
+        dialog = await readable(screen)
+        screen.door.set(proposals=(replace(ENTRY, **change),))
+        await screen.frame()
+        assert screen.app.screen is screen.app.desk
+        assert word in screen.status
+        dialog.press(dialog.letter, dialog.shown_at + 5)
+        await screen.pilot.pause(0.12)
+        assert screen.door.sent == []
+
+
+async def test_a_change_between_letter_and_send_still_stops_it():
+    async with running(door=one_proposal()) as screen:
+        dialog = await readable(screen)
+        dialog.press(dialog.letter, dialog.shown_at + 1)
+        screen.door.set(proposals=())
+        await screen.frame()
+        await screen.pilot.pause(0.12)
+        assert screen.door.sent == []
+
+
+async def test_a_refused_approval_may_be_looked_at_again():
+    async with running(door=one_proposal()) as screen:
+        screen.door.ok, screen.door.text = False, "PRICE_MOVED: ask again"
+        dialog = await readable(screen)
+        await letter(screen, dialog)
+        assert screen.status == "PRICE_MOVED: ask again"
+        await screen.press("a")
+        assert dialog_of(screen)
+
+
+async def test_a_without_a_proposal_says_so_and_an_alarm_goes_first():
+    door = FakeDoor()
+    async with running(door=door) as screen:
+        await screen.press("a")
+        assert "SELL 1 AMD" in screen.text
+        await screen.press("enter")
+        door.set(proposals=())
+        await screen.frame()
+        await screen.press("a")
+        assert screen.status == "no proposal waits"
+
+
+async def test_real_money_is_said_on_the_page():
+    door = one_proposal()
+    door.set(header=replace(door.current.header, real_money=True, armed_s=252.0))
+    async with running(door=door) as screen:
+        assert "LIVE ▓ARMED 04:12▓" in screen.text
+        await screen.press("a")
+        assert "LIVE: real money" in screen.text
+
+
+def test_letters_are_none_that_a_hand_types_by_itself():
+    assert not set(LETTERS) & set("adyqkKpPbsxwnoli")
+    assert len(LETTERS) >= 8
+
+
+def test_the_page_shows_everything_that_decides():
+    text = "\n".join(text_of(line) for line in proposal_lines(ENTRY, 72, ScreenSettings()))
+    for words in ("4.15 debit", "at the mid", "bid 4.10", "ask 4.20", "quantity 2", "832.26", "148 → 252", "trade 2 %"):
+        assert words in text
+    for reason in ENTRY.why:
+        assert reason[:40] in text
+    assert "! earnings in 12 days" in text
+    stale = "\n".join(text_of(line) for line in proposal_lines(replace(ENTRY, quote_age_s=31.0), 72, ScreenSettings()))
+    assert "31s old" in stale
+    assert "~4.15" in stale
+
+
+@pytest.mark.parametrize(
+    ("limit", "words"),
+    [
+        ("-4.15", "at the mid"),
+        ("-4.25", "2.0 ticks worse"),
+        ("-4.05", "2.0 ticks better"),
+        ("4.25", "2.0 ticks better"),
+    ],
+)
+def test_the_limit_is_compared_with_the_mid_in_the_traders_words(limit, words):
+    assert words in against_market(proposal(limit=Decimal(limit)))
+
+
+def test_the_tick_follows_price_and_underlying():
+    assert tick_of(proposal(limit=Decimal("-2.15"))) == Decimal("0.01")
+    assert tick_of(proposal(limit=Decimal("-4.15"))) == Decimal("0.05")
+    assert tick_of(proposal(limit=Decimal("-4.15"), underlying="SPY")) == Decimal("0.01")
+    assert tick_of(proposal(legs=("a", "b"))) == Decimal("0.05")
+
+
+def test_exactly_two_ticks_are_no_reason_to_close():
+    assert what_changed(ENTRY, replace(ENTRY, mid=4.25), 2.0) == ""
+    assert what_changed(ENTRY, replace(ENTRY, mid=4.26), 2.0) != ""
