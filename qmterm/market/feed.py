@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
@@ -89,6 +90,7 @@ class PolygonFeed:
         self._stocks = self._stream("stocks", key, on_state)
         self._options = self._stream("options", key, on_state)
         self._options_on = False
+        self._filling: asyncio.Task[None] | None = None
         self._rate_from = (clock.monotonic(), 0)
         self._rate = 0.0
         self.snapshot_refused = ""
@@ -132,6 +134,9 @@ class PolygonFeed:
             self.chains.set_yields(None)
 
     async def close(self) -> None:
+        if self._filling is not None:
+            self._filling.cancel()
+            await asyncio.gather(self._filling, return_exceptions=True)
         await self._stocks.close()
         await self._options.close()
         self.rest.close()
@@ -201,6 +206,8 @@ class PolygonFeed:
 
     def _stream(self, cluster: str, key: str, on_state: Callable[[str, StreamState, str], None] | None) -> MarketStream:
         def state(new: StreamState, why: str) -> None:
+            if new is StreamState.LIVE and cluster == "stocks" and self._stocks.counters.drops and not self._lockstep:
+                self._filling = asyncio.get_running_loop().create_task(self._fill_hole(), name="fill the stream's hole")
             if on_state is not None:
                 on_state(cluster, new, why)
 
@@ -216,6 +223,11 @@ class PolygonFeed:
             on_state=state,
             monotonic=self._clock.monotonic,
         )
+
+    async def _fill_hole(self) -> None:
+        """What the stream missed while it was down; when that fails the stream still goes on by itself."""
+        with suppress(DataError):
+            await self.load_snapshot()
 
     def _expects_data(self) -> bool:
         """Regular session only, and never in lockstep, where silence means that nobody stepped."""

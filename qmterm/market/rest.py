@@ -6,6 +6,7 @@ name a symbol are for candidates, positions and what somebody looks at.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Iterable
 from datetime import date
@@ -136,7 +137,7 @@ class PolygonRest:
             lambda c: c.list_snapshot_options_chain(underlying, params=dict(filters), raw=True),
             lambda body: columns.contract_page(body, underlying),
         )
-        rows = columns.option_rows(underlying, contracts)
+        rows = await asyncio.to_thread(columns.option_rows, underlying, contracts)
         self.delayed |= rows.delayed
         return rows
 

@@ -206,6 +206,26 @@ async def test_a_lockstep_server_that_stalls_or_is_gone_is_an_error():
             await LockstepDriver(url, "t", http).advance()
 
 
+async def test_after_a_drop_the_snapshot_fills_the_hole():
+    snapshots = []
+
+    async def handler(request, number):
+        if request.path.endswith("/tickers"):
+            snapshots.append({**TICKER, "lastTrade": {"p": 240.0 + len(snapshots), "t": NOW + len(snapshots)}})
+            return json_answer({"status": "OK", "tickers": snapshots[-1:]})
+        return await answers(request, number)
+
+    async def script(server, socket, attempt):
+        if attempt == 1:
+            await socket.close(1001)
+        await forever()
+
+    async with running(script, handler) as (feed, _):
+        await until(lambda: feed.board.last_price("AAPL") == 241.0)
+        assert feed.status.drops == 1
+        assert len(snapshots) == 2
+
+
 async def test_every_state_of_a_stream_is_told():
     told = []
 

@@ -66,9 +66,6 @@ class PolygonSettings(Section):
     options_quote_limit: int = Field(
         default=1_000, ge=1, le=1_000, description="option contracts with live quotes (vendor's limit)"
     )
-    stale_after_s: float = Field(
-        default=60.0, gt=0, le=3_600, description="quotes older than this many market seconds are stale"
-    )
     bar_grace_s: float = Field(
         default=2.0, ge=0, le=60, description="seconds after its end before a bar counts as complete"
     )
