@@ -87,7 +87,8 @@ class QmtermApp(App[ScreenExit], inherit_bindings=False):
             asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._terminal_lost)
         if self._theme_problem:
             self.desk.say(self._theme_problem, "warn")
-        gc.freeze()  # what the start made lives for ever: no collection walks it again
+        if not self.is_headless:
+            gc.freeze()  # what the start made lives for ever: no collection walks it again
 
     def frame(self) -> None:
         """The one clock: take the latest snapshot by reference and let whoever is on top draw it."""

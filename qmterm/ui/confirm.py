@@ -156,7 +156,6 @@ class ConfirmDialog(Dialog[Verdict]):
         self._left = int(settings.confirm_timeout_s)
         self._note = ""
         self._pressed = False
-        self._done = False
         self.tone = "live" if header.real_money else "accent"
 
     # --- drawing ---
@@ -190,7 +189,7 @@ class ConfirmDialog(Dialog[Verdict]):
         return [*lines, *last]
 
     def frame(self, frame: Frame) -> None:
-        if self._done:
+        if self.closed:
             return
         snapshot = frame.snapshot
         now = next((row for row in snapshot.proposals if row.proposal_id == self.proposal.proposal_id), None)
@@ -211,7 +210,7 @@ class ConfirmDialog(Dialog[Verdict]):
     # --- keys ---
 
     def press(self, key: str, at: float) -> None:
-        if self._done:
+        if self.closed:
             return
         if self._pressed:
             self._was_typing(at)
@@ -232,9 +231,9 @@ class ConfirmDialog(Dialog[Verdict]):
         self.paint()
 
     def _send(self) -> None:
-        if self._pressed and not self._done:
+        if self._pressed and not self.closed:
             self._close(Verdict(True, limit_seen=str(self.proposal.limit)))
 
     def _close(self, verdict: Verdict) -> None:
-        self._done = True
+        self.closed = True
         self.dismiss(verdict)

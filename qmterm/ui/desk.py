@@ -262,7 +262,13 @@ class Desk(Screen[None], inherit_bindings=False):
 
     # --- dialogs ---
 
+    def on_screen_resume(self) -> None:
+        """A dialog has closed: show what happened meanwhile."""
+        self.draw()
+
     def open_text(self, title: str, lines: Sequence[Line]) -> None:
+        if self.host.screen is not self:
+            return  # an answer that comes late must not cover another dialog
         self.host.push_screen(TextDialog(title, lines, self.palette, self.kill_from_dialog))
 
     def open_help(self) -> None:

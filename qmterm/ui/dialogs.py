@@ -55,6 +55,7 @@ class Dialog(ModalScreen[Answer], inherit_bindings=False):
         self._kill = kill
         self.shown_at = float("inf")
         self.tone = "rule"
+        self.closed = False  # answered or swept away: nothing that comes later counts
 
     def compose(self) -> ComposeResult:
         yield self.canvas
@@ -100,6 +101,7 @@ class Dialog(ModalScreen[Answer], inherit_bindings=False):
         event.prevent_default()
         key = key_name(event.key, event.character)
         if self._kill(key, event.time):
+            self.closed = True
             return
         self.press(key, event.time)
 

@@ -20,18 +20,18 @@ ROOT = Path(__file__).resolve().parents[2]
 class PtyScreen:
     """`with PtyScreen(80, 24) as screen`: the preview on the fake engine, in its own process."""
 
-    def __init__(self, width: int, height: int, *arguments: str) -> None:
+    def __init__(self, width: int, height: int, *arguments: str, environment: dict[str, str] | None = None) -> None:
         self.master, follower = os.openpty()
         fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, 0, 0))
         self.before = termios.tcgetattr(follower)
-        environment = {**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor", "PYTHONPATH": str(ROOT)}
-        environment.pop("NO_COLOR", None)
+        inherited = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
+        terminal = {"TERM": "xterm-256color", "COLORTERM": "truecolor", "PYTHONPATH": str(ROOT)}
         self.process = subprocess.Popen(
             [sys.executable, str(ROOT / "tests/ui/preview.py"), *arguments],
             stdin=follower,
             stdout=follower,
             stderr=follower,
-            env=environment,
+            env={**inherited, **terminal, **(environment or {})},
             cwd=ROOT,
             start_new_session=True,
             preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),

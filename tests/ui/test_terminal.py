@@ -1,9 +1,11 @@
 """The screen in a real pseudo-terminal: how much it sends, a stalled or vanished reader, how it leaves."""
 
 import os
+import re
 import signal
 import termios
 import time
+from itertools import pairwise
 
 from tests.ui.pty_screen import PtyScreen
 
@@ -42,9 +44,10 @@ def test_a_large_desk_stays_within_the_bandwidth_and_a_stalled_reader_blocks_not
         screen.read(20, until=b"NVDA")
         screen.read(1)
         assert rate(screen, 2) < BUDGET_LARGE
-        time.sleep(3)  # nobody reads: frames are dropped, not queued
-        waiting = len(screen.read(0.4))
-        assert waiting < 250_000
+        time.sleep(4)  # nobody reads: frames are dropped, not queued
+        clocks = [int(second) for second in re.findall(rb"10:42:(\d\d)", screen.read(1.0))]
+        steps = [after - before for before, after in pairwise(clocks)]
+        assert max(steps) >= 2, "every frame of the stall was kept"
         screen.type("q")
         assert b"At stake" in screen.read(3, until=b"At stake")
         screen.read(0.5)
@@ -57,6 +60,14 @@ def test_a_screen_at_rest_sends_little_more_than_its_clock():
         screen.read(20, until=b"NVDA")
         screen.read(1)
         assert rate(screen, 2) < 1500
+
+
+def test_no_color_sends_no_colour():
+    with PtyScreen(80, 24, environment={"NO_COLOR": "1"}) as screen:
+        screen.read(20, until=b"NVDA")
+        screen.read(0.5)
+        assert not re.search(rb"\x1b\[[0-9;]*(38|48);[25]", screen.seen)
+        assert re.search(rb"\x1b\[(?:[0-9;]*;)?7[;m]", screen.seen), "the cursor shows by reverse video"
 
 
 def test_a_hang_up_ends_the_screen_and_says_lost():
