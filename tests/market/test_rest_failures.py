@@ -190,7 +190,9 @@ def chain_pages(broken):
     ids=["500", "no results", "cut", "error inside 200"],
 )
 async def test_a_chain_that_breaks_on_page_three_is_an_error_not_a_short_chain(broken):
-    await fails(DataError, chain_pages(broken), lambda rest: rest.option_rows("AAPL", DAY, date(2026, 5, 1)))
+    call = lambda rest: rest.option_rows("AAPL", DAY, date(2026, 5, 1))  # noqa: E731
+    text, calls = await fails(DataError, chain_pages(broken), call, attempts=1)
+    assert calls == 3
 
 
 async def test_pages_that_never_end_hit_the_cap():
@@ -226,7 +228,7 @@ async def test_nothing_is_printed_whatever_fails(capfd):
     async def handler(request, number):
         return web.Response(body=b"<html>", content_type="application/json")
 
-    await fails(DataError, handler)
+    await fails(DataError, handler, attempts=1)
     out, err = capfd.readouterr()
     assert (out, err) == ("", "")
 

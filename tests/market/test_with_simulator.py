@@ -79,8 +79,8 @@ async def run(steps):
 
 
 async def test_two_lockstep_runs_know_the_same_to_the_bit():
-    first, chain = await run(90)
-    second, _ = await run(90)
+    first, chain = await run(75)
+    second, _ = await run(75)
     for one, other in zip(first, second, strict=True):
         assert np.array_equal(one, other, equal_nan=True)
     known = ~np.isnan(chain.iv) & ~np.isnan(chain.vendor_iv)
