@@ -191,7 +191,7 @@ def chain_pages(broken):
 )
 async def test_a_chain_that_breaks_on_page_three_is_an_error_not_a_short_chain(broken):
     call = lambda rest: rest.option_rows("AAPL", DAY, date(2026, 5, 1))  # noqa: E731
-    text, calls = await fails(DataError, chain_pages(broken), call, attempts=1)
+    _, calls = await fails(DataError, chain_pages(broken), call, attempts=1)
     assert calls == 3
 
 
