@@ -83,18 +83,7 @@ class Approvals:
             reason = verdict.reason or Reason.NO_DATA
             trader.reject(plan.underlying, reason, verdict.numbers, plan)
             return CommandResult(False, f"the risk gate refuses it now: {reason.value}; nothing was sent")
-        intent = OrderIntent(
-            intent_id=f"e{plan.plan_id}",
-            created_ns=trader.clock.now(),
-            strategy=plan.strategy,
-            underlying=plan.underlying,
-            purpose=Purpose.ENTRY,
-            legs=tuple(replace(leg, quantity=leg.quantity * verdict.contracts) for leg in plan.legs),
-            quantity=verdict.contracts,
-            net_price=plan.net_price,
-            max_loss=plan.max_loss * verdict.contracts,
-            plan_id=plan.plan_id,
-        )
+        intent = trader.intent_of(plan, verdict.contracts)
         trader.journal.decision(
             plan.underlying, "approved", trader.clock.now(), plan=plan, reason=verdict.reason, numbers=verdict.numbers
         )

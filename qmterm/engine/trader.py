@@ -163,7 +163,7 @@ class Trader:
             reason = verdict.reason or Reason.NO_DATA
             self.reject(plan.underlying, reason, verdict.numbers, plan)
             return verdict
-        intent = self._intent_of(plan, verdict.contracts)
+        intent = self.intent_of(plan, verdict.contracts)
         if propose or self.mode is Mode.CONFIRM:
             self._propose_entry(plan, intent, verdict)
         else:
@@ -184,10 +184,11 @@ class Trader:
         """Proposals that wait count as well: approving all of them must not break a limit."""
         for proposal in self.proposals.waiting:
             if proposal.purpose is Purpose.ENTRY and proposal.plan is not None:
-                book = book.counting(self._intent_of(proposal.plan, proposal.quantity))
+                book = book.counting(self.intent_of(proposal.plan, proposal.quantity))
         return book
 
-    def _intent_of(self, plan: TradePlan, contracts: int) -> OrderIntent:
+    def intent_of(self, plan: TradePlan, contracts: int) -> OrderIntent:
+        """The entry order of a plan: its id is the plan's, so one plan can become one order only."""
         return OrderIntent(
             intent_id=f"e{plan.plan_id}",
             created_ns=self.clock.now(),
