@@ -263,6 +263,10 @@ class Trader:
 
     def close(self, intent: OrderIntent, *, by_person: bool, approved: bool = False) -> Verdict:
         """A closing order: capped by what is closable, never refused by limits; proposed first in confirm mode."""
+        permission = self._real_money_refusal()
+        if permission is not None:  # an account we may not trade is not traded at all, not even to close
+            self.rejected[permission.value] += 1
+            return Verdict(0, permission)
         closing = {leg.symbol: closable(self.book, self.desk.ledger, leg.symbol) for leg in intent.legs}
         level = self.ladder.level
         verdict = self.gate.check_exit(
