@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+import json
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
 from decimal import Decimal
 
@@ -153,6 +154,11 @@ class MemoryJournal:
         self.rows: list[tuple[str, str]] = []
         self.fills: dict[str, Fill] = {}
         self.full = False
+        self.trouble: str | None = None
+        self.decisions: list[tuple[str, str, object]] = []
+        self.protects: dict[str, dict[str, object]] = {}
+        self.documents: dict[str, dict[str, object]] = {}
+        self.adjustments: list[tuple[str | None, Decimal]] = []
 
     async def write_intent(self, intent: OrderIntent) -> None:
         await asyncio.sleep(0)
@@ -172,6 +178,28 @@ class MemoryJournal:
         self.fills[fill.fill_id] = fill
         self.rows.append(("fill", intent_id))
         return new
+
+    # --- what the rest of the engine writes ---
+
+    def decision(self, subject, outcome, time_ns, *, plan=None, reason=None, numbers=None) -> None:
+        self.decisions.append((subject, outcome, reason))
+
+    async def write_protect(self, position_id: str, state: Mapping[str, object] | None) -> None:
+        await asyncio.sleep(0)
+        self.rows.append(("protect", position_id))
+        if state is None:
+            self.protects.pop(position_id, None)
+        else:
+            self.protects[position_id] = json.loads(json.dumps(state))  # as the real one keeps it
+
+    async def write_ladder(self, state: str, reason: str | None, by_person: bool, time_ns: int) -> None:
+        self.rows.append(("ladder", state))
+
+    async def write_document(self, name: str, body: Mapping[str, object]) -> None:
+        self.documents[name] = json.loads(json.dumps(body))
+
+    async def write_adjustment(self, symbol: str | None, amount: Decimal, reason: str, time_ns: int) -> None:
+        self.adjustments.append((symbol, amount))
 
 
 class TableQuotes:
