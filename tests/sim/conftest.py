@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import subprocess
 import sys
 import urllib.request
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from dataclasses import dataclass
 
 import pytest
+
+from qmterm.sim.options import SimOptions
+from qmterm.sim.world import World
 
 TOKEN = "sim-test-token"
 
@@ -75,6 +80,17 @@ def start_simulator() -> Iterator[Callable[..., Simulator]]:
     yield begin
     for simulator in running:
         stop(simulator)
+
+
+@functools.cache
+def _closing_world() -> World:
+    return World(SimOptions(seed=5, symbols=50, start="2026-03-02T15:59"))
+
+
+@pytest.fixture
+def closing_world() -> World:
+    """A world of one's own a minute before the close (a whole day of steps, taken once)."""
+    return deepcopy(_closing_world())
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from datetime import date
 from decimal import Decimal
 
@@ -11,7 +12,7 @@ import pytest
 from qmterm.core.clock import NS, from_et
 from qmterm.core.ticks import on_tick, program_for
 from qmterm.quant.implied_vol import IvStatus, implied_vol
-from qmterm.sim.listing import years_left
+from qmterm.sim.listing import make_listing, years_left
 from qmterm.sim.options import SimOptions
 from qmterm.sim.rates import rate
 from qmterm.sim.world import World
@@ -120,25 +121,33 @@ def test_before_the_open_quotes_are_those_of_the_last_close():
     assert world.quote(occ).time_ns == from_et(date(2026, 2, 27), 16)
 
 
-def test_expiry_settles_at_the_close_and_held_contracts_stay_listed_the_next_days():
-    world = World(SimOptions(seed=5, symbols=50, start="2026-03-02T15:59"))
+def test_an_expired_contract_settles_at_the_close_and_loses_its_quote(closing_world):
+    world = closing_world
     contract = next(c for c in world.contracts("SPY") if c.expiry == date(2026, 3, 2))
-    later = {contract.occ for contract in world.contracts("TSLA")}
     assert world.settlement(contract.occ) is None
     assert world.quote(contract.occ) is not None
     world.advance_to(from_et(date(2026, 3, 2), 16) + NS)
     assert world.quote(contract.occ) is None
     assert world.contract(contract.occ) is None
     assert world.settlement(contract.occ) == world.history.rows[-1].close[0] / 100
-    for day in (3, 4):
-        world.advance_to(from_et(date(2026, 3, day), 4, 5))
-        assert later <= {contract.occ for contract in world.contracts("TSLA")}
-    assert world.settlement(contract.occ) == world.history.rows[-2].close[0] / 100
 
 
-def test_the_listing_does_not_depend_on_when_it_is_first_asked_for():
-    curious, late = (World(SimOptions(seed=5, symbols=50, start="2026-03-02T15:59")) for _ in range(2))
+def test_the_listing_does_not_depend_on_when_it_is_first_asked_for(closing_world):
+    curious, late = closing_world, deepcopy(closing_world)
     curious.contracts("TSLA")
     for world in (curious, late):
         world.advance_to(from_et(date(2026, 3, 2), 16, 30))
     assert curious.contracts("TSLA") == late.contracts("TSLA")
+
+
+@pytest.mark.parametrize(("weekly", "daily"), [(True, True), (True, False), (False, False)])
+def test_no_contract_leaves_the_listing_before_it_expires(world, weekly, daily):
+    start, low, high = date(2026, 2, 27), 100.0, 100.0
+    held: set[str] = set()
+    for number, day in enumerate(world.calendar.sessions(date(2026, 3, 2), date(2026, 6, 30))):
+        low, high = min(low, 100 - number / 3), max(high, 100 + number / 2)
+        kind = {"weekly": weekly, "daily": daily, "volatility": 0.4, "seed": 1}
+        listing = make_listing(0, "ABC", world.calendar, day, since=start, anchor=100.0, low=low, high=high, **kind)
+        alive = {tail for tail in held if tail[:6] >= f"{day:%y%m%d}"}
+        assert alive <= set(listing.tails)
+        held = set(listing.tails)

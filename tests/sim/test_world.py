@@ -82,8 +82,8 @@ def test_there_are_300_sessions_up_to_the_day_before():
     assert world.phase is Phase.PRE
 
 
-def test_a_session_ends_as_a_daily_bar_and_the_next_one_follows():
-    world = World(replace(OPTIONS, symbols=50, start="2026-03-02T15:58"))
+def test_a_session_ends_as_a_daily_bar_and_the_next_one_follows(closing_world):
+    world = closing_world
     world.advance_to(CLOSE)
     bars = world.history.rows[-1]
     assert bars.day == date(2026, 3, 2)
