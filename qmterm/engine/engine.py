@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from datetime import date
 
 from qmterm.core.calendar import Phase
-from qmterm.core.clock import NS
+from qmterm.core.clock import NS, et_date
 from qmterm.core.errors import DataError, InvariantBroken, JournalError, QmtermError
 from qmterm.core.orders import AccountBalance, BrokerEvent, BrokerOrder, OrderState, Purpose
 from qmterm.core.reasons import Reason
@@ -38,6 +39,7 @@ class Engine:
         self._stop_text = ""
         self._engaged: Engaged | None = None
         self._next_scan_ns = 0
+        self._market_day: date | None = None
         self._next_load_ns = 0
         self._reconciled_ns = 0
         self._loading: asyncio.Task[None] | None = None
@@ -311,6 +313,7 @@ class Engine:
     async def _scan_if_due(self) -> None:
         engaged, parts = self._need(), self._parts
         now = parts.clock.now()
+        await self._new_session_if_due(now)
         if engaged.scanning.outdated and now >= self._next_load_ns:
             self._next_load_ns = now + int(SCAN_RETRY_S * NS)
             await self._load_history()
@@ -330,6 +333,17 @@ class Engine:
             await engaged.entries.warm()
         else:
             await engaged.entries.consider()
+
+    async def _new_session_if_due(self, now: int) -> None:
+        """The first look at a new trading day: yesterday's day bars and yields are not today's."""
+        day = et_date(now)
+        if day == self._market_day or self._parts.calendar.phase(now) is Phase.CLOSED:
+            return
+        first, self._market_day = self._market_day is None, day
+        if not first:  # the start has just read them
+            await self._parts.feed.load_snapshot()
+            await self._parts.feed.load_yields()
+            self._parts.log.info("FEED", f"new session {day}: snapshot and yields read")
 
     async def _load_history(self) -> None:
         def progress(text: str) -> None:
