@@ -11,17 +11,21 @@ import sys
 import time
 from dataclasses import replace
 
+import msgspec
 import pytest
 
 from qmterm.core.errors import SimError
 from qmterm.sim.options import SimOptions
+from qmterm.sim.polygon.snapshots import build_rows, take_columns
 from qmterm.sim.serve import main
 from qmterm.sim.spawn import spawn
+from qmterm.sim.world import World
+from tests.sim.conftest import Simulator
 
 STEP_NS = 5_000_000_000
 
 
-def test_lockstep_moves_exactly_and_says_when_it_is_done(start_simulator):
+def test_lockstep_moves_exactly_says_when_it_is_done_and_shuts_down_when_its_owner_asks(start_simulator):
     simulator = start_simulator("--symbols", "50", "--lockstep", "--until", "09:26")
     begin = simulator.call("GET", "/sim/state")[1]
     assert (begin["step"], begin["lockstep"], begin["symbols"]) == (0, True, 50)
@@ -33,42 +37,43 @@ def test_lockstep_moves_exactly_and_says_when_it_is_done(start_simulator):
     assert answer["now"] == begin["now"] + 12 * STEP_NS
     assert answer["done"] is True
     assert simulator.call("GET", "/v1/marketstatus/now")[1]["serverTime"] == "2026-03-02T09:26:00.000-05:00"
-
-
-def test_one_seed_is_one_run_over_the_wire(start_simulator):
-    bodies = []
-    for asks in (False, True):
-        simulator = start_simulator("--symbols", "50", "--lockstep", "--seed", "21")
-        for _ in range(2):
-            simulator.advance(40)
-            if asks:
-                simulator.call("GET", "/v3/snapshot/options/TSLA?limit=250")
-                simulator.call("GET", "/v2/aggs/ticker/SPY/range/1/minute/2026-02-27/2026-03-02")
-        bodies.append(
-            [
-                simulator.call("GET", path)[1]
-                for path in ("/v2/snapshot/locale/us/markets/stocks/tickers", "/v3/snapshot/options/TSLA?limit=250")
-            ]
-        )
-    assert bodies[0] == bodies[1]
-
-
-def test_free_running_time_keeps_its_speed(start_simulator):
-    simulator = start_simulator("--symbols", "50", "--speed", "60")
-    begin, at = simulator.call("GET", "/sim/state")[1]["now"], time.monotonic()
-    time.sleep(1.0)
-    end, elapsed = simulator.call("GET", "/sim/state")[1]["now"], time.monotonic() - at
-    assert (end - begin) / 1e9 == pytest.approx(60 * elapsed, abs=12)
-    assert simulator.call("POST", "/sim/advance", {"steps": 1})[0] == 400
-
-
-def test_shutdown_needs_the_token_and_ends_it_cleanly(start_simulator):
-    simulator = start_simulator("--symbols", "50", "--lockstep")
     stranger = replace(simulator, token="wrong")
     assert stranger.call("GET", "/sim/state")[0] == 401
     assert stranger.call("POST", "/sim/shutdown")[0] == 401
     assert simulator.call("POST", "/sim/shutdown")[0] == 200
     assert simulator.process.wait(5) == 0
+
+
+def test_the_process_and_a_world_in_this_one_are_the_same_world(start_simulator):
+    simulator = start_simulator("--symbols", "50", "--lockstep", "--seed", "21")
+    for _ in range(2):
+        simulator.advance(60)
+        simulator.call("GET", "/v3/snapshot/options/TSLA?limit=250")
+        simulator.call("GET", "/v2/aggs/ticker/SPY/range/1/minute/2026-02-27/2026-03-02")
+    body = simulator.call("GET", "/v2/snapshot/locale/us/markets/stocks/tickers")[1]
+    world = World(SimOptions(seed=21, symbols=50))
+    world.advance_to(world.now_ns + 120 * STEP_NS)
+    rows = build_rows(take_columns(world, None), True, True, world.calendar.close_ns(world.previous.day))
+    assert body["tickers"] == json.loads(msgspec.json.encode(rows))
+
+
+def test_free_running_keeps_its_speed_writes_a_private_token_file_and_ends_on_sigterm(tmp_path):
+    path = tmp_path / "token"
+    arguments = ["--symbols", "50", "--speed", "60", "--token-file", str(path)]
+    process = subprocess.Popen([sys.executable, "-m", "qmterm.sim", *arguments], stdout=subprocess.PIPE)
+    about = json.loads(process.stdout.readline())
+    assert "token" not in about
+    assert about["token_file"] == str(path)
+    assert path.stat().st_mode & 0o777 == 0o600
+    simulator = Simulator(about["url"], about["ws_url"], process, path.read_text())
+    begin, at = simulator.call("GET", "/sim/state")[1]["now"], time.monotonic()
+    time.sleep(1.0)
+    end, elapsed = simulator.call("GET", "/sim/state")[1]["now"], time.monotonic() - at
+    assert (end - begin) / 1e9 == pytest.approx(60 * elapsed, abs=15)
+    assert simulator.call("POST", "/sim/advance", {"steps": 1})[0] == 400
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(5) == 0
+    process.stdout.close()
 
 
 def test_it_ends_with_its_owner_even_when_that_is_killed():
@@ -128,21 +133,6 @@ async def test_spawn_reports_why_it_failed():
 async def test_spawn_gives_up_in_time():
     with pytest.raises(SimError, match=r"was not ready in 0\.01 s"):
         await spawn(SimOptions(symbols=50), ready_s=0.01)
-
-
-def test_the_token_can_go_to_a_private_file_and_sigterm_ends_it(tmp_path):
-    path = tmp_path / "token"
-    process = subprocess.Popen(
-        [sys.executable, "-m", "qmterm.sim", "--symbols", "50", "--token-file", str(path)], stdout=subprocess.PIPE
-    )
-    about = json.loads(process.stdout.readline())
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(5) == 0
-    process.stdout.close()
-    assert "token" not in about
-    assert about["token_file"] == str(path)
-    assert len(path.read_text()) > 20
-    assert path.stat().st_mode & 0o777 == 0o600
 
 
 def test_bad_options_are_one_sentence_and_exit_code_2(capsys):
