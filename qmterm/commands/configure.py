@@ -15,7 +15,7 @@ from pathlib import Path
 
 from qmterm.commands import secret_store
 from qmterm.commands.places import SECRET_NAMES, load_settings, places
-from qmterm.core.errors import BadInput, ConfigError
+from qmterm.core.errors import BadInput, ConfigError, QmtermError
 from qmterm.core.settings.engine import BrokerName, Source
 from qmterm.core.settings.model import Settings, render_config, render_values
 
@@ -39,7 +39,7 @@ def init(force: bool) -> int:
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         _write(file, render_config())
     except OSError as error:
-        raise ConfigError(
+        raise QmtermError(
             f"{file} cannot be written ({error.strerror or error}); give yourself write permission there, "
             "or set QMTERM_HOME to a folder of your own"
         ) from error

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from qmterm.core.errors import ConfigError
+from qmterm.core.errors import ConfigError, QmtermError
 
 if TYPE_CHECKING:
     from qmterm.core.settings.model import Settings
@@ -68,6 +69,21 @@ def places() -> Places:
         Path(directories.user_cache_dir),
         Path(directories.user_runtime_dir),
     )
+
+
+def made(folders: Places) -> Places:
+    """The folders a run writes to exist and can be written, or QmtermError says which cannot, before anything starts."""
+    for folder in (folders.data, folders.cache, folders.runtime):
+        try:
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+        except OSError as error:
+            raise QmtermError(
+                f"{folder} cannot be written ({error.strerror or error}); give yourself write permission there, "
+                "or set QMTERM_HOME to a folder of your own"
+            ) from error
+    return folders
 
 
 def shipped(name: str) -> Path:

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from qmterm.commands.places import Places, places, require_secret, secret, shipped
+from qmterm.commands.places import Places, made, places, require_secret, secret, shipped
 from qmterm.commands.simulator import SimWish, joined_simulator, own_simulator
 from qmterm.core.errors import ConfigError
 from qmterm.core.settings.engine import BrokerName, DisconnectPolicy, Mode, Source
@@ -54,7 +54,7 @@ class RunOptions:
 def run(settings: Settings, options: RunOptions) -> int:
     """Run until it ends; returns the process's exit code."""
     check(settings, options)
-    folders = places()
+    folders = made(places())
     trace = Trace(folders)
 
     async def main(view: ViewHolder, mailbox: Mailbox) -> object:
@@ -78,6 +78,9 @@ def run(settings: Settings, options: RunOptions) -> int:
 
 def check(settings: Settings, options: RunOptions) -> None:
     """Wrong use is said before anything starts."""
+    from qmterm.engine.wiring import check_sense
+
+    check_sense(settings)
     if options.sim.speed is None and options.sim.seed is None:
         raise ConfigError("--speed max needs --seed: only a lockstep run can go as fast as the machine allows")
     if options.sim.seed is not None and settings.engine.source is not Source.SIM:
