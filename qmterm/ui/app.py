@@ -6,12 +6,11 @@ Textual is imported by this module and what it imports, never by `qmterm.ui` its
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import gc
 import os
-import signal
+import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 # Before textual reads them: nothing moves by itself, a screen at rest sends nothing but the clock.
@@ -23,15 +22,18 @@ from textual.driver import Driver
 from textual.theme import Theme as TextualTheme
 from textual.timer import Timer
 
+from qmterm.core.errors import BadInput
 from qmterm.core.settings.screen import ScreenSettings
 from qmterm.engine.commands import EngineDoor
 from qmterm.engine.view import Snapshot
+from qmterm.ui import leaving
 from qmterm.ui.desk import Desk
 from qmterm.ui.dialogs import Dialog
 from qmterm.ui.driver import MOST_PENDING, PatientDriver
 from qmterm.ui.exits import ScreenExit
 from qmterm.ui.palette import Palette, Theme
 from qmterm.ui.pane import Frame
+from qmterm.ui.signals import screen_signals
 from qmterm.ui.themes import BUILT_IN, ThemeProblem, ThemeShelf
 
 # Answers of the engine are looked for this often (seconds) while one is awaited.
@@ -68,6 +70,8 @@ class QmtermApp(App[ScreenExit], inherit_bindings=False):
         self._snapshot: Snapshot | None = None
         self._changed_at = 0.0
         self._answer_timer: Timer | None = None
+        self._running_loop: asyncio.AbstractEventLoop | None = None
+        self._early: Callable[[], None] | None = None  # a signal that came before the first frame
 
     # --- clocks ---
 
@@ -83,8 +87,9 @@ class QmtermApp(App[ScreenExit], inherit_bindings=False):
         self.call_after_refresh(self.frame)
         if isinstance(self._driver, PatientDriver):
             self._driver.on_lost = self._terminal_lost
-        with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):  # not the main thread, or no signals
-            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._terminal_lost)
+        self._running_loop = asyncio.get_running_loop()
+        if self._early is not None:
+            self._early()
         if self._theme_problem:
             self.desk.say(self._theme_problem, "warn")
         if not self.is_headless:
@@ -176,6 +181,20 @@ class QmtermApp(App[ScreenExit], inherit_bindings=False):
     def leave(self, how: ScreenExit) -> None:
         self.exit(how)
 
+    def hang_up(self) -> None:
+        """From a signal handler: the terminal is going away."""
+        self._from_signal(self._terminal_lost)
+
+    def asked_to_stop(self) -> None:
+        """From a signal handler: SIGTERM or SIGINT, a clean stop of screen and engine (attached: of the screen)."""
+        self._from_signal(lambda: leaving.leave_on_request(self.desk))
+
+    def _from_signal(self, act: Callable[[], None]) -> None:
+        if self._running_loop is None:
+            self._early = act
+        else:
+            self._running_loop.call_soon_threadsafe(act)
+
 
 def run_screen(
     door: EngineDoor,
@@ -185,6 +204,9 @@ def run_screen(
     attached: bool = False,
 ) -> ScreenExit:
     """Show the screen until the person leaves it or the terminal goes away. Call it on the main thread."""
+    if not sys.stdin.isatty() or not (sys.stderr.isatty() or sys.stdout.isatty()):
+        raise BadInput("the screen needs a terminal: run it in one, or use --auto, which needs none")
     app = QmtermApp(door, settings, themes_dirs, attached=attached)
-    answer = app.run(mouse=settings.mouse)
+    with screen_signals(app.hang_up, app.asked_to_stop):
+        answer = app.run(mouse=settings.mouse)
     return answer if answer is not None else ScreenExit.DETACH

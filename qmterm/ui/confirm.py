@@ -195,14 +195,14 @@ class ConfirmDialog(Dialog[Verdict]):
         now = next((row for row in snapshot.proposals if row.proposal_id == self.proposal.proposal_id), None)
         changed = what_changed(self.proposal, now, self._settings.confirm_ticks)
         if changed:
-            self._close(Verdict(False, reason=f"nothing sent: {changed}"))
+            self.finish(Verdict(False, reason=f"nothing sent: {changed}"))
             return
         if now is not None:
             self._now = now
         if self.shown_at != float("inf"):
             left = self._settings.confirm_timeout_s - (self.app_time() - self.shown_at)
             if left <= 0:
-                self._close(Verdict(False, reason="nothing sent: the dialog waited long enough"))
+                self.finish(Verdict(False, reason="nothing sent: the dialog waited long enough"))
                 return
             self._left = int(left + 0.999)
         self.paint()
@@ -215,7 +215,7 @@ class ConfirmDialog(Dialog[Verdict]):
         if self._pressed:
             self._was_typing(at)
         elif key in ("enter", "escape", "q", "ctrl+c"):
-            self._close(Verdict(False, reason="nothing sent"))
+            self.finish(Verdict(False, reason="nothing sent"))
         elif key == self.letter and not self.too_soon(at) and at >= self._quiet_since + DEAD_S:
             self._pressed = True
             self.set_timer(ALONE_S, self._send)
@@ -232,8 +232,4 @@ class ConfirmDialog(Dialog[Verdict]):
 
     def _send(self) -> None:
         if self._pressed and not self.closed:
-            self._close(Verdict(True, limit_seen=str(self.proposal.limit)))
-
-    def _close(self, verdict: Verdict) -> None:
-        self.closed = True
-        self.dismiss(verdict)
+            self.finish(Verdict(True, limit_seen=str(self.proposal.limit)))

@@ -240,7 +240,8 @@ class Desk(Screen[None], inherit_bindings=False):
         action = self.keymap.find("", key)
         if action is None or action.id != "kill":
             return False
-        self.host.pop_screen()
+        if self.host.screen is not self:
+            self.host.pop_screen()
         self.press(key, at)
         return True
 

@@ -102,8 +102,14 @@ class Dialog(ModalScreen[Answer], inherit_bindings=False):
         key = key_name(event.key, event.character)
         if self._kill(key, event.time):
             self.closed = True
-            return
-        self.press(key, event.time)
+        elif not self.closed:  # a second key of a burst: a second dismissal would take the desk away too
+            self.press(key, event.time)
+
+    def finish(self, answer: Answer) -> None:
+        """Close with an answer, once."""
+        if not self.closed:
+            self.closed = True
+            self.dismiss(answer)
 
     def too_soon(self, at: float) -> bool:
         return at < self.shown_at + DEAD_S
@@ -137,7 +143,7 @@ class TextDialog(Dialog[None]):
             self._top += SCROLL[key]
             self.paint()
         elif key in ("escape", "enter", "q", "?", "-", "w", "ctrl+c"):
-            self.dismiss(None)
+            self.finish(None)
 
 
 class LeaveDialog(Dialog[str]):
@@ -162,9 +168,9 @@ class LeaveDialog(Dialog[str]):
 
     def press(self, key: str, at: float) -> None:
         if key in ("escape", "enter", "q", "ctrl+c"):
-            self.dismiss("stay")
+            self.finish("stay")
         elif key in ("h", "s") and not self.too_soon(at):
-            self.dismiss("headless" if key == "h" else "stop")
+            self.finish("headless" if key == "h" else "stop")
 
 
 def help_lines(pane: str, actions: Sequence[Action], keys_of: Mapping[str, tuple[str, ...]]) -> list[Line]:

@@ -85,7 +85,8 @@ class PatientDriver(LinuxDriver):
     ) -> None:
         super().__init__(app, debug=debug, mouse=mouse, size=size)
         self._patient: PatientWriter | None = None
-        self._descriptor = 2 if self._file is None else self._file.fileno()
+        # Textual writes to stderr; where that is a file (2>log) the screen still belongs on the terminal.
+        self._descriptor = 2 if os.isatty(2) else 1
         self._frame: list[str] = []
         self._framed = False  # between start and stop of the application mode whole frames may be dropped
         self.dropped = False  # a frame was dropped: the next one must repaint everything

@@ -54,6 +54,14 @@ def stop_engine(desk: Desk, *, typed: bool) -> None:
     _stop(desk)
 
 
+def leave_on_request(desk: Desk) -> None:
+    """SIGTERM and the like: nobody is there to be asked."""
+    if desk.host.attached:
+        desk.host.leave(ScreenExit.DETACH)
+    else:
+        _stop(desk)
+
+
 def _stop(desk: Desk) -> None:
     if not desk.snapshot.stopped:
         desk.ask(StopEngine(), quiet=True)

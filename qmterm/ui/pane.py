@@ -60,6 +60,10 @@ class Pane(LineWidget):
         self.frame_: Frame | None = None
         self.painter = self.redraw
 
+    def extra_s(self) -> float:
+        """Seconds to add to every age: how long the engine has been silent."""
+        return 0.0 if self.frame_ is None else self.frame_.extra_s
+
     @property
     def inner_width(self) -> int:
         """Columns for the body, after the edge."""

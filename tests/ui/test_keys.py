@@ -1,12 +1,15 @@
 """Every key, at both sizes: what arrived at the engine's door, and that nothing else did."""
 
+import io
 from dataclasses import replace
 
 import pytest
 
+from qmterm.core.errors import BadInput
 from qmterm.core.settings.screen import ScreenSettings
 from qmterm.engine import commands
 from qmterm.engine.view import Snapshot
+from qmterm.ui.app import run_screen
 from qmterm.ui.exits import ScreenExit
 from tests.ui.fake_engine import FakeDoor, rich_snapshot
 from tests.ui.running import LARGE, SMALL, running
@@ -200,6 +203,14 @@ async def test_kill_as_a_verb_wants_a_typed_yes():
         assert screen.door.sent == [commands.Kill()]
 
 
+async def test_a_burst_of_keys_closes_a_dialog_once_and_leaves_the_desk():
+    async with running() as screen:
+        await screen.press("question_mark")
+        await screen.press("escape", "escape", "enter", "q")
+        assert screen.app.screen is screen.app.desk
+        assert screen.app.return_value is None
+
+
 async def test_reconcile_and_repaint():
     async with running() as screen:
         await screen.press("ctrl+r", "ctrl+l")
@@ -377,6 +388,12 @@ async def test_q_with_nothing_at_stake_quits_and_detaches_when_attached():
         assert screen.door.sent == []
 
 
+def test_without_a_terminal_one_sentence_says_what_to_do(monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    with pytest.raises(BadInput, match="--auto"):
+        run_screen(FakeDoor(), ScreenSettings())
+
+
 async def test_below_80x24_one_line_says_so_and_keys_go_on_working():
     async with running((70, 20)) as screen:
         assert screen.text.strip() == "qmterm needs 80x24; this terminal has 70x20. Keys still work."
@@ -403,6 +420,8 @@ async def test_an_engine_that_falls_silent_is_said_aloud():
         screen.app._changed_at -= 7
         await screen.frame()
         assert "ENGINE SILENT 7s" in screen.text
+        await screen.press("2")
+        assert "~7.40" in screen.app.desk.panes["chain"].text, "prices of a silent engine do not look fresh"
 
 
 async def test_the_stop_of_the_engine_is_said_aloud():

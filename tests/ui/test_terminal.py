@@ -78,6 +78,15 @@ def test_a_hang_up_ends_the_screen_and_says_lost():
         assert b"screen ended: lost" in screen.seen
 
 
+def test_a_request_to_stop_leaves_cleanly_and_asks_nobody():
+    with PtyScreen(80, 24) as screen:
+        screen.read(20, until=b"NVDA")
+        os.kill(screen.process.pid, signal.SIGTERM)
+        assert screen.ended(10) == 0
+        assert b"screen ended: stop" in screen.seen
+        assert termios.tcgetattr(screen.follower) == screen.before
+
+
 def test_a_vanished_terminal_leaves_no_process_that_spins():
     with PtyScreen(80, 24) as screen:
         screen.read(20, until=b"NVDA")

@@ -25,11 +25,14 @@ def _of_side(side: Side, draw: Callable[[OptionCell], Cell]) -> Callable[[ChainR
     return cell
 
 
-def side_columns(group: str, side: Side, steps: AgeSteps) -> tuple[Column[ChainRow], ...]:
+def side_columns(group: str, side: Side, steps: AgeSteps, extra_s: Callable[[], float]) -> tuple[Column[ChainRow], ...]:
     """The columns of one side, from the outside in (the put side is turned around)."""
 
+    def seconds(option: OptionCell) -> float | None:
+        return None if option.age_s is None else option.age_s + extra_s()
+
     def price(value: float | None, option: OptionCell) -> Cell:
-        return Cell(aged(fixed(value), option.age_s, steps), "text", age_marks(option.age_s, steps))
+        return Cell(aged(fixed(value), seconds(option), steps), "text", age_marks(seconds(option), steps))
 
     def held(option: OptionCell) -> Cell:
         return Cell(f"{option.held:+d}" if option.held else "", "gain" if option.held > 0 else "loss", BOLD)
@@ -48,7 +51,7 @@ def side_columns(group: str, side: Side, steps: AgeSteps) -> tuple[Column[ChainR
         column("held", "pos", 3, 7, held),
         column("oi", "oi", 5, 4, lambda o: Cell(count(o.open_interest), "dim")),
         column("volume", "vol", 5, 3, lambda o: Cell(count(o.volume), "dim")),
-        column("age", "age", 3, 2, lambda o: Cell(age(o.age_s), "dim")),
+        column("age", "age", 3, 2, lambda o: Cell(age(seconds(o)), "dim")),
         column("iv", "IV", 5, 6, implied),
         column("vega", "V", 4, 1, lambda o: Cell(dropped_zero(o.vega))),
         column("gamma", "Γ", 5, 0, lambda o: Cell(dropped_zero(o.gamma, 3))),
@@ -70,8 +73,8 @@ class ChainPane(Grid[ChainRow]):
 
     def columns(self) -> Sequence[Column[ChainRow]]:
         steps = self.settings.quote_age_s
-        calls = side_columns("call", lambda row: row.call, steps)
-        puts = side_columns("put", lambda row: row.put, steps)
+        calls = side_columns("call", lambda row: row.call, steps, self.extra_s)
+        puts = side_columns("put", lambda row: row.put, steps, self.extra_s)
         strikes: Column[ChainRow] = Column("strike", "strike ", 10, self._strike, None, keep=10)
         outside, quotes = puts[:-2], puts[-2:]
         return (*calls, strikes, *quotes, *reversed(outside))

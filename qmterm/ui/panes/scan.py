@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from qmterm.core.settings.screen import AgeSteps
 from qmterm.engine.view import ScanRow, Snapshot
@@ -38,9 +38,12 @@ def note_of(row: ScanRow) -> str:
     return plain(row.note) or ("no " + ", ".join(row.failed) if row.failed else "")
 
 
-def scan_columns(steps: AgeSteps) -> tuple[Column[ScanRow], ...]:
+def scan_columns(steps: AgeSteps, extra_s: Callable[[], float]) -> tuple[Column[ScanRow], ...]:
+    def seconds(row: ScanRow) -> float | None:
+        return None if row.age_s is None else row.age_s + extra_s()
+
     def last(row: ScanRow) -> Cell:
-        return Cell(aged(fixed(row.last), row.age_s, steps), "text", age_marks(row.age_s, steps))
+        return Cell(aged(fixed(row.last), seconds(row), steps), "text", age_marks(seconds(row), steps))
 
     def state(row: ScanRow) -> Cell:
         return Cell(row.state, STATE_TONES.get(row.state, "text"), BOLD if row.state.startswith("ENTRY") else 0)
@@ -68,7 +71,7 @@ def scan_columns(steps: AgeSteps) -> tuple[Column[ScanRow], ...]:
         Column("rr", "R:R", 5, lambda r: Cell(fixed(r.risk_reward, 1)), lambda r: r.risk_reward, keep=6),
         Column("state", "state", 12, state, lambda r: r.state, right=False, keep=8),
         Column("note", "note", 10, lambda r: Cell(note_of(r), "dim"), None, right=False, keep=5, stretch=True),
-        Column("age", "age", 4, lambda r: Cell(age(r.age_s), "dim"), lambda r: r.age_s, keep=6),
+        Column("age", "age", 4, lambda r: Cell(age(seconds(r)), "dim"), lambda r: r.age_s, keep=6),
     )
 
 
@@ -76,7 +79,7 @@ class ScanPane(Grid[ScanRow]):
     name_ = "scan"
 
     def columns(self) -> Sequence[Column[ScanRow]]:
-        return scan_columns(self.settings.bar_age_s)
+        return scan_columns(self.settings.bar_age_s, self.extra_s)
 
     def row_key(self, row: ScanRow) -> str:
         return row.symbol
