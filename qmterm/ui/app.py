@@ -178,6 +178,12 @@ class QmtermApp(App[ScreenExit], inherit_bindings=False):
         """Hang-up: only the screen ends."""
         self.exit(ScreenExit.LOST)
 
+    def _fatal_error(self) -> None:
+        """A broken screen says where it broke, without the local variables: they may hold secrets."""
+        from rich.traceback import Traceback
+
+        self.panic(Traceback(show_locals=False, max_frames=6))
+
     def leave(self, how: ScreenExit) -> None:
         self.exit(how)
 
@@ -203,10 +209,13 @@ def run_screen(
     *,
     attached: bool = False,
 ) -> ScreenExit:
-    """Show the screen until the person leaves it or the terminal goes away. Call it on the main thread."""
+    """Show the screen until the person leaves it, the terminal goes away or the screen breaks (both LOST).
+
+    Call it on the main thread; it takes SIGHUP, SIGTERM and SIGINT for as long as it runs.
+    """
     if not sys.stdin.isatty() or not (sys.stderr.isatty() or sys.stdout.isatty()):
         raise BadInput("the screen needs a terminal: run it in one, or use --auto, which needs none")
     app = QmtermApp(door, settings, themes_dirs, attached=attached)
     with screen_signals(app.hang_up, app.asked_to_stop):
         answer = app.run(mouse=settings.mouse)
-    return answer if answer is not None else ScreenExit.DETACH
+    return answer if answer is not None else ScreenExit.LOST

@@ -8,4 +8,4 @@ from enum import StrEnum
 class ScreenExit(StrEnum):
     DETACH = "detach"  # the engine goes on without a screen
     STOP = "stop"  # StopEngine was sent (or the engine had ended): wait for it, then leave
-    LOST = "lost"  # the terminal went away: [disconnect] policy decides
+    LOST = "lost"  # the terminal went away or the screen broke: [disconnect] policy decides

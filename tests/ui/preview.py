@@ -12,8 +12,24 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from qmterm.core.settings.screen import ScreenSettings
+from qmterm.engine.view import Snapshot  # noqa: E402
 from qmterm.ui.app import run_screen
 from tests.ui.fake_engine import FakeDoor, MovingMarket
+
+
+class BreakingDoor(FakeDoor):
+    """A door that raises what no screen expects."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self._breaks_at = time.monotonic() + seconds
+
+    @property
+    def snapshot(self) -> Snapshot:
+        local = "secret-" + "in-a-local"
+        if time.monotonic() > self._breaks_at:
+            print(1 / 0, local)
+        return self.current
 
 
 def main() -> None:
@@ -22,8 +38,9 @@ def main() -> None:
     parser.add_argument("--live", action="store_true", help="real money and armed")
     parser.add_argument("--still", action="store_true", help="nothing moves but the clock")
     parser.add_argument("--ladder", default="NORMAL")
+    parser.add_argument("--break-after", type=float, default=0.0, help="seconds until the door breaks the screen")
     options = parser.parse_args()
-    market, door = MovingMarket(), FakeDoor()
+    market, door = MovingMarket(), BreakingDoor(options.break_after) if options.break_after else FakeDoor()
 
     def run() -> None:
         while True:

@@ -78,6 +78,15 @@ def test_a_hang_up_ends_the_screen_and_says_lost():
         assert b"screen ended: lost" in screen.seen
 
 
+def test_a_screen_that_breaks_restores_the_terminal_and_shows_no_local_variables():
+    with PtyScreen(80, 24, "--break-after", "1.0") as screen:
+        assert screen.ended(15) == 0
+        assert b"screen ended: lost" in screen.seen
+        assert b"ZeroDivisionError" in screen.seen
+        assert b"secret-in-a-local" not in screen.seen
+        assert termios.tcgetattr(screen.follower) == screen.before
+
+
 def test_a_request_to_stop_leaves_cleanly_and_asks_nobody():
     with PtyScreen(80, 24) as screen:
         screen.read(20, until=b"NVDA")
