@@ -9,7 +9,8 @@ import asyncio
 import json
 import logging
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from qmterm.commands import doctor_machine as machine
@@ -48,9 +49,9 @@ def run(config: Path | None, as_json: bool) -> int:
     _progress("loading the compiled maths (the first time on a machine it is built, about a minute)")
     add("engine", [machine.kernels_check(), engine])
     if not any(check.state is State.FAIL for check in configuration):
-        logging.disable(logging.CRITICAL)  # each failure is told once, as a check
-        add("market data", _data(settings, engine_runs))
-        add("broker", _broker(settings))
+        with _told_once():
+            add("market data", _data(settings, engine_runs))
+            add("broker", _broker(settings))
     report = document(groups)
     if as_json:
         print(json.dumps(report))
@@ -129,6 +130,17 @@ def _broker(settings: Settings) -> list[Check]:
 
     _progress("asking tastytrade")
     return asyncio.run(broker_checks(settings, tt_secret, refresh, secret("tt_account")))
+
+
+@contextmanager
+def _told_once() -> Iterator[None]:
+    """A failure is told once, as a check, and not by a client's log as well."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(before)
 
 
 def _progress(text: str) -> None:

@@ -72,7 +72,7 @@ def places() -> Places:
 
 
 def made(folders: Places) -> Places:
-    """The folders a run writes to exist and can be written, or QmtermError says which cannot, before anything starts."""
+    """The folders a run writes to, made where they are missing; QmtermError says which one cannot be written."""
     for folder in (folders.data, folders.cache, folders.runtime):
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
