@@ -13,6 +13,7 @@ from qmterm.core.clock import Clock
 from qmterm.engine.view import LogLine
 
 LINES_KEPT = 500
+OWN = ("level", "text")  # what an event always has
 
 
 class EventSink(Protocol):
@@ -64,13 +65,14 @@ class RunLog:
         """From now on every line is also a journal event."""
         self._sink = sink
 
-    def write(self, level: str, kind: str, text: str, subject: str = "", **numbers: object) -> None:
+    def write(self, level: str, kind: str, text: str, subject: str = "", /, **numbers: object) -> None:
         """Record one event. `level` is info, warn, error or alarm; `kind` a short word such as ORD or FILL."""
         self._seq += 1
         self.levels[level] += 1
         text = self._scrub(text)
         subject = self._scrub(subject)
-        body = {key: self._scrub.value(value) for key, value in numbers.items()}
+        # A number may be called "level" as well (a scale-out's): it must not pass for the event's own.
+        body = {f"{key}_" if key in OWN else key: self._scrub.value(value) for key, value in numbers.items()}
         line = LogLine(self._seq, self._clock.now(), level, kind, text)
         self._lines.append(line)
         if self._sink is not None:
@@ -78,16 +80,16 @@ class RunLog:
         if self._print is not None:
             self._print(line, body)
 
-    def info(self, kind: str, text: str, subject: str = "", **numbers: object) -> None:
+    def info(self, kind: str, text: str, subject: str = "", /, **numbers: object) -> None:
         self.write("info", kind, text, subject, **numbers)
 
-    def warn(self, kind: str, text: str, subject: str = "", **numbers: object) -> None:
+    def warn(self, kind: str, text: str, subject: str = "", /, **numbers: object) -> None:
         self.write("warn", kind, text, subject, **numbers)
 
-    def error(self, kind: str, text: str, subject: str = "", **numbers: object) -> None:
+    def error(self, kind: str, text: str, subject: str = "", /, **numbers: object) -> None:
         self.write("error", kind, text, subject, **numbers)
 
-    def alarm(self, kind: str, text: str, subject: str = "", **numbers: object) -> None:
+    def alarm(self, kind: str, text: str, subject: str = "", /, **numbers: object) -> None:
         self.write("alarm", kind, text, subject, **numbers)
 
     @property

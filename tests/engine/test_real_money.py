@@ -1,4 +1,4 @@
-"""Real money moves only with broker = tastytrade, live = true and arming; until then nothing is sent, not even a close."""
+"""Real money needs broker = tastytrade, live = true and arming; until then nothing is sent, not even a close."""
 
 from __future__ import annotations
 

@@ -66,3 +66,11 @@ def test_the_screen_keeps_the_newest_lines_and_the_count_goes_on():
     assert len(log.lines) == LINES_KEPT
     assert log.lines[-1].text == str(LINES_KEPT + 4)
     assert log.levels["info"] == LINES_KEPT + 5
+
+
+def test_a_number_called_level_is_kept_beside_the_events_own_level():
+    """A scale-out's numbers have one: it broke the turn that wanted to announce it."""
+    sink, _, log = kept(level=7.0, text="x")
+    body = sink.rows[0][2]
+    assert (body["level"], body["level_"], body["text_"]) == ("error", 7.0, "x")
+    assert log.levels == {"error": 1}
