@@ -1,0 +1,208 @@
+"""Watching over the run: each trouble moves the ladder as far as DESIGN.md 5 says, and only NO-NEW lifts itself."""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+
+import pytest
+
+from qmterm.core.clock import from_et
+from qmterm.core.errors import JournalError, OutcomeUnknown
+from qmterm.core.orders import OrderState
+from qmterm.core.reasons import Reason
+from qmterm.engine.ladder import Level
+from tests.engine.fakes import CASH, OCC, entry
+from tests.engine.house import opened
+
+
+def stale(house, on):
+    house.feed_age = 91.0 if on else 0.5
+
+
+def never(house, on):
+    house.feed_age = None if on else 0.5
+
+
+def broker_lost(house, on):
+    house.broker.stream_up = not on
+
+
+def lag(house, on):
+    for _ in range(200):
+        house.lag.add(900.0 if on else 1.0)
+
+
+@pytest.mark.parametrize(
+    ("trouble", "reason"),
+    [(stale, Reason.DATA_STALE), (never, Reason.DATA_STALE), (broker_lost, Reason.BROKER_LOST), (lag, Reason.LOOP_LAG)],
+)
+async def test_a_passing_trouble_is_no_new_and_passes(trouble, reason):
+    async with opened() as house:
+        await house.oversight.look()
+        assert house.ladder.level is Level.NORMAL
+        trouble(house, True)
+        await house.oversight.look()
+        assert house.ladder.level is Level.NO_NEW
+        assert house.ladder.causes[0].reason is reason
+        assert ("ladder", "NO-NEW") in house.journal.rows
+        trouble(house, False)
+        await house.oversight.look()
+        assert house.ladder.level is Level.NORMAL
+        assert house.journal.rows[-1] == ("ladder", "NORMAL")
+
+
+async def test_stale_data_outside_the_session_is_no_trouble():
+    async with opened() as house:
+        house.open, house.feed_age = False, None
+        await house.oversight.look()
+        assert house.ladder.level is Level.NORMAL
+
+
+async def test_a_passing_trouble_does_not_lift_a_persons_pause():
+    async with opened() as house:
+        house.oversight.lower(Level.NO_NEW, Reason.USER, "paused", by_person=True)
+        stale(house, True)
+        await house.oversight.look()
+        stale(house, False)
+        await house.oversight.look()
+        assert house.ladder.level is Level.NO_NEW
+
+
+async def lose(house, dollars):
+    """The account is worth `dollars` less than at the day's start."""
+    house.book.adjustments = Decimal(-dollars)
+    await house.oversight.look()
+
+
+async def test_the_days_loss_blocks_until_the_next_session_whatever_the_price_does():
+    async with opened() as house:
+        await house.oversight.begin_day()
+        await lose(house, 1999)
+        assert house.ladder.level is Level.NORMAL
+        await lose(house, 2000)
+        assert house.ladder.causes[0].reason is Reason.DAILY_LOSS
+        await lose(house, 0)
+        assert house.ladder.level is Level.NO_NEW
+        assert house.journal.documents["day"]["blocked"] is True
+        house.clock.now_ns = from_et(date(2026, 3, 3), 9, 0)
+        await lose(house, 500)
+        assert house.ladder.level is Level.NORMAL
+        assert house.trader.day_pnl == 0
+        assert house.journal.documents["day"] == {"date": "2026-03-03", "nlv": str(CASH - 500), "blocked": False}
+
+
+async def test_journal_trouble_needs_a_person_even_when_it_is_over():
+    async with opened() as house:
+        house.journal.trouble = "disk full"
+        await house.oversight.look()
+        assert house.ladder.level is Level.REDUCE_ONLY
+        house.journal.trouble = None
+        await house.oversight.look()
+        assert house.ladder.level is Level.REDUCE_ONLY
+
+
+async def test_an_order_job_that_breaks_halts_unless_it_was_the_disk():
+    async with opened() as house:
+        house.oversight.lane_failed(JournalError("disk full"))
+        assert house.ladder.level is Level.REDUCE_ONLY
+        house.oversight.lane_failed(ZeroDivisionError("?"))
+        assert house.ladder.level is Level.HALT
+
+
+async def settle_with(house, seconds):
+    """Comparisons while real time passes."""
+    state = house.broker.account_state
+
+    async def later():
+        house.clock.advance(seconds)
+        return await state()
+
+    house.broker.account_state = later
+    return await house.oversight.settle()
+
+
+async def test_a_lasting_difference_is_adopted_journalled_and_reduces():
+    async with opened() as house:
+        house.broker.held[OCC] = 2
+        agreed, text = await settle_with(house, 0.15)
+        assert not agreed
+        assert "ours 0, broker 2" in text
+        assert house.journal.adjustments == [(OCC, Decimal(2))]
+        assert house.book.quantity(OCC) == 2
+        assert house.ladder.level is Level.REDUCE_ONLY
+        assert house.ladder.causes[0].reason is Reason.RECONCILE_DIFFERENCE
+
+
+async def test_cents_of_fees_are_adopted_with_a_note_and_move_no_ladder():
+    async with opened() as house:
+        house.broker.cash = CASH - Decimal("0.37")
+        assert (await settle_with(house, 0.15))[0]
+        assert house.journal.adjustments == [(None, Decimal("-0.37"))]
+        assert house.ladder.level is Level.NORMAL
+
+
+async def test_five_dollars_and_more_are_not_put_down_to_fees():
+    async with opened() as house:
+        house.broker.cash = CASH - Decimal("5.01")
+        assert not (await settle_with(house, 0.15))[0]
+        assert house.ladder.level is Level.REDUCE_ONLY
+
+
+async def test_an_account_that_cannot_be_read_is_not_clean_and_not_a_difference():
+    async with opened() as house:
+        await house.oversight.settle()
+
+        async def silent():
+            house.clock.advance(2)
+            raise OutcomeUnknown("no answer")
+
+        house.broker.account_state = silent
+        agreed, text = await house.oversight.settle()
+        assert not agreed
+        assert "could not be read" in text
+        assert not house.oversight.reconciler.clean
+        assert house.ladder.level is Level.NORMAL
+        assert house.journal.adjustments == []
+
+
+async def test_an_entry_that_waited_too_long_is_cancelled_once():
+    async with opened() as house:
+        await house.desk.submit(entry())
+        house.clock.advance(299)
+        await house.oversight.tend_orders()
+        assert house.broker.cancels == []
+        house.clock.advance(1)
+        await house.oversight.tend_orders()
+        await house.oversight.tend_orders()
+        assert house.broker.cancels == ["1000"]
+
+
+async def test_reduce_only_cancels_working_entries_and_leaves_exits():
+    async with opened() as house:
+        await house.hold(2)
+        house.underlyings.closes["NVDA"] = (160.0, house.clock.now())
+        await house.turn()
+        (leaving,) = house.working
+        await house.desk.submit(entry("qm-9", symbol="AMD   260417C00200000"))
+        house.oversight.lower(Level.REDUCE_ONLY, Reason.JOURNAL_TROUBLE, "disk")
+        await house.oversight.tend_orders()
+        assert house.broker.cancels == [house.desk.ledger.get("qm-9").broker_id]
+        assert leaving.working
+
+
+async def test_no_new_leaves_working_entries_alone():
+    async with opened() as house:
+        await house.desk.submit(entry())
+        house.oversight.lower(Level.NO_NEW, Reason.DATA_STALE, "stale")
+        await house.oversight.tend_orders()
+        assert house.broker.cancels == []
+
+
+async def test_the_order_poll_is_a_witness_of_its_own():
+    async with opened() as house:
+        await house.desk.submit(entry())
+        house.broker.fill("1000", 2)  # the stream said nothing
+        await house.oversight.poll_orders()
+        assert house.book.quantity(OCC) == 2
+        assert house.desk.ledger.get("qm-1").state is OrderState.FILLED
