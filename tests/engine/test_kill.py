@@ -1,4 +1,4 @@
-"""Pause, resume, kill: nothing queued leaves after HALT, every cancel is asked, and NORMAL needs an account that agrees."""
+"""Pause, resume, kill: nothing queued leaves after HALT, all cancels are asked, NORMAL needs an account that agrees."""
 
 from __future__ import annotations
 
