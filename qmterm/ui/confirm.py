@@ -25,6 +25,8 @@ from qmterm.ui.pane import Frame
 LETTERS: Final = "efghjmrtuvz"
 # A letter that is followed by another key within this time (seconds) was typing, not an answer.
 ALONE_S: Final = 0.06
+# Numbers of a plan that the page shows with today's values: the plan's own would only confuse.
+SHOWN_ABOVE: Final = frozenset({"bid", "ask", "mid", "quote_age_s"})
 SEVERAL_LEGS_TICK: Final = Decimal("0.05")
 
 
@@ -85,7 +87,10 @@ def number_lines(proposal: ProposalView, width: int) -> list[Line]:
     lines: list[Line] = []
     text = ""
     for name, value in proposal.numbers.items():
-        pair = f"{plain(name).replace('_', ' ')} {dropped_zero(value)}"
+        if name in SHOWN_ABOVE or value is None:
+            continue
+        shown = fixed(value, 0) if abs(value) >= 100 or value == int(value) else dropped_zero(value)
+        pair = f"{plain(name).replace('_', ' ')} {shown}"
         if text and len(text) + 3 + len(pair) > width:
             lines.append((Span(text, "dim"),))
             text = ""
@@ -99,7 +104,7 @@ def proposal_lines(proposal: ProposalView, width: int, settings: ScreenSettings)
     seconds, steps = proposal.quote_age_s, settings.quote_age_s
     marks = age_marks(seconds, steps)
     lines: list[Line] = [(Span(plain(proposal.text), "proposal", BOLD), Span(f"   {plain(proposal.purpose)}", "dim"))]
-    lines.extend((Span(f"  {plain(leg)}"),) for leg in proposal.legs)
+    lines.extend((Span(f"  {plain(leg)}"),) for leg in proposal.legs if proposal.legs != (proposal.text,))
     lines += [
         (),
         (
@@ -124,7 +129,6 @@ def proposal_lines(proposal: ProposalView, width: int, settings: ScreenSettings)
             ("size set by", plain(proposal.binding) or "–"),
         ),
     ]
-    lines.extend(number_lines(proposal, width))
     for warning in proposal.warnings:
         lines.extend((Span(f"! {part}", "warn", BOLD),) for part in wrap(plain(warning), width - 2))
     if proposal.why:
@@ -132,7 +136,7 @@ def proposal_lines(proposal: ProposalView, width: int, settings: ScreenSettings)
     for reason in proposal.why:
         parts = wrap(plain(reason), width - 4)
         lines.extend((Span("why " if index == 0 else "    ", "label"), Span(part)) for index, part in enumerate(parts))
-    return lines
+    return [*lines, *number_lines(proposal, width)]
 
 
 class ConfirmDialog(Dialog[Verdict]):

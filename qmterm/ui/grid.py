@@ -46,9 +46,11 @@ def row_line(
 class Grid(Pane, Generic[R]):
     """A pane that is a table. Subclasses name their rows, columns and the words for "nothing here"."""
 
+    ranking = False  # the first row is what one looks at: an untouched cursor stays on it
+
     def __init__(self, palette: Palette, settings: ScreenSettings) -> None:
         super().__init__(palette, settings)
-        self.table: Table[R] = Table(self.row_key, self.row_search, self.columns())
+        self.table: Table[R] = Table(self.row_key, self.row_search, self.columns(), sticks_to_top=self.ranking)
         self.top = 0
         self.side = ""
 

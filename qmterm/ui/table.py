@@ -91,9 +91,18 @@ def _sort_key(value: SortKey) -> tuple[int, float, str]:
 
 
 class Table(Generic[R]):
-    def __init__(self, key: Callable[[R], str], search: Callable[[R], str], columns: Sequence[Column[R]]) -> None:
+    def __init__(
+        self,
+        key: Callable[[R], str],
+        search: Callable[[R], str],
+        columns: Sequence[Column[R]],
+        *,
+        sticks_to_top: bool = False,
+    ) -> None:
+        """`sticks_to_top`: a cursor on the first row stays on the first row, whichever that is (a ranking)."""
         self._key = key
         self._search = search
+        self._sticks_to_top = sticks_to_top
         self.columns = tuple(columns)
         self.rows: tuple[R, ...] = ()
         self.total = 0
@@ -158,6 +167,10 @@ class Table(Generic[R]):
             self.cursor = max(0, min(self.cursor, len(self.rows) - 1))
             return
         key = self._key(current)
+        if self._sticks_to_top and self.cursor == 0:
+            if self.rows and self._key(self.rows[0]) != key:
+                self.moved_at = now
+            return
         for index, row in enumerate(self.rows):
             if self._key(row) == key:
                 self.cursor = index

@@ -238,8 +238,8 @@ def rich_snapshot(seed: int = 7) -> Snapshot:
             limits=(
                 LimitUse("trade", Decimal("832.26"), Decimal("2016.84"), "NVDA 175C"),
                 LimitUse("symbol", Decimal("1664.52"), Decimal("1900.00"), "NVDA"),
-                LimitUse("strategy", Decimal("2410.52"), Decimal("20168.42"), "atr-matrix"),
-                LimitUse("cash", Decimal("39611.55"), Decimal("38000.00"), "20 % reserve"),
+                LimitUse("strategy", Decimal("20410.52"), Decimal("20168.42"), "atr-matrix"),
+                LimitUse("cash", Decimal("61230.55"), Decimal("20168.42"), "must stay above"),
             ),
             realized=Decimal("310.00"),
             unrealized=Decimal("55.50"),

@@ -12,7 +12,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from qmterm.core.settings.screen import ScreenSettings
-from qmterm.engine.view import Snapshot  # noqa: E402
+from qmterm.engine.view import Snapshot
 from qmterm.ui.app import run_screen
 from tests.ui.fake_engine import FakeDoor, MovingMarket
 

@@ -39,6 +39,17 @@ def test_the_cursor_stays_on_its_row_when_rows_come_before_it():
     assert table.cursor == 2
 
 
+def test_in_a_ranking_an_untouched_cursor_stays_on_top_and_says_that_the_row_changed():
+    table = Table(lambda row: row.name, lambda row: row.name, COLUMNS, sticks_to_top=True)
+    table.load((A, B), 0.0)
+    table.load((B, A), 5.0)
+    assert table.current_key == "B"
+    assert table.moved_at == 5.0
+    table.go_to_key("A")
+    table.load((C, B, A), 9.0)
+    assert table.current_key == "A"
+
+
 def test_a_vanished_row_is_noticed_and_moving_ends_the_guard():
     table = table_of(A, B, C)
     table.go_to_key("B")

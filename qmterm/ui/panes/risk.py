@@ -9,6 +9,8 @@ from qmterm.ui.formats import fixed, money, percent, plain, signed_money
 from qmterm.ui.palette import BOLD, Line, Span, fit
 from qmterm.ui.pane import Frame, Pane
 
+# Limits that the number must stay above; the bar shows how near the floor is.
+FLOORS = frozenset({"cash"})
 BAR_FROM = 66  # columns from which a limit has a bar beside its numbers
 EIGHTHS = " ▏▎▍▌▋▊▉█"
 
@@ -29,9 +31,13 @@ def limit_tone(share: float | None) -> str:
 
 def limit_line(limit: LimitUse, width: int) -> Line:
     """`symbol NVDA   1,840 of 5,000   37% ███▋      `."""
-    share = float(limit.used / limit.limit) if limit.used is not None and limit.limit else None
+    floor = limit.name in FLOORS
+    part, whole = (limit.limit, limit.used) if floor else (limit.used, limit.limit)
+    share = float(part / whole) if part is not None and whole is not None and whole > 0 else None
+    if floor and whole is not None and whole <= 0:
+        share = 1.0  # nothing is left of what must stay above its floor
     tone = limit_tone(share)
-    numbers = f"{money(limit.used):>10} of {money(limit.limit):>10}"
+    numbers = f"{money(limit.used):>10} {'over' if floor else 'of':<4} {money(limit.limit):>10}"
     percentage = percent(None if share is None else share * 100, 0).rjust(6)
     spans = [
         Span(f" {plain(limit.name):<12}", "label"),
@@ -71,7 +77,7 @@ def risk_lines(risk: RiskView, header: HeaderView, width: int) -> list[Line]:
     lines = [tuple(span for pair in row for span in pair) for row in (pairs, profit, stake)]
     fitted = [fit(line, width) for line in lines]
     if risk.limits:
-        fitted.append(fit((Span(" limit             used            limit   used", "label"),), width))
+        fitted.append(fit((Span(" limit             used              limit   used", "label"),), width))
         fitted.extend(limit_line(limit, width) for limit in risk.limits)
     return fitted
 

@@ -77,6 +77,7 @@ def scan_columns(steps: AgeSteps, extra_s: Callable[[], float]) -> tuple[Column[
 
 class ScanPane(Grid[ScanRow]):
     name_ = "scan"
+    ranking = True
 
     def columns(self) -> Sequence[Column[ScanRow]]:
         return scan_columns(self.settings.bar_age_s, self.extra_s)
