@@ -171,5 +171,8 @@ class ChainPane(Grid[ChainRow]):
         return row.call if self.side == "call" else row.put
 
     def subject(self) -> str:
+        """The contract where we hold it, else the symbol: about others nothing was decided."""
         leg, chain = self.leg(), self._chain()
-        return leg.occ if leg is not None else chain.symbol if chain is not None else ""
+        if leg is not None and leg.held:
+            return leg.occ
+        return chain.symbol if chain is not None else ""
