@@ -256,6 +256,7 @@ class Engine:
             engaged.marks.keep(parts.journal)
         await engaged.oversight.look()
         engaged.proposals.expire(self._proposal_expired)
+        engaged.shelf.look()
         await engaged.trader.protect()
         await engaged.oversight.tend_orders()
         self._see_ends()

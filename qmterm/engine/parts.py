@@ -28,6 +28,7 @@ from qmterm.engine.proposals import Proposals
 from qmterm.engine.publish import Publisher
 from qmterm.engine.runlog import RunLog
 from qmterm.engine.scanning import Scanning
+from qmterm.engine.shelf import Shelf
 from qmterm.engine.trader import Trader
 from qmterm.journal.journal import Journal
 from qmterm.market.clock import StepClock
@@ -107,6 +108,7 @@ class Engaged:
     lanes: Lanes
     trader: Trader
     proposals: Proposals
+    shelf: Shelf
     approvals: Approvals
     oversight: Oversight
     scanning: Scanning

@@ -29,6 +29,7 @@ from qmterm.engine.publish import Publisher
 from qmterm.engine.recovery import BASELINE, check_account, rebuild, restore, starting_positions, tail
 from qmterm.engine.reference import Reference
 from qmterm.engine.scanning import Scanning
+from qmterm.engine.shelf import Shelf
 from qmterm.engine.trader import Trader
 from qmterm.risk.gate import Gate
 from qmterm.risk.stops import StopRules
@@ -187,6 +188,7 @@ def _engage(parts: Parts, book: Book, saved_ladder: Mapping[str, object] | None)
         lanes=lanes,
         trader=trader,
         proposals=trader.proposals,
+        shelf=Shelf(trader),
         approvals=Approvals(trader),
         oversight=oversight,
         scanning=scanning,
