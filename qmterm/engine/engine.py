@@ -334,6 +334,8 @@ class Engine:
             await engaged.entries.warm()
         else:
             await engaged.entries.consider()
+        if parts.has_screen and engaged.look.symbol is None and engaged.entries.candidates:
+            engaged.look.select(engaged.entries.candidates[0])  # the best setup, until the person chooses
 
     async def _new_session_if_due(self, now: int) -> None:
         """The first look at a new trading day: yesterday's day bars and yields are not today's."""
