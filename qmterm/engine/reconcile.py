@@ -61,8 +61,8 @@ class Reconciler:
         seen = (found, book.fill_count)
         if seen != self._last:
             self._last, self._since = seen, (now_ns, monotonic)
-        # Lags are real seconds at a real broker and market seconds at a simulated one that runs faster.
-        stood = max((now_ns - self._since[0]) / NS, monotonic - self._since[1])
+        # By both clocks: a market that runs faster does not make the news travel faster.
+        stood = min((now_ns - self._since[0]) / NS, monotonic - self._since[1])
         confirmed = found if found and stood >= self._window_s else ()
         self.clean, self.differences = not found, confirmed
         return confirmed
