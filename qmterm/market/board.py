@@ -16,6 +16,7 @@ from qmterm.core.quotes import Quote
 from qmterm.market.minutes import FIVE_NS, FiveMinuteBar, MinuteRing
 from qmterm.market.records import OptionRows, SnapshotColumns
 from qmterm.market.table import QuoteTable
+from qmterm.market.times import held_back
 
 _MINUTE_NS = 60_000_000_000
 _FOREVER = 2**62
@@ -96,17 +97,18 @@ class Board:
         table = self.stocks
         rows = np.fromiter((table.numbers[s] for s in snapshot.symbols), dtype=np.int64, count=len(snapshot))
 
-        newer = (snapshot.quote_ns > 0) & (snapshot.quote_ns >= table.quote_ns[rows])
+        quote_ns = held_back(snapshot.quote_ns, arrival_ns)
+        newer = (quote_ns > 0) & (quote_ns >= table.quote_ns[rows])
         at = rows[newer]
         table.bid[at], table.ask[at] = snapshot.bid[newer], snapshot.ask[newer]
         table.bid_size[at], table.ask_size[at] = snapshot.bid_size[newer], snapshot.ask_size[newer]
-        table.quote_ns[at], table.arrival_ns[at] = snapshot.quote_ns[newer], arrival_ns
+        table.quote_ns[at], table.arrival_ns[at] = quote_ns[newer], arrival_ns
 
         # Below the Developer plan there is no last trade: the latest minute bar's close stands in, at its end.
         traded = snapshot.trade_ns > 0
-        minute_end = np.where(snapshot.minute_ns > 0, snapshot.minute_ns + _MINUTE_NS, 0)
+        minute_end = held_back(np.where(snapshot.minute_ns > 0, snapshot.minute_ns + _MINUTE_NS, 0), arrival_ns)
         last = np.where(traded, snapshot.last, snapshot.minute_close)
-        last_ns = np.where(traded, snapshot.trade_ns, minute_end)
+        last_ns = held_back(np.where(traded, snapshot.trade_ns, minute_end), arrival_ns)
         newer = (last_ns > 0) & (last_ns >= table.trade_ns[rows]) & (last > 0)
         table.last[rows[newer]], table.trade_ns[rows[newer]] = last[newer], last_ns[newer]
 
@@ -122,18 +124,20 @@ class Board:
         """Take a chain snapshot's quotes and spot; each contract's row comes back, in the chain's order."""
         stock = self.stocks.numbers.get(rows.underlying)
         # At the same instant the spot wins over a minute's close, which was made before the minute ended.
-        if stock is not None and rows.spot is not None and rows.spot_ns >= self.stocks.trade_ns[stock]:
-            self.stocks.last[stock], self.stocks.trade_ns[stock] = rows.spot, rows.spot_ns
+        spot_ns = int(held_back(np.array([rows.spot_ns]), arrival_ns)[0])
+        if stock is not None and rows.spot is not None and spot_ns >= self.stocks.trade_ns[stock]:
+            self.stocks.last[stock], self.stocks.trade_ns[stock] = rows.spot, spot_ns
         table = self.options
         table.add(rows.occ)
         numbers = np.fromiter((table.numbers[occ] for occ in rows.occ), dtype=np.int64, count=len(rows))
-        newer = (rows.quote_ns > 0) & (rows.quote_ns >= table.quote_ns[numbers])
+        quote_ns, trade_ns = held_back(rows.quote_ns, arrival_ns), held_back(rows.trade_ns, arrival_ns)
+        newer = (quote_ns > 0) & (quote_ns >= table.quote_ns[numbers])
         at = numbers[newer]
         table.bid[at], table.ask[at] = rows.bid[newer], rows.ask[newer]
         table.bid_size[at], table.ask_size[at] = rows.bid_size[newer], rows.ask_size[newer]
-        table.quote_ns[at], table.arrival_ns[at] = rows.quote_ns[newer], arrival_ns
-        newer = (rows.trade_ns > 0) & (rows.trade_ns >= table.trade_ns[numbers])
-        table.last[numbers[newer]], table.trade_ns[numbers[newer]] = rows.last[newer], rows.trade_ns[newer]
+        table.quote_ns[at], table.arrival_ns[at] = quote_ns[newer], arrival_ns
+        newer = (trade_ns > 0) & (trade_ns >= table.trade_ns[numbers])
+        table.last[numbers[newer]], table.trade_ns[numbers[newer]] = rows.last[newer], trade_ns[newer]
         return numbers
 
 

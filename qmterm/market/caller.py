@@ -121,7 +121,7 @@ class RestCaller:
         except urllib3.exceptions.HTTPError as failure:  # reset, truncated body, broken gzip
             error = DataError(self._scrub(f"{endpoint} on {self._host}: the answer broke off ({failure})"))
             raise _Again(error, None) from None
-        except msgspec.DecodeError as failure:
+        except (msgspec.DecodeError, UnicodeError, ArithmeticError) as failure:  # numbers no column can hold, too
             error = DataError(self._scrub(f"{endpoint} on {self._host}: the answer is not readable ({failure})"))
             raise _Again(error, None) from None
         self.last_ok_s = self._monotonic()

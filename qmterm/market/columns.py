@@ -6,6 +6,7 @@ bodies are split into undecoded rows first, and the rows decoded one by one, whi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 from typing import TypeVar
 
@@ -19,11 +20,12 @@ from qmterm.core.instruments import OptionContract, parse_option
 from qmterm.market import bodies
 from qmterm.market.caller import Page
 from qmterm.market.records import BarColumns, GroupedColumns, OptionRows, SnapshotColumns
-from qmterm.market.times import to_ns, to_ns_array
+from qmterm.market.times import NEVER_NS, to_ns, to_ns_array
 
 R = TypeVar("R")
 
 ROUND_LOT = 100  # the stock feed counts quote sizes in round lots
+_MOST_UNITS = 1e15
 _MOST_BAD_ROWS = 0.01  # above this share the answer is broken, not a few rows
 
 _raw_rows = msgspec.json.Decoder(bodies.RawRows)
@@ -85,8 +87,8 @@ def snapshot_columns(body: bytes) -> SnapshotColumns:
         symbols=tuple(row.ticker for row in rows),
         bid=_floats([q.p for q in quote]),
         ask=_floats([q.P for q in quote]),
-        bid_size=_floats([q.s for q in quote]) * ROUND_LOT,
-        ask_size=_floats([q.S for q in quote]) * ROUND_LOT,
+        bid_size=_sizes([q.s for q in quote]) * ROUND_LOT,
+        ask_size=_sizes([q.S for q in quote]) * ROUND_LOT,
         quote_ns=_times([q.t for q in quote]),
         last=_floats([t.p for t in trade]),
         trade_ns=_times([t.t for t in trade]),
@@ -97,7 +99,7 @@ def snapshot_columns(body: bytes) -> SnapshotColumns:
         day_volume=_floats([d.v for d in day]),
         day_vwap=_prices([d.vw for d in day]),
         minute_close=_prices([m.c for m in minute]),
-        minute_ns=_times([int(m.t) for m in minute]),
+        minute_ns=_times([m.t for m in minute]),
         prev_close=_prices([p.c for p in previous]),
         prev_volume=_floats([p.v for p in previous]),
         updated_ns=_times([row.updated for row in rows]),
@@ -186,7 +188,7 @@ def option_rows(underlying: str, rows: list[bodies.Contract]) -> OptionRows:
     trades = [row.last_trade or bodies.OptionTrade() for row in rows]
     days = [row.day or bodies.OptionDay() for row in rows]
     greeks = [row.greeks or bodies.OptionGreeks() for row in rows]
-    multiplier = np.array([round(row.details.shares_per_contract) for row in rows], dtype=np.int64)
+    multiplier = np.round(_sizes([row.details.shares_per_contract for row in rows])).astype(np.int64)
     spot_ns, spot = _newest_spot(rows)
     return OptionRows(
         underlying=underlying,
@@ -198,16 +200,14 @@ def option_rows(underlying: str, rows: list[bodies.Contract]) -> OptionRows:
         adjusted=(multiplier != 100) | np.array([option.adjusted for option in options], dtype=np.bool_),
         bid=_floats([q.bid for q in quotes]),
         ask=_floats([q.ask for q in quotes]),
-        bid_size=np.array([int(q.bid_size) for q in quotes], dtype=np.int64),
-        ask_size=np.array([int(q.ask_size) for q in quotes], dtype=np.int64),
+        bid_size=_whole([q.bid_size for q in quotes]),
+        ask_size=_whole([q.ask_size for q in quotes]),
         quote_ns=_times([q.last_updated for q in quotes]),
         last=_floats([t.price for t in trades]),
         trade_ns=_times([t.sip_timestamp for t in trades]),
-        day_volume=np.array([int(d.volume) for d in days], dtype=np.int64),
+        day_volume=_whole([d.volume for d in days]),
         day_ns=_times([d.last_updated for d in days]),
-        open_interest=np.array(
-            [-1 if row.open_interest is None else int(row.open_interest) for row in rows], dtype=np.int64
-        ),
+        open_interest=_whole([-1 if row.open_interest is None else row.open_interest for row in rows], unknown=-1),
         iv=_maybe([row.implied_volatility for row in rows]),
         delta=_maybe([g.delta for g in greeks]),
         gamma=_maybe([g.gamma for g in greeks]),
@@ -223,11 +223,11 @@ def option_rows(underlying: str, rows: list[bodies.Contract]) -> OptionRows:
 def _newest_spot(rows: list[bodies.Contract]) -> tuple[int, float | None]:
     """(time, price) of the underlying: pages are read one after the other, so the latest one knows best."""
     found = [
-        (to_ns(asset.last_updated), price)
+        (min(to_ns(asset.last_updated), NEVER_NS), price)
         for row in rows
         if (asset := row.underlying_asset) is not None
         and (price := asset.price if asset.price is not None else asset.value) is not None
-        and price > 0
+        and 0 < price < _MOST_UNITS
     ]
     return max(found, default=(0, None))
 
@@ -236,7 +236,21 @@ def _newest_spot(rows: list[bodies.Contract]) -> tuple[int, float | None]:
 
 
 def _floats(values: list[float]) -> FloatArray:
-    return np.array(values, dtype=np.float64)
+    column: FloatArray = np.array(values, dtype=np.float64)
+    column[np.isinf(column)] = np.nan  # 1e400 is readable JSON
+    return column
+
+
+def _sizes(values: list[float]) -> FloatArray:
+    """Shares or contracts: a size beyond any market is none."""
+    column: FloatArray = np.array(values, dtype=np.float64)
+    return np.where((column >= 0) & (column < _MOST_UNITS), column, 0.0)
+
+
+def _whole(values: list[float], unknown: int = 0) -> IntArray:
+    """Whole numbers; `unknown` in the place of anything impossible."""
+    column: FloatArray = np.array(values, dtype=np.float64)
+    return np.where((column >= 0) & (column < _MOST_UNITS), column, unknown).astype(np.int64)
 
 
 def _prices(values: list[float]) -> FloatArray:
@@ -250,6 +264,6 @@ def _maybe(values: list[float | None]) -> FloatArray:
     return _floats([bodies.NAN if value is None else value for value in values])
 
 
-def _times(values: list[int]) -> IntArray:
-    column: NDArray[np.int64] = np.array(values, dtype=np.int64)
+def _times(values: Sequence[int | float]) -> IntArray:
+    column: NDArray[np.int64] = np.array([int(v) if 0 <= v < NEVER_NS else 0 for v in values], dtype=np.int64)
     return to_ns_array(column)

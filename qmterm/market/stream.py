@@ -162,11 +162,20 @@ class MarketStream:
             await asyncio.sleep(wait)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        """A fault of our own in the reading task must not look like a quiet market."""
+        """A fault of our own in the reading task must not look like a quiet market: say so, then start it again."""
         failure = None if task.cancelled() else task.exception()
-        if failure is not None:
-            self._become(StreamState.CLOSED, f"internal fault: {failure!r}")
-            task.get_loop().call_exception_handler({"message": f"stream {self._url} ended", "exception": failure})
+        if failure is None or task is not self._task:
+            return
+        self.counters.drops += 1
+        self._stepped.set()
+        self._become(StreamState.BACKOFF, f"internal fault: {type(failure).__name__}; starting again")
+        task.get_loop().call_exception_handler({"message": f"stream {self._url} ended", "exception": failure})
+        task.get_loop().call_later(self._settings.backoff_max_s, self._start_again, task)
+
+    def _start_again(self, ended: asyncio.Task[None]) -> None:
+        if self._task is ended:  # neither closed nor started by somebody else meanwhile
+            self._task = None
+            self.start()
 
     # --- one connection ---
 

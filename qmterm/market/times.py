@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from qmterm.core.bars import IntArray
 from qmterm.core.errors import DataError
 
+AHEAD_NS = 300_000_000_000  # a stamp further in the future than this is wrong, whatever clock is a little off
+NEVER_NS = 2**62  # the year 2116: later times are not times
+
 # 1e11 s is the year 5138, 1e11 ms is 1973: no market datum lies between two readings of one number.
 _SECONDS_BELOW = 100_000_000_000
 _MS_BELOW = 100_000_000_000_000
@@ -29,13 +32,19 @@ def to_ns(value: int | float) -> int:
 
 
 def to_ns_array(values: NDArray[np.int64]) -> IntArray:
-    """`to_ns` for a whole column."""
+    """`to_ns` for a whole column; 0 (no time) for what cannot be one."""
     factor = np.where(
         values < _SECONDS_BELOW,
         1_000_000_000,
         np.where(values < _MS_BELOW, 1_000_000, np.where(values < _US_BELOW, 1_000, 1)),
     )
-    return np.asarray(values * factor, dtype=np.int64)
+    sane = (values >= 0) & (values < NEVER_NS // factor)  # a product past 64 bits would come back as some other time
+    return np.asarray(np.where(sane, values, 0) * factor, dtype=np.int64)
+
+
+def held_back(times: IntArray, arrival_ns: int) -> IntArray:
+    """Stamps from the future at their arrival: held as they are, they would keep every later value out as "older"."""
+    return np.where(times > arrival_ns + AHEAD_NS, arrival_ns, times) if arrival_ns else times
 
 
 def rfc3339_ns(text: str) -> int:

@@ -14,14 +14,15 @@ from qmterm.market.board import Board
 from qmterm.market.columns import ROUND_LOT
 from qmterm.market.events import BandEvent, BarEvent, MinuteBar, QuoteEvent, Status, TradeEvent, read_frame
 from qmterm.market.table import QuoteTable
-from qmterm.market.times import to_ns
+from qmterm.market.times import AHEAD_NS, NEVER_NS, to_ns
 
 # SIP conditions whose trades do not set the last price (consolidated rules): average price, cash, derivatively
 # priced, bunched sold, sold out of sequence, next day, price variation, prior reference, seller, odd lot, official
 # open and close, contingent. Extended-hours trades (12) do count here: before the open they are all there is.
 _NOT_LAST = frozenset({2, 5, 7, 10, 13, 15, 16, 20, 21, 22, 29, 33, 37, 38, 52, 53})
 _MS = 1_000_000
-_MS_ABOVE, _MS_BELOW = 10**11, 10**14
+_MS_ABOVE, _MS_BELOW = 10**11, NEVER_NS // _MS
+_MOST = 1e15  # dollars, shares: more is not a price or a size, and infinity would stay on the board
 
 
 @dataclass(slots=True)
@@ -106,6 +107,8 @@ class FrameDecoder:
         """Decode and write one frame; never raises for what a server may send.
 
         A quote arrives at `arrival_ns`, or at its own time if that is later: 0 makes arrivals depend on the data only.
+        A stamp from the future is taken at its arrival: held as it is, every later quote would be "late", and this
+        one fresh for ever.
         """
         report = FrameReport()
         events, report.unknown, report.malformed = read_frame(frame)
@@ -117,6 +120,7 @@ class FrameDecoder:
         quote_ns, arrivals, last, trade_ns = views.quote_ns, views.arrival_ns, views.last, views.trade_ns
         lot = self._lot
         quotes = trades = late = newest = 0
+        latest = arrival_ns + AHEAD_NS if arrival_ns else NEVER_NS
         statuses: list[Status] = []
         for event in events:
             if isinstance(event, Status):
@@ -135,6 +139,11 @@ class FrameDecoder:
             if isinstance(event, QuoteEvent):
                 at = event.t
                 at = at * _MS if _MS_ABOVE < at < _MS_BELOW else to_ns(at)
+                if at >= NEVER_NS or not -_MOST < event.bp + event.ap + event.bs + event.as_ < _MOST:
+                    report.malformed += 1
+                    continue
+                if at > latest:
+                    at = arrival_ns
                 quotes += 1
                 if at > newest:
                     newest = at
@@ -150,6 +159,11 @@ class FrameDecoder:
             elif isinstance(event, TradeEvent):
                 at = event.t
                 at = at * _MS if _MS_ABOVE < at < _MS_BELOW else to_ns(at)
+                if at >= NEVER_NS or not 0 < event.p < _MOST:
+                    report.malformed += 1
+                    continue
+                if at > latest:
+                    at = arrival_ns
                 trades += 1
                 if at > newest:
                     newest = at
@@ -163,7 +177,7 @@ class FrameDecoder:
                 report.bands += 1
                 views.band_high[row], views.band_low[row] = event.h, event.l
             else:
-                self._bar(event, row, report)
+                self._bar(event, row, report, latest)
         report.quotes, report.trades, report.newest_ns = quotes, trades, newest
         report.late += late
         report.statuses = tuple(statuses)
@@ -189,13 +203,17 @@ class FrameDecoder:
             self._views = _Views(self._table)
         return self._table.wire_numbers.get(symbol)
 
-    def _bar(self, event: BarEvent, row: int, report: FrameReport) -> None:
+    def _bar(self, event: BarEvent, row: int, report: FrameReport, latest: int) -> None:
         views, board = self._views, self._board
         start = event.s
         start_ns = start * _MS if _MS_ABOVE < start < _MS_BELOW else to_ns(start)
         end = event.e
         end_ns = end * _MS if _MS_ABOVE < end < _MS_BELOW else to_ns(end)
         high, low = event.h, event.l
+        total = event.o + high + low + event.c + event.av + event.a + event.op
+        if max(start_ns, end_ns) > latest or start_ns < 0 or not -_MOST < total < _MOST:
+            report.malformed += 1
+            return
         if type(event) is MinuteBar:
             report.minutes += 1
             if not self._options and not board.minutes.write(row, start_ns, event.o, high, low, event.c):

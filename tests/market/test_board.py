@@ -74,8 +74,49 @@ def test_any_bytes_are_counted_and_survived(frame):
     assert report.events == 0
 
 
-def apply(board, *events, cluster="stocks"):
-    return FrameDecoder(board, cluster).apply(json.dumps(events).encode(), NS0 + 5_000_000_000)
+def apply(board, *events, cluster="stocks", arrival_ns=NS0 + 5_000_000_000):
+    return FrameDecoder(board, cluster).apply(json.dumps(events).encode(), arrival_ns)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"ev": "Q", "sym": "SPY", "bp": 1, "ap": 2, "bs": 1, "as": 1, "t": 2**63},
+        {"ev": "Q", "sym": "SPY", "bp": 1, "ap": 2, "bs": 1, "as": 1, "t": 5 * 10**13},
+        {"ev": "Q", "sym": "SPY", "bp": 1, "ap": 2, "bs": 1e308, "as": 1, "t": MS0},
+        {"ev": "T", "sym": "SPY", "p": 1, "t": 10**30},
+        {"ev": "T", "sym": "SPY", "p": 0, "t": MS0},
+        {"ev": "AM", "sym": "SPY", "o": 1, "h": 1, "l": 1, "c": 1, "s": 2**63, "e": 2**63},
+        {"ev": "AM", "sym": "SPY", "o": 1, "h": 1, "l": 1, "c": 1, "s": MS0 + 10**9, "e": MS0 + 10**9 + 60_000},
+        {"ev": "AM", "sym": "SPY", "o": 1, "h": 1e308, "l": 1, "c": 1e308, "s": MS0, "e": MS0 + 60_000},
+    ],
+)
+def test_numbers_no_market_has_are_counted_and_cost_only_their_event(odd):
+    board = Board(SYMBOLS)
+    good = {"ev": "Q", "sym": "AAPL", "bp": 1, "ap": 2, "bs": 1, "as": 1, "t": MS0}
+    report = apply(board, odd, good)
+    assert report.malformed == 1
+    assert board.quote("SPY") is None
+    assert board.last_price("SPY") is None
+    assert board.quote("AAPL").ask == 2
+
+
+def test_infinity_in_a_frame_is_not_a_price():
+    board = Board(SYMBOLS)
+    frame = b'[{"ev":"Q","sym":"SPY","bp":1,"ap":1e400,"bs":1,"as":1,"t":%d}]' % MS0
+    assert FrameDecoder(board, "stocks").apply(frame, NS0).malformed == 1
+    assert board.quote("SPY") is None
+
+
+def test_a_quote_from_the_future_neither_stays_fresh_nor_keeps_later_ones_out():
+    board = Board(SYMBOLS)
+    apply(board, {"ev": "Q", "sym": "SPY", "bp": 1, "ap": 2, "bs": 1, "as": 1, "t": MS0 + 86_400_000}, arrival_ns=NS0)
+    apply(board, {"ev": "T", "sym": "SPY", "p": 1.5, "t": MS0 + 86_400_000}, arrival_ns=NS0)
+    assert board.quote("SPY").age_s(NS0 + 60_000_000_000) == 60
+    apply(board, {"ev": "Q", "sym": "SPY", "bp": 3, "ap": 4, "bs": 1, "as": 1, "t": MS0 + 61_000})
+    apply(board, {"ev": "T", "sym": "SPY", "p": 3.5, "t": MS0 + 61_000})
+    assert board.quote("SPY").bid == 3
+    assert board.last_price("SPY") == 3.5
 
 
 def test_an_older_quote_is_counted_and_not_taken():
@@ -144,7 +185,7 @@ def test_five_minute_closes_ignore_order_and_repeats(bars, second):
     for minute, close in bars:
         newest = max(newest, minute)
         if minute > newest - 10:
-            apply(board, bar(minute, close))
+            apply(board, bar(minute, close), arrival_ns=NS0 + 15 * MINUTE_NS)
             kept[minute] = close
     now = NS0 + second * 1_000_000_000
     border = (now - board.grace_ns - NS0) // FIVE_NS * 5
@@ -196,6 +237,16 @@ def test_a_snapshot_fills_what_is_older_and_leaves_what_is_newer():
     assert board.quote("SPY").bid == 2
     assert (board.quote("QQQ").bid, board.quote("QQQ").arrival_ns) == (5, NS0 + 7)
     assert board.last_price("QQQ") == 8.0  # yesterday's close until it trades
+
+
+def test_a_snapshot_stamped_in_the_future_does_not_keep_later_quotes_out():
+    board = Board()
+    wrong = np.array([NS0 + 10**15])
+    sides = {"bid": np.array([1.0]), "ask": np.array([1.5]), "bid_size": np.ones(1), "ask_size": np.ones(1)}
+    board.load_snapshot(snapshot(["SPY"], quote_ns=wrong, trade_ns=wrong, last=np.array([1.2]), **sides), NS0)
+    apply(board, {"ev": "Q", "sym": "SPY", "bp": 2, "ap": 3, "bs": 1, "as": 1, "t": MS0 + 1})
+    apply(board, {"ev": "T", "sym": "SPY", "p": 2.5, "t": MS0 + 1})
+    assert (board.quote("SPY").bid, board.last_price("SPY")) == (2, 2.5)
 
 
 def test_without_trades_in_the_plan_the_minute_close_is_the_last_price():

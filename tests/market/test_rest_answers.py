@@ -1,5 +1,6 @@
 """Answers become our columns: units, absent parts, pages, order."""
 
+import json
 import math
 from datetime import date
 
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qmterm.core.errors import DataError
+from qmterm.market import columns
 from qmterm.market.rest import PolygonRest
 from qmterm.market.times import rfc3339_ns, to_ns, to_ns_array
 from tests.market.fakes import KEY, json_answer, rest_server, settings
@@ -210,3 +212,25 @@ async def test_bars_of_one_symbol_are_in_order_and_without_repeats():
     assert (await ask({"status": "OK", "resultsCount": 0}, lambda rest: rest.aggs("X", 1, "day", DAY, DAY)))[
         0
     ].close.size == 0
+
+
+@pytest.mark.parametrize("stamp", [2**63, 10**25, 5 * 10**13, -1])
+def test_times_no_clock_shows_are_no_time(stamp):
+    body = {"status": "OK", "tickers": [{"ticker": "SPY", "lastQuote": {"p": 1, "P": 2, "s": 1, "S": 1, "t": stamp}}]}
+    assert columns.snapshot_columns(json.dumps(body).encode()).quote_ns.tolist() == [0]
+
+
+def test_one_contract_with_impossible_numbers_does_not_cost_the_chain():
+    details = {"contract_type": "call", "expiration_date": "2026-04-17", "strike_price": 230}
+    wrong = {
+        "details": {**details, "ticker": "O:SPY260417C00230000", "shares_per_contract": 1e30},
+        "open_interest": 1e300,
+        "day": {"volume": 1e30},
+        "last_quote": {"bid": 1, "ask": 2, "bid_size": 1e30, "last_updated": 2**70},
+    }
+    right = {"details": {**details, "ticker": "O:SPY260417C00240000"}, "open_interest": 7}
+    page = columns.contract_page(json.dumps({"status": "OK", "results": [wrong, right]}).encode(), "SPY")
+    rows = columns.option_rows("SPY", page.rows)
+    assert rows.adjusted.tolist() == [True, False]
+    assert rows.open_interest.tolist() == [-1, 7]
+    assert rows.quote_ns.tolist() == [0, 0]

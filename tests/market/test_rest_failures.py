@@ -104,6 +104,16 @@ async def test_truncated_json_is_an_error_after_three_tries():
     assert "not readable" in text
 
 
+@pytest.mark.parametrize("name", [b"\xff\xfe", b"\xed\xa0\x80"])
+async def test_text_that_is_no_utf8_is_unreadable_and_not_a_traceback(name):
+    async def handler(request, number):
+        body = b'{"market":"open","serverTime":"%s"}' % name
+        return web.Response(body=body, content_type="application/json")
+
+    text, _ = await fails(DataError, handler)
+    assert "not readable" in text
+
+
 async def test_a_connection_cut_inside_the_body_is_an_error():
     async def handler(request, number):
         response = web.StreamResponse(headers={"Content-Length": "1000"})

@@ -183,6 +183,29 @@ async def test_frames_that_are_no_json_are_counted_and_survived():
         await stream.close()
 
 
+async def test_a_fault_of_our_own_is_said_and_the_stream_starts_again():
+    said = []
+    failures = iter([RuntimeError("a fault of ours")])
+
+    def on_frame(report):
+        for failure in failures if report.quotes else ():
+            raise failure
+
+    async def script(server, socket, attempt):
+        await until(lambda: "AM.*" in server.subscribed(attempt))
+        await socket.send(json.dumps([quote(bid=float(attempt))]))
+        await forever()
+
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: said.append(context["message"]))
+    async with stream_server(script) as (url, server):
+        stream, board = open_stream(url, on_frame=on_frame)
+        await until(lambda: server.connections == 2 and board.quote("AAPL").bid == 2.0)
+        assert stream.state is StreamState.LIVE
+        assert stream.counters.drops == 1
+        assert len(said) == 1
+        await stream.close()
+
+
 async def test_what_is_wanted_between_a_drop_and_the_reconnect_is_not_lost():
     async def script(server, socket, attempt):
         if attempt == 1:
