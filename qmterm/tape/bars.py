@@ -33,6 +33,7 @@ __all__ = [
 ]
 
 REQUIRED = ("symbol", "date", *BAR_COLUMNS)
+_FIRST_DAY = np.datetime64("1700-01-01", "D")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,10 @@ def load_daily(
     last_session = _session_at(as_of if as_of is not None else last_day.astype(object))
     picked = {name: column[rows] for name, column in columns.items()}
     if ratios is not None:
-        _adjust_for_splits(picked, codes[rows], ratios[rows])
+        # A split counts even where the bar of its day had to be left out: the prices after it are the new ones.
+        told = np.isfinite(ratios) & (ratios > 0) & (codes >= 0) & ~np.isnat(days)
+        told &= days <= np.datetime64(last_session if as_of is None else as_of, "D")
+        _adjust_for_splits(picked, codes[rows], days[rows], codes[told], days[told], ratios[told])
     panel = _panel(names, codes[rows], days[rows], picked, last_session, max_bars)
     return DailyFile(panel, BarReport(rows=len(days), kept=len(days) - sum(faults.values()), dropped=faults))
 
@@ -162,22 +166,29 @@ def _session_at(day: date) -> date:
     return SessionCalendar.load(date(day.year - 1, 1, 1), day).last_n(day, 1)[0]
 
 
-def _adjust_for_splits(columns: dict[str, FloatArray], codes: IntArray, ratios: FloatArray) -> None:
+def _adjust_for_splits(
+    columns: dict[str, FloatArray],
+    codes: IntArray,
+    days: NDArray[np.datetime64],
+    split_codes: IntArray,
+    split_days: NDArray[np.datetime64],
+    ratios: FloatArray,
+) -> None:
     """Divide prices before each ex-date by the split's ratio and multiply volumes by it, in place."""
-    usable_ratio = np.isfinite(ratios) & (ratios > 0)
-    logs = np.log(np.where(usable_ratio, ratios, 1.0))
-    if not logs.any():
-        return
-    # factor of a row = product of the ratios on later rows of the same symbol
-    total = np.cumsum(logs)
-    last_of_symbol = np.append(codes[1:] != codes[:-1], True)
-    ends = total[last_of_symbol]
-    group = np.cumsum(np.append(False, last_of_symbol[:-1]))
-    factor = np.exp(ends[group] - total)
+    keys, first = np.unique(_key(split_codes, split_days), return_index=True)  # a day told twice is one split
+    logs = np.concatenate(([0.0], np.cumsum(np.log(ratios[first]))))
+    # factor of a row = product of the ratios of the same symbol after its day
+    until = np.searchsorted(keys, _key(codes + 1, np.full(len(codes), _FIRST_DAY)))
+    factor = np.exp(logs[until] - logs[np.searchsorted(keys, _key(codes, days), side="right")])
     changed = np.abs(factor - 1.0) > 1e-12
     for name in PRICE_COLUMNS:
         columns[name] = np.where(changed, columns[name] / factor, columns[name])
     columns["volume"] = np.where(changed, columns["volume"] * factor, columns["volume"])
+
+
+def _key(codes: IntArray, days: NDArray[np.datetime64]) -> IntArray:
+    """Symbol and day as one number that sorts like the pair."""
+    return np.asarray((codes << 32) + (days - _FIRST_DAY).astype(np.int64), dtype=np.int64)
 
 
 def _panel(

@@ -163,3 +163,23 @@ def test_a_missing_file_a_wrong_format_and_an_empty_span_are_told_apart(tmp_path
         read_daily(REAL, as_of=date(2013, 12, 31))
     with pytest.raises(BadInput, match="column close does not hold numbers"):
         read_daily(write(tmp_path / "words.parquet", close=["a", "b", "c", "d", "e"]))
+
+
+def test_a_split_counts_although_the_bar_of_its_day_cannot_be_used(tmp_path):
+    """Losing it left the old prices four times too high beside the new ones: an SMA50 of nothing."""
+    faulty = {"open": [10.0, 11.0, float("nan"), 13.0, 14.0], "split_ratio": [None, None, 4.0, None, None]}
+    file = load_daily(write(tmp_path / "faulty.parquet", **faulty))
+    assert file.report.dropped == {"without a number": 1}
+    assert file.panel.close[0].tolist() == pytest.approx([10.5 / 4, 11.5 / 4, 13.5, 14.5])
+    assert file.panel.volume[0].tolist() == pytest.approx([400.0, 800.0, 400.0, 500.0])
+    before = load_daily(tmp_path / "faulty.parquet", as_of=DAYS[1])
+    assert before.panel.close[0].tolist() == [10.5, 11.5]
+
+
+def test_a_split_told_twice_on_one_day_is_one_split(tmp_path):
+    twice = write(
+        tmp_path / "twice.parquet",
+        date=[DAYS[0], DAYS[1], DAYS[2], DAYS[2], DAYS[3]],
+        split_ratio=[None, None, 2.0, 2.0, None],
+    )
+    assert read_daily(twice).close[0].tolist() == pytest.approx([10.5 / 2, 11.5 / 2, 12.5, 14.5])
