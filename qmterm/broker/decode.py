@@ -36,6 +36,7 @@ STATES: dict[str, OrderState] = {
 _OUR_KINDS = ("Equity", "Equity Option", None)
 _MOST = 1_000_000_000
 _LATEST_MS = 9_000_000_000_000  # the year 2255: beyond it nanoseconds leave 64 bits
+_FIRST_YEAR, _LAST_YEAR = 1900, 2250
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -179,7 +180,7 @@ def number(value: object, name: str) -> Decimal:
 def whole(value: object) -> int:
     """Contracts or shares; fractional shares count down to the whole ones we could trade."""
     amount = number(value, "quantity")
-    if abs(amount) > _MOST:
+    if amount.copy_abs() > _MOST:  # abs() would round, and overflow for a number such as 1E+999999999
         raise Unreadable(f"a quantity of {amount} is not possible")
     return int(amount)
 
@@ -199,6 +200,8 @@ def time_ns(value: object) -> int:
             except ValueError as error:
                 raise Unreadable(f"{value!r} is not a time") from error
             moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
+    if not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
+        _bad_time(value)
     return (moment - _EPOCH) // timedelta(microseconds=1) * 1_000
 
 

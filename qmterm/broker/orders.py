@@ -7,12 +7,13 @@ strict flag is turned into an open when the position is already gone.
 from __future__ import annotations
 
 from decimal import Decimal
+from math import gcd
 
 from tastytrade.order import AdvancedInstructions, InstrumentType, LimitOrder, OrderAction, OrderTimeInForce
 from tastytrade.order import Leg as SdkLeg
 
 from qmterm.core.errors import BrokerError
-from qmterm.core.instruments import is_option
+from qmterm.core.instruments import is_option, parse_option
 from qmterm.core.orders import OrderIntent, TimeInForce
 
 BAD_ORDER = "bad_order"
@@ -31,8 +32,9 @@ def check(intent: OrderIntent) -> None:
         _refuse(intent, "each symbol may stand in one leg only")
     if any(leg.quantity <= 0 for leg in legs) or intent.quantity <= 0:
         _refuse(intent, "every quantity must be above zero")
-    if any(leg.quantity % intent.quantity for leg in legs):
-        _refuse(intent, f"leg quantities are not multiples of the {intent.quantity} units")
+    if gcd(*(leg.quantity for leg in legs)) != intent.quantity:
+        # The broker counts units by itself: a price for another unit would be paid for several of its own.
+        _refuse(intent, f"its leg quantities are not those of {intent.quantity} whole units of the smallest ratio")
     if len(legs) > 1 and not all(is_option(leg.symbol) for leg in legs):
         _refuse(intent, "stock and options cannot share an order here")
     if not price.is_finite() or price == 0:
@@ -40,9 +42,13 @@ def check(intent: OrderIntent) -> None:
     grid = _CENT if is_option(legs[0].symbol) or abs(price) >= 1 else _SUB_PENNY
     if price % grid:
         _refuse(intent, f"the price {price} is not on the grid of {grid}")
-    if len(legs) == 1 and legs[0].action.buys != (price < 0):
+    buys = {leg.action.buys for leg in legs}
+    if len(buys) == 1 and legs[0].action.buys != (price < 0):
         side = "a debit (negative)" if legs[0].action.buys else "a credit (positive)"
         _refuse(intent, f"{legs[0].action.value} needs {side}, the price is {price}")
+    for leg in legs:
+        if is_option(leg.symbol) and parse_option(leg.symbol).occ != leg.symbol:
+            _refuse(intent, f"{leg.symbol!r} is not spelled as the broker does (OCC, 21 characters)")
 
 
 def to_sdk(intent: OrderIntent) -> LimitOrder:

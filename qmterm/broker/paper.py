@@ -18,7 +18,7 @@ from qmterm.core.calendar import Phase, SessionCalendar
 from qmterm.core.clock import NS, Clock, et_date, from_et
 from qmterm.core.errors import BrokerError, JournalError
 from qmterm.core.fees import fill_fees
-from qmterm.core.matching import match
+from qmterm.core.matching import match, unit_ratios
 from qmterm.core.orders import (
     AccountBalance,
     AccountState,
@@ -139,7 +139,13 @@ class PaperBroker:
         now = self._clock.now()
         asked = self._book.move(order, OrderState.CANCEL_REQUESTED, now)
         cancelled = self._book.move(asked, OrderState.CANCELLED, now)
-        await self._save()
+        try:
+            await self._save()
+        except JournalError as error:
+            self._book.keep(order)  # on the disk it still works: after a restart it would be back
+            raise BrokerError(
+                f"the paper account cannot be saved, nothing was cancelled: {error}", "not_saved"
+            ) from error
         self._tell(asked.report, cancelled.report, self._balance())
 
     async def account_state(self) -> AccountState:
@@ -240,8 +246,11 @@ class PaperBroker:
             raise BrokerError("the paper broker is not connected; nothing was placed", "not_connected")
         if not intent.legs or intent.quantity <= 0 or intent.net_price == 0 or not intent.net_price.is_finite():
             raise BrokerError(f"paper order {intent.intent_id} has no legs, quantity or price", "bad_order")
-        single = len(intent.legs) == 1
-        if single and intent.legs[0].action.buys != (intent.net_price < 0):
+        once = len({leg.symbol for leg in intent.legs}) == len(intent.legs)
+        if not once or any(leg.quantity <= 0 for leg in intent.legs) or unit_ratios(intent.legs)[0] != intent.quantity:
+            raise BrokerError(f"the legs of paper order {intent.intent_id} are not its whole units", "bad_order")
+        one_sided = len({leg.action.buys for leg in intent.legs}) == 1
+        if one_sided and intent.legs[0].action.buys != (intent.net_price < 0):
             raise BrokerError("a buy needs a debit and a sale a credit; nothing was placed", "cant_buy_for_credit")
         for leg in intent.legs:
             if not leg.action.opens and leg.quantity > self._book.closable(leg.symbol, leg.action):

@@ -59,7 +59,7 @@ class TastytradeBroker:
         """Log in, choose the account, open the stream. A stream that does not come up at once keeps trying."""
         await self._session.open()
         body = await self._session.read("listing the accounts", "/customers/me/accounts")
-        rows = [row["account"] for row in _items(body) if isinstance(row.get("account"), dict)]
+        rows = [row["account"] for row in _items(body, "accounts") if isinstance(row.get("account"), dict)]
         self.account = accounts.choose(rows, self._wanted)
         self._sdk_account = Account.model_construct(account_number=self.account)
         await self._check_trading()
@@ -102,7 +102,8 @@ class TastytradeBroker:
             lambda: account.place_order(self._session.sdk, order, dry_run=False),
         )
         try:
-            placed, fault = decode.order(data.get("order") or {})
+            answer = data.get("order")
+            placed, fault = decode.order(answer if isinstance(answer, dict) else {})
         except decode.Unreadable as error:
             raise OutcomeUnknown(f"{doing}: the answer cannot be read ({error})") from None
         if fault is not None:
@@ -165,7 +166,7 @@ class TastytradeBroker:
             return AccountState(
                 account=self.account,
                 balance=decode.balance(_data(balance)),
-                positions=tuple(decode.position(row) for row in _items(positions)),
+                positions=tuple(decode.position(row) for row in _items(positions, "positions")),
                 orders=tuple(sorted(merged.values(), key=lambda order: (order.received_ns, order.broker_id))),
                 complete=live[1] and history[1],
             )
@@ -184,7 +185,7 @@ class TastytradeBroker:
 
     async def _live_orders(self) -> tuple[tuple[BrokerOrder, ...], bool]:
         body = await self._session.read("polling orders", self._path("/orders/live"))
-        return self._decoded(_items(body))
+        return self._decoded(_items(body, "live orders"))
 
     async def _history(self) -> tuple[tuple[BrokerOrder, ...], bool]:
         """All pages since yesterday in New York: an order sent just before midnight is still found after it."""
@@ -197,7 +198,7 @@ class TastytradeBroker:
                 self._path("/orders"),
                 **{"start-date": since.isoformat(), "per-page": self._settings.page_size, "page-offset": page},
             )
-            rows = _items(body)
+            rows = _items(body, "order history")
             good, whole = self._decoded(rows)
             found.extend(good)
             complete = complete and whole
@@ -277,12 +278,18 @@ def _data(body: dict[str, Any]) -> dict[str, Any]:
     return data if isinstance(data, dict) else {}
 
 
-def _items(body: dict[str, Any]) -> list[dict[str, Any]]:
+def _items(body: dict[str, Any], what: str) -> list[dict[str, Any]]:
+    """The list in an answer. One that is not there is no empty list: "no such order" must have been said."""
     items = _data(body).get("items")
-    return [item for item in items if isinstance(item, dict)] if isinstance(items, list) else []
+    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+        raise BrokerError(f"unreadable answer from tastytrade: {what} is not a list of objects", UNREADABLE)
+    return items
 
 
 def _last_page(body: dict[str, Any], page: int, rows: int, page_size: int) -> bool:
     pagination = body.get("pagination")
     pages = pagination.get("total-pages") if isinstance(pagination, dict) else None
-    return page + 1 >= int(pages) if pages is not None else rows < page_size
+    try:
+        return page + 1 >= decode.whole(pages) if pages is not None else rows < page_size
+    except decode.Unreadable as error:
+        raise BrokerError(f"unreadable answer from tastytrade: number of pages: {error}", UNREADABLE) from None

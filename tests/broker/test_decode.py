@@ -191,6 +191,18 @@ PATHS += [("legs", 0, name) for name in ORDER["legs"][0]]
 PATHS += [("legs", 0, "fills", 0, name) for name in ORDER["legs"][0]["fills"][0]]
 
 
+@pytest.mark.parametrize("text", ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-12:00", "1754-01-01"])
+def test_a_time_beyond_64_bits_of_nanoseconds_is_not_a_time(text):
+    with pytest.raises(decode.Unreadable, match="not a time"):
+        decode.time_ns(text)
+
+
+@pytest.mark.parametrize("text", ["1E+999999999", "-1E+999999999", "1000000001"])
+def test_a_quantity_nobody_can_hold_is_named(text):
+    with pytest.raises(decode.Unreadable, match="not possible"):
+        decode.whole(text)
+
+
 @given(path=st.sampled_from(PATHS), value=RUBBISH)
 def test_rubbish_anywhere_is_read_or_named_and_never_crashes(path, value):
     body = copy.deepcopy(ORDER)

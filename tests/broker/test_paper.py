@@ -177,6 +177,16 @@ async def test_money_that_is_reserved_cannot_be_spent_twice(make, clock, world):
         ({"net_price": Decimal("5.10")}, "cant_buy_for_credit"),
         ({"net_price": Decimal(0)}, "bad_order"),
         ({"legs": (Leg(CALL_230, Action.SELL_TO_OPEN, 2),), "net_price": Decimal("5.00")}, "margin_check_failed"),
+        ({"quantity": 1}, "bad_order"),
+        ({"legs": (Leg(CALL_230, Action.BUY_TO_OPEN, 2),) * 2}, "bad_order"),
+        ({"legs": (Leg(CALL_230, Action.BUY_TO_OPEN, 0),)}, "bad_order"),
+        (
+            {
+                "legs": (Leg(CALL_230, Action.BUY_TO_OPEN, 2), Leg(CALL_240, Action.BUY_TO_OPEN, 2)),
+                "net_price": Decimal("7.00"),
+            },
+            "cant_buy_for_credit",
+        ),
     ],
 )
 async def test_orders_a_broker_would_refuse_are_refused(paper, change, code):
@@ -249,6 +259,21 @@ async def test_an_order_that_cannot_be_kept_is_not_accepted(paper, kept, clock, 
         await paper.place(buy(price="-5.30"))
     assert refused.value.code == "not_saved"
     assert await paper.live_orders() == ()
+
+
+async def test_a_cancel_that_cannot_be_kept_is_no_cancel(paper, kept, clock, world):
+    answer = await paper.place(buy(price="-1.00"))
+
+    async def full(state):
+        raise JournalError("the disk is full")
+
+    working, kept.save = kept.save, full
+    with pytest.raises(BrokerError, match="nothing was cancelled"):
+        await paper.cancel(answer.broker_id)
+    kept.save = working
+    assert [order.state for order in await paper.live_orders()] == [OrderState.LIVE]
+    await paper.cancel(answer.broker_id)
+    assert [order.state for order in await paper.live_orders()] == [OrderState.CANCELLED]
 
 
 async def test_an_account_nobody_can_read_is_refused_by_name(make, kept):

@@ -203,7 +203,16 @@ async def test_nobody_there_is_certain_because_nothing_left(broker, settings, wi
         ({"quantity": 0}, "above zero"),
         ({"legs": ()}, "1 to 4 legs"),
         ({"legs": (Leg(CALL_230, Action.BUY_TO_OPEN, 2),) * 2}, "one leg only"),
-        ({"legs": (Leg(CALL_230, Action.BUY_TO_OPEN, 3),)}, "not multiples"),
+        ({"legs": (Leg(CALL_230, Action.BUY_TO_OPEN, 3),)}, "whole units"),
+        ({"legs": (Leg(CALL_230, Action.BUY_TO_OPEN, 2),), "quantity": 1}, "whole units"),
+        ({"legs": (Leg("O:" + CALL_230.replace(" ", ""), Action.BUY_TO_OPEN, 2),)}, "OCC, 21 characters"),
+        (
+            {
+                "legs": (Leg(CALL_230, Action.BUY_TO_OPEN, 2), Leg(CALL_240, Action.BUY_TO_OPEN, 2)),
+                "net_price": Decimal("5.10"),
+            },
+            "needs a debit",
+        ),
     ],
 )
 async def test_an_order_that_cannot_be_right_never_leaves(broker, wire, change, reason):
@@ -211,6 +220,34 @@ async def test_an_order_that_cannot_be_right_never_leaves(broker, wire, change, 
         await broker.place(replace(buy(), **change))
     assert refused.value.code == "bad_order"
     assert wire.count(*ORDERS) == 0
+
+
+@pytest.mark.parametrize("order", [[1], "placed", 7, None])
+async def test_an_accepted_order_without_a_readable_object_is_unknown(broker, wire, order):
+    wire.after[ORDERS] = [web.json_response({"data": {"order": order, "warnings": []}}, status=201)]
+    with pytest.raises(OutcomeUnknown):
+        await broker.place(buy())
+    assert wire.count(*ORDERS) == 1
+    assert len((await broker.account_state()).orders) == 1
+
+
+@pytest.mark.parametrize("data", [{"orders": []}, {"items": None}, {"items": {}}, {"items": [5]}])
+async def test_a_list_that_is_not_there_is_never_an_empty_list(broker, wire, data):
+    """Else an order of unknown outcome would count as not accepted, and a position as gone."""
+    for end in ("/orders/live", "/orders"):
+        wire.instead[("GET", end)] = [web.json_response({"data": data})]
+        assert not (await broker.account_state()).complete
+    wire.instead[("GET", "/positions")] = [web.json_response({"data": data})]
+    with pytest.raises(BrokerError, match="positions"):
+        await broker.account_state()
+    wire.instead[("GET", "/orders/live")] = [web.json_response({"data": data})]
+    with pytest.raises(BrokerError, match="live orders"):
+        await broker.live_orders()
+
+
+async def test_a_history_that_cannot_count_its_pages_is_incomplete(broker, wire):
+    wire.instead[("GET", "/orders")] = [web.json_response({"data": {"items": []}, "pagination": {"total-pages": "x"}})]
+    assert not (await broker.account_state()).complete
 
 
 async def test_a_dry_run_leaves_no_order_and_names_cost_and_warnings(broker, wire):
