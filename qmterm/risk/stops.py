@@ -99,11 +99,14 @@ def _stop_hit(state: ProtectState, inputs: StopInputs, rules: StopRules) -> bool
     prices = [inputs.five_minute_close]
     if rules.stop_mode == "touch":
         prices.append(inputs.last_trade)
-    return any(price is not None and price * state.side <= state.stop * state.side + EDGE for price in prices)
+    # A price of zero is a gap in the data, not a market.
+    return any(
+        price is not None and price > 0 and price * state.side <= state.stop * state.side + EDGE for price in prices
+    )
 
 
 def _below_mean(state: ProtectState, inputs: StopInputs) -> bool:
-    if inputs.daily_close is None or inputs.daily_sma50 is None:
+    if inputs.daily_close is None or inputs.daily_sma50 is None or not inputs.daily_close > 0:
         return False
     return inputs.daily_close * state.side < inputs.daily_sma50 * state.side - EDGE
 
@@ -134,7 +137,7 @@ def _gain(state: ProtectState, inputs: StopInputs) -> Decimal | None:
 def _scale_outs(state: ProtectState, inputs: StopInputs, rules: StopRules) -> list[ExitDecision]:
     """All levels the completed 5-minute close reached and that have not fired: one decision, even across a gap."""
     price = inputs.five_minute_close
-    if price is None or not state.atr > 0:
+    if price is None or not price > 0 or not state.atr > 0:
         return []
     reached = distance(price, state.sma50, state.atr, rules.distance_mode) * state.side
     levels = [level for level in rules.scale_out if level not in state.fired and reached >= level - EDGE]
@@ -163,8 +166,9 @@ def _numbers(state: ProtectState, inputs: StopInputs) -> dict[str, float | None]
 
 def rules_text(state: ProtectState, rules: StopRules, today: date) -> str:
     """The position's rules on one line: stop, next scale-out, days left."""
-    parts = [f"stop {state.stop:.2f}"]
-    waiting = [level for level in rules.scale_out if level not in state.fired]
+    parts = [f"stop {state.stop:.2f}" if state.stop > 0 else "no stop price"]
+    # A trade picked by hand has no ATR and so no levels.
+    waiting = [level for level in rules.scale_out if level not in state.fired] if state.atr > 0 else []
     if state.latched is not None:
         parts.insert(0, state.latched.value)
     elif waiting:

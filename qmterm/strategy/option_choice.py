@@ -1,7 +1,8 @@
 """From a signal and a chain to the contract that expresses it, with the reason of every rejected one (QUANT.md 1.5).
 
 Trap: a contract is counted once, under the first filter that turns it down, so that candidates plus rejections add up
-to the contracts looked at. A filter without data (IV rank, HV20, earnings) is passed and named in `not_checked`.
+to the contracts looked at. A filter without data (IV rank, HV20, earnings, yesterday's volume of a contract that
+already trades today) is passed and named in `not_checked`.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class Screened:
 
     rows: IntArray  # into the chain
     spread: FloatArray
-    volume: IntArray
+    volume: IntArray  # what the filter goes by, −1 unknown
     liquidity: FloatArray
     theta_burden: FloatArray
     iv_hv: FloatArray
@@ -91,6 +92,8 @@ def choose(
         if passed.any():
             ranked = _rank(chain, settings, screened, passed)
             candidates = tuple(_candidate(chain, screened, int(place)) for place in ranked)
+            if any(candidate.volume < 0 for candidate in candidates):
+                skipped = (*skipped, Reason.LOW_VOLUME)
             return OptionChoice(candidates[0], candidates, rejected, skipped)
     return OptionChoice(None, (), rejected, skipped)
 
@@ -124,9 +127,13 @@ def _columns(
     now_ns: int,
     use_previous_volume: bool,
 ) -> Screened:
-    volume = chain.volume[rows]
+    traded = volume = chain.volume[rows]
     if use_previous_volume:
-        volume = np.where(chain.previous_volume[rows] >= 0, chain.previous_volume[rows], volume)
+        before = chain.previous_volume[rows]
+        traded = np.where(before >= 0, before, volume)
+        # The vendor's day bar holds one day: once a contract trades, yesterday's volume is gone. A few in the first
+        # hour say nothing then; enough of them do, and none at all is still none.
+        volume = np.where((before < 0) & (volume > 0) & (volume < settings.min_volume), -1, traded)
     bid, ask, iv = chain.bid[rows], chain.ask[rows], chain.iv[rows]
     horizon = signal.horizon_days / DAYS
     vol = iv if settings.prob_vol == "iv" or signal.hv20 is None else np.full(len(rows), signal.hv20)
@@ -154,7 +161,7 @@ def _columns(
         spread=spread_pct(bid, ask),
         volume=volume,
         liquidity=liquidity_score(
-            bid, ask, chain.bid_size[rows], chain.ask_size[rows], chain.open_interest[rows], volume
+            bid, ask, chain.bid_size[rows], chain.ask_size[rows], chain.open_interest[rows], traded
         ),
         theta_burden=burden,
         iv_hv=iv / signal.hv20 if signal.hv20 else np.full(len(rows), np.nan),
@@ -205,7 +212,7 @@ def _filter(
         demand(Reason.NO_DATA, np.isfinite(chain.iv[rows]) & np.isfinite(delta))
         demand(Reason.DELTA_RANGE, (delta >= settings.delta_min - EDGE) & (delta <= settings.delta_max + EDGE))
         demand(Reason.LOW_OPEN_INTEREST, chain.open_interest[rows] >= settings.min_open_interest)
-        demand(Reason.LOW_VOLUME, screened.volume >= settings.min_volume)
+        demand(Reason.LOW_VOLUME, (screened.volume >= settings.min_volume) | (screened.volume < 0))
         demand(Reason.WIDE_SPREAD, screened.spread <= settings.max_spread_pct + EDGE)
         if signal.hv20 is not None:
             demand(Reason.IV_RICH, screened.iv_hv <= settings.max_iv_hv + EDGE)

@@ -219,3 +219,16 @@ def test_rules_come_from_both_sections_and_read_as_one_line():
     assert (rules.scale_out, rules.fractions, rules.premium_stop, rules.dte_stop) == ((6.0, 9.0), (0.5, 0.5), 0.5, 7)
     assert rules_text(state(), RULES, TODAY) == "stop 98.20 · 7x @ 122.40 · 16 d"
     assert rules_text(state(latched=Reason.ATR_STOP), RULES, TODAY).startswith("ATR_STOP · stop 98.20")
+
+
+def test_a_price_of_zero_is_not_a_price():
+    for nothing in (0.0, float("nan")):
+        inputs = at(five_minute_close=nothing, last_trade=nothing, daily_close=nothing, daily_sma50=100.0)
+        assert decide(state(), inputs, StopRules(stop_mode="touch")) == []
+        assert decide(state(side=-1, stop=107.8), inputs, StopRules(stop_mode="touch")) == []
+
+
+def test_a_trade_without_a_setup_claims_no_stop_price_and_no_levels():
+    by_hand = state(stop=0.0, sma50=0.0, atr=0.0)
+    assert rules_text(by_hand, RULES, TODAY) == "no stop price · 16 d"
+    assert decide(by_hand, at(five_minute_close=0.01), RULES) == []

@@ -135,6 +135,25 @@ def test_before_half_past_ten_yesterdays_volume_counts():
     assert pick(unknown, now_ns=early).rejected[Reason.LOW_VOLUME] > 0
 
 
+def test_yesterdays_volume_of_a_contract_that_trades_already_is_marked_when_unknown():
+    """The busiest contracts are the first to lose it: failing them would leave only those nobody trades today."""
+    early = from_et(date(2026, 3, 2), 9, 40)
+    gone = full(-1, np.int64)
+
+    def with_volume(today, now_ns=early):
+        return pick(chain(now_ns=now_ns, volume=full(today, np.int64), previous_volume=gone), now_ns=now_ns)
+
+    unknown = with_volume(20)
+    assert unknown.best is not None
+    assert unknown.best.volume == -1
+    assert Reason.LOW_VOLUME in unknown.not_checked
+    enough = with_volume(100)
+    assert enough.best.volume == 100
+    assert Reason.LOW_VOLUME not in enough.not_checked
+    assert with_volume(20, NOW).rejected[Reason.LOW_VOLUME] > 0
+    assert with_volume(0).rejected[Reason.LOW_VOLUME] > 0
+
+
 def test_iv_rank_refuses_above_fifty_and_is_marked_when_unknown():
     assert pick(iv_rank=50.0).best is not None
     refused = pick(iv_rank=50.1)
