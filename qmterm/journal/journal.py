@@ -242,15 +242,15 @@ class Journal:
     # --- inside ---
 
     def _record(self, kind: str, subject: str, time_ns: int | None, value: object) -> Record:
-        values = records.plain(value)
+        values, body = records.storable(value)
         return Record(
             kind=kind,
-            subject=subject,
+            subject=subject.encode("utf-8", "replace").decode(),
             time_ns=self._clock.now() if time_ns is None else time_ns,
             real_ns=int(self._clock.monotonic() * NS),
             session_id=self._session,
             values=values,
-            body=records.to_json(values),
+            body=body,
         )
 
     async def _durable(self, kind: str, subject: str, time_ns: int | None, value: object) -> bool:

@@ -5,6 +5,7 @@ The trap: a pid file would survive kill -9 and lock its owner out of recovery; a
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -16,7 +17,9 @@ class JournalLock:
     """Held from open to close. The file stays behind when it is released: only the lock means anything."""
 
     def __init__(self, journal: Path) -> None:
-        self.path = journal.with_name(journal.name + ".lock")
+        # Beside the file itself, not beside a link to it: two names of one journal must meet at one lock.
+        real = Path(os.path.realpath(journal))
+        self.path = real.with_name(real.name + ".lock")
         self._descriptor: int | None = None
 
     def acquire(self) -> None:
@@ -28,16 +31,32 @@ class JournalLock:
                 f"The journal's folder cannot be written: {self.path}: {error.strerror}; "
                 "choose another file with --journal or give yourself write permission there"
             ) from error
-        if not _try_lock(descriptor):
-            owner = os.read(descriptor, 32).decode("ascii", "replace").strip() or "unknown"
+        try:
+            self._take(descriptor)
+        except BaseException:
             os.close(descriptor)
+            raise
+        self._descriptor = descriptor
+
+    def _take(self, descriptor: int) -> None:
+        journal = self.path.with_suffix("")
+        try:
+            free = _try_lock(descriptor)
+        except OSError as error:  # a file system without locks (some network mounts)
             raise JournalError(
-                f"The journal {self.path.with_suffix('')} is in use by another running engine (process {owner}); "
+                f"The journal {journal} cannot be locked ({error.strerror}), so a second engine could write to it; "
+                "choose a file on a local disk with --journal"
+            ) from error
+        if not free:
+            owner = os.read(descriptor, 32).decode("ascii", "replace").strip() or "unknown"
+            raise JournalError(
+                f"The journal {journal} is in use by another running engine (process {owner}); "
                 "use `qmterm attach` to see it, or another file with --journal"
             )
-        os.ftruncate(descriptor, 0)
-        os.write(descriptor, f"{os.getpid()}\n".encode("ascii"))
-        self._descriptor = descriptor
+        # The number is for people; on a full disk the lock holds without it.
+        with contextlib.suppress(OSError):
+            os.ftruncate(descriptor, 0)
+            os.write(descriptor, f"{os.getpid()}\n".encode("ascii"))
 
     def release(self) -> None:
         if self._descriptor is not None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from qmterm.core.errors import JournalError
 from qmterm.journal import schema
 from qmterm.journal.records import from_json
 from qmterm.journal.state import JournalState, load_state
 from qmterm.journal.writer import JournalConnection, open_connection
+
+T = TypeVar("T")
 
 WHY_ROWS = 500
 
@@ -115,13 +117,19 @@ class JournalReader:
         await self._connection.close()
 
     async def load(self, days: int = 7) -> JournalState:
-        return await self._connection.run(load_state, days)
+        return await self._read(load_state, days)
 
     async def why(self, subject: str, limit: int = WHY_ROWS) -> list[EventRow]:
-        return await self._connection.run(why, subject, limit)
+        return await self._read(why, subject, limit)
 
     async def document(self, name: str) -> dict[str, Any] | None:
-        return await self._connection.run(document, name)
+        return await self._read(document, name)
+
+    async def _read(self, function: Callable[..., T], *arguments: Any) -> T:
+        try:
+            return await self._connection.run(function, *arguments)
+        except sqlite3.Error as error:
+            raise schema.explain(error, self.path) from error
 
 
 def _one(connection: sqlite3.Connection, sql: str) -> tuple[Any, ...]:

@@ -95,6 +95,28 @@ def to_json(value: object) -> str:
     return _encoder.encode(value).decode()
 
 
+def storable(value: Any) -> tuple[Any, str]:
+    """(`plain` value, its JSON). Half a character pair, which JSON from outside may hold, becomes "?"."""
+    values = plain(value)
+    try:
+        return values, to_json(values)
+    except UnicodeEncodeError:
+        values = _whole_characters(values)
+        return values, to_json(values)
+
+
+def _whole_characters(value: Any) -> Any:
+    match value:
+        case str():
+            return value.encode("utf-8", "replace").decode()
+        case dict():
+            return {_whole_characters(name): _whole_characters(inner) for name, inner in value.items()}
+        case list():
+            return [_whole_characters(inner) for inner in value]
+        case _:
+            return value
+
+
 def from_json(text: str) -> Any:
     return msgspec.json.decode(text)
 

@@ -6,6 +6,7 @@ can be rebuilt (`journal/rebuild.py`). Money and prices are TEXT decimals, times
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -163,6 +164,17 @@ PROJECTIONS = (
 
 def migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[str] = MIGRATIONS) -> int:
     """Bring an open file to the newest version, one transaction a step; JournalError for a newer or foreign file."""
+    version = check_ours(connection, path, len(migrations))
+    for step in range(version, len(migrations)):
+        connection.executescript(
+            f"BEGIN IMMEDIATE;\n{migrations[step]}\n"
+            f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {step + 1};\nCOMMIT;"
+        )
+    return len(migrations)
+
+
+def check_ours(connection: sqlite3.Connection, path: Path, newest: int = len(MIGRATIONS)) -> int:
+    """The file's version, nothing changed; JournalError when it is another program's or a newer qmterm's."""
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
     owner = int(connection.execute("PRAGMA application_id").fetchone()[0])
     tables = int(connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0])
@@ -170,17 +182,12 @@ def migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[str
         raise JournalError(
             f"{path} is an SQLite file of another program, not a qmterm journal; choose another file with --journal"
         )
-    if version > len(migrations):
+    if version > newest:
         raise JournalError(
             f"The journal {path} was written by a newer qmterm (schema {version}, this program knows "
-            f"{len(migrations)}); update qmterm, or choose another file with --journal"
+            f"{newest}); update qmterm, or choose another file with --journal"
         )
-    for step in range(version, len(migrations)):
-        connection.executescript(
-            f"BEGIN IMMEDIATE;\n{migrations[step]}\n"
-            f"PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {step + 1};\nCOMMIT;"
-        )
-    return len(migrations)
+    return version
 
 
 def connector(path: Path, read_only: bool = False) -> Callable[[], sqlite3.Connection]:
@@ -201,6 +208,7 @@ def prepare(connection: sqlite3.Connection, path: Path) -> None:
         found = connection.execute("PRAGMA quick_check(1)").fetchone()
         if found is None or found[0] != "ok":
             raise JournalError(corrupted(path, "" if found is None else str(found[0]).splitlines()[-1]))
+        check_ours(connection, path)  # before WAL, which is written into the file
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         migrate(connection, path)
@@ -215,9 +223,27 @@ def corrupted(path: Path, detail: str) -> str:
     )
 
 
+class FileMoved(sqlite3.OperationalError):
+    """The file at the journal's path is not the one that is open."""
+
+
+def identity(path: Path) -> tuple[int, int]:
+    """Which file a path names now; (0, 0) when there is none."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return 0, 0
+    return found.st_dev, found.st_ino
+
+
 def explain(error: sqlite3.Error, path: Path) -> JournalError:
     """SQLite's error as one sentence: what, where, what to do."""
     text = str(error)
+    if isinstance(error, FileMoved):
+        return JournalError(
+            f"The journal {path} was moved, deleted or replaced while in use; put the same file back, or stop and "
+            "start again: until then nothing is kept and no order leaves"
+        )
     if "is full" in text:
         return JournalError(f"The disk that holds the journal {path} is full; free space there, nothing was kept")
     if "readonly" in text or "unable to open" in text:

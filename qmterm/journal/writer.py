@@ -79,8 +79,15 @@ def insert(connection: sqlite3.Connection, record: Record, batch: int) -> bool:
     return True
 
 
-def commit(connection: sqlite3.Connection, records: list[Record], batch: int) -> list[bool]:
-    """All records in one transaction; on an error nothing of it remains."""
+def commit(
+    connection: sqlite3.Connection, records: list[Record], batch: int, path: Path, file: tuple[int, int]
+) -> list[bool]:
+    """All records in one transaction; on an error nothing of it remains.
+
+    SQLite goes on writing to a file that was moved or deleted, and the next start would not find these rows.
+    """
+    if schema.identity(path) != file:
+        raise schema.FileMoved(f"{path} is another file now, or none")
     connection.execute("BEGIN IMMEDIATE")
     try:
         written = [insert(connection, record, batch) for record in records]
@@ -105,6 +112,7 @@ class GroupWriter:
     def __init__(self, connection: JournalConnection, path: Path, next_batch: int) -> None:
         self._connection = connection
         self._path = path
+        self._file = schema.identity(path)
         self._batch = next_batch
         self._queue: deque[_Waiting] = deque()
         self._notes = 0  # of the queue
@@ -214,7 +222,7 @@ class GroupWriter:
         if self._unreported:
             rows.append(self._drop_report(rows[-1]))
         try:
-            written = await self._connection.run(commit, rows, self._batch)
+            written = await self._connection.run(commit, rows, self._batch, self._path, self._file)
         except (sqlite3.Error, ValueError, OverflowError) as error:
             if len(batch) > 1 and not isinstance(error, sqlite3.OperationalError):
                 # One row that cannot be stored must not take its neighbours with it.

@@ -10,6 +10,7 @@ import sys
 import pytest
 
 from qmterm.core.errors import JournalError
+from qmterm.core.orders import OrderState
 from qmterm.journal import Journal, schema
 from qmterm.journal.rebuild import rebuild
 from tests.journal.journal_rows import T0, clock, intent, session
@@ -38,8 +39,11 @@ async def test_another_programs_file_is_refused(tmp_path):
     path = tmp_path / "j.sqlite"
     with sqlite3.connect(path) as other:
         other.execute("CREATE TABLE bookmarks (url TEXT)")
+    before = path.read_bytes()
     with pytest.raises(JournalError, match="another program"):
         await Journal.open(path, clock())
+    assert path.read_bytes() == before
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["j.sqlite", "j.sqlite.lock"]
 
 
 @pytest.mark.parametrize("damage", ["text", "middle"])
@@ -97,6 +101,58 @@ async def test_one_engine_per_journal_and_the_lock_dies_with_its_process(tmp_pat
         child.kill()
         child.wait()
     await (await Journal.open(path, clock())).close()
+
+
+async def test_two_names_of_one_journal_are_one_journal(tmp_path):
+    journal = await Journal.open(tmp_path / "j.sqlite", clock())
+    (tmp_path / "elsewhere").mkdir()
+    link = tmp_path / "elsewhere" / "link.sqlite"
+    link.symlink_to(tmp_path / "j.sqlite")
+    with pytest.raises(JournalError, match="in use by another running engine"):
+        await Journal.open(link, clock())
+    await journal.close()
+    await (await Journal.open(link, clock())).close()
+
+
+async def test_a_disk_without_locks_is_refused_in_one_sentence(tmp_path, monkeypatch):
+    def no_locks(descriptor):
+        raise OSError(37, "No locks available")
+
+    monkeypatch.setattr("qmterm.journal.lock._try_lock", no_locks)
+    with pytest.raises(JournalError, match=r"j\.sqlite cannot be locked \(No locks available\)"):
+        await Journal.open(tmp_path / "j.sqlite", clock())
+
+
+@pytest.mark.parametrize("how", ["moved", "deleted", "replaced"])
+async def test_no_intent_is_durable_in_a_file_that_the_next_start_would_not_find(tmp_path, how):
+    path = tmp_path / "j.sqlite"
+    journal = await Journal.open(path, clock())
+    await journal.write_intent(intent(1))
+    kept = path.rename(tmp_path / "away.sqlite")
+    if how == "deleted":
+        kept.unlink()
+    elif how == "replaced":
+        path.write_bytes(b"")
+    with pytest.raises(JournalError, match="moved, deleted or replaced"):
+        await journal.write_intent(intent(2))
+    assert "moved" in journal.trouble
+    if how == "moved":
+        kept.rename(path)
+        await journal.write_intent(intent(2))
+        assert journal.trouble is None
+        assert [order.intent.intent_id for order in (await journal.load()).orders] == ["qm-1", "qm-2"]
+    await journal.close()
+
+
+async def test_half_a_character_from_outside_is_kept_as_a_question_mark(tmp_path):
+    journal = await Journal.open(tmp_path / "j.sqlite", clock())
+    await journal.write_intent(intent(1))
+    await journal.write_order("qm-1", OrderState.REJECTED, "1001", T0, "no \ud83d money")
+    journal.note("news", "A\ud800", {"\ud800": ["\udfff"]}, T0)
+    (order,) = (await journal.load()).orders
+    assert (order.state, order.reason) == (OrderState.REJECTED, "no ? money")
+    assert [row.body for row in await journal.why("A?")] == [{"?": ["?"]}]
+    await journal.close()
 
 
 async def test_a_full_disk_fails_the_write_says_so_and_recovers(tmp_path):
