@@ -86,3 +86,11 @@ def is_option(symbol: str) -> bool:
 def underlying_of(symbol: str) -> str:
     """The stock behind a symbol: the root of an option, the symbol itself otherwise."""
     return symbol.removeprefix("O:")[:-15].rstrip() if is_option(symbol) else symbol
+
+
+def option_root(ticker: str) -> str:
+    """The root a stock's options are listed under: letters only, so BRK.B (at tastytrade BRK/B) trades as BRKB.
+
+    Two names mean one underlying when their roots are equal; compare this, never the tickers.
+    """
+    return ticker.replace(".", "").replace("/", "")

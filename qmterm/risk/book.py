@@ -1,4 +1,7 @@
-"""The book as the gate sees it: working and UNKNOWN orders already counted as filled at their worst case."""
+"""The book as the gate sees it: working and UNKNOWN orders already counted as filled at their worst case.
+
+Trap: one underlying has two names. A plan for BRK.B becomes a position in the root BRKB; look up through the methods.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
+from qmterm.core.instruments import option_root
 from qmterm.core.orders import OrderIntent, Purpose
 
 ZERO = Decimal(0)
@@ -31,6 +35,28 @@ class RiskBook:
     previous_nlv: Decimal | None = None  # NLV at the previous close
     orders_last_minute: int = 0  # opening orders sent in the last minute of market time
 
+    def symbol_risk(self, underlying: str) -> Decimal:
+        """What all trades in one underlying may still lose, dollars."""
+        root = option_root(underlying)
+        return sum((risk for name, risk in self.risk_by_symbol.items() if option_root(name) == root), ZERO)
+
+    def strategy_risk(self, strategy: str) -> Decimal:
+        """What all trades of one strategy may still lose, dollars."""
+        return self.risk_by_strategy.get(strategy, ZERO)
+
+    def holds(self, strategy: str, underlying: str) -> bool:
+        """True with a position of the strategy in the underlying."""
+        return _names(self.held, strategy, underlying)
+
+    def works(self, strategy: str, underlying: str) -> bool:
+        """True with an entry of the strategy in the underlying working or unknown."""
+        return _names(self.working, strategy, underlying)
+
+    def freezes(self, underlying: str) -> bool:
+        """True while an order or a difference in the underlying is not settled."""
+        root = option_root(underlying)
+        return any(option_root(name) == root for name in self.frozen)
+
     def counting(self, intent: OrderIntent) -> RiskBook:
         """The book with one more entry counted as filled at its limit; other orders change nothing."""
         if intent.purpose is not Purpose.ENTRY:
@@ -50,3 +76,8 @@ class RiskBook:
             working=self.working | {(intent.strategy, intent.underlying)},
             orders_last_minute=self.orders_last_minute + 1,
         )
+
+
+def _names(pairs: frozenset[tuple[str, str]], strategy: str, underlying: str) -> bool:
+    root = option_root(underlying)
+    return any(owner == strategy and option_root(name) == root for owner, name in pairs)

@@ -17,7 +17,7 @@ from qmterm.core.reasons import Reason
 from qmterm.core.settings.risk import RiskSettings
 from qmterm.core.signals import TradePlan
 from qmterm.core.ticks import TickProgram, TickTable
-from qmterm.risk.book import ZERO, RiskBook
+from qmterm.risk.book import RiskBook
 from qmterm.risk.price_sanity import price_fault
 from qmterm.risk.sizing import Sizing, size
 
@@ -73,8 +73,8 @@ class Gate:
             book.cash,
             plan.max_loss,
             plan.buying_power,
-            book.risk_by_symbol.get(plan.underlying, ZERO),
-            book.risk_by_strategy.get(plan.strategy, ZERO),
+            book.symbol_risk(plan.underlying),
+            book.strategy_risk(plan.strategy),
             self.settings,
             book.option_buying_power,
         )
@@ -129,11 +129,11 @@ class Gate:
             return Reason.PROPOSAL_EXPIRED
         if not market_open:
             return Reason.MARKET_CLOSED
-        if plan.underlying in book.frozen:
+        if book.freezes(plan.underlying):
             return Reason.SYMBOL_FROZEN
-        if (plan.strategy, plan.underlying) in book.held:
+        if book.holds(plan.strategy, plan.underlying):
             return Reason.ALREADY_HELD
-        if (plan.strategy, plan.underlying) in book.working:
+        if book.works(plan.strategy, plan.underlying):
             return Reason.ALREADY_WORKING
         return None
 
@@ -195,8 +195,8 @@ def _plan_numbers(plan: TradePlan, book: RiskBook) -> dict[str, float | None]:
         "cash": float(book.cash),
         "max_loss": float(plan.max_loss),
         "buying_power": float(plan.buying_power),
-        "symbol_risk": float(book.risk_by_symbol.get(plan.underlying, ZERO)),
-        "strategy_risk": float(book.risk_by_strategy.get(plan.strategy, ZERO)),
+        "symbol_risk": float(book.symbol_risk(plan.underlying)),
+        "strategy_risk": float(book.strategy_risk(plan.strategy)),
         "day_pnl": None if book.day_pnl is None else float(book.day_pnl),
         "limit": float(plan.net_price),
     }

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qmterm.core.errors import BadSymbol
-from qmterm.core.instruments import OptionContract, Right, is_option, parse_option, underlying_of
+from qmterm.core.instruments import OptionContract, Right, is_option, option_root, parse_option, underlying_of
 from tests import golden
 
 
@@ -70,3 +70,8 @@ def test_a_deliverable_other_than_100_shares_is_adjusted():
 
 def test_a_call_and_a_put_differ_in_sign():
     assert (Right.CALL.sign, Right.PUT.sign) == (1, -1)
+
+
+@pytest.mark.parametrize(("ticker", "root"), [("BRK.B", "BRKB"), ("BRK/B", "BRKB"), ("BRKB", "BRKB"), ("AAPL", "AAPL")])
+def test_options_are_listed_under_letters_only(ticker, root):
+    assert option_root(ticker) == root

@@ -238,3 +238,21 @@ def test_a_spread_closes_whole_units_only():
     spread = exit_order(4, legs=legs, price="0.05", units=4)
     assert GATE.check_exit(spread, {OCC: 4, HIGHER: -5}).contracts == 2
     assert GATE.check_exit(spread, {OCC: 4, HIGHER: -1}).reason is Reason.NOTHING_TO_CLOSE
+
+
+@pytest.mark.parametrize("spelled", ["BRK.B", "BRK/B", "BRKB"])
+def test_a_share_class_is_one_underlying_however_it_is_spelled(spelled):
+    """The plan says BRK.B and the position in its option BRKB: twelve entries of 2 % once went into one stock."""
+    occ = "BRKB  260402C00105000"
+    wish = plan(underlying="BRK.B", legs=(Leg(occ, Action.BUY_TO_OPEN, 1),))
+    mine = ("atr_matrix", spelled)
+    assert check(wish, book(held=frozenset({mine})), quotes={occ: quote(occ)}).reason is Reason.ALREADY_HELD
+    assert check(wish, book(working=frozenset({mine})), quotes={occ: quote(occ)}).reason is Reason.ALREADY_WORKING
+    assert check(wish, book(frozen=frozenset({spelled})), quotes={occ: quote(occ)}).reason is Reason.SYMBOL_FROZEN
+    risky = book(risk_by_symbol={spelled: Decimal(3000), "BR": Decimal(50_000)})
+    assert check(wish, risky, quotes={occ: quote(occ)}).numbers["symbol_risk"] == 3000.0
+    both = book(risk_by_symbol={"BRK.B": Decimal(2000), "BRKB": Decimal(2500)})
+    verdict = check(wish, both, quotes={occ: quote(occ)})
+    assert (verdict.contracts, verdict.reason) == (1, Reason.LIMIT_SYMBOL)
+    other = book(held=frozenset({("other", "BRKB"), ("atr_matrix", "BRK")}))
+    assert check(wish, other, quotes={occ: quote(occ)}).approved
