@@ -237,7 +237,7 @@ class OrderDesk:
             return f"{describe_order(record.intent)} is not sent"
         if record.broker_id is None:
             return f"{describe_order(record.intent)} has no broker id yet ({record.state.value}): read-back comes first"
-        record.cancel_asked = True
+        record.cancel_asked, record.cancel_asked_at = True, self._clock.monotonic()
         try:
             await self._broker.cancel(record.broker_id)
         except BrokerError as refusal:

@@ -283,7 +283,7 @@ class Guards:
             record
             for record in self._ledger.working
             if record.intent.purpose in (Purpose.EXIT, Purpose.SCALE_OUT)
-            and not record.cancel_asked
+            and not record.cancelling(self._clock.monotonic())
             and now - record.worked_from_ns >= limit
         )
 

@@ -12,6 +12,8 @@ from decimal import Decimal
 from qmterm.core.orders import BrokerOrder, Fill, OrderIntent, OrderState, Purpose, TimeInForce, may_become
 from qmterm.engine.wording import describe_order
 
+CANCEL_AGAIN_S = 15.0
+
 
 @dataclass(slots=True)
 class OrderRecord:
@@ -29,12 +31,17 @@ class OrderRecord:
     acknowledged_ms: float | None = None
     absent_since: float | None = None  # first complete read-back without it
     cancel_asked: bool = False
+    cancel_asked_at: float = 0.0  # monotonic seconds
     spared: bool = False  # a person's close sent under HALT: the sweep of cancels leaves it alone
     worked_from_ns: int = 0  # market time it was sent
 
     @property
     def working(self) -> bool:
         return self.state.working
+
+    def cancelling(self, monotonic: float) -> bool:
+        """A cancel was asked and may still come; one that led to nothing is asked again."""
+        return self.cancel_asked and monotonic - self.cancel_asked_at < CANCEL_AGAIN_S
 
     def describe(self) -> str:
         """`BUY 2 NVDA 17APR26 175C @ 4.15 db live 1/2`."""

@@ -147,7 +147,11 @@ class Oversight:
         level = self.ladder.level
         limit = int(trader.settings.entry_timeout_s * 1e9)
         for record in trader.desk.ledger.working:
-            if record.cancel_asked or record.state in (OrderState.INTENT, OrderState.SENT, OrderState.UNKNOWN):
+            if record.cancelling(trader.clock.monotonic()) or record.state in (
+                OrderState.INTENT,
+                OrderState.SENT,
+                OrderState.UNKNOWN,
+            ):
                 continue
             if level is Level.HALT:
                 if not record.spared:

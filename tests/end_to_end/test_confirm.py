@@ -31,7 +31,7 @@ def log_of(thread) -> str:
 @pytest.fixture(scope="module")
 def sitting(home, tmp_path_factory):
     seen = {"journal": tmp_path_factory.mktemp("confirm") / "j.sqlite"}
-    with seated(home, seen["journal"], SimWish(seed=7, symbols=100, start="2026-03-02T09:29", speed=60)) as thread:
+    with seated(home, seen["journal"], SimWish(seed=7, symbols=100, start="2026-03-02T09:30", speed=60)) as thread:
         until(lambda: len(thread.snapshot.proposals) >= 2, 60, lambda: log_of(thread))
         seen["orders_before"] = thread.snapshot.orders
         first, last = thread.snapshot.proposals[0], thread.snapshot.proposals[-1]

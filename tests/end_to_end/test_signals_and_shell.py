@@ -96,7 +96,7 @@ def test_sigterm_ends_cleanly_with_the_journal_closed(told):
 
 def test_ctrl_c_lists_the_orders_that_keep_working(home, tmp_path):
     """At five times the market's speed a step takes a second: the orders sent in it still work at the signal."""
-    with engine(home, tmp_path / "j.sqlite", *own_sim(7, 100, "09:29:50", speed="5")) as one:
+    with engine(home, tmp_path / "j.sqlite", *own_sim(7, 100, "09:30", speed="5")) as one:
         one.wait_for(r" ORD sent ")
         body = one.stop(signal.SIGINT)
     listed = [line for line in one.lines if "STOP still working: BUY" in line]

@@ -222,6 +222,21 @@ async def test_an_exit_the_broker_refused_is_asked_again_at_repricing_pace_not_e
         assert len(house.broker.posts) == sent + 2
 
 
+async def test_a_cancel_that_led_to_nothing_is_asked_again():
+    """Else an exit could stand at a price that is long gone, and block every other close of the position."""
+    async with opened() as house:
+        await house.hold(2)
+        close_at(house, GONE)
+        await house.turn()
+        (order,) = house.working
+        for seconds, asked in ((15, 1), (10, 1), (6, 2)):
+            house.clock.advance(seconds)
+            house.quote(3.00, 3.10)
+            await house.turn()
+            assert house.broker.cancels == [order.broker_id] * asked
+            await house.ended(order.broker_id, OrderState.LIVE)  # the cancel came to nothing
+
+
 async def test_somebody_elses_close_of_the_whole_leaves_nothing_to_do():
     async with opened() as house:
         await house.hold(2)
