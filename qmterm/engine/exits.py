@@ -124,6 +124,24 @@ class Guards:
     def restore(self, saved: Mapping[str, Mapping[str, Any]]) -> None:
         self._guards = {position_id: Guard.from_dict(body) for position_id, body in saved.items()}
 
+    async def catch_up(self) -> None:
+        """After a restart: a fill whose guard was not written any more (killed between the two) is counted now."""
+        for position_id, guard in list(self._guards.items()):
+            held = self._book.position(guard.symbol)
+            state = guard.state
+            entered = sum(
+                record.filled(guard.symbol)
+                for record in self._ledger.records
+                if record.intent.plan_id == position_id
+                and any(leg.symbol == guard.symbol and leg.action.opens for leg in record.intent.legs)
+            )
+            missed = max(0, entered - state.opened)
+            quantity = min(state.quantity + missed, abs(held.quantity) if held else 0)
+            if missed or quantity != state.quantity:
+                premium = held.average if missed and held else state.entry_premium
+                state = replace(state, opened=state.opened + missed, quantity=quantity, entry_premium=premium)
+                await self._keep(replace(guard, state=state, goal=min(guard.goal, quantity)))
+
     def of(self, position_id: str) -> Guard | None:
         return self._guards.get(position_id)
 

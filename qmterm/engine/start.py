@@ -84,6 +84,7 @@ async def start(parts: Parts, progress: Callable[[str], None]) -> Engaged:
     engaged = _engage(parts, book, await parts.journal.read_document("ladder"))
     restore(engaged.desk.ledger, rebuilt)
     engaged.guards.restore({name: body for name, body in saved.protects.items() if "symbol" in body})
+    await engaged.guards.catch_up()
     engaged.marks.restore({s: (m.mark, m.flag, m.time_ns) for s, m in saved.marks.items()})
     engaged.trader.balance = state.balance
 

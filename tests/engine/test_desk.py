@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from qmterm.core.errors import BrokerError, InvariantBroken, JournalError
+from qmterm.core.errors import BrokerError, InvariantBroken, JournalError, OutcomeUnknown
 from qmterm.core.orders import OrderState
+from qmterm.core.reasons import Reason
 from qmterm.core.settings.engine import OrderSettings
 from qmterm.engine.book import Book
 from qmterm.engine.desk import OrderDesk
@@ -156,6 +157,51 @@ async def test_old_news_never_moves_an_order_back_but_its_fills_still_count(at):
     await at.desk.on_order(replace(live, fills=done.fills))
     assert record.state is OrderState.FILLED
     assert at.book.quantity(OCC) == 2
+
+
+async def test_what_the_stream_told_before_the_answer_was_lost_is_no_unknown(at):
+    def told(intent):
+        at.desk.ledger.get(intent.intent_id).state = OrderState.LIVE
+        raise OutcomeUnknown("reset")
+
+    at.broker.after_accept = told
+    record = await at.desk.submit(entry())
+    assert record.state is OrderState.LIVE
+    assert at.log.levels["alarm"] == 0
+
+
+async def test_an_order_is_sent_once_whoever_asks_again(at):
+    record = await at.desk.submit(entry())
+    with pytest.raises(InvariantBroken):
+        await at.desk.send(record, lambda _: None)
+    assert at.broker.posts == ["qm-1"]
+
+
+async def test_what_is_no_longer_wanted_after_the_disk_is_not_sent(at):
+    record = at.desk.register(entry())
+    await at.desk.send(record, lambda _: Reason.LADDER_NO_NEW)
+    assert at.broker.posts == []
+    assert (record.state, record.reason) == (OrderState.NOT_SENT, "LADDER_NO_NEW")
+    assert at.journal.rows == [("intent", "qm-1"), ("not sent", "qm-1")]
+
+
+async def test_partial_fills_pay_together_what_one_fill_would(at):
+    await at.desk.submit(entry("qm-1", 13))
+    for _ in range(13):
+        await at.desk.on_order(at.broker.fill("1000", 1))
+    other = Desk()
+    await other.desk.submit(entry("qm-1", 13))
+    await other.desk.on_order(other.broker.fill("1000", 13))
+    assert at.book.fees == other.book.fees > 0
+    assert at.book.cash == other.book.cash
+
+
+async def test_a_refused_cancel_leaves_the_order_working_and_may_be_asked_again(at):
+    record = await at.desk.submit(entry())
+    at.broker.set_state("1000", OrderState.FILLED)  # the broker knows more than we do
+    assert "cancel refused" in await at.desk.cancel(record, "test")
+    assert not record.cancel_asked
+    assert record.working
 
 
 async def test_an_order_from_elsewhere_is_adopted_as_external(at):

@@ -18,7 +18,7 @@ from qmterm.core.settings.engine import Mode
 from qmterm.engine.commands import ApproveProposal, RejectProposal
 from qmterm.engine.exits import Daily, Guard, exit_price
 from tests.engine.fakes import OCC, entry
-from tests.engine.house import STOP, opened
+from tests.engine.house import STOP, opened, plan
 
 GONE = STOP - 1
 SEVEN, EIGHT = 168 + 7 * 4.0, 168 + 8 * 4.0
@@ -131,6 +131,44 @@ async def test_the_goal_survives_a_restart():
         again.quote(4.10, 4.20)
         await again.turn()
         assert [r.intent.quantity for r in again.working] == [3]
+
+
+@pytest.mark.parametrize("lost", [1, 4])
+async def test_a_fill_whose_guard_was_never_written_is_guarded_after_the_restart(lost):
+    """Killed between the fill's row and the guard's: the book holds it, so the stop must know it."""
+    async with opened() as house:
+        house.trader.open(plan(now_ns=house.clock.now()), 0.0, wanted=4)
+        await house.lanes.idle()
+        (order,) = house.working
+        await house.filled(order.broker_id, 4 - lost) if lost < 4 else None
+        saved = json.loads(json.dumps(house.journal.protects))
+        await house.filled(order.broker_id, lost, "4.20")
+        house.guards.restore(saved)  # what the disk had
+        assert house.guards.of("P1").state.quantity == 4 - lost
+        await house.guards.catch_up()
+        state = house.guards.of("P1").state
+        assert (state.opened, state.quantity, state.entry_premium) == (4, 4, house.book.position(OCC).average)
+        before = json.loads(json.dumps(house.journal.protects))
+        await house.guards.catch_up()
+        assert house.journal.protects == before  # once is enough
+        house.clock.advance(300)
+        house.quote(4.10, 4.20)
+        close_at(house, GONE)
+        await house.turn()
+        assert [r.intent.quantity for r in house.working] == [4]
+
+
+async def test_a_close_whose_guard_was_never_written_leaves_no_goal_beyond_what_is_held():
+    async with opened() as house:
+        await house.hold(4)
+        close_at(house, GONE)
+        await house.turn()
+        saved = json.loads(json.dumps(house.journal.protects))
+        await house.filled(house.working[0].broker_id, 3)
+        house.guards.restore(saved)
+        await house.guards.catch_up()
+        guard = house.guards.of("P1")
+        assert (guard.goal, guard.state.quantity, guard.state.opened) == (1, 1, 4)
 
 
 def test_a_guard_as_text_is_the_same_guard():
@@ -261,8 +299,6 @@ def replace_record(house, intent, state):
 
 async def confirmed(house, contracts=4):
     """Hold a position in confirm mode: propose, approve, fill."""
-    from tests.engine.house import plan
-
     house.trader.open(plan(now_ns=house.clock.now()), house.clock.monotonic(), wanted=contracts)
     (waiting,) = house.trader.proposals.waiting
     assert house.approvals.approve(ApproveProposal(waiting.proposal_id, str(waiting.net_price))).ok
