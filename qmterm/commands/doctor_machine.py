@@ -53,7 +53,7 @@ def packages_check() -> Check:
         if not within(installed, bounds):
             wrong.append(f"{name} {installed} is not {bounds}")
     if wrong:
-        return fail("packages", "; ".join(wrong), "pip install --upgrade qmterm, in an environment of its own")
+        return fail("packages", "; ".join(wrong), "install qmterm again, in an environment of its own")
     shown = ", ".join(f"{name} {metadata.version(name)}" for name in ("textual", "polygon-api-client", "tastytrade"))
     return ok("packages", f"qmterm {metadata.version('qmterm')}, {len(required)} required packages fit; {shown}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 import textwrap
@@ -84,7 +85,7 @@ def printer(as_json: bool) -> Callable[[str, Sequence[Check]], None]:
     if as_json:
         return lambda _group, _checks: None
     width = max(LEAST_WIDTH, min(MOST_WIDTH, shutil.get_terminal_size((100, 24)).columns))
-    colour = sys.stdout.isatty()
+    colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
 
     def show(group: str, checks: Sequence[Check]) -> None:
         print("\n".join(lines(group, checks, width, colour)), flush=True)

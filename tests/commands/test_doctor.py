@@ -5,19 +5,22 @@ import json
 import os
 import shutil
 import socket
+import sqlite3
 import sys
 import threading
 import time
+from contextlib import closing
 from types import SimpleNamespace
 
 import pytest
 from websockets.sync.server import serve
 
 from qmterm.commands import doctor_machine
-from qmterm.commands.doctor_machine import disk_check, terminal_check, within
+from qmterm.commands.doctor_machine import disk_check, journal_check, terminal_check, within
 from qmterm.commands.doctor_report import ok
 from qmterm.commands.doctor_stream import ask_stream
 from qmterm.journal.lock import JournalLock
+from qmterm.journal.schema import APPLICATION_ID, prepare
 from tests.commands.conftest import write_config
 
 
@@ -196,6 +199,31 @@ def test_a_damaged_journal_fails(qmterm, home):
     assert checks["folders/journal"]["state"] == "FAIL"
     assert "damaged" in checks["folders/journal"]["saw"]
     assert journal.read_bytes() == b"this is no database" * 300
+
+
+@pytest.mark.parametrize(
+    ("owner", "version", "what"), [(0, 3, "another program"), (APPLICATION_ID, 99, "newer qmterm")]
+)
+def test_a_journal_that_is_not_ours_to_read_fails(home, tmp_path, owner, version, what):
+    file = tmp_path / "journal.sqlite"
+    with closing(sqlite3.connect(file)) as connection:
+        connection.executescript(
+            f"CREATE TABLE t (x); PRAGMA application_id = {owner}; PRAGMA user_version = {version};"
+        )
+    check = journal_check(file)
+    assert check.state == "FAIL"
+    assert what in check.saw
+    assert check.todo
+
+
+def test_a_good_journal_is_ok_and_looking_leaves_no_lock(home, tmp_path):
+    file = tmp_path / "journal.sqlite"
+    with closing(sqlite3.connect(file, isolation_level=None)) as connection:
+        prepare(connection, file)
+    check = journal_check(file)
+    assert check.state == "OK"
+    assert "whole" in check.saw
+    JournalLock(file).acquire()
 
 
 def test_a_journal_in_use_is_told_with_its_owner(qmterm, home):
