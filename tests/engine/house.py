@@ -17,6 +17,7 @@ from qmterm.core.signals import Signal, SignalState, TradePlan
 from qmterm.engine.answering import Answering
 from qmterm.engine.approvals import Approvals
 from qmterm.engine.book import Book
+from qmterm.engine.commands import ApproveProposal
 from qmterm.engine.desk import OrderDesk
 from qmterm.engine.exits import Guards
 from qmterm.engine.ladder import Ladder
@@ -31,6 +32,7 @@ from qmterm.risk.stops import StopRules
 from tests.engine.fakes import CASH, OCC, FakeBroker, MemoryJournal, TableQuotes, clock_at
 
 STOP = 170.0
+GONE = STOP - 1
 
 
 class TableUnderlyings:
@@ -187,3 +189,19 @@ def plan(plan_id: str = "P1", now_ns: int | None = None, symbol: str = OCC, net_
         horizon_date=date(2026, 3, 27),
         signal=signal,
     )
+
+
+def close_at(house, price):
+    """A 5-minute bar of the stock has just closed at `price`."""
+    house.underlyings.closes["NVDA"] = (price, house.clock.now() - 300 * NS)
+
+
+async def confirmed(house, contracts=4):
+    """Hold a position in confirm mode: propose, approve, fill."""
+    house.trader.open(plan(now_ns=house.clock.now()), house.clock.monotonic(), wanted=contracts)
+    (waiting,) = house.trader.proposals.waiting
+    assert house.approvals.approve(ApproveProposal(waiting.proposal_id, str(waiting.net_price))).ok
+    await house.lanes.idle()
+    await house.filled(house.working[0].broker_id, contracts)
+    house.clock.advance(300)
+    house.quote(4.10, 4.20)

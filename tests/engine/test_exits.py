@@ -9,24 +9,15 @@ from decimal import Decimal
 
 import pytest
 
-from qmterm.core.clock import NS
 from qmterm.core.errors import BrokerError
 from qmterm.core.orders import OrderState, Purpose
 from qmterm.core.quotes import Quote
 from qmterm.core.reasons import Reason
-from qmterm.core.settings.engine import Mode
-from qmterm.engine.commands import ApproveProposal, RejectProposal
 from qmterm.engine.exits import Daily, Guard, exit_price
 from tests.engine.fakes import OCC, entry
-from tests.engine.house import STOP, opened, plan
+from tests.engine.house import GONE, close_at, opened, plan
 
-GONE = STOP - 1
 SEVEN, EIGHT = 168 + 7 * 4.0, 168 + 8 * 4.0
-
-
-def close_at(house, price):
-    """A 5-minute bar of the stock has just closed at `price`."""
-    house.underlyings.closes["NVDA"] = (price, house.clock.now() - 300 * NS)
 
 
 async def test_the_guard_is_on_disk_before_its_entry_leaves():
@@ -292,76 +283,6 @@ def replace_record(house, intent, state):
 
     close = replace(intent, purpose=Purpose.EXTERNAL, legs=(Leg(OCC, Action.SELL_TO_CLOSE, 2),), max_loss=None)
     return OrderRecord(close, state, broker_id="9", external=True)
-
-
-# --- confirm mode ---
-
-
-async def confirmed(house, contracts=4):
-    """Hold a position in confirm mode: propose, approve, fill."""
-    house.trader.open(plan(now_ns=house.clock.now()), house.clock.monotonic(), wanted=contracts)
-    (waiting,) = house.trader.proposals.waiting
-    assert house.approvals.approve(ApproveProposal(waiting.proposal_id, str(waiting.net_price))).ok
-    await house.lanes.idle()
-    await house.filled(house.working[0].broker_id, contracts)
-    house.clock.advance(300)
-    house.quote(4.10, 4.20)
-
-
-async def test_in_confirm_mode_a_stop_is_an_alarmed_proposal_and_sends_nothing():
-    async with opened(Mode.CONFIRM) as house:
-        await confirmed(house)
-        sent = list(house.broker.posts)
-        close_at(house, GONE)
-        for _ in range(3):
-            await house.turn()
-        (waiting,) = house.trader.proposals.waiting
-        assert waiting.alarm
-        assert (waiting.purpose, waiting.reason, waiting.quantity) == (Purpose.EXIT, Reason.ATR_STOP, 4)
-        assert house.broker.posts == sent
-        assert house.approvals.approve(ApproveProposal(waiting.proposal_id, str(waiting.net_price))).ok
-        await house.lanes.idle()
-        await house.filled(house.working[0].broker_id, 4)
-        await house.turn()
-        assert house.book.positions == ()
-        assert house.trader.proposals.waiting == ()
-
-
-@pytest.mark.parametrize(("bid", "stock"), [(4.10, GONE), (1.90, 178.0)])
-async def test_a_refused_exit_rests_until_something_new_happened_then_asks_again(bid, stock):
-    """A rejection re-arms the stop: the same bar, or the same low mark, must not ask again at once."""
-    async with opened(Mode.CONFIRM) as house:
-        await confirmed(house)
-        close_at(house, stock)
-        house.quote(bid, bid + 0.1)
-        await house.turn()
-        (waiting,) = house.trader.proposals.waiting
-        await house.approvals.reject(RejectProposal(waiting.proposal_id))
-        assert house.guards.of("P1").state.latched is None
-        for _ in range(5):
-            house.clock.advance(1)
-            house.quote(bid, bid + 0.1)
-            await house.turn()
-        assert house.trader.proposals.waiting == ()
-        house.clock.advance(300)
-        house.quote(bid, bid + 0.1)
-        close_at(house, stock)
-        await house.turn()
-        assert len(house.trader.proposals.waiting) == 1
-
-
-async def test_an_unanswered_alarm_is_raised_again():
-    async with opened(Mode.CONFIRM) as house:
-        await confirmed(house)
-        close_at(house, GONE)
-        await house.turn()
-        (first,) = house.trader.proposals.waiting
-        house.clock.advance(200)
-        house.quote(4.00, 4.10)
-        await house.turn()
-        (second,) = house.trader.proposals.waiting
-        assert first.proposal_id != second.proposal_id
-        assert second.net_price == Decimal("4.00")
 
 
 def test_a_protective_price_is_the_natural_one_then_one_tick_beyond_and_never_zero():

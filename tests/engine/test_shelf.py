@@ -17,8 +17,7 @@ from qmterm.engine.runlog import RunLog
 from qmterm.engine.shelf import Shelf
 from qmterm.risk.gate import Gate
 from tests.engine.fakes import OCC, TableQuotes, clock_at
-from tests.engine.house import opened, plan
-from tests.engine.test_exits import GONE, close_at, confirmed
+from tests.engine.house import GONE, close_at, confirmed, opened, plan
 
 ENTRY = Proposal(
     proposal_id="p1",

@@ -1,0 +1,69 @@
+"""Stops in confirm mode: an alarmed question, sent only when a person says so, asked again when it was not answered."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from qmterm.core.orders import Purpose
+from qmterm.core.reasons import Reason
+from qmterm.core.settings.engine import Mode
+from qmterm.engine.commands import ApproveProposal, RejectProposal
+from tests.engine.house import GONE, close_at, confirmed, opened
+
+
+async def test_in_confirm_mode_a_stop_is_an_alarmed_proposal_and_sends_nothing():
+    async with opened(Mode.CONFIRM) as house:
+        await confirmed(house)
+        sent = list(house.broker.posts)
+        close_at(house, GONE)
+        for _ in range(3):
+            await house.turn()
+        (waiting,) = house.trader.proposals.waiting
+        assert waiting.alarm
+        assert (waiting.purpose, waiting.reason, waiting.quantity) == (Purpose.EXIT, Reason.ATR_STOP, 4)
+        assert house.broker.posts == sent
+        assert house.approvals.approve(ApproveProposal(waiting.proposal_id, str(waiting.net_price))).ok
+        await house.lanes.idle()
+        await house.filled(house.working[0].broker_id, 4)
+        await house.turn()
+        assert house.book.positions == ()
+        assert house.trader.proposals.waiting == ()
+
+
+@pytest.mark.parametrize(("bid", "stock"), [(4.10, GONE), (1.90, 178.0)])
+async def test_a_refused_exit_rests_until_something_new_happened_then_asks_again(bid, stock):
+    """A rejection re-arms the stop: the same bar, or the same low mark, must not ask again at once."""
+    async with opened(Mode.CONFIRM) as house:
+        await confirmed(house)
+        close_at(house, stock)
+        house.quote(bid, bid + 0.1)
+        await house.turn()
+        (waiting,) = house.trader.proposals.waiting
+        await house.approvals.reject(RejectProposal(waiting.proposal_id))
+        assert house.guards.of("P1").state.latched is None
+        for _ in range(5):
+            house.clock.advance(1)
+            house.quote(bid, bid + 0.1)
+            await house.turn()
+        assert house.trader.proposals.waiting == ()
+        house.clock.advance(300)
+        house.quote(bid, bid + 0.1)
+        close_at(house, stock)
+        await house.turn()
+        assert len(house.trader.proposals.waiting) == 1
+
+
+async def test_an_unanswered_alarm_is_raised_again():
+    async with opened(Mode.CONFIRM) as house:
+        await confirmed(house)
+        close_at(house, GONE)
+        await house.turn()
+        (first,) = house.trader.proposals.waiting
+        house.clock.advance(200)
+        house.quote(4.00, 4.10)
+        await house.turn()
+        (second,) = house.trader.proposals.waiting
+        assert first.proposal_id != second.proposal_id
+        assert second.net_price == Decimal("4.00")
