@@ -17,7 +17,7 @@ from qmterm.core.reasons import Reason
 from qmterm.core.settings.risk import RiskSettings
 from qmterm.core.signals import TradePlan
 from qmterm.core.ticks import TickProgram, TickTable
-from qmterm.risk.book import RiskBook
+from qmterm.risk.book import ZERO, RiskBook
 from qmterm.risk.price_sanity import price_fault
 from qmterm.risk.sizing import Sizing, size
 
@@ -171,10 +171,30 @@ def _structure_fault(plan: TradePlan) -> Reason | None:
         return Reason.ADJUSTED
     if not plan.max_loss.is_finite() or plan.max_loss <= 0 or _short_calls(plan.legs) > 0:
         return Reason.UNDEFINED_RISK
-    multiplier = plan.legs[0].multiplier
-    if all(leg.action.buys for leg in plan.legs) and plan.max_loss < -plan.net_price * multiplier:
-        return Reason.BAD_INPUT  # a bought option can lose all it costs; a smaller claim would be sized too large
+    worst = _worst_loss(plan)
+    if worst is not None and plan.max_loss < worst:
+        return Reason.BAD_INPUT  # a claim smaller than what can be lost would be sized too large
     return None
+
+
+def _worst_loss(plan: TradePlan) -> Decimal | None:
+    """Dollars one unit can lose by its expiry, fees left out; None when shares or two expiries are in it.
+
+    The payoff is straight between strikes and, without calls sold in excess, never falls beyond the last one.
+    """
+    if not all(is_option(leg.symbol) for leg in plan.legs):
+        return None
+    contracts = [(parse_option(leg.symbol), leg) for leg in plan.legs]
+    if len({contract.expiry for contract, _ in contracts}) > 1:
+        return None
+    payoffs = [
+        sum(
+            leg.action.sign * leg.quantity * leg.multiplier * max(ZERO, contract.right.sign * (spot - contract.strike))
+            for contract, leg in contracts
+        )
+        for spot in (ZERO, *(contract.strike for contract, _ in contracts))
+    ]
+    return -min(payoffs) - plan.net_price * plan.legs[0].multiplier
 
 
 def _short_calls(legs: tuple[Leg, ...]) -> int:

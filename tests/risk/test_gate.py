@@ -139,7 +139,8 @@ def test_a_debit_spread_is_judged_at_its_net_price():
     both = quotes(quote(), quote(HIGHER, 2.00, 2.10))
     fine = plan(legs=legs, net_price=Decimal("-2.17"), max_loss=Decimal(219), buying_power=Decimal(219))
     assert check(fine, quotes=both).approved  # pays up to 4.20 − 2.00 and a cent
-    assert check(replace(fine, net_price=Decimal("-2.30")), quotes=both).reason is Reason.PRICE_INSANE
+    dear = replace(fine, net_price=Decimal("-2.30"), max_loss=Decimal(232), buying_power=Decimal(232))
+    assert check(dear, quotes=both).reason is Reason.PRICE_INSANE
     assert check(replace(fine, net_price=Decimal("-2.175")), quotes=both).reason is Reason.OFF_TICK
 
 
@@ -256,3 +257,32 @@ def test_a_share_class_is_one_underlying_however_it_is_spelled(spelled):
     assert (verdict.contracts, verdict.reason) == (1, Reason.LIMIT_SYMBOL)
     other = book(held=frozenset({("other", "BRKB"), ("atr_matrix", "BRK")}))
     assert check(wish, other, quotes={occ: quote(occ)}).approved
+
+
+PUT, LOWER_PUT = "AAPL  260402P00105000", "AAPL  260402P00100000"
+
+
+@pytest.mark.parametrize(
+    ("legs", "net_price", "least"),
+    [
+        ({OCC: 1}, "-4.15", "415"),
+        ({OCC: 1, HIGHER: -1}, "-2.00", "200"),
+        ({HIGHER: 1, OCC: -1}, "2.00", "300"),
+        ({PUT: -1, LOWER_PUT: 1}, "1.20", "380"),
+        ({PUT: -1}, "2.00", "10300"),
+        ({OCC: 1, HIGHER: -1, PUT: -1, LOWER_PUT: 1}, "-0.10", "510"),
+        ({OCC: 1, PUT: 1}, "-6.00", "600"),
+    ],
+)
+def test_a_claim_below_what_the_legs_can_lose_is_refused(legs, net_price, least):
+    """A put sold with a claimed loss of one dollar would be sized by the thousand."""
+    orders = tuple(
+        Leg(symbol, Action.BUY_TO_OPEN if quantity > 0 else Action.SELL_TO_OPEN, abs(quantity))
+        for symbol, quantity in legs.items()
+    )
+    quoted = {symbol: quote(symbol, bid=0.01, ask=20.0) for symbol in legs}
+    enough = plan(legs=orders, net_price=Decimal(net_price), max_loss=Decimal(least))
+    short = replace(enough, max_loss=Decimal(least) - 1)
+    rich = book(nlv=Decimal(10**7), cash=Decimal(10**7), option_buying_power=None)
+    assert check(enough, rich, quotes=quoted).reason is not Reason.BAD_INPUT
+    assert check(short, rich, quotes=quoted).reason is Reason.BAD_INPUT
