@@ -116,6 +116,11 @@ def foreign(body: Body) -> bool:
     return body.get("order-type") == "Notional Market" or any(kind not in _OUR_KINDS for kind in kinds)
 
 
+def foreign_position(body: Body) -> bool:
+    """True for a holding that qmterm cannot trade (futures, crypto, bonds): a billion coins are no contracts."""
+    return body.get("instrument-type") not in _OUR_KINDS
+
+
 def position(body: Body) -> BrokerPosition:
     """One position, quantity signed by its direction."""
     symbol = str(_need(body, "symbol"))

@@ -264,7 +264,7 @@ class AccountStream:
         if data.get("account-number") not in (None, self._account):
             return None
         if kind == "CurrentPosition":
-            return decode.position(data)
+            return None if decode.foreign_position(data) else decode.position(data)
         if kind == "AccountBalance":
             return decode.balance(data)
         if decode.foreign(data):

@@ -166,7 +166,9 @@ class TastytradeBroker:
             return AccountState(
                 account=self.account,
                 balance=decode.balance(_data(balance)),
-                positions=tuple(decode.position(row) for row in _items(positions, "positions")),
+                positions=tuple(
+                    decode.position(row) for row in _items(positions, "positions") if not decode.foreign_position(row)
+                ),
                 orders=tuple(sorted(merged.values(), key=lambda order: (order.received_ns, order.broker_id))),
                 complete=live[1] and history[1],
             )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+LONGEST_HOLD_S = 60.0
+
 
 class RequestBudget:
     """First come, first served. A second of the budget, or all of a small plan's minute, may go in a burst."""
@@ -40,5 +42,8 @@ class RequestBudget:
             self.spent += 1
 
     def hold(self, seconds: float) -> None:
-        """The server said too many: nobody calls for this long."""
-        self._blocked_until = max(self._blocked_until, self._monotonic() + seconds)
+        """The server said too many: nobody calls for this long, a minute at most.
+
+        Plans count by the minute, and whoever waits here waits without a deadline: an hour would look like a hang.
+        """
+        self._blocked_until = max(self._blocked_until, self._monotonic() + min(seconds, LONGEST_HOLD_S))

@@ -7,6 +7,7 @@ and prints to stdout (PROTOCOLS.md 4). So it keeps paths and parameters, and thi
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -130,6 +131,7 @@ def _silence() -> None:
 def _retry_after(headers: Mapping[str, str]) -> float | None:
     text = headers.get("Retry-After")
     try:
-        return max(0.0, float(text)) if text is not None else None
+        seconds = float(text) if text is not None else math.nan
     except ValueError:
         return None  # an HTTP date: the caller's own back-off is good enough
+    return max(0.0, seconds) if math.isfinite(seconds) else None

@@ -245,6 +245,16 @@ async def test_a_list_that_is_not_there_is_never_an_empty_list(broker, wire, dat
         await broker.live_orders()
 
 
+async def test_coins_and_futures_held_elsewhere_do_not_make_the_account_unreadable(broker, wire):
+    coins = {"symbol": "SHIB/USD", "instrument-type": "Cryptocurrency", "quantity": "5000000000.5"}
+    future = {"symbol": "/ESM6", "instrument-type": "Future", "quantity": 1, "multiplier": 50}
+    stock = {"symbol": "AAPL", "instrument-type": "Equity", "quantity": "100", "multiplier": 1}
+    rows = [{**row, "quantity-direction": "Long", "average-open-price": "1"} for row in (coins, future, stock)]
+    wire.instead[("GET", "/positions")] = [web.json_response({"data": {"items": rows}})]
+    state = await broker.account_state()
+    assert [(position.symbol, position.quantity) for position in state.positions] == [("AAPL", 100)]
+
+
 async def test_a_history_that_cannot_count_its_pages_is_incomplete(broker, wire):
     wire.instead[("GET", "/orders")] = [web.json_response({"data": {"items": []}, "pagination": {"total-pages": "x"}})]
     assert not (await broker.account_state()).complete

@@ -95,6 +95,19 @@ async def test_429_with_a_long_retry_after_is_reported_instead_of_waited_for():
     assert "calls_per_minute" in text
 
 
+@pytest.mark.parametrize(("header", "most_s"), [("86400", 60), ("1e400", 1), ("nan", 1), ("-5", 1)])
+async def test_no_retry_after_closes_the_door_for_longer_than_a_minute(header, most_s):
+    async def handler(request, number):
+        return json_answer({"status": "ERROR", "error": "exceeded"}, 429, {"Retry-After": header})
+
+    async with rest_server(handler) as (url, _):
+        rest = PolygonRest(settings(url), KEY)
+        with pytest.raises(RateLimited):
+            await rest.market_status()
+        assert rest.caller.budget.wait_s <= most_s
+        rest.close()
+
+
 async def test_truncated_json_is_an_error_after_three_tries():
     async def handler(request, number):
         return web.Response(body=b'{"market":"open","serverTi', content_type="application/json")
