@@ -17,6 +17,7 @@ from qmterm.core.errors import DataError, InvariantBroken, JournalError, QmtermE
 from qmterm.core.orders import AccountBalance, BrokerEvent, BrokerOrder, OrderState, Purpose
 from qmterm.core.reasons import Reason
 from qmterm.engine.answering import Answering
+from qmterm.engine.ending import ended
 from qmterm.engine.ladder import Level
 from qmterm.engine.latency import measure_loop_lag
 from qmterm.engine.parts import Engaged, Parts
@@ -113,12 +114,7 @@ class Engine:
         finally:
             if parts.control is not None:
                 await parts.control.close()
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-            if self._loading is not None:
-                self._loading.cancel()
-                await asyncio.gather(self._loading, return_exceptions=True)
+            await ended([*tasks, *([self._loading] if self._loading is not None else [])])
             with suppress(TimeoutError):
                 await asyncio.wait_for(engaged.lanes.idle(), 10)
             await engaged.lanes.close()

@@ -6,8 +6,9 @@ In lockstep there is one lane, so that orders arrive in the order in which they 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable
+
+from qmterm.engine.ending import ended
 
 Job = Callable[[], Awaitable[None]]
 
@@ -39,11 +40,7 @@ class Lanes:
         return self._entries.qsize() + (self._exits.qsize() if self._exits is not self._entries else 0)
 
     async def close(self) -> None:
-        for task in self._tasks:
-            task.cancel()
-        for task in self._tasks:
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        await ended(self._tasks)
 
     async def _work(self, queue: asyncio.Queue[Job]) -> None:
         while True:

@@ -16,6 +16,7 @@ from qmterm.engine.approvals import Approvals
 from qmterm.engine.book import Book, Position
 from qmterm.engine.chainview import ChainLook
 from qmterm.engine.desk import OrderDesk
+from qmterm.engine.ending import ended
 from qmterm.engine.entries import Entries
 from qmterm.engine.exits import Guards
 from qmterm.engine.header import Header
@@ -46,8 +47,7 @@ async def start_unless_stopped(
     asked.cancel()
     if work.done():
         return work.result()
-    work.cancel()
-    await asyncio.gather(work, return_exceptions=True)
+    await ended([work])
     parts.log.warn("STOP", "stopped before the start was complete; nothing was sent")
     if parts.journal.session_id is not None:
         await parts.journal.end_session({"stopped": "while starting"})
