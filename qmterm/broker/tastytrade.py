@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
-from datetime import timedelta
+from datetime import date, timedelta
 from typing import Any
 
 from tastytrade import Account
@@ -24,6 +24,8 @@ from qmterm.core.errors import BrokerAuthError, BrokerError, OutcomeUnknown
 from qmterm.core.orders import AccountState, BrokerEvent, BrokerOrder, DryRun, OrderIntent
 from qmterm.core.settings.broker import TastytradeSettings
 
+# A long weekend and more, yet inside the week that the journal gives back: older orders of ours would look external.
+LOOK_BACK_DAYS = 5
 PAGE_CAP = 100  # pages of one history; a server that always promises another one must not hold us for ever
 
 log = logging.getLogger("qmterm.broker")
@@ -52,6 +54,7 @@ class TastytradeBroker:
         self._witness = StreamWitness()
         self._stream: AccountStream | None = None
         self._sdk_account: Account | None = None
+        self._history_of: date | None = None  # New York day of the latest complete history
 
     # --- connecting ---
 
@@ -190,8 +193,13 @@ class TastytradeBroker:
         return self._decoded(_items(body, "live orders"))
 
     async def _history(self) -> tuple[tuple[BrokerOrder, ...], bool]:
-        """All pages since yesterday in New York: an order sent just before midnight is still found after it."""
-        since = et_date(self._clock.now()) - timedelta(days=1)
+        """All pages since the day before the last complete reading (or the start's look back).
+
+        "Since yesterday" would lose what was sent on a Friday by a program that is started, or a machine that wakes,
+        on Monday: an order that filled would count as never accepted.
+        """
+        today = et_date(self._clock.now())
+        since = min(self._history_of or today - timedelta(days=LOOK_BACK_DAYS), today) - timedelta(days=1)
         found: list[BrokerOrder] = []
         complete = True
         for page in range(PAGE_CAP):
@@ -205,6 +213,7 @@ class TastytradeBroker:
             found.extend(good)
             complete = complete and whole
             if _last_page(body, page, len(rows), self._settings.page_size):
+                self._history_of = today if complete else self._history_of
                 return tuple(found), complete
         self._fault(f"the order history has more than {PAGE_CAP} pages; the rest was not read")
         return tuple(found), False

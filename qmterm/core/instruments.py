@@ -14,7 +14,7 @@ from enum import StrEnum
 
 from qmterm.core.errors import BadSymbol
 
-_OCC = re.compile(r"^([A-Z][A-Z0-9.]{0,5}) *(\d{6})([CP])(\d{8})$")
+_OCC = re.compile(r"^([A-Z][A-Z0-9.]{0,5}) *([0-9]{6})([CP])([0-9]{8})\Z")
 
 
 class Right(StrEnum):

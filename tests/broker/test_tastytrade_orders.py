@@ -7,6 +7,7 @@ from decimal import Decimal
 import pytest
 from aiohttp import web
 
+from qmterm.core.clock import NS
 from qmterm.core.errors import BrokerError, OutcomeUnknown
 from qmterm.core.orders import AccountBalance, Action, BrokerOrder, BrokerPosition, Leg, OrderState
 from tests.broker.conftest import buy
@@ -253,6 +254,31 @@ async def test_coins_and_futures_held_elsewhere_do_not_make_the_account_unreadab
     wire.instead[("GET", "/positions")] = [web.json_response({"data": {"items": rows}})]
     state = await broker.account_state()
     assert [(position.symbol, position.quantity) for position in state.positions] == [("AAPL", 100)]
+
+
+async def test_what_was_sent_before_a_long_weekend_is_looked_for_after_it(connect, wire, world):
+    asked = []
+
+    async def history(request):
+        asked.append(request.query["start-date"])
+        return web.json_response({"data": {"items": []}, "pagination": {"total-pages": 1}})
+
+    async def broken(request):
+        asked.append(request.query["start-date"])
+        return web.Response(status=502)
+
+    wire.instead[("GET", "/orders")] = [broken, history, history, history, history]
+    broker = await connect()  # Monday, 2 March; the stream reads back when it comes up
+    while len(asked) < 2:
+        await broker.account_state()
+    assert asked[:2] == ["2026-02-24"] * 2  # still from the beginning: the first reading was not complete
+    await broker.account_state()
+    assert asked[-1] == "2026-03-01"
+    world.now_ns += 4 * 86_400 * NS  # the machine slept until Friday
+    await broker.account_state()
+    assert asked[-1] == "2026-03-01"
+    await broker.account_state()
+    assert asked[-1] == "2026-03-05"
 
 
 async def test_a_history_that_cannot_count_its_pages_is_incomplete(broker, wire):
