@@ -25,9 +25,10 @@ RATE_LIMITED = "rate_limited"
 NOT_CONNECTED = "not_connected"
 UNREADABLE = "unreadable_answer"
 
-# Everything an SDK call can throw: its own error, the HTTP client's, pydantic's, and what a missing key becomes.
+# Everything an SDK call can throw: its own error, the HTTP client's (RuntimeError: it was closed, or the JSON nests
+# too deep), pydantic's, and what a missing key becomes. One that is forgotten here would leave a sent order unsettled.
 SDK_ERRORS = (TastytradeError, httpx2.HTTPError, httpx2.InvalidURL, ValidationError, ValueError, KeyError, TypeError,
-              AttributeError, TimeoutError, OSError)  # fmt: skip
+              AttributeError, TimeoutError, OSError, RuntimeError)  # fmt: skip
 
 _CODE = re.compile(r"^([A-Za-z][\w.]*): ", re.MULTILINE)
 _TOKEN = re.compile(r"(Bearer\s+)\S+")
@@ -147,7 +148,7 @@ def body_of(response: httpx2.Response | None) -> Any:
         return None
     try:
         return response.json()
-    except (ValueError, httpx2.StreamError):
+    except (ValueError, RecursionError, httpx2.StreamError):
         return None
 
 

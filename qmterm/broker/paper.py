@@ -76,6 +76,7 @@ class PaperBroker:
         self._sessions = calendar
         self._book = PaperBook(settings.starting_cash)
         self._queue = EventQueue()
+        self._untold: list[BrokerEvent] = []  # happened, but is not on the disk yet
         self._connected = False
 
     # --- core.protocols.Broker ---
@@ -186,11 +187,13 @@ class PaperBroker:
             elif regular:
                 changed.extend(self._meet(order, now_ns))
         changed.extend(settle_expired(self._book, self.account, now_ns, self._calendar, self._quotes))
-        if not changed:
+        self._untold.extend(changed)
+        if not self._untold:
             return
         self._book.forget_settled_before(from_et(et_date(now_ns)))
-        await self._save()
-        self._tell(*changed, self._balance())
+        await self._save()  # when it fails, all of it is saved and told at the next look
+        told, self._untold = self._untold, []
+        self._tell(*told, self._balance())
 
     def _meet(self, order: PaperOrder, now_ns: int) -> list[BrokerEvent]:
         fresh = {leg.symbol: quote for leg in order.intent.legs if (quote := self._fresh(leg.symbol, now_ns))}

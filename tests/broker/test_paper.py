@@ -261,6 +261,28 @@ async def test_an_order_that_cannot_be_kept_is_not_accepted(paper, kept, clock, 
     assert await paper.live_orders() == ()
 
 
+async def test_a_fill_that_could_not_be_kept_is_kept_and_told_when_the_disk_is_back(paper, make, kept, clock, world):
+    await paper.place(buy(quantity=1))
+    paper.take_events()
+
+    async def full(state):
+        raise JournalError("the disk is full")
+
+    working, kept.save = kept.save, full
+    clock.advance(1)
+    with pytest.raises(JournalError):
+        await paper.on_market(clock.now())
+    assert paper.take_events() == []
+    kept.save = working
+    clock.advance(1)
+    await paper.on_market(clock.now())
+    assert [e.state for e in paper.take_events() if isinstance(e, BrokerOrder)] == [OrderState.FILLED]
+    again = await make()
+    assert [position.quantity for position in (await again.account_state()).positions] == [1]
+    await paper.on_market(clock.now())
+    assert paper.take_events() == []
+
+
 async def test_a_cancel_that_cannot_be_kept_is_no_cancel(paper, kept, clock, world):
     answer = await paper.place(buy(price="-1.00"))
 

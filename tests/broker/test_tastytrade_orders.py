@@ -232,6 +232,14 @@ async def test_an_accepted_order_without_a_readable_object_is_unknown(broker, wi
     assert len((await broker.account_state()).orders) == 1
 
 
+async def test_an_answer_nested_too_deep_to_read_is_unknown(broker, wire):
+    deep = '{"data":' + "[" * 20_000 + "]" * 20_000 + "}"
+    wire.after[ORDERS] = [web.Response(text=deep, status=201, content_type="application/json")]
+    with pytest.raises(OutcomeUnknown):
+        await broker.place(buy())
+    assert wire.count(*ORDERS) == 1
+
+
 @pytest.mark.parametrize("data", [{"orders": []}, {"items": None}, {"items": {}}, {"items": [5]}])
 async def test_a_list_that_is_not_there_is_never_an_empty_list(broker, wire, data):
     """Else an order of unknown outcome would count as not accepted, and a position as gone."""
