@@ -116,7 +116,12 @@ def test_an_account_that_does_not_exist_is_named_by_its_tails(qmterm, pointed_at
 def test_silent_servers_cost_their_deadline_and_no_more(qmterm, home, silent, monkeypatch):
     for variable in ("QMTERM_POLYGON_KEY", "QMTERM_TT_SECRET", "QMTERM_TT_REFRESH"):
         monkeypatch.setenv(variable, "k")
-    write_config(home, f"http://127.0.0.1:{silent}", f"ws://127.0.0.1:{silent}", more="deadline_s = 1\n")
+    write_config(
+        home,
+        f"http://127.0.0.1:{silent}",
+        f"ws://127.0.0.1:{silent}",
+        more="deadline_s = 1\nread_timeout_s = 1\nconnect_timeout_s = 1\n",
+    )
     began = time.monotonic()
     code, out, _ = qmterm("doctor", "--json")
     _, checks = states(out)

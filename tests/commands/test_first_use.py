@@ -1,6 +1,5 @@
 """The first minutes: what bare `qmterm` says, what wrong use gets, and that nothing headless loads the screen."""
 
-import json
 import os
 import socket
 import subprocess
@@ -173,23 +172,6 @@ def test_a_damaged_journal_is_one_sentence_and_stays_as_it_was(qmterm, tmp_path)
     assert "is damaged" in err
     assert "nothing was changed" in err
     assert journal.read_bytes() == b"no database at all" * 300
-
-
-def test_the_headless_line_ends_with_one_json_object_and_never_loads_the_screen(home):
-    ended = subprocess.run(
-        [sys.executable, "-c", LOADED, *RUN, "--json"],
-        capture_output=True,
-        text=True,
-        timeout=90,
-        env=os.environ,
-        check=False,
-    )
-    body = json.loads(ended.stdout.splitlines()[-1])
-    assert body["errors"] == 0
-    assert body["market_to"] == "2026-03-02T09:26:00-05:00"
-    assert len(body["decisions_sha256"]) == 64
-    assert "Traceback" not in ended.stderr
-    assert ended.stderr.strip().splitlines()[-1] == "LOADED|0|[]"
 
 
 def test_a_secret_is_nowhere_in_what_a_failing_run_prints_or_keeps(process, home):
