@@ -112,15 +112,16 @@ def misbehave(home, folder, seed: int, kills: int, fault_seed: int | None) -> En
     luck = random.Random(seed)
     with market(folder, seed=seed, symbols=100, speed=20) as sim:
         faulty(sim, fault_seed)
-        for _ in range(kills):
+        for kill in range(kills):
             with engine(home, folder / "j.sqlite", *sim.words()) as one:
-                one.wait_for(r" ORD sent ")
+                one.wait_for(r" ORD sent " if kill == 0 else r" RECO ")
                 time.sleep(luck.uniform(0, 1.5))
                 sim.fault("502", times=2, path="/orders/live")
                 one.kill()
             faulty(sim, None if fault_seed is None else fault_seed + 1)
         with engine(home, folder / "j.sqlite", *sim.words()) as one:
-            one.wait_for(r" ORD sent ")
+            one.wait_for(r" ORD sent " if kills == 0 else r"RECO account")
+            one.wait_for(r" SCAN ")
             sim.fault("502", times=2, path="/orders/live")
             prove(one, sim)
             body = one.stop()

@@ -64,6 +64,19 @@ def test_a_fill_between_two_looks_begins_the_wait_again():
     assert reconciler.look(book, account(x=2), *at(22.0))
 
 
+def test_a_fill_elsewhere_begins_the_wait_again_although_the_difference_looks_the_same():
+    reconciler, book = Reconciler(10), Book(CASH)
+    strange = (BrokerPosition("AMD", 5, Decimal(4), 1),)
+    balance = AccountBalance(CASH, CASH, CASH)
+    reconciler.look(book, AccountState("A", balance, strange, ()), *at(0.0))
+    book.apply(bought(2), "s", "P")
+    both = (*strange, BrokerPosition(OCC, 2, Decimal(4), 100))
+    after = AccountState("A", AccountBalance(book.cash, book.cash, book.cash), both, ())
+    assert reconciler.look(book, after, *at(12.0)) == ()
+    (difference,) = reconciler.look(book, after, *at(22.0))
+    assert difference.symbol == "AMD"
+
+
 def test_a_ledger_that_lags_after_a_fill_is_no_difference():
     """Five seconds of the past on the broker's side (the ledger_lag fault): seen, waited for, gone."""
     reconciler, book = Reconciler(10), Book(CASH)

@@ -128,6 +128,7 @@ async def test_a_partial_fill_before_the_crash_and_the_rest_during_it_count_once
     life.broker.fill("1000", 3)  # while nobody listened
     await life.restart()
     assert (life.book.quantity(OCC), life.book.cash) == (1, cash)
+    assert life.book.seen("f1-1000")  # whoever tells of it again
     await life.desk.read_back(await life.broker.account_state())
     assert life.book.quantity(OCC) == 4
     assert life.book.fill_count == 1  # of this session
