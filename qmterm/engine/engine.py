@@ -91,12 +91,6 @@ class Engine:
     @asynccontextmanager
     async def _tasks(self, view: ViewHolder, mailbox: Mailbox, answering: Answering) -> AsyncIterator[None]:
         engaged, parts = self._need(), self._parts
-        jobs: list[Awaitable[None]] = [
-            measure_loop_lag(parts.clock, parts.loop_lag),
-            self._guarded("publish", lambda: self._publish(view)),
-            self._guarded("commands", lambda: answering.serve(mailbox)),
-            self._guarded("poll", self._poll_orders),
-        ]
         if parts.control is not None:
             parts.control.answer = answering.answer
             await parts.control.open()
@@ -104,6 +98,12 @@ class Engine:
                 parts.log.info(
                     "ENGINE", f"another engine runs; control this one with: ctl --socket {parts.control.path}"
                 )
+        jobs: list[Awaitable[None]] = [
+            measure_loop_lag(parts.clock, parts.loop_lag),
+            self._guarded("publish", lambda: self._publish(view)),
+            self._guarded("commands", lambda: answering.serve(mailbox)),
+            self._guarded("poll", self._poll_orders),
+        ]
         if parts.lockstep is None:
             jobs.append(self._guarded("events", self._listen))
             jobs.append(self._guarded("reconcile", self._reconcile_loop))
