@@ -224,8 +224,10 @@ class BrokerSession:
             ahead = lifetime / 2
         while not self._renew.is_set() and (left := self.token_left_s() - ahead) > 0:
             with contextlib.suppress(TimeoutError):
-                # In short steps: a machine that slept must notice soon that time has passed.
-                await asyncio.wait_for(self._renew.wait(), min(left, 5.0))
+                # In short steps: a machine that slept must notice soon that time has passed. Not wait_for, which in
+                # Python 3.11 can swallow the cancellation that `close` waits for.
+                async with asyncio.timeout(min(left, 5.0)):
+                    await self._renew.wait()
         self._renew.clear()
 
     async def _keep_warm(self, small_call: Callable[[], Awaitable[object]]) -> None:

@@ -72,7 +72,8 @@ class TastytradeBroker:
         )
         self._stream.start()
         try:
-            await asyncio.wait_for(self._stream.first_up.wait(), 2 * self._settings.stream_open_timeout_s)
+            async with asyncio.timeout(2 * self._settings.stream_open_timeout_s):
+                await self._stream.first_up.wait()
         except TimeoutError:
             self._fault("the account stream does not come up yet; orders are polled meanwhile")
 

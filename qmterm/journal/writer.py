@@ -193,7 +193,8 @@ class GroupWriter:
             await self._some.wait()
         if not self._urgent.is_set():
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._urgent.wait(), NOTE_LINGER_S)
+                async with asyncio.timeout(NOTE_LINGER_S):
+                    await self._urgent.wait()
         self._urgent.clear()
         return True
 

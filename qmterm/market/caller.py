@@ -106,7 +106,8 @@ class RestCaller:
         # The door enforces the deadline on connect, read and body; this outer one also covers a wait for a thread.
         outer = 2 * self._settings.deadline_s + self._settings.connect_timeout_s
         try:
-            result = await asyncio.wait_for(call, outer)
+            async with asyncio.timeout(outer):  # not wait_for: in Python 3.11 it can swallow a cancellation
+                result = await call
         except TimeoutError:
             raise self._silent(endpoint, outer) from None
         except HttpRefusal as refusal:
