@@ -27,6 +27,7 @@ from qmterm.engine.ledger import OrderRecord
 from qmterm.engine.proposals import Proposal
 from qmterm.engine.trader import Trader
 from qmterm.engine.wording import describe_order, label, price_text
+from qmterm.risk.price_sanity import natural_price
 
 MANUAL = "manual"
 
@@ -91,7 +92,10 @@ class Approvals:
         return CommandResult(True, f"sending {describe_order(intent)}")
 
     def _send_exit(self, proposal: Proposal) -> CommandResult:
+        """Close at the price the person saw, or at a better one if the market offers it now."""
         trader = self._trader
+        natural = natural_price(proposal.legs, proposal.quantity, trader.quotes_of(proposal.legs))
+        price = proposal.net_price if natural is None else max(proposal.net_price, natural)
         intent = OrderIntent(
             intent_id=proposal.proposal_id.removeprefix("p"),
             created_ns=trader.clock.now(),
@@ -100,7 +104,7 @@ class Approvals:
             purpose=proposal.purpose,
             legs=proposal.legs,
             quantity=proposal.quantity,
-            net_price=proposal.net_price,
+            net_price=price,
             plan_id=proposal.plan_id,
             reason=proposal.reason,
         )

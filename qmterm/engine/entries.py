@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from datetime import date, timedelta
 from typing import Protocol
 
@@ -16,6 +16,7 @@ from qmterm.core.calendar import SessionCalendar
 from qmterm.core.chain import Chain
 from qmterm.core.clock import NS, Clock, et_date
 from qmterm.core.errors import DataError, NotEntitled
+from qmterm.core.instruments import option_root
 from qmterm.core.orders import Purpose
 from qmterm.core.reasons import Reason
 from qmterm.core.settings.strategy import OptionChoiceSettings
@@ -32,6 +33,7 @@ TOGETHER = 4  # chains in flight
 LOOK_FOR = 6  # setups looked at for each one wanted: many have no options, which costs one call to learn
 RETRY_CHOICE_S = 300.0  # a symbol without a fitting contract is looked at again after this
 RETRY_GATE_S = 600.0
+NO_EXPIRY_REST_S = 6 * 3600.0
 # Refusals that say nothing about the symbol: it is tried again on the next pass.
 NOT_ABOUT_THE_SYMBOL = frozenset(
     {
@@ -53,6 +55,10 @@ class ChainReader(Protocol):
     def requote(self, chain: Chain, now_ns: int) -> Chain: ...
 
 
+class ListedReader(Protocol):
+    async def check(self, symbols: Iterable[str], day: date) -> dict[str, bool | None]: ...
+
+
 class EarningsReader(Protocol):
     async def earnings_date(self, symbol: str, until: date) -> date | None: ...
 
@@ -64,6 +70,7 @@ class Entries:
         scanning: Scanning,
         chains: ChainReader,
         earnings: EarningsReader,
+        listed: ListedReader,
         calendar: SessionCalendar,
         clock: Clock,
         log: RunLog,
@@ -74,6 +81,7 @@ class Entries:
         self._scanning = scanning
         self._chains = chains
         self._earnings = earnings
+        self._listed = listed
         self._calendar = calendar
         self._clock = clock
         self._log = log
@@ -135,11 +143,11 @@ class Entries:
         """Not held, not working, not proposed, not resting."""
         if self._clock.now() < self._not_before.get(symbol, 0):
             return False
-        trader = self._trader
+        trader, root = self._trader, option_root(symbol)
         busy = (
-            any(position.underlying == symbol for position in trader.book.positions)
-            or any(r.intent.underlying == symbol for r in trader.desk.ledger.working)
-            or any(p.underlying == symbol and p.purpose is Purpose.ENTRY for p in trader.proposals.waiting)
+            any(option_root(position.underlying) == root for position in trader.book.positions)
+            or any(option_root(r.intent.underlying) == root for r in trader.desk.ledger.working)
+            or any(option_root(p.underlying) == root and p.purpose is Purpose.ENTRY for p in trader.proposals.waiting)
         )
         return not busy
 
@@ -157,11 +165,19 @@ class Entries:
             self._refuse(signal.symbol, Reason.NO_DATA, 0.0, str(error))
             return None
         if len(chain) == 0:
-            self._scanning.learn_options(signal.symbol, listed=False)
-            self._refuse(signal.symbol, Reason.NO_OPTIONS, 86_400.0)
+            await self._no_chain(signal.symbol, today)
             return None
         self._scanning.learn_options(signal.symbol, listed=True)
         return signal, chain, earnings
+
+    async def _no_chain(self, symbol: str, today: date) -> None:
+        """No contract between the expiries we trade: either there are no options at all, or none that expire then."""
+        listed = (await self._listed.check([symbol], today)).get(symbol)
+        if listed is False:
+            self._scanning.learn_options(symbol, listed=False)
+            self._refuse(symbol, Reason.NO_OPTIONS, 86_400.0)
+        else:
+            self._refuse(symbol, Reason.NO_EXPIRY, NO_EXPIRY_REST_S)
 
     def _judge(self, signal: Signal, chain: Chain, earnings: date | None, scanned_at: float) -> None:
         decided_at = self._clock.monotonic()
@@ -177,7 +193,8 @@ class Entries:
             )
             return
         plan = make_plan(signal, choice.best, now, self._calendar, self._settings)
-        verdict = self._trader.open(plan, decided_at, scanned_at=scanned_at)
+        warnings = tuple(f"{reason.value} was not checked" for reason in choice.not_checked)
+        verdict = self._trader.open(plan, decided_at, scanned_at=scanned_at, warnings=warnings)
         self._after(signal, plan.legs[0].symbol, verdict)
 
     def _after(self, signal: Signal, symbol: str, verdict: Verdict) -> None:

@@ -224,7 +224,7 @@ class Guards:
             await self._keep(
                 replace(guard, state=state, goal=contracts, reason=first.reason if contracts else None, attempts=0)
             )
-            if fresh:
+            if fresh and contracts:
                 announce(guard, first.reason, first.numbers)
 
     def _inputs(self, guard: Guard) -> tuple[StopInputs, Guard]:
@@ -301,6 +301,7 @@ class Guards:
             record
             for record in self._ledger.working
             if record.intent.purpose in (Purpose.EXIT, Purpose.SCALE_OUT)
+            and record.intent.reason is not Reason.USER  # a person's own price is the person's
             and not record.cancelling(self._clock.monotonic())
             and now - record.worked_from_ns >= limit
         )

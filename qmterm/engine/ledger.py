@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from decimal import Decimal
 
+from qmterm.core.instruments import is_option, parse_option
 from qmterm.core.orders import BrokerOrder, Fill, OrderIntent, OrderState, Purpose, TimeInForce, may_become
 from qmterm.engine.wording import describe_order
 
@@ -167,9 +168,13 @@ def adopt(order: BrokerOrder, now_ns: int, monotonic: float) -> OrderRecord:
 
 
 def _external_worst_loss(order: BrokerOrder) -> Decimal | None:
-    """What an adopted opening order can lose at most: its debit; None when it only closes or sells."""
-    opens = any(leg.action.opens for leg in order.legs)
-    if not opens or order.net_price is None or order.net_price >= 0:
+    """What an adopted opening order can lose at most: its debit or its sold strikes; None when it only closes."""
+    opening = [leg for leg in order.legs if leg.action.opens]
+    if not opening or order.net_price is None:
         return None
     units = min((leg.quantity for leg in order.legs), default=0)
-    return -order.net_price * units * (order.legs[0].multiplier if order.legs else 1)
+    if order.net_price < 0:
+        return -order.net_price * units * (order.legs[0].multiplier if order.legs else 1)
+    # A credit that opens: no bound is known to us, so the sold strikes are counted in full.
+    sold = (leg for leg in opening if not leg.action.buys and is_option(leg.symbol))
+    return sum((parse_option(leg.symbol).strike * leg.quantity * leg.multiplier for leg in sold), Decimal(0))

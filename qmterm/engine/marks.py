@@ -8,10 +8,11 @@ from typing import Protocol
 
 from qmterm.core.clock import NS, Clock
 from qmterm.core.protocols import QuoteSource
-from qmterm.core.quotes import mid_decimal
+from qmterm.core.quotes import Quote, mid_decimal
 from qmterm.engine.book import Book, Mark
 
 FRESH_S = 60.0
+WIDE_DOLLARS, WIDE_SHARE = 0.10, 0.50
 EQUITY_EVERY_NS = 60 * NS
 
 
@@ -19,6 +20,11 @@ class MarkSink(Protocol):
     def mark(self, symbol: str, mark: Decimal, flag: str, time_ns: int) -> None: ...
 
     def equity(self, time_ns: int, nlv: Decimal, cash: Decimal, realized: Decimal, unrealized: Decimal) -> None: ...
+
+
+def is_wide(quote: Quote) -> bool:
+    """A mid between 0.05 and 3.90 says nothing: the rule of QUANT.md 3.5, spread ≤ max($0.10, 50 % of mid)."""
+    return quote.ask - quote.bid > max(WIDE_DOLLARS, WIDE_SHARE * (quote.bid + quote.ask) / 2)
 
 
 class Marks:
@@ -44,13 +50,16 @@ class Marks:
             quote = self._quotes.quote(position.symbol)
             mid = mid_decimal(quote) if quote is not None else None
             last = self._marks.get(position.symbol)
-            if quote is not None and mid is not None and quote.age_s(now) <= FRESH_S:
+            wide = quote is not None and mid is not None and is_wide(quote)
+            if quote is not None and mid is not None and not wide and quote.age_s(now) <= FRESH_S:
                 self._marks[position.symbol] = Mark(mid, "", now)
+            elif last is None and mid is not None and wide:
+                self._marks[position.symbol] = Mark(mid, "wide", now)  # poor, but nearer than its cost
             elif last is None:
                 # Never quoted since we hold it: its cost is the only number there is, and it says so.
                 self._marks[position.symbol] = Mark(position.average, "no quote", now)
             elif not last.flag:
-                flag = "one-sided" if quote is not None and mid is None else "stale"
+                flag = "wide" if wide else "one-sided" if quote is not None and mid is None else "stale"
                 self._marks[position.symbol] = Mark(last.price, flag, last.time_ns)
 
     @property

@@ -162,9 +162,9 @@ class Oversight:
                 await trader.desk.cancel(record, level.label)
             elif now - record.worked_from_ns >= limit:
                 await trader.desk.cancel(record, Reason.ENTRY_TIMEOUT.value)
-        if trader.mode.value == "auto":
-            for record in trader.guards.stale_exits():
-                await trader.desk.cancel(record, "re-price")
+        # The goal behind it stands: auto sends the next one at the new price, confirm asks again with an alarm.
+        for record in trader.guards.stale_exits():
+            await trader.desk.cancel(record, "re-price")
 
     # --- the third witness ---
 
@@ -219,6 +219,8 @@ class Oversight:
             small = not difference.symbol and abs(change) <= FEE_DRIFT
             if not small:
                 serious.append(str(difference))
+                if not difference.symbol and trader.day.nlv is not None:
+                    trader.day.nlv += change  # money that came or went is neither gain nor loss
             write = trader.log.warn if small else trader.log.alarm
             write("RECO", f"difference adopted: {difference}", difference.symbol or "cash")
         self.reconciler.accept()

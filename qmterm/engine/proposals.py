@@ -34,6 +34,7 @@ class Proposal:
     plan_id: str = ""
     reason: Reason | None = None
     alarm: bool = False
+    warnings: tuple[str, ...] = ()
 
     @property
     def key(self) -> tuple[str, str, str]:

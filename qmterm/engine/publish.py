@@ -278,6 +278,7 @@ class Publisher:
             binding=proposal.binding,
             numbers=dict(numbers),
             why=proposal.why,
+            warnings=proposal.warnings,
             alarm=proposal.alarm,
         )
 

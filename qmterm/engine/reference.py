@@ -6,7 +6,7 @@ from datetime import date, timedelta
 from typing import Protocol
 
 from qmterm.core.clock import Clock, et_date
-from qmterm.core.errors import DataError, NotEntitled
+from qmterm.core.errors import NotEntitled
 from qmterm.engine.runlog import RunLog
 
 
@@ -33,7 +33,7 @@ class Reference:
         self._refused = ""
 
     async def earnings_date(self, symbol: str, until: date) -> date | None:
-        """The next earnings date up to `until`, asked once a day for each symbol."""
+        """The next earnings date up to `until`, asked once a day a symbol; DataError when the question failed."""
         today = et_date(self._clock.now())
         key = (symbol, today)
         if key in self._known:
@@ -45,9 +45,6 @@ class Reference:
         except NotEntitled as refusal:
             self._refused = str(refusal)
             self._log.warn("FEED", f"earnings dates are not in your plan and are not checked: {refusal}")
-            return None
-        except DataError as error:
-            self._log.warn("FEED", f"earnings of {symbol} are not known: {error}", symbol)
             return None
         days = sorted(row.day for row in rows if row.symbol == symbol and row.day >= today)
         self._known[key] = days[0] if days else None

@@ -13,13 +13,15 @@ from qmterm.core.calendar import SessionCalendar
 from qmterm.core.clock import Clock
 from qmterm.core.compute import ComputeThread
 from qmterm.core.errors import DataError
+from qmterm.core.instruments import option_root
 from qmterm.core.settings.strategy import AtrMatrixSettings, ScannerSettings
-from qmterm.core.signals import Signal
+from qmterm.core.signals import Signal, SignalState
 from qmterm.engine.exits import Daily
 from qmterm.engine.runlog import RunLog
 from qmterm.market.board import Board
 from qmterm.market.history import History
 from qmterm.quant.features import Features, last_features
+from qmterm.strategy.matrix_columns import STATE_CODE
 from qmterm.strategy.scanner import ScanResult, daily_mtf, scan
 from qmterm.strategy.signals_log import changes
 
@@ -54,6 +56,7 @@ class Scanning:
         self._numbers: IntArray = np.empty(0, dtype=np.int64)
         self._listed: NDArray[np.int8] = np.empty(0, dtype=np.int8)
         self._row_of: dict[str, int] = {}
+        self._ticker_of: dict[str, str] = {}  # BRKB, as its options are named -> BRK.B, as the stock is
         self._before: NDArray[np.int8] | None = None
         self.result: ScanResult | None = None
         self.scanned_ns: int | None = None
@@ -90,10 +93,14 @@ class Scanning:
         numbers = self._board.stocks.numbers
         if self._panel is None or self._panel.symbols != panel.symbols:
             listed = {s: int(self._listed[r]) for s, r in self._row_of.items() if self._listed[r] >= 0}
+            before = {} if self._before is None else {s: int(self._before[r]) for s, r in self._row_of.items()}
             self._row_of = {symbol: row for row, symbol in enumerate(panel.symbols)}
             self._numbers = np.array([numbers[symbol] for symbol in panel.symbols], dtype=np.int64)
             self._listed = np.array([listed.get(symbol, -1) for symbol in panel.symbols], dtype=np.int8)
-            self._before = None
+            # A symbol that was known keeps its state: only changes are signals, not a universe that grew by one name.
+            known = [before.get(symbol, STATE_CODE[SignalState.NO_DATA]) for symbol in panel.symbols]
+            self._before = np.array(known, dtype=np.int8) if before else None
+            self._ticker_of = {option_root(s): s for s in panel.symbols if option_root(s) != s}
         self._panel, self._features, self._mtf = panel, features, mtf
         self._log.info(
             "SCAN",
@@ -143,25 +150,29 @@ class Scanning:
 
     def learn_options(self, symbol: str, listed: bool) -> None:
         """Remember whether a stock has options; until then the gate says "not checked"."""
-        row = self._row_of.get(symbol)
+        row = self._row_of.get(self.ticker(symbol))
         if row is not None:
             self._listed[row] = 1 if listed else 0
 
     # --- what the stops ask (exits.Underlyings) ---
 
+    def ticker(self, symbol: str) -> str:
+        """The stock's own spelling of an option root."""
+        return self._ticker_of.get(symbol, symbol)
+
     def five_minute_close(self, symbol: str, since_ns: int) -> float | None:
         """The latest completed 5-minute close, if its bar began after `since_ns`."""
-        found = self._board.five_minute_close(symbol, self._clock.now())
+        found = self._board.five_minute_close(self.ticker(symbol), self._clock.now())
         if found is None:
             return None
         close, end_ns = found
         return close if end_ns - 300_000_000_000 >= since_ns else None
 
     def last(self, symbol: str) -> float | None:
-        return self._board.last_price(symbol)
+        return self._board.last_price(self.ticker(symbol))
 
     def daily(self, symbol: str, after: date) -> Daily | None:
-        row = self._row_of.get(symbol)
+        row = self._row_of.get(self.ticker(symbol))
         if row is None or self._panel is None or self._features is None or self._panel.last_session <= after:
             return None
         close, sma50, atr = (
@@ -172,14 +183,14 @@ class Scanning:
         return Daily(self._panel.last_session, close, sma50, atr)
 
     def hv20(self, symbol: str) -> float | None:
-        row = self._row_of.get(symbol)
+        row = self._row_of.get(self.ticker(symbol))
         if row is None or self._features is None:
             return None
         value = float(self._features.hv20[row])
         return value if np.isfinite(value) and value > 0 else None
 
     def previous_close(self, symbol: str) -> float | None:
-        row = self._row_of.get(symbol)
+        row = self._row_of.get(self.ticker(symbol))
         if row is None or self._features is None:
             return None
         value = float(self._features.close[row])

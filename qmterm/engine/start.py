@@ -92,8 +92,9 @@ async def start(parts: Parts, progress: Callable[[str], None]) -> Engaged:
     await parts.feed.start(progress)
     progress("recovery")
     await _recover(parts, engaged, state, saved_clean=saved.clean_end, first=rebuilt.first_session)
-    engaged.marks.update()
+    # Before the first live quote: the last good marks are the nearest thing to the previous close.
     await _day_base(parts, engaged)
+    engaged.marks.update()
     progress("history")
     await engaged.scanning.load(progress)
     progress("")
@@ -169,6 +170,7 @@ def _engage(parts: Parts, book: Book, saved_ladder: Mapping[str, object] | None)
         scanning,
         parts.feed.chains,
         Reference(parts.feed.rest, parts.clock, parts.log),
+        parts.feed.listed,
         parts.calendar,
         parts.clock,
         parts.log,

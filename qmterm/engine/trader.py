@@ -144,6 +144,7 @@ class Trader:
         wanted: int | None = None,
         propose: bool = False,
         scanned_at: float | None = None,
+        warnings: tuple[str, ...] = (),
     ) -> Verdict:
         """Judge a plan; approved, it becomes a proposal in confirm mode (or when `propose`), an order in auto mode."""
         self.plans += 1
@@ -165,7 +166,7 @@ class Trader:
             return verdict
         intent = self.intent_of(plan, verdict.contracts)
         if propose or self.mode is Mode.CONFIRM:
-            self._propose_entry(plan, intent, verdict)
+            self._propose_entry(plan, intent, verdict, warnings)
         else:
             self.journal.decision(
                 plan.underlying, "sent", self.clock.now(), plan=plan, reason=verdict.reason, numbers=verdict.numbers
@@ -202,7 +203,7 @@ class Trader:
             plan_id=plan.plan_id,
         )
 
-    def _propose_entry(self, plan: TradePlan, intent: OrderIntent, verdict: Verdict) -> None:
+    def _propose_entry(self, plan: TradePlan, intent: OrderIntent, verdict: Verdict, warnings: tuple[str, ...]) -> None:
         quote = self.quotes.quote(plan.legs[0].symbol)
         proposal = Proposal(
             proposal_id=f"p{plan.plan_id}",
@@ -221,6 +222,7 @@ class Trader:
             why=self.trail.lines(plan.plan_id),
             plan=plan,
             plan_id=plan.plan_id,
+            warnings=warnings,
         )
         if self.proposals.add(proposal):
             self.journal.decision(

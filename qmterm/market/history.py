@@ -71,7 +71,13 @@ class History:
         """Sessions that are not cached, or whose pull date is not known (then their splits are not either)."""
         wanted = tuple(days)
         absent = set(missing_days(self._directory, wanted))
-        return tuple(day for day in wanted if day in absent or day not in self._manifest.pulled)
+        today = et_date(self._clock.now())
+        return tuple(day for day in wanted if day in absent or not self._final(day, today))
+
+    def _final(self, day: date, today: date) -> bool:
+        """A bar pulled on its own day may lack the last minutes (delayed plans): it is pulled once more afterwards."""
+        pulled = self._manifest.pulled.get(day)
+        return pulled is not None and (pulled > day or today == day)
 
     async def pull(self, days: Iterable[date], progress: Callable[[int, int], None] | None = None) -> PullReport:
         """Fetch what is missing, newest first, each session kept as soon as it is here; progress gets (done, of)."""

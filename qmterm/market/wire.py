@@ -216,7 +216,9 @@ class FrameDecoder:
             return
         if type(event) is MinuteBar:
             report.minutes += 1
-            if not self._options and not board.minutes.write(row, start_ns, event.o, high, low, event.c):
+            # Only the regular session makes five-minute bars: a print at seven in the morning stops nothing out.
+            regular = board.session_open_ns <= start_ns < board.session_close_ns
+            if regular and not self._options and not board.minutes.write(row, start_ns, event.o, high, low, event.c):
                 report.late += 1
         else:
             report.seconds += 1

@@ -67,3 +67,38 @@ async def test_an_unanswered_alarm_is_raised_again():
         (second,) = house.trader.proposals.waiting
         assert first.proposal_id != second.proposal_id
         assert second.net_price == Decimal("4.00")
+
+
+async def test_an_approved_exit_takes_the_better_price_the_market_offers_now():
+    async with opened(Mode.CONFIRM) as house:
+        await confirmed(house)
+        close_at(house, GONE)
+        house.quote(4.10, 4.20)
+        await house.turn()
+        (waiting,) = house.trader.proposals.waiting
+        house.quote(4.30, 4.40)
+        assert house.approvals.approve(ApproveProposal(waiting.proposal_id, str(waiting.net_price))).ok
+        await house.lanes.idle()
+        (record,) = house.working
+        assert record.intent.net_price == Decimal("4.30")
+
+
+async def test_an_approved_exit_that_nobody_fills_is_taken_back_and_asked_again_lower():
+    async with opened(Mode.CONFIRM) as house:
+        await confirmed(house)
+        close_at(house, GONE)
+        house.quote(4.10, 4.20)
+        await house.turn()
+        (waiting,) = house.trader.proposals.waiting
+        house.approvals.approve(ApproveProposal(waiting.proposal_id, str(waiting.net_price)))
+        await house.lanes.idle()
+        (record,) = house.working
+        house.clock.advance(20)
+        house.quote(1.20, 1.30)
+        await house.turn()
+        assert house.broker.cancels == [record.broker_id]
+        await house.ended(record.broker_id)
+        await house.turn()
+        (again,) = house.trader.proposals.waiting
+        assert again.alarm
+        assert again.net_price <= Decimal("1.20")

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qmterm.core.orders import BrokerPosition
-from qmterm.engine.book import Book
+from qmterm.engine.book import Book, Position
 from qmterm.engine.marks import EQUITY_EVERY_NS, FRESH_S, Marks
 from tests.engine.fakes import CASH, OCC, TableQuotes, clock_at
 
@@ -112,3 +112,17 @@ def test_nlv_is_cash_plus_marks_to_the_cent_however_many_positions(rows):
     marks = Marks(book, quotes, clock)
     marks.update()
     assert marks.nlv == expected
+
+
+def test_a_garbage_quote_moves_no_mark_and_so_hits_no_premium_stop():
+    """4.10 paid, then a fresh 0.05 x 3.90: its mid of 1.98 would have sold at 0.05."""
+    clock = clock_at()
+    quotes = TableQuotes()
+    book = Book(CASH, [Position(OCC, 4, Decimal("4.10"), "atr_matrix", "plan-1", clock.now())])
+    marks = Marks(book, quotes, clock)
+    quotes.set(OCC, 4.00, 4.20, clock.now())
+    marks.update()
+    quotes.set(OCC, 0.05, 3.90, clock.now())
+    marks.update()
+    mark = marks.of(OCC)
+    assert (mark.price, mark.flag) == (Decimal("4.10"), "wide")

@@ -288,3 +288,14 @@ def test_decoding_to_columns_is_fast():
         best = max(best, 20_000 / (time.perf_counter() - began))
     assert best > 300_000
     assert board.quote("S1").bid == pytest.approx(114.125)
+
+
+def test_minutes_outside_the_session_make_no_five_minute_close():
+    """A print at seven in the morning, or at 16:07, must not stop anybody out."""
+    board = Board(SYMBOLS)
+    board.start_session(NS0, NS0 + 2 * FIVE_NS)
+    apply(board, bar(-5, 90), bar(-1, 90))
+    assert board.five_minute_close("SPY", NS0 + MINUTE_NS) is None
+    apply(board, bar(4, 101), bar(10, 97), bar(14, 97))
+    close, end = board.five_minute_close("SPY", NS0 + 4 * FIVE_NS)
+    assert (close, end) == (101, NS0 + FIVE_NS)
