@@ -275,4 +275,9 @@ def _object(body: Body, name: str) -> Body:
 
 
 def _text(value: object) -> str | None:
-    return None if value in (None, "") else str(value)
+    return None if value in (None, "") else one_line(str(value))
+
+
+def one_line(text: str) -> str:
+    """The broker's words without what would steer a terminal or cannot be written (half a character pair)."""
+    return "".join(char if char.isprintable() else " " for char in text)

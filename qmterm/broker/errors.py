@@ -15,6 +15,7 @@ import httpx2
 from pydantic import ValidationError
 from tastytrade.utils import TastytradeError
 
+from qmterm.broker.decode import one_line
 from qmterm.core.errors import BrokerAuthError, BrokerError, OutcomeUnknown, QmtermError
 
 AUTH_CODES = frozenset(
@@ -67,7 +68,7 @@ async def on_response(response: httpx2.Response) -> None:
 
 
 class Scrubber:
-    """Takes secrets out of any text before it becomes an error, a log line or a journal row."""
+    """Takes secrets and control characters out of any text before it becomes an error, a log line or a journal row."""
 
     def __init__(self, *secrets: str) -> None:
         self._secrets = {secret for secret in secrets if secret}
@@ -79,7 +80,7 @@ class Scrubber:
     def __call__(self, text: str) -> str:
         for secret in self._secrets:
             text = text.replace(secret, "***")
-        return _TOKEN.sub(r"\1***", text)
+        return one_line(_TOKEN.sub(r"\1***", text))
 
 
 def codes_of(error: TastytradeError) -> tuple[str, ...]:

@@ -162,6 +162,7 @@ class BrokerSession:
         finally:
             errors.current_exchange.reset(token)
             self._last_call = loop.time()
+            self.scrub.add(self.sdk.session_token)  # the SDK may have renewed it on the way
             if exchange.response is not None:
                 self.round_trip_ms = (self._last_call - started) * 1000
 

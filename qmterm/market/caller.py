@@ -160,7 +160,7 @@ class RestCaller:
     def _scrub(self, text: str) -> str:
         for form in {self._key, quote(self._key, safe="")} - {""}:
             text = text.replace(form, "***")
-        return text
+        return "".join(char if char.isprintable() else " " for char in text)  # nothing that steers a terminal
 
 
 def _follow(vendor: Vendor, url: str, decode: Callable[[bytes], T]) -> T:

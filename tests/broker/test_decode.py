@@ -197,6 +197,11 @@ def test_a_time_beyond_64_bits_of_nanoseconds_is_not_a_time(text):
         decode.time_ns(text)
 
 
+def test_a_reason_is_kept_without_what_steers_a_terminal():
+    order, _ = decode.order({**ORDER, "reject-reason": "no\x1b[2J \ud83d money"})
+    assert order.reject_reason == "no [2J   money"
+
+
 @pytest.mark.parametrize("text", ["1E+999999999", "-1E+999999999", "1000000001"])
 def test_a_quantity_nobody_can_hold_is_named(text):
     with pytest.raises(decode.Unreadable, match="not possible"):

@@ -223,6 +223,16 @@ async def test_an_order_that_cannot_be_right_never_leaves(broker, wire, change, 
     assert wire.count(*ORDERS) == 0
 
 
+async def test_the_brokers_words_cannot_steer_a_terminal(broker, wire):
+    error = {"code": "margin_check_failed", "message": "no\x1b[2J\r\n money \ud83d"}
+    wire.instead[ORDERS] = [web.json_response({"error": error}, status=422)]
+    with pytest.raises(BrokerError) as refused:
+        await broker.place(buy())
+    assert refused.value.code == "margin_check_failed"
+    assert str(refused.value).isprintable()
+    assert "[2J" in str(refused.value)
+
+
 @pytest.mark.parametrize("order", [[1], "placed", 7, None])
 async def test_an_accepted_order_without_a_readable_object_is_unknown(broker, wire, order):
     wire.after[ORDERS] = [web.json_response({"data": {"order": order, "warnings": []}}, status=201)]
