@@ -34,6 +34,8 @@ from qmterm.core.settings.broker import (
 T = TypeVar("T")
 
 _LOCAL_HASTE = 100
+LOGIN_PAUSED = "login_paused"
+REFUSED_PAUSE_S = 300.0  # too many refused logins block the address for hours
 SDK_MARGIN_S = 60.0  # the SDK refreshes on the caller's time once less than this is left
 _LOUD = ("tastytrade", "httpx2", "httpx", "httpcore2", "httpcore", "wsproto")
 
@@ -83,6 +85,7 @@ class BrokerSession:
         self._tasks: list[asyncio.Task[None]] = []
         self._last_call = 0.0
         self._renew = asyncio.Event()
+        self._no_login_until = 0.0
         self.round_trip_ms: float | None = None
         self.refreshes = 0
         self.login_trouble: str | None = None
@@ -120,11 +123,14 @@ class BrokerSession:
 
     async def _ask(self, doing: str, path: str, params: dict[str, Any]) -> dict[str, Any]:
         await self._pacer.turn(Urgency.QUESTION)
+        self._spare_the_login()
         exchange = Exchange("GET", path)
         try:
             await self._timed(exchange, lambda: self.sdk._get(path, params=params))
         except errors.SDK_ERRORS as error:
-            raise errors.while_reading(error, exchange, doing, self.scrub) from None
+            failure = errors.while_reading(error, exchange, doing, self.scrub)
+            self._note_refused_login(failure, exchange)
+            raise failure from None
         body = errors.body_of(exchange.response)
         return body if isinstance(body, dict) else {}
 
@@ -136,6 +142,7 @@ class BrokerSession:
         BrokerError when certainly nothing happened, OutcomeUnknown for everything else.
         """
         await self._pacer.turn(urgency)
+        self._spare_the_login()
         exchange = Exchange(method, path)
         try:
             await self._timed(exchange, function)
@@ -144,6 +151,7 @@ class BrokerSession:
             data = errors.data_of(exchange.response) if answered else None
             if data is None:
                 failure = errors.after_send(error, exchange, doing, self.scrub)
+                self._note_refused_login(failure, exchange)
                 if isinstance(failure, BrokerAuthError):
                     self._renew.set()
                 raise failure from None
@@ -168,17 +176,37 @@ class BrokerSession:
 
     # --- token and connections, ahead of time ---
 
+    def _spare_the_login(self) -> None:
+        """BrokerAuthError instead of a call in which the SDK would repeat a login that was refused a moment ago."""
+        if self.token_left_s() < SDK_MARGIN_S:
+            self._check_pause()
+
+    def _check_pause(self) -> None:
+        left = self._no_login_until - asyncio.get_running_loop().time()
+        if left > 0:
+            raise BrokerAuthError(f"{self.login_trouble}; the next login is tried in {left:.0f} s", LOGIN_PAUSED)
+
+    def _note_refused_login(self, failure: Exception, exchange: Exchange) -> None:
+        """A refusal before the request itself left is the answer to the SDK's own login."""
+        if isinstance(failure, BrokerAuthError) and not exchange.sent:
+            self.login_trouble = str(failure)
+            self._no_login_until = asyncio.get_running_loop().time() + REFUSED_PAUSE_S
+
     async def _refresh(self) -> None:
+        self._check_pause()
         exchange = Exchange("POST", "/oauth/token")
         try:
             await self._timed(exchange, lambda: self.sdk.refresh(force=True))
         except errors.SDK_ERRORS as error:
             failure = self._login_failure(error, exchange)
             self.login_trouble = str(failure)
+            if isinstance(failure, BrokerAuthError):
+                self._no_login_until = asyncio.get_running_loop().time() + REFUSED_PAUSE_S
             raise failure from None
         self.scrub.add(self.sdk.session_token)
         self.refreshes += 1
         self.login_trouble = None
+        self._no_login_until = 0.0
 
     def _login_failure(self, error: BaseException, exchange: Exchange) -> BrokerError:
         status = exchange.status
@@ -208,7 +236,7 @@ class BrokerSession:
                 pause = 1.0
             except BrokerAuthError as error:
                 log.error("%s", error)
-                await asyncio.sleep(300.0)  # too many refused logins block the address for hours
+                await asyncio.sleep(REFUSED_PAUSE_S)
             except BrokerError as error:
                 log.warning("%s", error)
                 await asyncio.sleep(pause)

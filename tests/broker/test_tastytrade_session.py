@@ -56,6 +56,25 @@ async def test_a_token_the_broker_forgot_is_renewed_and_a_question_asked_again(b
     assert wire.count(*TOKENS) == 2
 
 
+async def test_a_login_that_was_refused_is_not_repeated_by_every_poll(broker, brokerage, wire):
+    """Too many refused logins block the address for hours."""
+    refused = {"error_code": "invalid_grant", "error_description": "revoked"}
+    wire.instead[("POST", "/oauth/token")] = [web.json_response(refused, status=401) for _ in range(50)]
+    before = wire.count("POST", "/oauth/token")
+    brokerage.tokens.expire_all()
+    for _ in range(10):
+        with pytest.raises(BrokerAuthError):
+            await broker.live_orders()
+    broker._session.sdk.session_expiration = 0  # now the SDK itself would log in on each call
+    for _ in range(5):
+        with pytest.raises(BrokerAuthError, match="next login is tried in"):
+            await broker.live_orders()
+        with pytest.raises(BrokerAuthError, match="next login is tried in"):
+            await broker.place(buy())
+    assert wire.count("POST", "/oauth/token") - before <= 2
+    assert wire.count("POST", "/orders") == 0
+
+
 async def test_an_order_with_a_forgotten_token_is_a_certain_refusal_and_is_not_sent_again(broker, brokerage, wire):
     brokerage.tokens.expire_all()
     with pytest.raises(BrokerAuthError) as refused:
