@@ -21,7 +21,7 @@ from qmterm.engine.ending import ended
 from qmterm.engine.ladder import Level
 from qmterm.engine.latency import measure_loop_lag
 from qmterm.engine.parts import Engaged, Parts
-from qmterm.engine.start import start_unless_stopped
+from qmterm.engine.start import split_alarm, start_unless_stopped
 from qmterm.engine.summary import RunSummary, summarise
 from qmterm.engine.thread import Mailbox, ViewHolder
 from qmterm.engine.view import HeaderView, Snapshot
@@ -343,6 +343,8 @@ class Engine:
             await self._parts.feed.load_snapshot()
             await self._parts.feed.load_yields()
             self._parts.log.info("FEED", f"new session {day}: snapshot and yields read")
+            await self._need().scanning.new_session()
+            await split_alarm(self._need(), self._parts)
 
     async def _load_history(self) -> None:
         def progress(text: str) -> None:

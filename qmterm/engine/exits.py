@@ -42,6 +42,10 @@ class Underlyings(Protocol):
 
     def last(self, symbol: str) -> float | None: ...
 
+    def split_ratio(self, symbol: str, after: date, until: date) -> float:
+        """New shares for one old share between two dates; 1.0 without a split."""
+        ...
+
     def daily(self, symbol: str, after: date) -> Daily | None:
         """The last completed session if it is later than `after`."""
         ...
@@ -68,6 +72,7 @@ class Guard:
     reason: Reason | None = None
     attempts: int = 0
     daily_seen: date | None = None
+    levels_day: date | None = None  # stop, SMA50 and ATR are prices of this day; None: of the opening day
     called_off_ns: int = 0  # a person refused the exit then: what was known before does not ask again
 
     def to_dict(self) -> dict[str, Any]:
@@ -78,12 +83,13 @@ class Guard:
             "goal": self.goal,
             "goal_reason": self.reason.value if self.reason else None,
             "called_off_ns": self.called_off_ns,
+            "levels_day": self.levels_day.isoformat() if self.levels_day else None,
             "daily_seen": self.daily_seen.isoformat() if self.daily_seen else None,
         }
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> Guard:
-        seen = plain.get("daily_seen")
+        seen, levels = plain.get("daily_seen"), plain.get("levels_day")
         return cls(
             symbol=str(plain["symbol"]),
             opened_ns=int(plain["opened_ns"]),
@@ -91,6 +97,7 @@ class Guard:
             goal=int(plain.get("goal") or 0),
             reason=Reason(plain["goal_reason"]) if plain.get("goal_reason") else None,
             daily_seen=date.fromisoformat(seen) if seen else None,
+            levels_day=date.fromisoformat(levels) if levels else None,
             called_off_ns=int(plain.get("called_off_ns") or 0),
         )
 
@@ -187,6 +194,21 @@ class Guards:
             attempts=guard.attempts if goal else 0,
         )
         await self._keep(guard)
+
+    async def adjust_for_splits(self) -> tuple[str, ...]:
+        """Bring stops and levels to today's shares: a split is no loss. Returns the underlyings concerned."""
+        today = et_date(self._clock.now())
+        touched = []
+        for guard in list(self._guards.values()):
+            since = guard.levels_day or et_date(guard.opened_ns)
+            ratio = self._underlyings.split_ratio(guard.state.underlying, since, today)
+            if ratio == 1.0:
+                continue
+            state = guard.state
+            state = replace(state, stop=state.stop / ratio, sma50=state.sma50 / ratio, atr=state.atr / ratio)
+            await self._keep(replace(guard, state=state, levels_day=today))
+            touched.append(state.underlying)
+        return tuple(touched)
 
     async def tidy(self) -> None:
         """Forget guards whose position is flat and whose entry can no longer fill."""

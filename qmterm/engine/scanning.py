@@ -58,6 +58,7 @@ class Scanning:
         self._row_of: dict[str, int] = {}
         self._ticker_of: dict[str, str] = {}  # BRKB, as its options are named -> BRK.B, as the stock is
         self._before: NDArray[np.int8] | None = None
+        self._rescaled = False
         self.result: ScanResult | None = None
         self.scanned_ns: int | None = None
         self.scan_ms: float | None = None
@@ -80,11 +81,8 @@ class Scanning:
             raise DataError(
                 f"{len(report.failed)} of {len(days)} sessions of history are missing; the first says: {why}"
             )
-        try:
-            for split in await self._history.refresh_splits():
-                self._log.info("FEED", f"split {split.symbol} {split.split_to:g}:{split.split_from:g} on {split.day}")
-        except DataError as error:
-            self._log.warn("FEED", f"splits are not known ({error}); history may be unadjusted")
+        await self._refresh_splits()
+        self._rescaled = False  # the panel below is made with all of them
         progress("indicators")
         panel = await self._history.panel(last, self._sessions, allow_missing=bool(report.failed))
         features = await self._compute.arun(last_features, panel)
@@ -112,10 +110,31 @@ class Scanning:
     def ready(self) -> bool:
         return self._panel is not None
 
+    async def new_session(self) -> None:
+        """A new trading day: splits that take effect today make the loaded history a different scale."""
+        await self._refresh_splits()
+
+    def split_ratio(self, symbol: str, after: date, until: date) -> float:
+        return self._history.split_ratio(self.ticker(symbol), after, until)
+
+    async def _refresh_splits(self) -> None:
+        try:
+            splits = await self._history.refresh_splits()
+        except DataError as error:
+            self._log.warn("FEED", f"splits are not known ({error}); history may be unadjusted")
+            return
+        for split in splits:
+            self._log.info("FEED", f"split {split.symbol} {split.split_to:g}:{split.split_from:g} on {split.day}")
+        self._rescaled = self._rescaled or bool(splits)
+
     @property
     def outdated(self) -> bool:
-        """A session has closed since the history was loaded."""
-        return self._panel is None or self._calendar.last_completed(self._clock.now()) > self._panel.last_session
+        """A session has closed since the history was loaded, or a split has changed its scale."""
+        return (
+            self._panel is None
+            or self._rescaled
+            or self._calendar.last_completed(self._clock.now()) > self._panel.last_session
+        )
 
     # --- a pass ---
 

@@ -97,6 +97,7 @@ async def start(parts: Parts, progress: Callable[[str], None]) -> Engaged:
     engaged.marks.update()
     progress("history")
     await engaged.scanning.load(progress)
+    await split_alarm(engaged, parts)
     progress("")
     return engaged
 
@@ -227,6 +228,14 @@ async def _recover(parts: Parts, engaged: Engaged, state: AccountState, *, saved
         parts.log.info("RECO", f"account {account}: {text}; {found} fill(s) found that happened meanwhile")
     await engaged.guards.tidy()
     await engaged.oversight.keep()
+
+
+async def split_alarm(engaged: Engaged, parts: Parts) -> None:
+    """Stops follow a split by themselves; what became of the option contracts is for a person to see."""
+    for underlying in await engaged.guards.adjust_for_splits():
+        parts.log.alarm(
+            "STOP", f"{underlying} split: stop levels were adjusted; check what your contracts became", underlying
+        )
 
 
 async def _day_base(parts: Parts, engaged: Engaged) -> None:

@@ -137,6 +137,14 @@ class History:
         await self._keep()
         return tuple(fresh)
 
+    def split_ratio(self, symbol: str, after: date, until: date) -> float:
+        """New shares for one old share over all known splits with after < ex-date ≤ until; 1.0 when there is none."""
+        ratio = 1.0
+        for row in self._manifest.splits:
+            if row.symbol == symbol and after < row.day <= until:
+                ratio *= row.split_to / row.split_from
+        return ratio
+
     async def panel(self, last_session: date, sessions: int = 300, allow_missing: bool = False) -> DailyPanel:
         """The cached sessions up to one, as arrays; a file that cannot be read is pulled again first."""
         days = self._calendar.last_n(last_session, sessions)

@@ -42,10 +42,14 @@ class TableUnderlyings:
         self.closes: dict[str, tuple[float, int]] = {}  # symbol -> completed 5-minute close, when its bar began
         self.lasts: dict[str, float] = {}
         self.sessions: dict[str, object] = {}
+        self.splits: dict[str, float] = {}
 
     def five_minute_close(self, symbol: str, since_ns: int) -> float | None:
         close, began_ns = self.closes.get(symbol, (None, 0))
         return close if began_ns >= since_ns else None
+
+    def split_ratio(self, symbol: str, after: date, until: date) -> float:
+        return self.splits.get(symbol, 1.0)
 
     def last(self, symbol: str) -> float | None:
         return self.lasts.get(symbol)

@@ -294,3 +294,14 @@ def test_a_protective_price_is_the_natural_one_then_one_tick_beyond_and_never_ze
     assert exit_price(quote(4.10, 4.20), 0, selling=False) == Decimal("4.20")
     assert exit_price(quote(0.0, 0.05), 0, selling=True) is None
     assert exit_price(quote(0.01, 0.05), 2, selling=True) > 0
+
+
+async def test_a_split_moves_the_stop_with_the_price_and_only_once():
+    async with opened() as house:
+        await house.hold(4)
+        before = house.guards.of("P1").state
+        house.underlyings.splits["NVDA"] = 2.0
+        assert await house.guards.adjust_for_splits() == ("NVDA",)
+        after = house.guards.of("P1").state
+        assert (after.stop, after.sma50, after.atr) == (before.stop / 2, before.sma50 / 2, before.atr / 2)
+        assert Guard.from_dict(house.guards.of("P1").to_dict()).levels_day is not None

@@ -149,3 +149,26 @@ async def test_splits_are_asked_for_once_a_day_and_future_ones_wait(tmp_path):
     late = history(tmp_path, rest, date(2026, 3, 5))
     assert await late.refresh_splits() == (announced,)
     assert (await late.panel(LAST, 12)).close[0, 0] == 50.0
+
+
+async def test_the_ratio_of_splits_counts_those_after_one_day_up_to_another(tmp_path):
+    rest = FakeRest(splits=(Split("MSFT", date(2026, 3, 3), 1, 4), Split("MSFT", date(2026, 3, 4), 2, 1)))
+    await history(tmp_path, rest, date(2026, 3, 2)).pull(DAYS)
+    later = history(tmp_path, rest, date(2026, 3, 4))
+    await later.refresh_splits()
+    assert later.split_ratio("MSFT", date(2026, 3, 2), date(2026, 3, 4)) == 2.0
+    assert later.split_ratio("MSFT", date(2026, 3, 3), date(2026, 3, 4)) == 0.5
+    assert later.split_ratio("MSFT", date(2026, 3, 4), date(2026, 3, 4)) == 1.0
+    assert later.split_ratio("AAPL", date(2026, 3, 2), date(2026, 3, 4)) == 1.0
+
+
+async def test_a_bar_pulled_on_its_own_day_is_pulled_once_more_when_the_day_is_over(tmp_path):
+    rest = FakeRest()
+    day = DAYS[-1]
+    same_day = history(tmp_path, rest, day)
+    await same_day.pull([day])
+    assert same_day.missing([day]) == ()
+    next_day = history(tmp_path, rest, date(2026, 3, 4))
+    assert next_day.missing([day]) == (day,)
+    await next_day.pull([day])
+    assert next_day.missing([day]) == ()
