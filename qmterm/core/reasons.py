@@ -85,6 +85,7 @@ class Reason(StrEnum):
     MARKET_CLOSED = "MARKET_CLOSED"
     NO_NLV = "NO_NLV"
     DAILY_LOSS = "DAILY_LOSS"
+    STOPPING = "STOPPING"
 
     # --- proposals and orders ---
     PROPOSAL_EXPIRED = "PROPOSAL_EXPIRED"

@@ -53,6 +53,11 @@ class Answering:
     async def _respond(self, command: Command, answer: Future[CommandResult]) -> None:
         try:
             answer.set_result(await self.answer(command))
+        except Exception as error:  # a broken command is shown and answered; the engine goes on
+            self._parts.log.error("CMD", f"{type(command).__name__}: {type(error).__name__}: {error}")
+            if self._parts.on_trace is not None:
+                self._parts.on_trace(error)
+            answer.set_result(CommandResult(False, f"it failed ({type(error).__name__}); the log says more"))
         finally:
             if not answer.done():
                 answer.set_result(CommandResult(False, "the engine stopped before it could answer"))

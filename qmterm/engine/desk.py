@@ -265,6 +265,9 @@ class OrderDesk:
             moved = any(held.get(leg.symbol, 0) != self._book.quantity(leg.symbol) for leg in record.intent.legs)
             if moved:
                 record.absent_since = None
+                if record.alarmed:
+                    continue
+                record.alarmed = True
                 self._log.alarm(
                     "ORD",
                     f"unknown order is in no list, but the position moved: {describe_order(record.intent)}",

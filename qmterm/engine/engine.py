@@ -86,6 +86,8 @@ class Engine:
         if not self._stopping.is_set():
             self._stop_text = why
             self._parts.log.info("STOP", why)
+            if self._engaged is not None:
+                self._engaged.trader.stopping = True
             self._stopping.set()
 
     @asynccontextmanager

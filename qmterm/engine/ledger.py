@@ -30,6 +30,7 @@ class OrderRecord:
     decided_at: float | None = None  # monotonic seconds when the decision had all its data
     scanned_at: float | None = None  # monotonic seconds when the pass that found it began
     acknowledged_ms: float | None = None
+    alarmed: bool = False  # its moved position was told once
     absent_since: float | None = None  # first complete read-back without it
     cancel_asked: bool = False
     cancel_asked_at: float = 0.0  # monotonic seconds

@@ -102,6 +102,7 @@ class Trader:
         self.day = DayBase()
         self.balance: AccountBalance | None = None
         self.frozen: set[str] = set()
+        self.stopping = False  # a stop was asked: what is still queued does not leave any more
         self.plans = 0
         self.rejected: Counter[str] = Counter()
 
@@ -125,6 +126,8 @@ class Trader:
 
     def entry_refusal(self) -> Reason | None:
         """Why nothing new may be opened now, whatever it is; None when the ladder and the arming allow it."""
+        if self.stopping:
+            return Reason.STOPPING
         level = self.ladder.level
         if level is not Level.NORMAL:
             return REFUSAL[level]

@@ -156,3 +156,14 @@ async def test_a_proposal_approved_by_a_person_passes_the_gate_again():
         assert not answer.ok
         assert "LADDER_NO_NEW" in answer.text
         assert house.broker.posts == []
+
+
+async def test_once_a_stop_was_asked_nothing_queued_leaves_and_nothing_new_is_taken():
+    async with opened() as house:
+        verdict = house.trader.open(plan(now_ns=house.clock.now()), house.clock.monotonic())
+        assert verdict.approved
+        house.trader.stopping = True
+        await house.lanes.idle()
+        assert house.broker.posts == []
+        refused = house.trader.open(plan("P2", now_ns=house.clock.now()), house.clock.monotonic())
+        assert refused.reason is Reason.STOPPING
