@@ -34,6 +34,7 @@ from qmterm.core.orders import (
 from qmterm.core.protocols import QuoteSource
 from qmterm.core.quotes import Quote, mid_decimal
 from qmterm.core.settings.broker import PaperSettings
+from qmterm.core.ticks import TickTable
 
 ACCOUNT = "PAPER0001"
 
@@ -151,6 +152,10 @@ class PaperBroker:
 
     async def account_state(self) -> AccountState:
         return AccountState(self.account, self._balance(), self._positions(), self._book.reports)
+
+    async def tick_table(self, underlying: str) -> TickTable | None:
+        """The paper broker has no table of its own: the usual grid applies."""
+        return None
 
     async def live_orders(self) -> tuple[BrokerOrder, ...]:
         return self._book.reports

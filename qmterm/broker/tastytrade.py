@@ -10,6 +10,7 @@ import logging
 from collections.abc import AsyncIterator, Callable
 from datetime import date, timedelta
 from typing import Any
+from urllib.parse import quote
 
 from tastytrade import Account
 
@@ -20,9 +21,10 @@ from qmterm.broker.session import BrokerSession
 from qmterm.broker.stream import AccountStream
 from qmterm.broker.witness import StreamWitness
 from qmterm.core.clock import Clock, et_date
-from qmterm.core.errors import BrokerAuthError, BrokerError, OutcomeUnknown
+from qmterm.core.errors import BadInput, BrokerAuthError, BrokerError, OutcomeUnknown
 from qmterm.core.orders import AccountState, BrokerEvent, BrokerOrder, DryRun, OrderIntent
 from qmterm.core.settings.broker import TastytradeSettings
+from qmterm.core.ticks import TickTable
 
 # A long weekend and more, yet inside the week that the journal gives back: older orders of ours would look external.
 LOOK_BACK_DAYS = 5
@@ -224,6 +226,20 @@ class TastytradeBroker:
         for fault in rows.faults:
             self._fault(fault)
         return rows.good, not rows.missing
+
+    async def tick_table(self, underlying: str) -> TickTable | None:
+        """The tick sizes of a stock's options (PROTOCOLS.md 10.2); BrokerError when they cannot be read."""
+        body = await self._session.read(
+            f"the tick sizes of {underlying}", f"/instruments/equities/{quote(underlying, safe='')}"
+        )
+        rows = _data(body).get("option-tick-sizes")
+        if not isinstance(rows, list) or not rows:
+            return None
+        try:
+            return TickTable.from_broker([row for row in rows if isinstance(row, dict)])
+        except BadInput as error:
+            self._fault(f"the tick sizes of {underlying} are not usable: {error}")
+            return None
 
     # --- the stream ---
 

@@ -109,6 +109,7 @@ class Answering:
         if symbol not in self._parts.feed.board.stocks.numbers:
             return CommandResult(False, f"{symbol or 'nothing'} is not in the universe")
         self._engaged.look.select(symbol)
+        await self._engaged.trader.ticks.learn(symbol)
         return CommandResult(True, f"chain of {symbol}")
 
     async def _pause(self, source: str) -> CommandResult:

@@ -12,7 +12,7 @@ from qmterm.core.instruments import is_option, parse_option, underlying_of
 from qmterm.core.orders import Action, Leg, OrderIntent, Purpose
 from qmterm.core.reasons import Reason
 from qmterm.core.signals import Signal, SignalState, TradePlan
-from qmterm.core.ticks import program_for, round_price
+from qmterm.core.ticks import round_price
 from qmterm.engine.commands import (
     ApproveProposal,
     CancelOrder,
@@ -77,6 +77,7 @@ class Approvals:
             ladder=trader.entry_refusal(),
             quotes=trader.quotes_of(plan.legs),
             market_open=trader.market_open(),
+            program=trader.ticks.of(plan.legs[0].symbol),
             wanted=proposal.quantity,
         )
         trader.trail.add_plan(plan, verdict)
@@ -156,7 +157,7 @@ class Approvals:
             return CommandResult(False, f"{label(held.symbol)}: a working order closes it already")
         selling = free > 0
         quote = trader.quotes.quote(held.symbol)
-        price = exit_price(quote, 0, selling=selling) if quote else None
+        price = exit_price(quote, 0, trader.ticks.of(held.symbol), selling=selling) if quote else None
         if price is None:
             return CommandResult(False, f"{label(held.symbol)}: nobody is quoting the other side right now")
         now = trader.clock.now()
@@ -204,7 +205,7 @@ class Approvals:
         contract = parse_option(symbol)
         now = trader.clock.now()
         underlying = underlying_of(symbol)
-        limit = round_price(program_for(contract.root), mid, buys=True)
+        limit = round_price(trader.ticks.of(symbol), mid, buys=True)
         fees = sum(
             fill_fees(symbol, action, 1, limit, et_date(now), 0)
             for action in (Action.BUY_TO_OPEN, Action.SELL_TO_CLOSE)

@@ -50,6 +50,7 @@ class OrderDesk:
         log: RunLog,
         settings: OrderSettings,
         on_fill: FillListener,
+        broker_tells_fees: bool = False,
     ) -> None:
         self._broker = broker
         self._journal = journal
@@ -58,6 +59,7 @@ class OrderDesk:
         self._log = log
         self._settings = settings
         self._on_fill = on_fill
+        self._broker_tells_fees = broker_tells_fees  # the paper broker does; tastytrade's fills carry none
         self.ledger = Ledger()
         self.acknowledged = Percentiles()
         self.scan_to_ack = Percentiles()
@@ -164,7 +166,12 @@ class OrderDesk:
             await self._journal.write_order(
                 record.intent.intent_id, record.state, order.broker_id, self._clock.now(), "adopted"
             )
-            self._log.warn("ORD", f"external order adopted: {describe_order(record.intent)}", record.intent.intent_id)
+            words = describe_order(record.intent)
+            if order.external_id and self.ledger.get(order.external_id) is not None:
+                text = f"a second order carries our tag {order.external_id} (edited elsewhere?): {words}"
+                self._log.alarm("ORD", text, record.intent.intent_id)
+            else:
+                self._log.warn("ORD", f"external order adopted: {words}", record.intent.intent_id)
         if record.broker_id != order.broker_id:
             self.ledger.name(record, order.broker_id)
         if record.state is OrderState.NOT_ACCEPTED:
@@ -181,14 +188,16 @@ class OrderDesk:
         return record
 
     async def _count(self, record: OrderRecord, fill: Fill) -> None:
-        fees = fill_fees(
-            fill.symbol,
-            fill.action,
-            fill.quantity,
-            fill.price,
-            et_date(fill.time_ns),
-            record.filled(fill.symbol),
-        )
+        fees = fill.fees
+        if not self._broker_tells_fees:
+            fees = fill_fees(
+                fill.symbol,
+                fill.action,
+                fill.quantity,
+                fill.price,
+                et_date(fill.time_ns),
+                record.filled(fill.symbol),
+            )
         counted = replace(fill, fees=fees)
         if not self._book.seen(fill.fill_id):
             self.counting += 1
@@ -213,6 +222,8 @@ class OrderDesk:
 
     async def _move(self, record: OrderRecord, state: OrderState, reason: str) -> None:
         record.state = state
+        if state is OrderState.UNKNOWN:
+            record.unknown_since = self._clock.monotonic()
         if reason:
             record.reason = reason
         record.absent_since = None
@@ -253,8 +264,11 @@ class OrderDesk:
 
     # --- read-back ---------------------------------------------------------------------------------------------
 
-    async def read_back(self, state: AccountState) -> None:
-        """Settle UNKNOWN orders by what the account shows: found anywhere = accepted; absent twice = not accepted."""
+    async def read_back(self, state: AccountState, began_at: float | None = None) -> None:
+        """Settle UNKNOWN orders by what the account shows: found anywhere = accepted; absent twice = not accepted.
+
+        `began_at` (monotonic) is when the reading began: one that began before the outcome was lost proves no absence.
+        """
         for order in state.orders:
             await self.on_order(order)
         if not state.complete:
@@ -262,6 +276,8 @@ class OrderDesk:
         now = self._clock.monotonic()
         held = {position.symbol: position.quantity for position in state.positions}
         for record in self.ledger.unknown:
+            if began_at is not None and began_at < record.unknown_since:
+                continue
             moved = any(held.get(leg.symbol, 0) != self._book.quantity(leg.symbol) for leg in record.intent.legs)
             if moved:
                 record.absent_since = None

@@ -168,6 +168,7 @@ class Entries:
             await self._no_chain(signal.symbol, today)
             return None
         self._scanning.learn_options(signal.symbol, listed=True)
+        await self._trader.ticks.learn(signal.symbol)
         return signal, chain, earnings
 
     async def _no_chain(self, symbol: str, today: date) -> None:
@@ -192,7 +193,8 @@ class Entries:
                 signal.symbol, most[0], RETRY_CHOICE_S, "", {r.value: float(n) for r, n in choice.rejected.items()}
             )
             return
-        plan = make_plan(signal, choice.best, now, self._calendar, self._settings)
+        program = self._trader.ticks.of(choice.best.occ)
+        plan = make_plan(signal, choice.best, now, self._calendar, self._settings, program)
         warnings = tuple(f"{reason.value} was not checked" for reason in choice.not_checked)
         verdict = self._trader.open(plan, decided_at, scanned_at=scanned_at, warnings=warnings)
         self._after(signal, plan.legs[0].symbol, verdict)

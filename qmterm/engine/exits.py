@@ -13,18 +13,18 @@ from decimal import Decimal
 from typing import Any, Protocol
 
 from qmterm.core.clock import NS, Clock, et_date
-from qmterm.core.instruments import underlying_of
 from qmterm.core.orders import Action, Fill, Leg, OrderIntent, OrderState, Purpose
 from qmterm.core.protocols import QuoteSource
 from qmterm.core.quotes import Quote
 from qmterm.core.reasons import Reason
 from qmterm.core.settings.engine import OrderSettings
 from qmterm.core.signals import TradePlan
-from qmterm.core.ticks import program_for, round_price, tick
+from qmterm.core.ticks import TickProgram, TickTable, round_price, tick
 from qmterm.engine.book import Book, Position
 from qmterm.engine.exposure import closable
 from qmterm.engine.ledger import Ledger, OrderRecord
 from qmterm.engine.marks import Marks
+from qmterm.engine.ticks import TickBook
 from qmterm.risk.protect import ProtectState, StopInputs, protect
 from qmterm.risk.stops import StopRules, decide, rules_text
 
@@ -116,6 +116,7 @@ class Guards:
         clock: Clock,
         rules: StopRules,
         settings: OrderSettings,
+        ticks: TickBook | None = None,
     ) -> None:
         self._book = book
         self._ledger = ledger
@@ -126,6 +127,7 @@ class Guards:
         self._clock = clock
         self._rules = rules
         self._settings = settings
+        self._ticks = ticks or TickBook()
         self._guards: dict[str, Guard] = {}
 
     def restore(self, saved: Mapping[str, Mapping[str, Any]]) -> None:
@@ -332,7 +334,7 @@ class Guards:
         quote = self._quotes.quote(guard.symbol)
         if quote is None:
             return None
-        return exit_price(quote, guard.attempts, selling=selling)
+        return exit_price(quote, guard.attempts, self._ticks.of(guard.symbol), selling=selling)
 
     def _intent(self, guard: Guard, contracts: int, price: Decimal, *, selling: bool) -> OrderIntent:
         now = self._clock.now()
@@ -350,7 +352,7 @@ class Guards:
         )
 
 
-def exit_price(quote: Quote, attempts: int, *, selling: bool) -> Decimal | None:
+def exit_price(quote: Quote, attempts: int, program: TickTable | TickProgram, *, selling: bool) -> Decimal | None:
     """The natural price, one tick worse after a first try: a protective order wants out, not a bargain.
 
     None when there is nobody on the other side.
@@ -358,7 +360,6 @@ def exit_price(quote: Quote, attempts: int, *, selling: bool) -> Decimal | None:
     side = quote.bid if selling else quote.ask
     if side <= 0:
         return None
-    program = program_for(underlying_of(quote.symbol))
     price = Decimal(str(round(side, 4)))
     step = tick(program, price)
     give = step * min(attempts, 1)  # the gate allows one tick beyond the market; later tries follow the quote

@@ -31,6 +31,7 @@ class OrderRecord:
     scanned_at: float | None = None  # monotonic seconds when the pass that found it began
     acknowledged_ms: float | None = None
     alarmed: bool = False  # its moved position was told once
+    unknown_since: float = 0.0  # monotonic seconds when its outcome was lost
     absent_since: float | None = None  # first complete read-back without it
     cancel_asked: bool = False
     cancel_asked_at: float = 0.0  # monotonic seconds
@@ -97,11 +98,16 @@ class Ledger:
         return self._records.get(intent_id)
 
     def find(self, order: BrokerOrder) -> OrderRecord | None:
-        """Whose order is it? The tag we sent rules, then the broker's own id."""
-        if order.external_id and order.external_id in self._records:
-            return self._records[order.external_id]
-        known = self._by_broker_id.get(order.broker_id)
-        return self._records[known] if known else None
+        """Whose order is it? Our tag, while it names no other order of the broker; then the broker's own id.
+
+        A tag can stand on two orders (edited elsewhere, or entered twice): the second is one of its own. A number of
+        the broker's can come again too (a sandbox that starts anew each day), so a tag of ours outranks it.
+        """
+        tagged = self._records.get(order.external_id) if order.external_id else None
+        if tagged is not None and tagged.broker_id in (None, order.broker_id):
+            return tagged
+        known = self._records.get(self._by_broker_id.get(order.broker_id, ""))
+        return known if known is not None and (tagged is None or known.external) else None
 
     def name(self, record: OrderRecord, broker_id: str) -> None:
         record.broker_id = broker_id

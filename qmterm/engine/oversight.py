@@ -170,13 +170,14 @@ class Oversight:
 
     async def read_account(self) -> AccountState | None:
         """One full read-back; None when the broker could not be read completely."""
+        began_at = self._trader.clock.monotonic()
         try:
             state = await self._broker.account_state()
         except (BrokerError, OutcomeUnknown) as error:
             self._trader.log.warn("RECO", f"the account could not be read: {error}")
             return None
         self._trader.balance = state.balance
-        await self._trader.desk.read_back(state)
+        await self._trader.desk.read_back(state, began_at)
         return state if state.complete else None
 
     async def poll_orders(self) -> None:
@@ -207,6 +208,9 @@ class Oversight:
             return False, "the account could not be read completely"
         trader = self._trader
         confirmed = self.reconciler.look(trader.book, state, trader.clock.now(), trader.clock.monotonic())
+        if confirmed and trader.desk.ledger.unknown:
+            # What moved may be the lost order itself: adopting it now would count its fills twice when they turn up.
+            return False, "an order's outcome is still unknown; its differences wait for it"
         if not confirmed:
             if self.reconciler.clean:
                 return True, "book and broker agree"

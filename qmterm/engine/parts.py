@@ -12,6 +12,7 @@ from qmterm.core.compute import ComputeThread
 from qmterm.core.orders import BrokerEvent
 from qmterm.core.protocols import Broker
 from qmterm.core.settings.model import Settings
+from qmterm.core.ticks import TickTable
 from qmterm.engine.approvals import Approvals
 from qmterm.engine.book import Book
 from qmterm.engine.chainview import ChainLook
@@ -43,6 +44,8 @@ class SteppedBroker(Broker, Protocol):
     async def wait_sequence(self, sequence: int, timeout: float = 5.0) -> bool: ...
 
     def take_events(self) -> list[BrokerEvent]: ...
+
+    async def tick_table(self, underlying: str) -> TickTable | None: ...
 
 
 @dataclass(frozen=True, slots=True)

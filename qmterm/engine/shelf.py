@@ -49,9 +49,10 @@ class Shelf:
             if abs(mid - proposal.mid_seen) > trader.settings.price_band * proposal.mid_seen:
                 return True
             band = trader.gate.settings.price_band
-            return price_fault(proposal.legs, proposal.quantity, proposal.net_price, quotes, band) is not None
+            program = trader.ticks.of(proposal.legs[0].symbol)
+            return price_fault(proposal.legs, proposal.quantity, proposal.net_price, quotes, band, program) is not None
         natural = natural_price(proposal.legs, proposal.quantity, quotes)
         if not proposal.alarm or natural is None:
             return False
-        step = tick_of(proposal.legs, natural, None)
+        step = tick_of(proposal.legs, natural, trader.ticks.of(proposal.legs[0].symbol))
         return abs(natural - proposal.net_price) > EXIT_TICKS * step

@@ -31,6 +31,7 @@ from qmterm.engine.recovery import BASELINE, check_account, rebuild, restore, st
 from qmterm.engine.reference import Reference
 from qmterm.engine.scanning import Scanning
 from qmterm.engine.shelf import Shelf
+from qmterm.engine.ticks import TickBook
 from qmterm.engine.trader import Trader
 from qmterm.risk.gate import Gate
 from qmterm.risk.stops import StopRules
@@ -137,9 +138,21 @@ def _engage(parts: Parts, book: Book, saved_ladder: Mapping[str, object] | None)
     async def on_fill(record: OrderRecord, fill: Fill, after: Position | None) -> None:
         await guards.on_fill(record, fill, after)
 
-    desk = OrderDesk(parts.broker, parts.journal, book, parts.clock, parts.log, settings.orders, on_fill)
+    desk = OrderDesk(
+        parts.broker,
+        parts.journal,
+        book,
+        parts.clock,
+        parts.log,
+        settings.orders,
+        on_fill,
+        broker_tells_fees=settings.engine.broker is BrokerName.PAPER,
+    )
     rules = StopRules.of(settings.atr_matrix, settings.risk)
-    guards = Guards(book, desk.ledger, marks, board, scanning, parts.journal, parts.clock, rules, settings.orders)
+    ticks = TickBook(parts.broker)
+    guards = Guards(
+        book, desk.ledger, marks, board, scanning, parts.journal, parts.clock, rules, settings.orders, ticks
+    )
 
     async def lane_failed(error: Exception) -> None:
         parts.log.error("ORD", f"an order could not be handled: {error}")
@@ -162,6 +175,7 @@ def _engage(parts: Parts, book: Book, saved_ladder: Mapping[str, object] | None)
         settings=settings.orders,
         market_open=lambda: parts.calendar.phase(parts.clock.now()) is Phase.REGULAR,
         real_money_refusal=lambda: real_money_refusal(parts),
+        ticks=ticks,
     )
     oversight = Oversight(
         trader, parts.broker, parts.journal, settings.engine, settings.risk, parts.feed.age_s, parts.loop_lag
@@ -226,6 +240,8 @@ async def _recover(parts: Parts, engaged: Engaged, state: AccountState, *, saved
         parts.log.info("RECO", f"new journal for account {account}: broker's positions and cash taken over")
     elif agreed:
         parts.log.info("RECO", f"account {account}: {text}; {found} fill(s) found that happened meanwhile")
+    for underlying in {position.underlying for position in engaged.book.positions}:
+        await engaged.trader.ticks.learn(underlying)
     await engaged.guards.tidy()
     await engaged.oversight.keep()
 

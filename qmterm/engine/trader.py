@@ -27,6 +27,7 @@ from qmterm.engine.ledger import OrderRecord
 from qmterm.engine.marks import Marks
 from qmterm.engine.proposals import Proposal, Proposals
 from qmterm.engine.runlog import RunLog
+from qmterm.engine.ticks import TickBook
 from qmterm.engine.wording import describe_order
 from qmterm.risk.book import RiskBook
 from qmterm.risk.gate import Gate, Verdict
@@ -80,6 +81,7 @@ class Trader:
         settings: OrderSettings,
         market_open: Callable[[], bool],
         real_money_refusal: Callable[[], Reason | None],
+        ticks: TickBook | None = None,
     ) -> None:
         self.mode = mode
         self.clock = clock
@@ -94,6 +96,7 @@ class Trader:
         self.lanes = lanes
         self.quotes = quotes
         self.settings = settings
+        self.ticks = ticks or TickBook()
         self.market_open = market_open
         self._real_money_refusal = real_money_refusal
         self.proposals = Proposals(clock)
@@ -159,6 +162,7 @@ class Trader:
             ladder=self.entry_refusal(),
             quotes=self.quotes_of(plan.legs),
             market_open=self.market_open(),
+            program=self.ticks.of(plan.legs[0].symbol),
             wanted=wanted,
         )
         self.trail.add_plan(plan, verdict)
@@ -280,6 +284,7 @@ class Trader:
             ladder=REFUSAL.get(level),
             by_person=by_person,
             quotes=self.quotes_of(intent.legs),
+            program=self.ticks.of(intent.legs[0].symbol) if intent.legs else None,
         )
         if not verdict.approved:
             self.rejected[(verdict.reason or Reason.NO_DATA).value] += 1

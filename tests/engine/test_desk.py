@@ -34,6 +34,7 @@ class Desk:
         async def on_fill(record, fill, after):
             self.filled.append(fill.fill_id)
 
+        self.on_fill = on_fill
         self.desk = OrderDesk(
             self.broker, self.journal, self.book, self.clock, self.log, OrderSettings(readback_window_s=10), on_fill
         )
@@ -232,3 +233,38 @@ def test_fills_in_any_order_with_repeats_and_drops_end_in_the_same_book(extra, r
         assert at.book.cash == CASH - 4 * Decimal("410") - at.book.fees
 
     asyncio.run(run())
+
+
+async def test_an_order_edited_elsewhere_keeps_our_tag_and_is_still_a_second_order(at):
+    record = await at.desk.submit(entry())
+    edited = replace(at.broker.orders["1000"], broker_id="2000", state=OrderState.LIVE, net_price=Decimal("-9.00"))
+    at.broker.set_state("1000", OrderState.CANCELLED)
+    await at.desk.on_order(at.broker.orders["1000"])
+    second = await at.desk.on_order(edited)
+    assert record.state is OrderState.CANCELLED
+    assert second is not record
+    assert second.external
+    assert second in at.desk.ledger.working
+    assert second.worst_loss == Decimal("1800.00")
+    assert at.log.levels["alarm"] == 1
+
+
+async def test_a_reading_that_began_before_the_answer_was_lost_proves_no_absence(at):
+    at.broker.before_accept = lost
+    began = at.clock.monotonic() - 1
+    record = await at.desk.submit(entry())
+    for _ in range(3):
+        await at.desk.read_back(await at.broker.account_state(), began)
+        at.clock.advance(20)
+    assert record.state is OrderState.UNKNOWN
+    assert record.absent_since is None
+
+
+async def test_fees_of_a_broker_that_tells_them_are_taken_as_told():
+    at = Desk()
+    at.desk = OrderDesk(
+        at.broker, at.journal, at.book, at.clock, at.log, OrderSettings(), at.on_fill, broker_tells_fees=True
+    )
+    await at.desk.submit(entry(quantity=1))
+    await at.desk.on_order(at.broker.fill("1000", 1))
+    assert at.book.fees == 0

@@ -13,6 +13,7 @@ from qmterm.core.errors import BrokerError
 from qmterm.core.orders import OrderState, Purpose
 from qmterm.core.quotes import Quote
 from qmterm.core.reasons import Reason
+from qmterm.core.ticks import TickProgram
 from qmterm.engine.exits import Daily, Guard, exit_price
 from tests.engine.fakes import OCC, entry
 from tests.engine.house import GONE, close_at, opened, plan
@@ -289,11 +290,11 @@ def test_a_protective_price_is_the_natural_one_then_one_tick_beyond_and_never_ze
     def quote(bid, ask):
         return Quote(OCC, bid, ask, 5, 5, 1, 1)
 
-    assert exit_price(quote(4.10, 4.20), 0, selling=True) == Decimal("4.10")
-    assert exit_price(quote(4.10, 4.20), 3, selling=True) == Decimal("4.05")
-    assert exit_price(quote(4.10, 4.20), 0, selling=False) == Decimal("4.20")
-    assert exit_price(quote(0.0, 0.05), 0, selling=True) is None
-    assert exit_price(quote(0.01, 0.05), 2, selling=True) > 0
+    assert exit_price(quote(4.10, 4.20), 0, TickProgram.PENNY, selling=True) == Decimal("4.10")
+    assert exit_price(quote(4.10, 4.20), 3, TickProgram.PENNY, selling=True) == Decimal("4.05")
+    assert exit_price(quote(4.10, 4.20), 0, TickProgram.PENNY, selling=False) == Decimal("4.20")
+    assert exit_price(quote(0.0, 0.05), 0, TickProgram.PENNY, selling=True) is None
+    assert exit_price(quote(0.01, 0.05), 2, TickProgram.PENNY, selling=True) > 0
 
 
 async def test_a_split_moves_the_stop_with_the_price_and_only_once():

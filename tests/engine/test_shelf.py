@@ -15,6 +15,7 @@ from qmterm.core.settings.risk import RiskSettings
 from qmterm.engine.proposals import Proposal, Proposals
 from qmterm.engine.runlog import RunLog
 from qmterm.engine.shelf import Shelf
+from qmterm.engine.ticks import TickBook
 from qmterm.risk.gate import Gate
 from tests.engine.fakes import OCC, TableQuotes, clock_at
 from tests.engine.house import GONE, close_at, confirmed, opened, plan
@@ -62,6 +63,7 @@ def shelf_with(proposal, bid, ask, market_open=True):
         quotes_of=lambda legs: {leg.symbol: q for leg in legs if (q := quotes.quote(leg.symbol))},
         settings=OrderSettings(),
         gate=Gate(RiskSettings()),
+        ticks=TickBook(),
     )
     return Shelf(trader), proposals
 
