@@ -14,6 +14,7 @@ QmtermError
 │   └── BrokerAuthError  the broker does not accept the credentials
 ├── OutcomeUnknown     an order may or may not have reached the broker: never sent again by machine
 ├── JournalError       the journal cannot be read or written
+├── EngineUnreachable  no engine answers at its socket
 ├── SimError           the simulator did not start or went away
 ├── InvariantBroken    the program contradicts itself: trading halts
 └── RefusedByRisk      the gate said no (exit code 3)
@@ -81,6 +82,10 @@ class OutcomeUnknown(QmtermError):
 
 
 class JournalError(QmtermError):
+    pass
+
+
+class EngineUnreachable(QmtermError):
     pass
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import msgspec
 
-from qmterm.core.errors import ConfigError
+from qmterm.core.errors import ConfigError, EngineUnreachable
 from qmterm.engine.commands import (
     ApproveProposal,
     CancelOrder,
@@ -133,7 +133,7 @@ def _same_user(writer: asyncio.StreamWriter) -> bool:
 
 
 def ask(path: Path, words: list[str], timeout_s: float = 30.0) -> dict[str, object]:
-    """One request from a shell; ConfigError when no engine answers."""
+    """One request from a shell; EngineUnreachable when no engine answers."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as client:
         client.settimeout(timeout_s)
         try:
@@ -146,8 +146,8 @@ def ask(path: Path, words: list[str], timeout_s: float = 30.0) -> dict[str, obje
                     break
                 received += part
         except TimeoutError as error:
-            raise ConfigError(f"the engine at {path} did not answer within {timeout_s:g} s") from error
+            raise EngineUnreachable(f"the engine at {path} did not answer within {timeout_s:g} s") from error
         except OSError as error:
-            raise ConfigError(f"no engine answers at {path}; is one running?") from error
+            raise EngineUnreachable(f"no engine answers at {path}; is one running?") from error
     reply: dict[str, object] = msgspec.json.decode(received, type=dict[str, object]) if received else {}
     return reply or {"ok": False, "text": "the engine closed the connection", "data": None}

@@ -10,7 +10,7 @@ import stat
 
 import pytest
 
-from qmterm.core.errors import ConfigError
+from qmterm.core.errors import ConfigError, EngineUnreachable
 from qmterm.engine.commands import CancelOrder, CommandResult, Kill, Pause, Status
 from qmterm.engine.control import VERBS, ControlSocket, ask, parse_verb, someone_listens
 
@@ -91,7 +91,7 @@ async def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path):
 
 
 async def test_nobody_there_is_one_sentence(tmp_path):
-    with pytest.raises(ConfigError, match="no engine answers"):
+    with pytest.raises(EngineUnreachable, match="no engine answers"):
         ask(tmp_path / "nobody.sock", ["status"])
 
 

@@ -45,7 +45,9 @@ class EngineSettings(Section):
         default=BrokerName.PAPER, description="where orders go: sim, paper, tastytrade-cert or tastytrade (real money)"
     )
     live: bool = Field(
-        default=False, description='must be true, with broker = "tastytrade" and arming, before real money moves'
+        default=False,
+        strict=True,
+        description='must be true, with broker = "tastytrade" and arming, before real money moves',
     )
     market_clock: MarketClock = Field(
         default=MarketClock.SYSTEM,
