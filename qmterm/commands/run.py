@@ -11,13 +11,14 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from qmterm.commands.event_lines import EventLines
 from qmterm.commands.places import Places, made, places, require_secret, secret, shipped
 from qmterm.commands.simulator import SimWish, joined_simulator, own_simulator
 from qmterm.core.errors import ConfigError
@@ -29,7 +30,6 @@ from qmterm.engine.thread import EngineThread, Mailbox, ViewHolder
 if TYPE_CHECKING:
     from qmterm.core.settings.model import Settings
     from qmterm.engine.summary import RunSummary
-    from qmterm.engine.view import LogLine
     from qmterm.engine.wiring import Credentials, PacedClockLike, RunPlace, SimLink
     from qmterm.sim.spawn import RunningSim
 
@@ -99,7 +99,8 @@ def _show(thread: EngineThread, settings: Settings, folders: Places) -> None:
     try:
         answer = run_screen(thread, settings.ui, (shipped("themes"), folders.themes))
     except Exception as error:  # a broken screen must not take the engine with it
-        print(f"qmterm: the screen failed ({type(error).__name__}: {error}); the engine goes on", file=sys.stderr)
+        with suppress(OSError):  # the terminal may be what failed, and the engine must not go down with it
+            print(f"qmterm: the screen failed ({type(error).__name__}: {error}); the engine goes on", file=sys.stderr)
         answer = ScreenExit.LOST
     if answer is ScreenExit.LOST:
         _screen_lost(thread, settings)
@@ -111,7 +112,8 @@ def _show(thread: EngineThread, settings: Settings, folders: Places) -> None:
     if not snapshot.positions and not any(order.working for order in snapshot.orders):
         thread.send(StopEngine("screen closed, nothing at stake"))
         return
-    print("the engine goes on without a screen; control it with: qmterm ctl status|pause|kill|stop")
+    with suppress(OSError):
+        print("the engine goes on without a screen; control it with: qmterm ctl status|pause|kill|stop")
 
 
 def _screen_lost(thread: EngineThread, settings: Settings) -> None:
@@ -188,30 +190,6 @@ class Trace:
             return
 
 
-def _progress_line(text: str) -> None:
-    """What the start is doing, on one line that rewrites itself."""
-    print(f"\r\x1b[2K{text}", end="", file=sys.stderr, flush=True)
-
-
-class LinePrinter:
-    """One line an event on stderr, when there is no screen."""
-
-    def __init__(self) -> None:
-        import structlog
-
-        self._render = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0)
-
-    def __call__(self, line: LogLine, numbers: Mapping[str, object]) -> None:
-        from qmterm.core.clock import to_et
-
-        event = {
-            "timestamp": f"{to_et(line.time_ns):%H:%M:%S}",
-            "level": line.level,
-            "event": f"{line.kind} {line.text}",
-        }
-        print(self._render(None, "", event), file=sys.stderr)
-
-
 async def _engine_main(
     settings: Settings,
     options: RunOptions,
@@ -227,7 +205,7 @@ async def _engine_main(
 
     running: RunningSim | None = None
     link: SimLink | None = None
-    printer = None if options.screen else LinePrinter()
+    lines = None if options.screen else EventLines()
     try:
         if settings.engine.source is Source.SIM:
             view.latest = Snapshot(header=HeaderView(starting="simulator"))
@@ -239,7 +217,7 @@ async def _engine_main(
         credentials = _credentials(settings, link)
 
         def make_log(clock: PacedClockLike) -> RunLog:
-            return RunLog(clock, Scrubber(credentials.secrets), printer)
+            return RunLog(clock, Scrubber(credentials.secrets), lines)
 
         parts = await build(
             settings,
@@ -251,8 +229,8 @@ async def _engine_main(
             has_screen=options.screen,
             on_trace=trace,
         )
-        if not options.screen and sys.stderr.isatty():
-            parts.on_progress = _progress_line
+        if lines is not None and lines.is_terminal:
+            parts.on_progress = lines.progress
         try:
             return await Engine(parts).run(view, mailbox)
         finally:
@@ -260,6 +238,8 @@ async def _engine_main(
     finally:
         if running is not None:
             await running.close()
+        if lines is not None:
+            await asyncio.to_thread(lines.close)
 
 
 def _credentials(settings: Settings, link: SimLink | None) -> Credentials:
