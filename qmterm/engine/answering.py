@@ -53,21 +53,22 @@ class Answering:
     async def _respond(self, command: Command, answer: Future[CommandResult]) -> None:
         try:
             answer.set_result(await self.answer(command))
-        except Exception as error:  # a broken command is shown and answered; the engine goes on
-            self._parts.log.error("CMD", f"{type(command).__name__}: {type(error).__name__}: {error}")
-            if self._parts.on_trace is not None:
-                self._parts.on_trace(error)
-            answer.set_result(CommandResult(False, f"it failed ({type(error).__name__}); the log says more"))
         finally:
             if not answer.done():
                 answer.set_result(CommandResult(False, "the engine stopped before it could answer"))
 
     async def answer(self, command: Command) -> CommandResult:
+        """Never raises: the screen's queue and the control socket both hand this on."""
         try:
             return await self._answer(command)
         except QmtermError as error:
             self._parts.log.error("CMD", f"{type(command).__name__}: {error}")
             return CommandResult(False, str(error))
+        except Exception as error:  # a broken command is shown and answered; the engine goes on
+            self._parts.log.error("CMD", f"{type(command).__name__}: {type(error).__name__}: {error}")
+            if self._parts.on_trace is not None:
+                self._parts.on_trace(error)
+            return CommandResult(False, f"it failed ({type(error).__name__}); the log says more")
 
     async def _answer(self, command: Command) -> CommandResult:
         engaged = self._engaged
@@ -136,9 +137,9 @@ class Answering:
         working = engaged.desk.ledger.working
         for record in working:
             record.spared = False
-        answers = await asyncio.gather(*(engaged.desk.cancel(record, "kill") for record in working))
         for proposal in engaged.proposals.waiting:
             engaged.proposals.take(proposal.proposal_id)
+        answers = await asyncio.gather(*(engaged.desk.cancel(record, "kill") for record in working))
         await engaged.oversight.keep()
         took = (self._parts.clock.monotonic() - started) * 1000
         text = f"HALT: {len(answers)} order(s) asked to cancel in {took:.0f} ms; nothing new leaves"

@@ -53,6 +53,7 @@ class ChainLook:
     def select(self, symbol: str) -> None:
         if symbol != self.symbol:
             self.symbol, self._chain, self.selected, self._message = symbol, None, None, "loading"
+            self._read_ns = 0
 
     def step_expiry(self, step: int) -> None:
         expiries = self.expiries
@@ -71,10 +72,13 @@ class ChainLook:
         return frozenset(self._chain.occ[i] for i in view) if self._chain is not None else frozenset()
 
     async def refresh(self) -> None:
-        """Re-read over REST when it is time; errors become the pane's message."""
+        """Re-read over REST when it is time, also after a failure or "no options": no storm of calls for those.
+
+        Errors become the pane's message.
+        """
         symbol = self.symbol
         now = self._clock.now()
-        if symbol is None or (self._chain is not None and now - self._read_ns < self._refresh_ns):
+        if symbol is None or now - self._read_ns < self._refresh_ns:
             return
         today = et_date(now)
         spot = self._chains.spot(symbol)

@@ -20,7 +20,7 @@ from qmterm.core.reasons import Reason
 from qmterm.core.settings.engine import OrderSettings
 from qmterm.engine.book import Book, Position
 from qmterm.engine.latency import Percentiles
-from qmterm.engine.ledger import Ledger, OrderRecord, adopt, new_fills, next_state
+from qmterm.engine.ledger import CANCEL_REST_NS, Ledger, OrderRecord, adopt, new_fills, next_state
 from qmterm.engine.runlog import RunLog
 from qmterm.engine.wording import describe_fill, describe_order
 
@@ -253,10 +253,12 @@ class OrderDesk:
             await self._broker.cancel(record.broker_id)
         except BrokerError as refusal:
             record.cancel_asked = False
+            record.cancel_rests_until_ns = self._clock.now() + CANCEL_REST_NS
             self._log.warn("ORD", f"cancel refused: {refusal}", record.intent.intent_id)
             return f"cancel refused: {refusal}"
         except OutcomeUnknown as silence:
             record.cancel_asked = False  # cancelling twice is harmless; the next poll shows what became of it
+            record.cancel_rests_until_ns = self._clock.now() + CANCEL_REST_NS
             self._log.warn("ORD", f"cancel not confirmed: {silence}", record.intent.intent_id)
             return f"cancel not confirmed: {silence}"
         self._log.info("ORD", f"cancel asked ({why}) {describe_order(record.intent)}", record.intent.intent_id)

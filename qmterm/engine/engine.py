@@ -21,26 +21,28 @@ from qmterm.engine.ending import ended
 from qmterm.engine.ladder import Level
 from qmterm.engine.latency import measure_loop_lag
 from qmterm.engine.parts import Engaged, Parts
+from qmterm.engine.proposals import Proposal
 from qmterm.engine.start import split_alarm, start_unless_stopped
 from qmterm.engine.summary import RunSummary, summarise
 from qmterm.engine.thread import Mailbox, ViewHolder
 from qmterm.engine.view import HeaderView, Snapshot
+from qmterm.engine.watch_list import watch_list
 from qmterm.engine.wording import describe_signal
 
 SCAN_RETRY_S = 300.0  # market seconds before a failed history load is tried again
+DAY_RETRY_S = 60.0  # market seconds before a new session that could not be read is read again
 TIDY_EVERY = 25  # turns
 RECONCILE_STEP_NS = 60 * NS  # lockstep: market time between comparisons
-MAX_SHOWN_QUOTES = 400
 
 
 class Engine:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._stopping = asyncio.Event()
-        self._stop_text = ""
         self._engaged: Engaged | None = None
         self._next_scan_ns = 0
         self._market_day: date | None = None
+        self._next_day_ns = 0
         self._next_load_ns = 0
         self._reconciled_ns = 0
         self._loading: asyncio.Task[None] | None = None
@@ -84,7 +86,6 @@ class Engine:
     def stop(self, why: str) -> None:
         """Ask the run to end; safe to call twice."""
         if not self._stopping.is_set():
-            self._stop_text = why
             self._parts.log.info("STOP", why)
             if self._engaged is not None:
                 self._engaged.trader.stopping = True
@@ -103,6 +104,7 @@ class Engine:
         jobs: list[Awaitable[None]] = [
             measure_loop_lag(parts.clock, parts.loop_lag),
             self._guarded("publish", lambda: self._publish(view)),
+            self._guarded("chain", self._read_shown_chain),
             self._guarded("commands", lambda: answering.serve(mailbox)),
             self._guarded("poll", self._poll_orders),
         ]
@@ -263,11 +265,10 @@ class Engine:
         if self._turns % TIDY_EVERY == 0:
             await engaged.guards.tidy()
 
-    def _proposal_expired(self, proposal: object) -> None:
-        engaged = self._need()
-        symbol, purpose = str(getattr(proposal, "underlying", "")), getattr(proposal, "purpose", None)
+    def _proposal_expired(self, proposal: Proposal) -> None:
+        engaged, symbol = self._need(), proposal.underlying
         self._parts.log.info("PLAN", f"proposal expired unanswered: {symbol}", symbol)
-        if purpose is Purpose.ENTRY:
+        if proposal.purpose is Purpose.ENTRY:
             engaged.trader.reject(symbol, Reason.PROPOSAL_EXPIRED, {})
             engaged.entries.rest(symbol, self._parts.settings.orders.entry_cooldown_s)
 
@@ -282,20 +283,7 @@ class Engine:
                 engaged.entries.rest(record.intent.underlying, self._parts.settings.orders.entry_cooldown_s)
 
     def _watch(self) -> None:
-        """Ask the feed for quotes of what is held, working, proposed, nearly traded and looked at."""
-        engaged = self._need()
-        options: set[str] = {p.symbol for p in engaged.book.positions if " " in p.symbol or len(p.symbol) > 15}
-        stocks: set[str] = {p.underlying for p in engaged.book.positions} | set(engaged.entries.candidates)
-        for record in engaged.desk.ledger.working:
-            options.update(leg.symbol for leg in record.intent.legs if leg.multiplier != 1)
-            stocks.add(record.intent.underlying)
-        for proposal in engaged.proposals.waiting:
-            options.update(leg.symbol for leg in proposal.legs if leg.multiplier != 1)
-            stocks.add(proposal.underlying)
-        if engaged.look.symbol:
-            stocks.add(engaged.look.symbol)
-            options.update(sorted(engaged.look.shown_contracts)[:MAX_SHOWN_QUOTES])
-        wish = (frozenset(stocks), frozenset(options))
+        wish = watch_list(self._need())
         if wish != self._watched:
             self._parts.feed.watch(*wish)
             self._watched = wish
@@ -340,13 +328,19 @@ class Engine:
         day = et_date(now)
         if day == self._market_day or self._parts.calendar.phase(now) is Phase.CLOSED:
             return
-        first, self._market_day = self._market_day is None, day
-        if not first:  # the start has just read them
+        if self._market_day is not None:  # the start has just read them
+            if now < self._next_day_ns:
+                return
+            self._next_day_ns = now + int(DAY_RETRY_S * NS)
+            # Splits first: stops of another scale cost money, a missing snapshot only a scan.
+            splits_known = await self._need().scanning.new_session()
+            await split_alarm(self._need(), self._parts)
             await self._parts.feed.load_snapshot()
             await self._parts.feed.load_yields()
             self._parts.log.info("FEED", f"new session {day}: snapshot and yields read")
-            await self._need().scanning.new_session()
-            await split_alarm(self._need(), self._parts)
+            if not splits_known:
+                return  # what failed, here or by an exception, is read again soon
+        self._market_day = day
 
     async def _load_history(self) -> None:
         def progress(text: str) -> None:
@@ -364,18 +358,19 @@ class Engine:
     async def _publish(self, view: ViewHolder) -> None:
         engaged, parts = self._need(), self._parts
         while True:
-            await engaged.look.refresh()
             if parts.has_screen:
                 view.latest = engaged.publisher.snapshot()
             await asyncio.sleep(parts.settings.engine.view_every_s)
 
+    async def _read_shown_chain(self) -> None:
+        """Apart from the publishing: a server that is silent must not freeze the whole screen."""
+        while True:
+            await self._need().look.refresh()
+            await asyncio.sleep(self._parts.settings.engine.view_every_s)
+
     def _starting_snapshot(self) -> Snapshot:
         parts = self._parts
         return Snapshot(header=HeaderView(starting=self._starting, source=parts.source_word), log=parts.log.lines)
-
-    @property
-    def starting(self) -> str:
-        return self._starting
 
     # --- the end ---
 

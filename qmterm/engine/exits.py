@@ -326,7 +326,7 @@ class Guards:
             for record in self._ledger.working
             if record.intent.purpose in (Purpose.EXIT, Purpose.SCALE_OUT)
             and record.intent.reason is not Reason.USER  # a person's own price is the person's
-            and not record.cancelling(self._clock.monotonic())
+            and not record.cancelling(self._clock.monotonic(), now)
             and now - record.worked_from_ns >= limit
         )
 

@@ -14,6 +14,7 @@ from qmterm.core.orders import BrokerOrder, Fill, OrderIntent, OrderState, Purpo
 from qmterm.engine.wording import describe_order
 
 CANCEL_AGAIN_S = 15.0
+CANCEL_REST_NS = 1_000_000_000  # market time after a cancel that was refused or not confirmed: no storm of cancels
 
 
 @dataclass(slots=True)
@@ -35,6 +36,7 @@ class OrderRecord:
     absent_since: float | None = None  # first complete read-back without it
     cancel_asked: bool = False
     cancel_asked_at: float = 0.0  # monotonic seconds
+    cancel_rests_until_ns: int = 0  # market time; a person's cancel does not wait for it
     spared: bool = False  # a person's close sent under HALT: the sweep of cancels leaves it alone
     worked_from_ns: int = 0  # market time it was sent
 
@@ -42,8 +44,10 @@ class OrderRecord:
     def working(self) -> bool:
         return self.state.working
 
-    def cancelling(self, monotonic: float) -> bool:
-        """A cancel was asked and may still come; one that led to nothing is asked again."""
+    def cancelling(self, monotonic: float, now_ns: int) -> bool:
+        """A cancel was asked and may still come; one that led to nothing is asked again after a while."""
+        if now_ns < self.cancel_rests_until_ns:
+            return True
         return self.cancel_asked and monotonic - self.cancel_asked_at < CANCEL_AGAIN_S
 
     def describe(self) -> str:

@@ -46,7 +46,7 @@ class Oversight:
         engine: EngineSettings,
         risk: RiskSettings,
         feed_age_s: Callable[[], float | None],
-        loop_lag: Percentiles,
+        loop_lag: Percentiles | None,
     ) -> None:
         self._trader = trader
         self._broker = broker
@@ -54,7 +54,7 @@ class Oversight:
         self._engine = engine
         self._risk = risk
         self._feed_age_s = feed_age_s
-        self._loop_lag = loop_lag
+        self._loop_lag = loop_lag  # None in lockstep: there a slow machine must decide what a fast one decides
         self._last_label = ""
         self.reconciler = Reconciler(trader.settings.readback_window_s)
 
@@ -68,7 +68,7 @@ class Oversight:
         stale = self._trader.market_open() and (age is None or age > self._engine.stale_feed_s)
         self._hold(stale, Reason.DATA_STALE, f"no market data for {'ever' if age is None else f'{age:.0f} s'}")
         self._hold(not self._broker.stream_up, Reason.BROKER_LOST, "the broker's account stream is down")
-        lag = self._loop_lag.recent_p99
+        lag = None if self._loop_lag is None else self._loop_lag.recent_p99
         self._hold(
             lag is not None and lag > self._engine.loop_lag_ms, Reason.LOOP_LAG, f"engine loop lag {lag or 0:.0f} ms"
         )
@@ -147,7 +147,7 @@ class Oversight:
         level = self.ladder.level
         limit = int(trader.settings.entry_timeout_s * 1e9)
         for record in trader.desk.ledger.working:
-            if record.cancelling(trader.clock.monotonic()) or record.state in (
+            if record.cancelling(trader.clock.monotonic(), now) or record.state in (
                 OrderState.INTENT,
                 OrderState.SENT,
                 OrderState.UNKNOWN,
@@ -217,8 +217,9 @@ class Oversight:
             return False, "a difference was seen that may be news on its way; the next comparisons decide"
         now = trader.clock.now()
         serious = []
-        for difference in confirmed:
-            change = adopt_difference(trader.book, difference.symbol, difference.theirs, state, now)
+        # All at once, before anything is awaited: a fill that is counted in between must not be undone by older news.
+        changes = [adopt_difference(trader.book, d.symbol, d.theirs, state, now) for d in confirmed]
+        for difference, change in zip(confirmed, changes, strict=True):
             await self._journal.write_adjustment(difference.symbol or None, change, f"reconcile: {difference}", now)
             small = not difference.symbol and abs(change) <= FEE_DRIFT
             if not small:

@@ -110,22 +110,26 @@ class Scanning:
     def ready(self) -> bool:
         return self._panel is not None
 
-    async def new_session(self) -> None:
-        """A new trading day: splits that take effect today make the loaded history a different scale."""
-        await self._refresh_splits()
+    async def new_session(self) -> bool:
+        """A new trading day: splits that take effect today make the loaded history a different scale.
+
+        False when they could not be read: ask again.
+        """
+        return await self._refresh_splits()
 
     def split_ratio(self, symbol: str, after: date, until: date) -> float:
         return self._history.split_ratio(self.ticker(symbol), after, until)
 
-    async def _refresh_splits(self) -> None:
+    async def _refresh_splits(self) -> bool:
         try:
             splits = await self._history.refresh_splits()
         except DataError as error:
             self._log.warn("FEED", f"splits are not known ({error}); history may be unadjusted")
-            return
+            return False
         for split in splits:
             self._log.info("FEED", f"split {split.symbol} {split.split_to:g}:{split.split_from:g} on {split.day}")
         self._rescaled = self._rescaled or bool(splits)
+        return True
 
     @property
     def outdated(self) -> bool:

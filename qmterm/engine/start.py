@@ -178,7 +178,13 @@ def _engage(parts: Parts, book: Book, saved_ladder: Mapping[str, object] | None)
         ticks=ticks,
     )
     oversight = Oversight(
-        trader, parts.broker, parts.journal, settings.engine, settings.risk, parts.feed.age_s, parts.loop_lag
+        trader,
+        parts.broker,
+        parts.journal,
+        settings.engine,
+        settings.risk,
+        parts.feed.age_s,
+        parts.loop_lag if parts.lockstep is None else None,
     )
     entries = Entries(
         trader,

@@ -122,7 +122,7 @@ class House:
                 approvals=self.approvals,
                 oversight=self.oversight,
             ),
-            SimpleNamespace(clock=self.clock, log=self.log, journal=self.journal),
+            SimpleNamespace(clock=self.clock, log=self.log, journal=self.journal, on_trace=None),
             lambda why: None,
         )
         self.quote(4.10, 4.20)

@@ -203,6 +203,11 @@ async def test_a_refused_cancel_leaves_the_order_working_and_may_be_asked_again(
     assert "cancel refused" in await at.desk.cancel(record, "test")
     assert not record.cancel_asked
     assert record.working
+    # The machine waits a little (no storm of cancels, one a turn); a person's own cancel goes out at once.
+    assert record.cancelling(at.clock.monotonic(), at.clock.now())
+    assert "cancel refused" in await at.desk.cancel(record, "test")
+    at.clock.advance(1)
+    assert not record.cancelling(at.clock.monotonic(), at.clock.now())
 
 
 async def test_an_order_from_elsewhere_is_adopted_as_external(at):

@@ -59,6 +59,9 @@ async def test_one_cancel_that_fails_holds_up_no_other_and_is_asked_again():
         assert house.broker.cancels == ["1000", "1002"]
         house.broker.cancel = cancel
         await house.turn()
+        assert house.broker.cancels == ["1000", "1002"]  # not at every turn
+        house.clock.advance(1)
+        await house.turn()
         assert house.broker.cancels == ["1000", "1002", "1001"]
 
 
@@ -196,4 +199,12 @@ async def test_a_status_that_fails_in_our_words_is_an_answer_not_a_crash():
         house.answering._status_line = broken
         answer = await house.answering.answer(Status())
         assert (answer.ok, answer.text) == (False, "the board is gone")
+        assert house.log.levels["error"] == 1
+
+
+async def test_a_command_that_breaks_is_answered_and_logged_on_every_way_in():
+    async with opened() as house:
+        house.broker.account_state = None  # calling it is a TypeError
+        answer = await house.answering.answer(Reconcile())
+        assert (answer.ok, answer.text) == (False, "it failed (TypeError); the log says more")
         assert house.log.levels["error"] == 1

@@ -11,7 +11,10 @@ from qmterm.core.clock import from_et
 from qmterm.core.errors import JournalError, OutcomeUnknown
 from qmterm.core.orders import OrderState
 from qmterm.core.reasons import Reason
+from qmterm.core.settings.engine import EngineSettings
+from qmterm.core.settings.risk import RiskSettings
 from qmterm.engine.ladder import Level
+from qmterm.engine.oversight import Oversight
 from tests.engine.fakes import CASH, OCC, entry
 from tests.engine.house import opened
 
@@ -50,6 +53,15 @@ async def test_a_passing_trouble_is_no_new_and_passes(trouble, reason):
         await house.oversight.look()
         assert house.ladder.level is Level.NORMAL
         assert house.journal.rows[-1] == ("ladder", "NORMAL")
+
+
+async def test_a_slow_machine_decides_in_lockstep_what_a_fast_one_decides():
+    async with opened() as house:
+        trader = house.trader
+        stepped = Oversight(trader, house.broker, house.journal, EngineSettings(), RiskSettings(), lambda: 0.0, None)
+        lag(house, True)
+        await stepped.look()
+        assert house.ladder.level is Level.NORMAL
 
 
 async def test_stale_data_outside_the_session_is_no_trouble():

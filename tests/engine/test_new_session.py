@@ -1,0 +1,96 @@
+"""A new trading day is read until it has been read: a server that fails at 04:00 must not cost the whole day."""
+
+from datetime import timedelta
+from types import SimpleNamespace
+
+import pytest
+
+from qmterm.core.calendar import Phase
+from qmterm.core.clock import et_date, from_et
+from qmterm.core.errors import DataError
+from qmterm.engine.engine import DAY_RETRY_S, Engine
+from qmterm.engine.runlog import RunLog
+from tests.engine.fakes import clock_at
+
+
+class Day:
+    """The parts that a new session touches; each can fail."""
+
+    def __init__(self):
+        self.clock = clock_at()
+        self.snapshot_fails = self.splits_fail = False
+        self.done: list[str] = []
+        self.engine = Engine(
+            SimpleNamespace(
+                clock=self.clock,
+                calendar=SimpleNamespace(phase=lambda now: Phase.PRE),
+                feed=self,
+                log=RunLog(self.clock),
+            )
+        )
+        self.engine._engaged = SimpleNamespace(scanning=self, guards=self)
+
+    async def load_snapshot(self):
+        if self.snapshot_fails:
+            raise DataError("no snapshot")
+        self.done.append("snapshot")
+
+    async def load_yields(self):
+        self.done.append("yields")
+
+    async def new_session(self):
+        self.done.append("splits")
+        return not self.splits_fail
+
+    async def adjust_for_splits(self):
+        self.done.append("stops")
+        return ()
+
+    async def look(self):
+        await self.engine._new_session_if_due(self.clock.now())
+
+
+@pytest.fixture
+async def day():
+    day = Day()
+    await day.look()
+    assert day.done == []  # the start has just read it
+    day.clock.advance((from_et(_tomorrow(day.clock), 4, 0) - day.clock.now()) / 1e9)
+    return day
+
+
+def _tomorrow(clock):
+    return et_date(clock.now()) + timedelta(days=1)
+
+
+async def test_stops_follow_a_split_before_anything_else_is_read(day):
+    for _ in range(3):
+        await day.look()
+    assert day.done == ["splits", "stops", "snapshot", "yields"]
+
+
+async def test_a_snapshot_that_failed_is_read_again_after_a_while(day):
+    day.snapshot_fails = True
+    with pytest.raises(DataError):
+        await day.look()
+    day.snapshot_fails = False
+    await day.look()
+    assert "snapshot" not in day.done  # not at every turn
+    day.clock.advance(DAY_RETRY_S)
+    await day.look()
+    assert day.done.count("snapshot") == 1
+    day.clock.advance(DAY_RETRY_S)
+    await day.look()
+    assert day.done.count("snapshot") == 1
+
+
+async def test_splits_that_could_not_be_read_are_asked_again(day):
+    day.splits_fail = True
+    await day.look()
+    day.splits_fail = False
+    day.clock.advance(DAY_RETRY_S)
+    await day.look()
+    assert day.done.count("stops") == 2
+    day.clock.advance(DAY_RETRY_S)
+    await day.look()
+    assert day.done.count("stops") == 2
