@@ -54,6 +54,10 @@ class RunOptions:
 def run(settings: Settings, options: RunOptions) -> int:
     """Run until it ends; returns the process's exit code."""
     check(settings, options)
+    if options.screen:
+        from qmterm.ui.exits import require_terminal
+
+        require_terminal()
     folders = made(places())
     trace = Trace(folders)
 

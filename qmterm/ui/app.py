@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -22,7 +21,6 @@ from textual.driver import Driver
 from textual.theme import Theme as TextualTheme
 from textual.timer import Timer
 
-from qmterm.core.errors import BadInput
 from qmterm.core.settings.screen import ScreenSettings
 from qmterm.engine.commands import EngineDoor
 from qmterm.engine.view import Snapshot
@@ -30,7 +28,7 @@ from qmterm.ui import leaving
 from qmterm.ui.desk import Desk
 from qmterm.ui.dialogs import Dialog
 from qmterm.ui.driver import MOST_PENDING, PatientDriver
-from qmterm.ui.exits import ScreenExit
+from qmterm.ui.exits import ScreenExit, require_terminal
 from qmterm.ui.palette import Palette, Theme
 from qmterm.ui.pane import Frame
 from qmterm.ui.signals import screen_signals
@@ -213,8 +211,7 @@ def run_screen(
 
     Call it on the main thread; it takes SIGHUP, SIGTERM and SIGINT for as long as it runs.
     """
-    if not sys.stdin.isatty() or not (sys.stderr.isatty() or sys.stdout.isatty()):
-        raise BadInput("the screen needs a terminal: run it in one, or use --auto, which needs none")
+    require_terminal()
     app = QmtermApp(door, settings, themes_dirs, attached=attached)
     with screen_signals(app.hang_up, app.asked_to_stop):
         answer = app.run(mouse=settings.mouse)

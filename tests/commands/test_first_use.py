@@ -184,3 +184,12 @@ def test_a_secret_is_nowhere_in_what_a_failing_run_prints_or_keeps(process, home
     assert secret not in ended.stdout + ended.stderr
     for kept in home.rglob("*"):
         assert kept.is_dir() or secret.encode() not in kept.read_bytes(), kept
+
+
+def test_a_screen_without_a_terminal_is_refused_before_anything_starts(process, home):
+    ended = process("demo")
+    assert ended.returncode == 2
+    assert ended.stderr.splitlines() == [
+        "qmterm: the screen needs a terminal: run it in one, or use --auto, which needs none"
+    ]
+    assert not home.exists()
