@@ -201,7 +201,10 @@ class Guards:
         """Bring stops and levels to today's shares: a split is no loss. Returns the underlyings concerned."""
         today = et_date(self._clock.now())
         touched = []
-        for guard in list(self._guards.values()):
+        for position_id in tuple(self._guards):
+            guard = self._guards.get(position_id)  # looked up anew: a fill may have moved it while we wrote another
+            if guard is None:
+                continue
             since = guard.levels_day or et_date(guard.opened_ns)
             ratio = self._underlyings.split_ratio(guard.state.underlying, since, today)
             if ratio == 1.0:
@@ -228,7 +231,10 @@ class Guards:
 
     async def look(self, announce: Callable[[Guard, Reason, Mapping[str, float | None]], None]) -> None:
         """Run the rules over every guard; new decisions become goals."""
-        for position_id, guard in list(self._guards.items()):
+        for position_id in tuple(self._guards):
+            guard = self._guards.get(position_id)  # looked up anew: a fill may have moved it while we wrote another
+            if guard is None:
+                continue
             # A pending scale-out never blinds the stops: a whole exit that hits meanwhile takes its goal over.
             scaling = guard.goal > 0 and guard.reason is Reason.SCALE_OUT
             if guard.state.quantity <= 0 or (guard.goal > 0 and not scaling):
