@@ -116,8 +116,7 @@ def _show(thread: EngineThread, settings: Settings, folders: Places) -> None:
     if not snapshot.positions and not any(order.working for order in snapshot.orders):
         thread.send(StopEngine("screen closed, nothing at stake"))
         return
-    with suppress(OSError):
-        print("the engine goes on without a screen; control it with: qmterm ctl status|pause|kill|stop")
+    _say("the engine goes on without a screen; control it with: qmterm ctl status|pause|kill|stop")
 
 
 def _screen_lost(thread: EngineThread, settings: Settings) -> None:
@@ -160,6 +159,14 @@ class Quiet:
             signal.signal(number, handler)  # type: ignore[arg-type]
 
 
+def _say(text: str) -> None:
+    """For a person. A terminal that went away makes a clean stop no failure."""
+    try:
+        print(text, flush=True)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # what is left in the buffer must not fail at exit either
+
+
 def _report(result: object, options: RunOptions) -> None:
     from qmterm.engine.summary import RunSummary
 
@@ -169,7 +176,7 @@ def _report(result: object, options: RunOptions) -> None:
     if options.as_json:
         print(json.dumps(body))
         return
-    print(
+    _say(
         f"stopped at {body['market_to']}: {body['signals']} signals, {body['orders']} orders, {body['fills']} fills, "
         f"{body['open_positions']} positions, {body['working_orders']} orders working, NLV {body['nlv']:,.2f}, "
         f"realized {body['realized_pnl']:+,.2f}, fees {body['fees']:,.2f}; journal {body['journal']}"

@@ -2,6 +2,8 @@
 
 import io
 import os
+import subprocess
+import sys
 import time
 
 import pytest
@@ -56,3 +58,18 @@ def test_a_terminal_that_went_away_raises_nothing():
     assert not lines._thread.is_alive()
     with pytest.raises(BrokenPipeError):
         writer.close()
+
+
+def test_a_clean_stop_whose_terminal_went_away_is_no_failure():
+    reader, writer = os.pipe()
+    os.close(reader)
+    ended = subprocess.run(
+        [sys.executable, "-c", "from qmterm.commands.run import _say; _say('stopped at 11:30'); print('more')"],
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    os.close(writer)
+    assert (ended.returncode, ended.stderr) == (0, "")
