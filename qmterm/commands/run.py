@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -184,10 +185,11 @@ def _report(result: object, options: RunOptions) -> None:
 
 
 class Trace:
-    """Full tracebacks of what should not have happened go to a file, never to the screen."""
+    """Full tracebacks of what should not have happened go to a file, never to the screen, and without secrets."""
 
     def __init__(self, folders: Places) -> None:
         self._path = folders.data / "errors.log"
+        self.scrub: Callable[[str], str] = str
 
     def __call__(self, error: Exception) -> None:
         import traceback
@@ -196,7 +198,7 @@ class Trace:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with self._path.open("a", encoding="utf-8") as file:
                 file.write(f"--- {datetime.now(UTC).isoformat()}\n")
-                traceback.print_exception(error, file=file)
+                file.write(self.scrub("".join(traceback.format_exception(error))))
         except OSError:
             return
 
@@ -227,8 +229,10 @@ async def _engine_main(
             settings = with_sim(settings, link)
         credentials = _credentials(settings, link)
 
+        scrub = trace.scrub = Scrubber(credentials.secrets)
+
         def make_log(clock: PacedClockLike) -> RunLog:
-            return RunLog(clock, Scrubber(credentials.secrets), lines)
+            return RunLog(clock, scrub, lines)
 
         parts = await build(
             settings,
