@@ -148,13 +148,18 @@ class Answering:
 
     async def _why(self, subject: str) -> CommandResult:
         engaged = self._engaged
-        lines = list(engaged.trader.trail.lines(subject.removeprefix("e")))
+        # A proposal is named after its plan or order with one letter before; the screen shows the end of an order's id.
+        names = {subject, subject[1:]} if subject[:1] in ("p", "e") else {subject}
+        lines = [line for name in sorted(names) for line in engaged.trader.trail.lines(name)]
         for record in engaged.desk.ledger.records:
-            if subject in (record.intent.intent_id, record.broker_id, record.intent.underlying):
-                lines += engaged.trader.trail.lines(record.intent.plan_id)
+            intent = record.intent
+            if names & {intent.intent_id, record.broker_id, intent.underlying, intent.intent_id[-4:]}:
+                names |= {intent.intent_id, intent.plan_id} - {""}
+                lines += engaged.trader.trail.lines(intent.plan_id)
                 lines.append(f"order {record.describe()} {record.reason}".rstrip())
-        rows = await self._parts.journal.why(subject)
-        lines += [event_line(row.kind, row.subject, row.time_ns, row.body) for row in rows]
+        for name in sorted(names):
+            rows = await self._parts.journal.why(name)
+            lines += [event_line(row.kind, row.subject, row.time_ns, row.body) for row in rows]
         if not lines:
             return CommandResult(False, f"nothing is recorded about {subject!r}")
         return CommandResult(True, "\n".join(dict.fromkeys(lines)), list(dict.fromkeys(lines)))
@@ -187,7 +192,9 @@ def event_line(kind: str, subject: str, time_ns: int, body: Mapping[str, Any]) -
     text = body.get("text")
     if not isinstance(text, str):
         words = (
-            f"{key} {value}" for key, value in body.items() if isinstance(value, str | int | float) and value != ""
+            f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}"
+            for key, value in body.items()
+            if isinstance(value, str | int | float) and value != "" and not key.endswith("_ns")
         )
         text = ", ".join(list(words)[:8])
     return f"{to_et(time_ns):%H:%M:%S} {kind} {subject} {text}".rstrip()

@@ -13,6 +13,7 @@ from qmterm.core.orders import Action, Leg, OrderIntent, Purpose
 from qmterm.core.reasons import Reason
 from qmterm.core.signals import Signal, SignalState, TradePlan
 from qmterm.core.ticks import round_price
+from qmterm.engine.book import Position
 from qmterm.engine.commands import (
     ApproveProposal,
     CancelOrder,
@@ -127,6 +128,8 @@ class Approvals:
         )
         if proposal.purpose is not Purpose.ENTRY:
             await self._trader.guards.call_off(proposal.plan_id)
+        else:
+            self._trader.leave_alone(proposal.underlying)  # a no is not asked again at once
         self._trader.log.info("PLAN", f"rejected by you: {proposal.underlying}", proposal.plan_id)
         return CommandResult(True, "rejected")
 
@@ -136,6 +139,14 @@ class Approvals:
             return CommandResult(False, f"no order {command.order_id!r}")
         text = await self._trader.desk.cancel(record, "by you")
         return CommandResult(text.startswith("cancel asked") or "not sent" in text, text)
+
+    def _find_position(self, name: str) -> Position | None:
+        """By symbol or plan; by what the screen shows or the underlying while that names one position only."""
+        positions = self._trader.book.positions
+        exact = [p for p in positions if name in (p.symbol, p.plan_id)]
+        shown = [p for p in positions if name.upper() in (label(p.symbol), p.underlying)]
+        found = exact or shown
+        return found[0] if len(found) == 1 else None
 
     def _find_order(self, name: str) -> OrderRecord | None:
         """By our id, the broker's, or the unique end of ours that the screen shows."""
@@ -149,7 +160,7 @@ class Approvals:
     def close(self, command: ClosePosition) -> CommandResult:
         """Stage a close of all that nothing closes already."""
         trader = self._trader
-        held = next((p for p in trader.book.positions if command.position_id in (p.symbol, p.plan_id)), None)
+        held = self._find_position(command.position_id)
         if held is None:
             return CommandResult(False, f"no position {command.position_id!r}")
         free = closable(trader.book, trader.desk.ledger, held.symbol)
@@ -173,7 +184,7 @@ class Approvals:
             plan_id=held.plan_id,
             reason=Reason.USER,
         )
-        verdict = trader.close(intent, by_person=True)
+        verdict = trader.close(intent, by_person=True, propose=not command.send)
         if not verdict.approved:
             return CommandResult(False, f"refused: {verdict.reason.value if verdict.reason else 'unknown'}")
         verb = "proposed" if any(p.legs == intent.legs for p in trader.proposals.waiting) else "sending"
@@ -198,7 +209,9 @@ class Approvals:
         verdict = trader.open(plan, trader.clock.monotonic(), wanted=command.quantity, propose=True)
         if not verdict.approved:
             return CommandResult(False, f"the risk gate refuses it: {verdict.reason.value if verdict.reason else ''}")
-        return CommandResult(True, f"proposed BUY {verdict.contracts} {label(command.symbol)}; approve it with a")
+        cut = verdict.contracts < command.quantity and verdict.reason is not None
+        why = f" ({command.quantity} wanted, {verdict.reason.value} allows no more)" if cut and verdict.reason else ""
+        return CommandResult(True, f"proposed BUY {verdict.contracts} {label(command.symbol)}{why}; approve it with a")
 
     def _manual_plan(self, symbol: str, mid: Decimal) -> TradePlan:
         trader = self._trader

@@ -36,9 +36,10 @@ class CancelOrder:
 
 @dataclass(frozen=True, slots=True)
 class ClosePosition:
-    """Stage a close: becomes a proposal in confirm mode, an order in auto mode."""
+    """Stage a close: always a proposal, unless it was typed out in a shell and the engine trades alone (`send`)."""
 
     position_id: str
+    send: bool = False
 
 
 @dataclass(frozen=True, slots=True)

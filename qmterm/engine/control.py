@@ -43,7 +43,7 @@ VERBS: Mapping[str, tuple[Callable[..., Command], tuple[str, ...]]] = {
     "stop": (lambda: StopEngine("ctl"), ()),
     "reconcile": (Reconcile, ()),
     "cancel": (CancelOrder, ("order_id",)),
-    "close": (ClosePosition, ("position_id",)),
+    "close": (lambda name: ClosePosition(name, send=True), ("position_id",)),
     "approve": (ApproveProposal, ("proposal_id", "limit_seen")),
     "reject": (RejectProposal, ("proposal_id",)),
     "why": (Why, ("subject",)),

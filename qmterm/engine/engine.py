@@ -273,14 +273,15 @@ class Engine:
             engaged.entries.rest(symbol, self._parts.settings.orders.entry_cooldown_s)
 
     def _see_ends(self) -> None:
-        """An entry that ended without a fill leaves its symbol alone for a while."""
+        """An entry that led to nothing, or a position that was closed, leaves its symbol alone for a while."""
         engaged = self._need()
         for record in engaged.desk.ledger.records:
             if record.working or record.intent.intent_id in self._ended:
                 continue
             self._ended.add(record.intent.intent_id)
-            if record.intent.purpose is Purpose.ENTRY and record.state is not OrderState.FILLED:
-                engaged.entries.rest(record.intent.underlying, self._parts.settings.orders.entry_cooldown_s)
+            entered = record.intent.purpose is Purpose.ENTRY and record.state is OrderState.FILLED
+            if not entered and record.intent.purpose is not Purpose.SCALE_OUT:
+                engaged.trader.leave_alone(record.intent.underlying)
 
     def _watch(self) -> None:
         wish = watch_list(self._need())

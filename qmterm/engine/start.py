@@ -198,6 +198,7 @@ def _engage(parts: Parts, book: Book, saved_ladder: Mapping[str, object] | None)
         settings.option_choice,
         settings.engine.max_candidates,
     )
+    trader.leave_alone = lambda underlying: entries.rest(underlying, settings.orders.entry_cooldown_s)
     look = ChainLook(parts.feed.chains, parts.clock, settings.engine.chain_refresh_s, book.quantity)
     header = Header(parts, trader, scanning)
     publisher = Publisher(

@@ -105,6 +105,7 @@ class Trader:
         self.day = DayBase()
         self.balance: AccountBalance | None = None
         self.frozen: set[str] = set()
+        self.leave_alone: Callable[[str], None] = lambda _underlying: None  # set by the engine: no entry for a while
         self.stopping = False  # a stop was asked: what is still queued does not leave any more
         self.plans = 0
         self.rejected: Counter[str] = Counter()
@@ -270,7 +271,7 @@ class Trader:
         symbol = getattr(guard, "symbol", "")
         self.log.alarm("STOP", f"{reason.value}: {symbol}", symbol, **numbers)
 
-    def close(self, intent: OrderIntent, *, by_person: bool, approved: bool = False) -> Verdict:
+    def close(self, intent: OrderIntent, *, by_person: bool, approved: bool = False, propose: bool = False) -> Verdict:
         """A closing order: capped by what is closable, never refused by limits; proposed first in confirm mode."""
         permission = self._real_money_refusal()
         if permission is not None:  # an account we may not trade is not traded at all, not even to close
@@ -293,7 +294,7 @@ class Trader:
             units = verdict.contracts
             legs = tuple(replace(leg, quantity=leg.quantity // intent.quantity * units) for leg in intent.legs)
             intent = replace(intent, legs=legs, quantity=units)
-        if self.mode is Mode.CONFIRM and not approved:
+        if (propose or self.mode is Mode.CONFIRM) and not approved:
             self._propose_exit(intent, by_person=by_person)
             return verdict
         record = self._register(intent, self.clock.monotonic())

@@ -51,7 +51,7 @@ class JournalLock:
             owner = os.read(descriptor, 32).decode("ascii", "replace").strip() or "unknown"
             raise JournalError(
                 f"The journal {journal} is in use by another running engine (process {owner}); "
-                "use `qmterm attach` to see it, or another file with --journal"
+                "ask it with `qmterm ctl status`, or take another file with --journal"
             )
         # The number is for people; on a full disk the lock holds without it.
         with contextlib.suppress(OSError):

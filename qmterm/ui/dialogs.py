@@ -205,7 +205,11 @@ def help_lines(pane: str, actions: Sequence[Action], keys_of: Mapping[str, tuple
 
 def trail_lines(text: str, data: object, width: int = WIDEST - 8) -> list[Line]:
     """An answer of the engine with its data: lists as lines, mappings as name and value, nested ones indented."""
-    lines: list[Line] = [(Span(part, "text", BOLD),) for part in wrap(plain(text), width)]
+    told = text.split("\n")
+    weight = BOLD if len(told) == 1 else 0
+    lines: list[Line] = [(Span(part, "text", weight),) for row in told for part in wrap(plain(row), width)]
+    if isinstance(data, list | tuple) and list(data) == told:
+        return lines  # the same lines twice, once for people and once for programs
 
     def add(value: object, indent: int) -> None:
         pad = " " * indent

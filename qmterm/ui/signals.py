@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+JOB_CONTROL = tuple(getattr(signal, name) for name in ("SIGTSTP", "SIGCONT") if hasattr(signal, name))
 HANG_UP: signal.Signals | None = getattr(signal, "SIGHUP", None)
 
 
@@ -35,8 +36,13 @@ def screen_signals(hang_up: Callable[[], None], stop: Callable[[], None]) -> Ite
         acts[came]()
 
     former = {number: signal.signal(number, handle) for number in acts}
+    # Textual leaves its own SIGTSTP and SIGCONT handlers behind; a hang-up sends SIGCONT as well, and one that reaches
+    # a screen which is gone would end the engine that was told to go on.
+    suspended = {number: signal.getsignal(number) for number in JOB_CONTROL}
     try:
         yield
     finally:
+        for number, handler in suspended.items():
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
         for number, handler in former.items():
             signal.signal(number, signal.SIG_IGN if lost and number is HANG_UP else handler)

@@ -87,12 +87,12 @@ async def test_a_rejected_entry_is_journalled_with_its_reason():
 async def test_closing_sells_all_that_nothing_closes_already_at_the_bid():
     async with opened() as house:
         await house.hold(4)
-        assert house.approvals.close(ClosePosition(OCC)).ok
+        assert house.approvals.close(ClosePosition(OCC, send=True)).ok
         await house.lanes.idle()
         (order,) = house.working
         assert order.intent.legs[0].action is Action.SELL_TO_CLOSE
         assert (order.intent.quantity, str(order.intent.net_price)) == (4, "4.10")
-        again = house.approvals.close(ClosePosition("P1"))
+        again = house.approvals.close(ClosePosition("P1", send=True))
         assert not again.ok
         assert "closes it already" in again.text
 
@@ -102,7 +102,7 @@ async def test_closing_in_confirm_mode_asks_first():
         approve(house, proposed(house))
         await house.lanes.idle()
         await house.filled(house.working[0].broker_id, 4)
-        assert house.approvals.close(ClosePosition(OCC)).text.startswith("proposed SELL 4")
+        assert house.approvals.close(ClosePosition(OCC, send=True)).text.startswith("proposed SELL 4")
         (waiting,) = house.trader.proposals.waiting
         assert (waiting.purpose, waiting.alarm) == (Purpose.EXIT, False)
         assert approve(house, waiting).ok
@@ -120,7 +120,7 @@ async def test_a_person_may_close_at_every_level(level):
     async with opened() as house:
         await house.hold(2)
         house.ladder.lower(level, Reason.KILL, "", 1, by_person=True)
-        assert house.approvals.close(ClosePosition(OCC)).ok
+        assert house.approvals.close(ClosePosition(OCC, send=True)).ok
         await house.lanes.idle()
         assert len(house.working) == 1
 
@@ -130,7 +130,7 @@ async def test_a_persons_close_under_halt_is_not_swept_away_by_the_halt():
     async with opened() as house:
         await house.hold(2)
         house.oversight.lower(Level.HALT, Reason.KILL, "kill", by_person=True)
-        assert house.approvals.close(ClosePosition(OCC)).ok
+        assert house.approvals.close(ClosePosition(OCC, send=True)).ok
         await house.lanes.idle()
         (order,) = house.working
         await house.desk.on_order(house.broker.set_state(order.broker_id, OrderState.LIVE))
@@ -180,8 +180,9 @@ async def test_staging_a_sale_of_what_is_held_is_a_close_capped_at_what_is_held(
         await house.hold(2)
         assert house.approvals.stage(StageOrder(OCC, buys=False, quantity=9)).ok
         await house.lanes.idle()
-        (order,) = house.working
-        assert (order.intent.legs[0].action, order.intent.quantity) == (Action.SELL_TO_CLOSE, 2)
+        assert house.working == ()
+        (waiting,) = house.trader.proposals.waiting
+        assert (waiting.legs[0].action, waiting.quantity) == (Action.SELL_TO_CLOSE, 2)
 
 
 async def test_a_staged_order_never_exceeds_the_limits():
@@ -224,3 +225,34 @@ async def test_cancelling_what_is_still_queued_means_it_never_leaves():
         assert answer.ok
         assert house.broker.posts == []
         assert house.desk.ledger.get("eP1").state is OrderState.NOT_SENT
+
+
+async def test_one_key_never_sends_a_close_even_when_the_engine_trades_alone():
+    async with opened() as house:
+        await house.hold(4)
+        sent = list(house.broker.posts)
+        assert house.approvals.close(ClosePosition(OCC)).text.startswith("proposed SELL 4")
+        await house.lanes.idle()
+        assert house.broker.posts == sent
+        (waiting,) = house.trader.proposals.waiting
+        assert house.approvals.approve(ApproveProposal(waiting.proposal_id, str(waiting.net_price))).ok
+        await house.lanes.idle()
+        assert len(house.broker.posts) == len(sent) + 1
+
+
+async def test_a_rejected_proposal_leaves_its_underlying_alone():
+    async with opened(Mode.CONFIRM) as house:
+        left_alone = []
+        house.trader.leave_alone = left_alone.append
+        house.trader.open(plan(now_ns=house.clock.now()), house.clock.monotonic())
+        (waiting,) = house.trader.proposals.waiting
+        await house.approvals.reject(RejectProposal(waiting.proposal_id))
+        assert left_alone == ["NVDA"]
+
+
+async def test_a_position_is_named_by_what_the_screen_shows():
+    async with opened() as house:
+        await house.hold(4)
+        for name in ("NVDA", "nvda 17apr26 175c", OCC, "P1"):
+            assert house.approvals._find_position(name) is not None
+        assert house.approvals._find_position("AMD") is None

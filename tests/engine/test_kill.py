@@ -175,7 +175,7 @@ async def test_a_second_kill_takes_a_persons_close_too():
 
         await house.hold(2)
         await house.answering.answer(Kill())
-        await house.answering.answer(ClosePosition(OCC))
+        await house.answering.answer(ClosePosition(OCC, send=True))
         await house.lanes.idle()
         await house.turn()
         assert house.broker.cancels == []
