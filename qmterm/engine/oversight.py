@@ -16,6 +16,7 @@ from qmterm.core.settings.engine import EngineSettings
 from qmterm.core.settings.risk import RiskSettings
 from qmterm.engine.ladder import Ladder, Level
 from qmterm.engine.latency import Percentiles
+from qmterm.engine.ledger import OrderRecord
 from qmterm.engine.reconcile import Reconciler
 from qmterm.engine.recovery import adopt_difference
 from qmterm.engine.trader import Trader
@@ -146,6 +147,7 @@ class Oversight:
         now = trader.clock.now()
         level = self.ladder.level
         limit = int(trader.settings.entry_timeout_s * 1e9)
+        wanted: list[tuple[OrderRecord, str]] = []
         for record in trader.desk.ledger.working:
             if record.cancelling(trader.clock.monotonic(), now) or record.state in (
                 OrderState.INTENT,
@@ -155,16 +157,19 @@ class Oversight:
                 continue
             if level is Level.HALT:
                 if not record.spared:
-                    await trader.desk.cancel(record, "HALT")
+                    wanted.append((record, "HALT"))
             elif record.external or record.intent.purpose is not Purpose.ENTRY:
                 continue
             elif level >= Level.REDUCE_ONLY:
-                await trader.desk.cancel(record, level.label)
+                wanted.append((record, level.label))
             elif now - record.worked_from_ns >= limit:
-                await trader.desk.cancel(record, Reason.ENTRY_TIMEOUT.value)
+                wanted.append((record, Reason.ENTRY_TIMEOUT.value))
+        named = {record.intent.intent_id for record, _ in wanted}
         # The goal behind it stands: auto sends the next one at the new price, confirm asks again with an alarm.
-        for record in trader.guards.stale_exits():
-            await trader.desk.cancel(record, "re-price")
+        stale = (record for record in trader.guards.stale_exits() if record.intent.intent_id not in named)
+        wanted += [(record, "re-price") for record in stale]
+        # Together: a silent broker costs the turn one time-out, not one for each order.
+        await asyncio.gather(*(trader.desk.cancel(record, why) for record, why in wanted))
 
     # --- the third witness ---
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import date
 from decimal import Decimal
 
@@ -218,3 +219,22 @@ async def test_the_order_poll_is_a_witness_of_its_own():
         await house.oversight.poll_orders()
         assert house.book.quantity(OCC) == 2
         assert house.desk.ledger.get("qm-1").state is OrderState.FILLED
+
+
+async def test_overdue_orders_are_cancelled_together_so_a_silent_broker_costs_one_time_out():
+    async with opened() as house:
+        for number in range(3):
+            await house.desk.submit(entry(f"qm-{number}"))
+        house.clock.advance(house.orders.entry_timeout_s + 1)
+        all_asked = asyncio.Event()
+
+        async def answers_when_all_have_asked(broker_id):
+            house.broker.cancels.append(broker_id)
+            if len(house.broker.cancels) == 3:
+                all_asked.set()
+            await all_asked.wait()
+
+        house.broker.cancel = answers_when_all_have_asked
+        async with asyncio.timeout(5):
+            await house.oversight.tend_orders()
+        assert sorted(house.broker.cancels) == ["1000", "1001", "1002"]
