@@ -19,7 +19,7 @@ from qmterm.core.calendar import SessionCalendar
 from qmterm.core.clock import NS
 from qmterm.core.errors import BadInput
 from qmterm.core.settings.strategy import AtrMatrixSettings, ScannerSettings
-from qmterm.quant.features import last_features
+from qmterm.quant.indicators.features import last_features
 from qmterm.strategy.matrix_columns import gate_names
 from qmterm.strategy.scanner import ScanResult, daily_mtf, scan
 from qmterm.tape.bars import BarReport, load_daily

@@ -1,42 +1,25 @@
-"""The one thread that runs numba kernels, so that the event loop never waits for them (DESIGN.md 4).
+"""The one thread that runs heavy maths, so that the event loop never waits for it (DESIGN.md 4).
 
-The trap: entering parallel kernels from two threads can abort the whole process. There is one such thread, it
-pins numba's threading layer before its first kernel, and small inputs take a serial kernel in place instead.
+The trap: only its calls are in order. A kernel on large arrays spreads over the cores by itself (quant/kernel.py)
+and may be called from any thread; what must not overlap goes through here.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-# tbb and omp survive a second caller, workqueue is always there.
-THREADING_LAYERS = ("tbb", "omp", "workqueue")
-
-
-def pin_threading_layer(threads: int | None = None) -> None:
-    """Choose numba's threading layer and thread count; later calls from other places cannot change them."""
-    # libgomp reads this once, when it is loaded: without it idle workers spin and steal the event loop's core.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    import numba
-
-    config: Any = numba.config
-    config.THREADING_LAYER_PRIORITY = list(THREADING_LAYERS)
-    config.THREADING_LAYER = "default"
-    if threads is not None:
-        numba.set_num_threads(max(1, min(threads, config.NUMBA_NUM_THREADS)))
 
 
 class ComputeThread:
     """Runs functions one after the other on a single named thread; close() waits for what runs and drops the rest."""
 
-    def __init__(self, threads: int | None = None) -> None:
-        self._pool = ThreadPoolExecutor(1, "qmterm-compute", pin_threading_layer, (threads,))
+    def __init__(self) -> None:
+        self._pool = ThreadPoolExecutor(1, "qmterm-compute")
 
     def run(self, fn: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Future[R]:
         """Queue a call and return at once."""

@@ -13,7 +13,7 @@ from qmterm.core.chain import Chain
 from qmterm.core.clock import NS, Clock, et_date
 from qmterm.core.errors import BadSymbol, DataError
 from qmterm.engine.view import ChainRow, ChainView, OptionCell
-from qmterm.quant.implied_vol import IvStatus
+from qmterm.quant.options.implied_vol import IvStatus
 
 HORIZON_DAYS = 100
 STRIKES_EACH_SIDE = 40

@@ -11,8 +11,8 @@ from qmterm.core.clock import from_et
 from qmterm.core.instruments import Right, is_option, parse_option
 from qmterm.engine.book import Position
 from qmterm.engine.marks import Marks
-from qmterm.quant.black_scholes import greeks
-from qmterm.quant.implied_vol import IvStatus, implied_vol
+from qmterm.quant.options.black_scholes import greeks
+from qmterm.quant.options.implied_vol import IvStatus, implied_vol
 
 RATE = 0.04  # only for the positions pane: the chain pane uses the yield curve
 

@@ -20,7 +20,7 @@ from qmterm.engine.exits import Daily
 from qmterm.engine.runlog import RunLog
 from qmterm.market.board import Board
 from qmterm.market.history import History
-from qmterm.quant.features import Features, last_features
+from qmterm.quant.indicators.features import Features, last_features
 from qmterm.strategy.matrix_columns import STATE_CODE
 from qmterm.strategy.scanner import ScanResult, daily_mtf, scan
 from qmterm.strategy.signals_log import changes

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from qmterm.core.bars import BoolArray, FloatArray
 from qmterm.core.ticks import program_for, table_of
 from qmterm.market.quality import mids
-from qmterm.quant.black_scholes import display_theta, greeks
-from qmterm.quant.implied_vol import IvStatus, implied_vol
 from qmterm.quant.kernel import PARALLEL_FROM
+from qmterm.quant.options.black_scholes import display_theta, greeks
+from qmterm.quant.options.implied_vol import IvStatus, implied_vol
 
 LOW_VEGA_TICKS = 0.1  # below this many ticks a volatility point moves nothing that can be quoted
 

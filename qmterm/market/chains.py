@@ -21,7 +21,7 @@ from qmterm.market.board import Board
 from qmterm.market.chain_pricing import price_chain
 from qmterm.market.records import OptionRows, YieldCurve
 from qmterm.market.rest import PolygonRest
-from qmterm.quant.rates import curve_rate
+from qmterm.quant.options.rates import curve_rate
 
 FALLBACK_RATE = 0.04
 CURVE_MAX_DAYS = 7  # older yields are not believed (QUANT.md 3.2)

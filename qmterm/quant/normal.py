@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 
-from qmterm.quant.kernel import inline_kernel, kernel
+from qmterm.quant.elementary import exp
+from qmterm.quant.kernel import piece
 
 SQRT_HALF = math.sqrt(0.5)
 SQRT_TWO_PI = math.sqrt(2.0 * math.pi)
@@ -46,7 +47,7 @@ _ERFCX = (
 _DEGREE = len(_ERFCX) - 1
 
 
-@inline_kernel
+@piece
 def erfcx(z: float) -> float:
     """exp(z²)·erfc(z) for z ≥ 0."""
     y = (z - 3.75) / (z + 3.75)
@@ -56,13 +57,15 @@ def erfcx(z: float) -> float:
     return total / (1.0 + 2.0 * z)
 
 
-@kernel
+@piece
 def cdf(x: float) -> float:
     """Standard normal distribution function, accurate in the lower tail."""
-    return 0.5 * math.erfc(-x * SQRT_HALF)
+    z = abs(x) * SQRT_HALF
+    tail = 0.5 * erfcx(z) * exp(-0.5 * x * x)
+    return tail if x < 0.0 else 1.0 - tail
 
 
-@kernel
+@piece
 def pdf(x: float) -> float:
     """Standard normal density."""
-    return INV_SQRT_TWO_PI * math.exp(-0.5 * x * x)
+    return INV_SQRT_TWO_PI * exp(-0.5 * x * x)

@@ -55,7 +55,7 @@ class OptionPricer:
 
     def quotes(self, contracts: Contracts, surface: Surface, spots: FloatArray, now_ns: int) -> OptionQuotes:
         """Price `contracts` with `spots` (dollars by symbol number); all must expire after `now_ns`."""
-        from qmterm.quant.black_scholes import greeks, price  # compiled kernels: not on the start path
+        from qmterm.quant.options.black_scholes import greeks, price  # compiled kernels: not on the start path
 
         symbol = contracts.symbol
         spot = spots[symbol]

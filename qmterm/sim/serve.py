@@ -172,7 +172,7 @@ def _warm_kernels() -> None:
     def load() -> None:
         import numpy as np
 
-        from qmterm.quant.black_scholes import greeks, price
+        from qmterm.quant.options.black_scholes import greeks, price
 
         for function in (price, greeks):
             function(np.array([100.0]), 100.0, 0.1, 0.04, 0.0, 0.3, np.array([True]))

@@ -20,8 +20,8 @@ from qmterm.core.clock import NS, et_date, to_et
 from qmterm.core.reasons import Reason
 from qmterm.core.settings.strategy import OptionChoiceSettings
 from qmterm.core.signals import Signal
-from qmterm.quant.implied_vol import STATUS, IvStatus
-from qmterm.quant.probability import first_passage
+from qmterm.quant.options.implied_vol import STATUS, IvStatus
+from qmterm.quant.options.probability import first_passage
 from qmterm.strategy.candidate import Candidate, build_candidate
 from qmterm.strategy.liquidity import liquidity_score, spread_pct
 from qmterm.strategy.scenario import DAYS, ScenarioInputs, Scenarios, scenarios

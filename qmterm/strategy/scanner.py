@@ -18,8 +18,8 @@ from qmterm.core.errors import BadInput
 from qmterm.core.reasons import Reason
 from qmterm.core.settings.strategy import AtrMatrixSettings, ScannerSettings
 from qmterm.core.signals import Signal, SignalState
-from qmterm.quant.features import Features, last_features
-from qmterm.quant.timeframes import mtf_score, timeframe_votes, weekly_bars
+from qmterm.quant.indicators.features import Features, last_features
+from qmterm.quant.indicators.timeframes import mtf_score, timeframe_votes, weekly_bars
 from qmterm.strategy.atr_matrix import AtrMatrixInputs, AtrMatrixResult, evaluate
 from qmterm.strategy.matrix_columns import GATES, STATE_CODE, STATES, to_signal
 

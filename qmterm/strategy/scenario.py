@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from qmterm.core.bars import BoolArray, FloatArray
-from qmterm.quant import black_scholes
+from qmterm.quant.options import black_scholes
 
 DAYS = 365.0
 SHARES = 100.0

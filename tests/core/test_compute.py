@@ -11,7 +11,7 @@ from qmterm.core.compute import ComputeThread
 
 @pytest.fixture
 def compute():
-    with ComputeThread(threads=1) as thread:
+    with ComputeThread() as thread:
         yield thread
 
 
@@ -46,14 +46,6 @@ async def test_an_error_in_a_call_is_the_callers(compute):
     with pytest.raises(ZeroDivisionError, match="in the kernel"):
         await compute.arun(fail)
     assert await compute.arun(lambda: 7) == 7
-
-
-def test_the_threading_layer_is_pinned_before_the_first_kernel(compute):
-    import numba
-
-    compute.run(int).result()
-    assert numba.config.THREADING_LAYER_PRIORITY[-1] == "workqueue"
-    assert compute.run(numba.get_num_threads).result() == 1
 
 
 def test_close_drops_what_has_not_begun():

@@ -14,8 +14,8 @@ from qmterm.core.instruments import OptionContract, Right
 from qmterm.market.board import Board
 from qmterm.market.chains import FALLBACK_RATE, Chains
 from qmterm.market.records import OptionRows, YieldCurve
-from qmterm.quant.black_scholes import price
-from qmterm.quant.implied_vol import IvStatus
+from qmterm.quant.options.black_scholes import price
+from qmterm.quant.options.implied_vol import IvStatus
 
 CALENDAR = SessionCalendar.load(date(2025, 1, 1), date(2027, 12, 31))
 DAY = date(2026, 3, 2)

@@ -5,8 +5,8 @@ import pytest
 
 from qmterm.core.errors import BadInput
 from qmterm.quant.arrays import flatten, flatten_options, rows_of
-from qmterm.quant.black_scholes import price
-from qmterm.quant.indicators import atr, bollinger, macd, sma
+from qmterm.quant.indicators.series import atr, bollinger, macd, sma
+from qmterm.quant.options.black_scholes import price
 
 
 def test_lengths_that_do_not_fit_name_the_argument():

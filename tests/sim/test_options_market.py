@@ -11,7 +11,7 @@ import pytest
 
 from qmterm.core.clock import NS, from_et
 from qmterm.core.ticks import on_tick, program_for
-from qmterm.quant.implied_vol import IvStatus, implied_vol
+from qmterm.quant.options.implied_vol import IvStatus, implied_vol
 from qmterm.sim.listing import make_listing, years_left
 from qmterm.sim.options import SimOptions
 from qmterm.sim.rates import rate

@@ -12,7 +12,7 @@ from qmterm.core.bars import DailyPanel
 from qmterm.core.clock import NS
 from qmterm.core.settings.strategy import AtrMatrixSettings, ScannerSettings
 from qmterm.core.signals import SignalState
-from qmterm.quant.features import Features, last_features
+from qmterm.quant.indicators.features import Features, last_features
 from qmterm.sim.options import SimOptions
 from qmterm.sim.world import World
 from qmterm.strategy.atr_matrix import AtrMatrixInputs, evaluate

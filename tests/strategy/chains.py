@@ -8,7 +8,7 @@ import numpy as np
 from qmterm.core.chain import Chain
 from qmterm.core.clock import NS, et_date, from_et
 from qmterm.core.signals import Signal, SignalState
-from qmterm.quant import black_scholes
+from qmterm.quant.options import black_scholes
 
 NOW = from_et(date(2026, 3, 2), 11, 0)
 SPOT = 103.0

@@ -8,7 +8,7 @@ import pytest
 from qmterm.core.clock import NS, from_et
 from qmterm.core.reasons import Reason
 from qmterm.core.settings.strategy import OptionChoiceSettings
-from qmterm.quant.implied_vol import IvStatus
+from qmterm.quant.options.implied_vol import IvStatus
 from qmterm.strategy.option_choice import choose
 from tests.strategy.chains import NOW, chain, signal
 

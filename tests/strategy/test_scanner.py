@@ -12,7 +12,7 @@ from qmterm.core.errors import BadInput
 from qmterm.core.reasons import Reason
 from qmterm.core.settings.strategy import AtrMatrixSettings, ScannerSettings
 from qmterm.core.signals import SignalState
-from qmterm.quant.features import last_features
+from qmterm.quant.indicators.features import last_features
 from qmterm.strategy.matrix_columns import STATE_CODE
 from qmterm.strategy.scanner import daily_mtf, scan
 from qmterm.strategy.signals_log import changes

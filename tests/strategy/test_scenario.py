@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from qmterm.quant import black_scholes
-from qmterm.quant.probability import first_passage
+from qmterm.quant.options import black_scholes
+from qmterm.quant.options.probability import first_passage
 from qmterm.strategy.liquidity import liquidity_score, spread_pct
 from qmterm.strategy.scenario import ScenarioInputs, scenarios
 from tests import golden

@@ -22,7 +22,7 @@ def _window(query: Query, name: str, default: int) -> int:
 
 
 def _values(kind: str, series: FloatArray, query: Query) -> list[FloatArray]:
-    from qmterm.quant import indicators
+    from qmterm.quant.indicators import series as indicators
 
     if kind == "macd":
         short, long = _window(query, "short_window", 12), _window(query, "long_window", 26)

@@ -8,30 +8,30 @@ import numpy as np
 import pytest
 import talib
 
-from qmterm.quant import indicators, volatility
-from qmterm.quant.features import last_features
+from qmterm.quant.indicators import realised, series
+from qmterm.quant.indicators.features import last_features
 from tests.quant.panels import random_panel
 
 FULL = {
     "close": lambda p: p.close,
     "volume": lambda p: p.volume,
-    "ema10": lambda p: indicators.ema(p.close, 10),
-    "ema20": lambda p: indicators.ema(p.close, 20),
-    "sma20": lambda p: indicators.sma(p.close, 20),
-    "sma50": lambda p: indicators.sma(p.close, 50),
-    "sma100": lambda p: indicators.sma(p.close, 100),
-    "sma200": lambda p: indicators.sma(p.close, 200),
-    "sma20_5ago": lambda p: np.roll(indicators.sma(p.close, 20), 5, axis=1),
-    "atr14": lambda p: indicators.atr(p.high, p.low, p.close),
-    "atr_pct": lambda p: indicators.natr(p.high, p.low, p.close),
-    "high20": lambda p: indicators.rolling_max(p.high, 20),
-    "low20": lambda p: indicators.rolling_min(p.low, 20),
-    "pos20": lambda p: indicators.range_position(p.high, p.low, p.close),
-    "dollar_volume20": lambda p: indicators.sma(p.close * p.volume, 20),
-    "rvol20": lambda p: indicators.rvol(p.volume),
-    "hv20": lambda p: volatility.hv(p.close),
-    "rsi14": lambda p: indicators.rsi(p.close),
-    "macd_hist": lambda p: indicators.macd(p.close).hist,
+    "ema10": lambda p: series.ema(p.close, 10),
+    "ema20": lambda p: series.ema(p.close, 20),
+    "sma20": lambda p: series.sma(p.close, 20),
+    "sma50": lambda p: series.sma(p.close, 50),
+    "sma100": lambda p: series.sma(p.close, 100),
+    "sma200": lambda p: series.sma(p.close, 200),
+    "sma20_5ago": lambda p: np.roll(series.sma(p.close, 20), 5, axis=1),
+    "atr14": lambda p: series.atr(p.high, p.low, p.close),
+    "atr_pct": lambda p: series.natr(p.high, p.low, p.close),
+    "high20": lambda p: series.rolling_max(p.high, 20),
+    "low20": lambda p: series.rolling_min(p.low, 20),
+    "pos20": lambda p: series.range_position(p.high, p.low, p.close),
+    "dollar_volume20": lambda p: series.sma(p.close * p.volume, 20),
+    "rvol20": lambda p: series.rvol(p.volume),
+    "hv20": lambda p: realised.hv(p.close),
+    "rsi14": lambda p: series.rsi(p.close),
+    "macd_hist": lambda p: series.macd(p.close).hist,
 }
 
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from qmterm.core.bars import DailyPanel, FloatArray, IntArray
-from qmterm.quant.indicator_kernels import first_bar
-from qmterm.quant.kernel import kernel
+from qmterm.quant.indicators.kernels import first_bar
+from qmterm.quant.kernel import array_kernel, piece
 
 TRADING_DAYS = 252.0
 
@@ -99,6 +99,7 @@ def last_features(panel: DailyPanel) -> Features:
     out = np.full((len(_COLUMNS), len(panel)), np.nan)
     if len(panel):
         _fill(
+            len(panel),
             np.ascontiguousarray(panel.high, dtype=np.float64),
             np.ascontiguousarray(panel.low, dtype=np.float64),
             np.ascontiguousarray(panel.close, dtype=np.float64),
@@ -108,7 +109,7 @@ def last_features(panel: DailyPanel) -> Features:
     return Features(panel.symbols, panel.bars, panel.stale, **dict(zip(_COLUMNS, out, strict=True)))
 
 
-@kernel
+@piece
 def _mean(row: FloatArray, n: int, end: int) -> float:
     total = 0.0
     for t in range(end - n, end):
@@ -116,7 +117,7 @@ def _mean(row: FloatArray, n: int, end: int) -> float:
     return total / n
 
 
-@kernel
+@piece
 def _chains(high: FloatArray, low: FloatArray, close: FloatArray, start: int, out: FloatArray, i: int) -> None:
     """What must be carried from the first bar on: exponential and Wilder averages (seeds as in indicator_kernels)."""
     ema10 = ema20 = fast = slow = signal = gap = gain = loss = atr = 0.0
@@ -168,7 +169,7 @@ def _chains(high: FloatArray, low: FloatArray, close: FloatArray, start: int, ou
         out[_MACD_HIST, i] = gap - signal
 
 
-@kernel
+@piece
 def _windows(high: FloatArray, low: FloatArray, close: FloatArray, volume: FloatArray, out: FloatArray, i: int) -> None:
     """What the last 20 bars say; the caller has checked that there are 20."""
     end = close.size
@@ -189,7 +190,7 @@ def _windows(high: FloatArray, low: FloatArray, close: FloatArray, volume: Float
         out[_RVOL20, i] = volume[end - 1] / mean_volume
 
 
-@kernel
+@piece
 def _volatility(close: FloatArray) -> float:
     """Close-to-close volatility of the last 20 returns."""
     returns = np.empty(20)
@@ -204,10 +205,12 @@ def _volatility(close: FloatArray) -> float:
     return math.sqrt(TRADING_DAYS * total / 19.0)
 
 
-@kernel
-def _fill(high: FloatArray, low: FloatArray, close: FloatArray, volume: FloatArray, out: FloatArray) -> None:
+@array_kernel(small=0, parallel_from=2000)
+def _fill(
+    begin: int, stop: int, high: FloatArray, low: FloatArray, close: FloatArray, volume: FloatArray, out: FloatArray
+) -> None:
     end = close.shape[1]
-    for i in range(close.shape[0]):
+    for i in range(begin, stop):
         row = close[i]
         start = max(first_bar(row), max(first_bar(high[i]), first_bar(low[i])))
         bars = end - start

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from qmterm.core.errors import BadInput
-from qmterm.quant.features import last_features
-from qmterm.quant.timeframes import mtf_score, timeframe_votes, weekly_bars
+from qmterm.quant.indicators.features import last_features
+from qmterm.quant.indicators.timeframes import mtf_score, timeframe_votes, weekly_bars
 from tests import golden
 from tests.quant.panels import CALENDAR, random_panel
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qmterm.quant.probability import first_passage, pop
+from qmterm.quant.options.probability import first_passage, pop
 from tests import golden
 
 

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 
 from qmterm.core.bars import BoolArray, FloatArray
 from qmterm.quant.arrays import flatten, flatten_options
-from qmterm.quant.kernel import PARALLEL_FROM, inline_kernel, kernel, parallel_kernel, prange
+from qmterm.quant.kernel import array_kernel, piece
 from qmterm.quant.normal import cdf, pdf
 
 DAYS = 365.0
@@ -47,7 +47,7 @@ def price(
         is_call, spot=spot, strike=strike, years=years, rate=rate, dividend_yield=dividend_yield, vol=vol
     )
     out = np.empty(calls.size)
-    _prices(numbers, calls, out)
+    _prices(calls.size, numbers, calls, out)
     return out.reshape(shape)
 
 
@@ -65,8 +65,7 @@ def greeks(
         is_call, spot=spot, strike=strike, years=years, rate=rate, dividend_yield=dividend_yield, vol=vol
     )
     out = np.empty((7, calls.size))
-    fill = _greeks_parallel if calls.size >= PARALLEL_FROM else _greeks_serial
-    fill(numbers, calls, out)
+    _greeks(calls.size, numbers, calls, out)
     return Greeks(*out.reshape(7, *shape))
 
 
@@ -90,11 +89,11 @@ def probability_in_the_money(
         is_call, spot=spot, strike=strike, years=years, rate=rate, dividend_yield=dividend_yield, vol=vol
     )
     out = np.empty(calls.size)
-    _in_the_money(numbers, calls, out)
+    _in_the_money(calls.size, numbers, calls, out)
     return out.reshape(shape)
 
 
-@inline_kernel
+@piece
 def _usable(s: float, k: float, t: float, r: float, q: float, v: float) -> bool:
     return (
         s > 0.0
@@ -110,13 +109,15 @@ def _usable(s: float, k: float, t: float, r: float, q: float, v: float) -> bool:
     )
 
 
-@kernel
+@array_kernel()
 def _prices(
+    low: int,
+    high: int,
     numbers: FloatArray,
     calls: BoolArray,
     out: FloatArray,
 ) -> None:
-    for i in range(out.size):
+    for i in range(low, high):
         s, k, t, r, q, v = numbers[0, i], numbers[1, i], numbers[2, i], numbers[3, i], numbers[4, i], numbers[5, i]
         if not _usable(s, k, t, r, q, v):
             out[i] = np.nan
@@ -128,13 +129,15 @@ def _prices(
         out[i] = max(0.0, value)
 
 
-@kernel
+@array_kernel()
 def _in_the_money(
+    low: int,
+    high: int,
     numbers: FloatArray,
     calls: BoolArray,
     out: FloatArray,
 ) -> None:
-    for i in range(out.size):
+    for i in range(low, high):
         s, k, t, r, q, v = numbers[0, i], numbers[1, i], numbers[2, i], numbers[3, i], numbers[4, i], numbers[5, i]
         if not _usable(s, k, t, r, q, v):
             out[i] = np.nan
@@ -144,7 +147,7 @@ def _in_the_money(
         out[i] = cdf(d2 if calls[i] else -d2)
 
 
-@inline_kernel
+@piece
 def _greeks_of(numbers: FloatArray, i: int, call: bool, out: FloatArray) -> None:
     s, k, t, r, q, v = numbers[0, i], numbers[1, i], numbers[2, i], numbers[3, i], numbers[4, i], numbers[5, i]
     if not _usable(s, k, t, r, q, v):
@@ -170,21 +173,7 @@ def _greeks_of(numbers: FloatArray, i: int, call: bool, out: FloatArray) -> None
     out[6, i] = (phi * q * eq * c1 - n1 * (2.0 * (r - q) * t - d2 * sd) / (2.0 * t * sd)) / DAYS
 
 
-@kernel
-def _greeks_serial(
-    numbers: FloatArray,
-    calls: BoolArray,
-    out: FloatArray,
-) -> None:
-    for i in range(calls.size):
-        _greeks_of(numbers, i, calls[i], out)
-
-
-@parallel_kernel
-def _greeks_parallel(
-    numbers: FloatArray,
-    calls: BoolArray,
-    out: FloatArray,
-) -> None:
-    for i in prange(calls.size):
+@array_kernel()
+def _greeks(low: int, high: int, numbers: FloatArray, calls: BoolArray, out: FloatArray) -> None:
+    for i in range(low, high):
         _greeks_of(numbers, i, calls[i], out)

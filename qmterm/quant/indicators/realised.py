@@ -1,4 +1,4 @@
-"""Measured volatility of bars, and what implied volatility means against its own past (QUANT.md 3.6).
+"""Realised volatility of bars (QUANT.md 3.6).
 
 All measures are annual decimals over 252 sessions, as series along the last axis: the value at t uses the last n
 returns or bars, NaN before there are enough. The trap: close-to-close and Yangâ€“Zhang need n + 1 bars, the others n.
@@ -7,27 +7,15 @@ returns or bars, NaN before there are enough. The trap: close-to-close and Yangâ
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from qmterm.core.bars import FloatArray
-from qmterm.core.errors import BadInput
-from qmterm.quant.arrays import rows_of, to_float, window
-from qmterm.quant.indicator_kernels import deviation_rows, sma_rows
+from qmterm.quant.arrays import rows_of, window
+from qmterm.quant.indicators.kernels import deviation_rows, sma_rows
 
 TRADING_DAYS = 252
-MIN_IV_OBSERVATIONS = 60
-IV_YEARS = 30 / 365
-
-
-class Iv30(NamedTuple):
-    """`interpolated` is False when only one side of 30 days had an expiry and its IV was taken as it is."""
-
-    value: float
-    interpolated: bool
 
 
 def close_to_close(close: ArrayLike, n: int = 20) -> FloatArray:
@@ -62,51 +50,6 @@ def yang_zhang(open_: ArrayLike, high: ArrayLike, low: ArrayLike, close: ArrayLi
     k = 0.34 / (1.34 + (n + 1) / (n - 1))
     inside = k * _variance(_log(closes, opens), n) + (1 - k) * _mean(_rogers_satchell(opens, highs, lows, closes), n)
     return np.sqrt(TRADING_DAYS * (_variance(overnight, n) + inside)).reshape(shape)
-
-
-def iv30(years: Sequence[float], vols: Sequence[float]) -> Iv30 | None:
-    """30-day implied volatility: total variance, linear in time between the expiries around 30 days.
-
-    Leave out expiries under 7 DTE before. None when no expiry has a volatility.
-    """
-    if len(years) != len(vols):
-        raise BadInput(f"iv30: {len(years)} expiries but {len(vols)} volatilities")
-    points = sorted((t, v) for t, v in zip(years, vols, strict=True) if t > 0 and v > 0)
-    if not points:
-        return None
-    before = [point for point in points if point[0] <= IV_YEARS]
-    after = [point for point in points if point[0] >= IV_YEARS]
-    if not before or not after:
-        return Iv30((before[-1] if before else after[0])[1], interpolated=False)
-    (t1, v1), (t2, v2) = before[-1], after[0]
-    if t1 == t2:
-        return Iv30(v1, interpolated=True)
-    w1, w2 = v1 * v1 * t1, v2 * v2 * t2
-    return Iv30(math.sqrt((w1 + (w2 - w1) * (IV_YEARS - t1) / (t2 - t1)) / IV_YEARS), interpolated=True)
-
-
-def iv_rank(current: float, history: ArrayLike, minimum: int = MIN_IV_OBSERVATIONS) -> float | None:
-    """Place of today's IV between the lowest and highest of the last 252 closes (today's excluded), 0 to 100.
-
-    None with fewer than `minimum` observations, or when all were equal.
-    """
-    past = _past(current, history, minimum)
-    if past is None or past.max() <= past.min():
-        return None
-    place = (current - past.min()) / (past.max() - past.min())
-    return float(100.0 * min(1.0, max(0.0, place)))
-
-
-def iv_percentile(current: float, history: ArrayLike, minimum: int = MIN_IV_OBSERVATIONS) -> float | None:
-    """Percent of the last 252 closes (today's excluded) with an IV below today's; None with too few."""
-    past = _past(current, history, minimum)
-    return None if past is None else float(100.0 * np.mean(past < current))
-
-
-def _past(current: float, history: ArrayLike, minimum: int) -> FloatArray | None:
-    past = to_float("history", history).reshape(-1)[-TRADING_DAYS:]
-    past = past[np.isfinite(past)]
-    return past if math.isfinite(current) and past.size >= max(1, minimum) else None
 
 
 def _four(bars: tuple[FloatArray, ...]) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:

@@ -6,7 +6,7 @@ import talib
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qmterm.quant import indicators
+from qmterm.quant.indicators import series
 from tests import golden
 from tests.quant.panels import random_panel
 
@@ -27,20 +27,20 @@ TALIB = {
     "min": lambda bars: talib.MIN(bars.low, 20),
 }
 OURS = {
-    "sma": lambda bars: indicators.sma(bars.close, 50),
-    "ema": lambda bars: indicators.ema(bars.close, 21),
-    "rsi": lambda bars: indicators.rsi(bars.close),
-    "atr": lambda bars: indicators.atr(bars.high, bars.low, bars.close),
-    "natr": lambda bars: indicators.natr(bars.high, bars.low, bars.close),
-    "macd": lambda bars: indicators.macd(bars.close).line,
-    "macd signal": lambda bars: indicators.macd(bars.close).signal,
-    "macd hist": lambda bars: indicators.macd(bars.close).hist,
-    "macd 5,8,3": lambda bars: indicators.macd(bars.close, 5, 8, 3).signal,
-    "bollinger upper": lambda bars: indicators.bollinger(bars.close).upper,
-    "bollinger mid": lambda bars: indicators.bollinger(bars.close).mid,
-    "bollinger lower": lambda bars: indicators.bollinger(bars.close).lower,
-    "max": lambda bars: indicators.rolling_max(bars.high, 20),
-    "min": lambda bars: indicators.rolling_min(bars.low, 20),
+    "sma": lambda bars: series.sma(bars.close, 50),
+    "ema": lambda bars: series.ema(bars.close, 21),
+    "rsi": lambda bars: series.rsi(bars.close),
+    "atr": lambda bars: series.atr(bars.high, bars.low, bars.close),
+    "natr": lambda bars: series.natr(bars.high, bars.low, bars.close),
+    "macd": lambda bars: series.macd(bars.close).line,
+    "macd signal": lambda bars: series.macd(bars.close).signal,
+    "macd hist": lambda bars: series.macd(bars.close).hist,
+    "macd 5,8,3": lambda bars: series.macd(bars.close, 5, 8, 3).signal,
+    "bollinger upper": lambda bars: series.bollinger(bars.close).upper,
+    "bollinger mid": lambda bars: series.bollinger(bars.close).mid,
+    "bollinger lower": lambda bars: series.bollinger(bars.close).lower,
+    "max": lambda bars: series.rolling_max(bars.high, 20),
+    "min": lambda bars: series.rolling_min(bars.low, 20),
 }
 
 
@@ -48,11 +48,11 @@ OURS = {
 def golden_series():
     first = golden.rows("indicators")[0]
     bars = golden.series(first["series"], int(first["n"]))
-    bands, lines = indicators.bollinger(bars.close), indicators.macd(bars.close)
+    bands, lines = series.bollinger(bars.close), series.macd(bars.close)
     found = {
-        "RSI14": indicators.rsi(bars.close),
-        "ATR14": indicators.atr(bars.high, bars.low, bars.close),
-        "NATR14": indicators.natr(bars.high, bars.low, bars.close),
+        "RSI14": series.rsi(bars.close),
+        "ATR14": series.atr(bars.high, bars.low, bars.close),
+        "NATR14": series.natr(bars.high, bars.low, bars.close),
         "MACD": lines.line,
         "MACD_SIGNAL": lines.signal,
         "MACD_HIST": lines.hist,
@@ -61,8 +61,8 @@ def golden_series():
         "BB_LOWER": bands.lower,
     }
     found |= {f"INPUT_{name}": series for name, series in bars._asdict().items()}
-    found |= {f"SMA{n}": indicators.sma(bars.close, n) for n in (20, 50, 100, 200)}
-    found |= {f"EMA{n}": indicators.ema(bars.close, n) for n in (10, 20, 21)}
+    found |= {f"SMA{n}": series.sma(bars.close, n) for n in (20, 50, 100, 200)}
+    found |= {f"EMA{n}": series.ema(bars.close, n) for n in (10, 20, 21)}
     return found
 
 
@@ -92,9 +92,9 @@ def test_equals_talib_on_ragged_random_walks(name):
 def test_leading_nans_only_shift_the_start(lead, seed):
     walk = 50 + np.cumsum(np.random.default_rng(seed).normal(0, 1, 80))
     late = np.concatenate([np.full(lead, np.nan), walk])
-    for indicator in (lambda x: indicators.sma(x, 7), lambda x: indicators.ema(x, 7), indicators.rsi,
-                      lambda x: indicators.macd(x).hist, lambda x: indicators.rolling_max(x, 7),
-                      lambda x: indicators.bollinger(x).upper):  # fmt: skip
+    for indicator in (lambda x: series.sma(x, 7), lambda x: series.ema(x, 7), series.rsi,
+                      lambda x: series.macd(x).hist, lambda x: series.rolling_max(x, 7),
+                      lambda x: series.bollinger(x).upper):  # fmt: skip
         np.testing.assert_array_equal(indicator(late)[lead:], indicator(walk))
         assert np.isnan(indicator(late)[:lead]).all()
 
@@ -102,17 +102,17 @@ def test_leading_nans_only_shift_the_start(lead, seed):
 def test_any_leading_shape_is_rows():
     cube = random_panel(symbols=12, ragged=False).close.reshape(3, 4, 260)
     flat = cube.reshape(12, 260)
-    np.testing.assert_array_equal(indicators.ema(cube, 10), indicators.ema(flat, 10).reshape(3, 4, 260))
-    np.testing.assert_array_equal(indicators.macd(cube).hist[2, 1], indicators.macd(flat[9]).hist)
+    np.testing.assert_array_equal(series.ema(cube, 10), series.ema(flat, 10).reshape(3, 4, 260))
+    np.testing.assert_array_equal(series.macd(cube).hist[2, 1], series.macd(flat[9]).hist)
     # a view that is not contiguous reads the same
-    np.testing.assert_array_equal(indicators.sma(flat[:, ::2], 10), indicators.sma(flat[:, ::2].copy(), 10))
+    np.testing.assert_array_equal(series.sma(flat[:, ::2], 10), series.sma(flat[:, ::2].copy(), 10))
 
 
 def test_inputs_are_not_changed():
     panel = random_panel(symbols=5)
     before = panel.close.copy()
-    indicators.macd(panel.close)
-    indicators.atr(panel.high, panel.low, panel.close)
+    series.macd(panel.close)
+    series.atr(panel.high, panel.low, panel.close)
     np.testing.assert_array_equal(panel.close, before)
 
 
@@ -120,33 +120,33 @@ def test_inputs_are_not_changed():
 def test_rolling_extremes_equal_a_plain_look_back(n):
     rows = random_panel(symbols=6, bars=60, ragged=False).close.round(0)  # ties on purpose
     for t in range(n - 1, 60):
-        np.testing.assert_array_equal(indicators.rolling_max(rows, n)[:, t], rows[:, t - n + 1 : t + 1].max(axis=1))
-        np.testing.assert_array_equal(indicators.rolling_min(rows, n)[:, t], rows[:, t - n + 1 : t + 1].min(axis=1))
+        np.testing.assert_array_equal(series.rolling_max(rows, n)[:, t], rows[:, t - n + 1 : t + 1].max(axis=1))
+        np.testing.assert_array_equal(series.rolling_min(rows, n)[:, t], rows[:, t - n + 1 : t + 1].min(axis=1))
 
 
 def test_a_series_that_never_moves_has_no_rsi_no_position_and_no_percent_b():
     flat = np.full(60, 25.0)
-    assert np.isnan(indicators.rsi(flat)).all()
-    assert np.isnan(indicators.range_position(flat, flat, flat)).all()
-    bands = indicators.bollinger(flat)
+    assert np.isnan(series.rsi(flat)).all()
+    assert np.isnan(series.range_position(flat, flat, flat)).all()
+    bands = series.bollinger(flat)
     assert bands.upper[-1] == bands.lower[-1] == 25.0
     assert np.isnan(bands.percent_b).all()
     assert bands.bandwidth[-1] == 0.0
-    assert indicators.atr(flat, flat, flat)[-1] == 0.0
-    assert np.isnan(indicators.rvol(flat * 0)).all()
+    assert series.atr(flat, flat, flat)[-1] == 0.0
+    assert np.isnan(series.rvol(flat * 0)).all()
 
 
 def test_range_position_and_percent_b_know_their_ends():
     rising = np.arange(1.0, 61.0)
-    assert indicators.range_position(rising, rising, rising)[-1] == 100.0
-    assert indicators.range_position(rising, rising, rising[::-1].copy())[-1] < 0
-    bands = indicators.bollinger(rising)
+    assert series.range_position(rising, rising, rising)[-1] == 100.0
+    assert series.range_position(rising, rising, rising[::-1].copy())[-1] < 0
+    bands = series.bollinger(rising)
     assert bands.percent_b[-1] == pytest.approx((60 - bands.lower[-1]) / (bands.upper[-1] - bands.lower[-1]))
 
 
 def test_the_plain_mean_atr_is_the_mean_of_true_ranges():
     panel = random_panel(symbols=3, bars=80, ragged=False)
-    ours = indicators.atr(panel.high, panel.low, panel.close, 14, method="sma")
+    ours = series.atr(panel.high, panel.low, panel.close, 14, method="sma")
     for row in range(3):
         ranges = talib.TRANGE(panel.high[row], panel.low[row], panel.close[row])
         np.testing.assert_allclose(ours[row, 14:], talib.SMA(ranges, 14)[14:], rtol=1e-12)
@@ -154,4 +154,4 @@ def test_the_plain_mean_atr_is_the_mean_of_true_ranges():
 
 def test_relative_volume_is_against_the_mean_that_includes_the_bar():
     volume = np.r_[np.full(19, 100.0), 300.0]
-    assert indicators.rvol(volume)[-1] == pytest.approx(300 / 110)
+    assert series.rvol(volume)[-1] == pytest.approx(300 / 110)

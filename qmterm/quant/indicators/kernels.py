@@ -11,10 +11,10 @@ import math
 import numpy as np
 
 from qmterm.core.bars import FloatArray
-from qmterm.quant.kernel import kernel
+from qmterm.quant.kernel import kernel, piece
 
 
-@kernel
+@piece
 def first_bar(row: FloatArray) -> int:
     """Index of the first number in a row, its length when there is none."""
     for t in range(row.size):

@@ -14,9 +14,9 @@ from numpy.typing import ArrayLike
 
 from qmterm.core.bars import FloatArray
 from qmterm.quant.arrays import flatten
-from qmterm.quant.black_scholes import probability_in_the_money
-from qmterm.quant.kernel import kernel
+from qmterm.quant.kernel import array_kernel, piece
 from qmterm.quant.normal import SQRT_HALF, cdf, erfcx
+from qmterm.quant.options.black_scholes import probability_in_the_money
 
 REACH = 9.0  # standard deviations: images further away than this add nothing
 MAX_IMAGES = 10_000
@@ -40,7 +40,7 @@ def first_passage(
     """
     shape, numbers = flatten(spot=spot, target=target, stop=stop, vol=vol, years=years, mu=mu)
     out = np.empty((3, numbers.shape[1]))
-    _first_passage(numbers, out)
+    _first_passage(out.shape[1], numbers, out)
     return FirstPassage(*out.reshape(3, *shape))
 
 
@@ -60,7 +60,7 @@ def probability_of_profit(
 pop = probability_of_profit
 
 
-@kernel
+@piece
 def _touches(near: float, width: float, drift: float, vol: float, years: float) -> float:
     """Probability of touching a barrier `near` away (in logs) first, before one on the other side, `width` from it.
 
@@ -83,15 +83,15 @@ def _touches(near: float, width: float, drift: float, vol: float, years: float) 
     return min(1.0, max(0.0, total))
 
 
-@kernel
-def _first_passage(numbers: FloatArray, out: FloatArray) -> None:
-    for i in range(out.shape[1]):
+@array_kernel()
+def _first_passage(low: int, high: int, numbers: FloatArray, out: FloatArray) -> None:
+    for i in range(low, high):
         spot, target, stop = numbers[0, i], numbers[1, i], numbers[2, i]
         vol, years, mu = numbers[3, i], numbers[4, i], numbers[5, i]
         out[:, i] = np.nan
         if not (spot > 0.0 and target > 0.0 and stop > 0.0 and vol > 0.0 and years >= 0.0 and target != stop):
             continue
-        if not (math.isfinite(spot + target + stop) and math.isfinite(vol + years + mu)):
+        if not (np.isfinite(spot + target + stop) and np.isfinite(vol + years + mu)):
             continue
         long = target > stop
         above = math.log((target if long else stop) / spot)

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qmterm.quant.black_scholes import (
-    _greeks_parallel,
-    _greeks_serial,
+from qmterm.quant.kernel import spread
+from qmterm.quant.options.black_scholes import (
+    _greeks,
     display_theta,
     greeks,
     price,
@@ -123,16 +123,18 @@ def test_a_bad_element_is_alone_and_silent(argument, bad):
         assert np.isnan(array).tolist() == [False, True, False]
 
 
-def test_serial_and_parallel_kernels_give_the_same_bits():
+def test_a_kernel_gives_the_same_bits_in_parts_and_the_same_digits_as_python():
     generator = np.random.default_rng(3)
     n = 2000
     numbers = np.vstack([generator.uniform(low, high, n) for low, high in
                          ((50, 150), (50, 150), (0.01, 2), (0, 0.05), (0, 0.03), (0.1, 1))])  # fmt: skip
     calls = generator.random(n) < 0.5
-    serial, parallel = np.empty((7, n)), np.empty((7, n))
-    _greeks_serial(numbers, calls, serial)
-    _greeks_parallel(numbers, calls, parallel)
-    np.testing.assert_array_equal(serial, parallel)
+    whole, parts, python = np.empty((7, n)), np.empty((7, n)), np.empty((7, n))
+    _greeks.compiled(0, n, numbers, calls, whole)
+    spread(_greeks.compiled, n, numbers, calls, parts, least=100)
+    _greeks.python(0, 50, numbers, calls, python)
+    np.testing.assert_array_equal(whole, parts)
+    np.testing.assert_allclose(python[:, :50], whole[:, :50], rtol=1e-12, atol=1e-15)
 
 
 def test_shapes_are_kept():

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from qmterm.core.bars import FloatArray
 from qmterm.core.errors import BadInput
 from qmterm.quant.arrays import rows_of, window
-from qmterm.quant.indicator_kernels import (
+from qmterm.quant.indicators.kernels import (
     atr_rows,
     deviation_rows,
     ema_rows,

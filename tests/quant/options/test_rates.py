@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from qmterm.quant.rates import curve_rate
+from qmterm.quant.options.rates import curve_rate
 from tests import golden
 
 

@@ -15,7 +15,7 @@ from qmterm.core.bars import BoolArray, DailyPanel, FloatArray, IntArray
 from qmterm.core.calendar import SessionCalendar
 from qmterm.core.errors import BadInput
 from qmterm.quant.arrays import common_shape, to_float
-from qmterm.quant.features import Features
+from qmterm.quant.indicators.features import Features
 from qmterm.quant.kernel import kernel
 
 VOTES = 5

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from qmterm.core.errors import BadInput
-from qmterm.quant.volatility import close_to_close, iv30, iv_percentile, iv_rank, parkinson, rogers_satchell, yang_zhang
+from qmterm.quant.indicators.realised import close_to_close, parkinson, rogers_satchell, yang_zhang
+from qmterm.quant.surface.iv_history import iv30, iv_percentile, iv_rank
 from tests import golden
 
 IV_HISTORY = 0.3 + 0.1 * np.sin(np.arange(252) / 23.0)

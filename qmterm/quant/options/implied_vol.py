@@ -18,7 +18,7 @@ from qmterm.core.bars import BoolArray, FloatArray
 from qmterm.core.calendar import SECONDS_PER_YEAR
 from qmterm.core.reasons import Reason
 from qmterm.quant.arrays import flatten_options
-from qmterm.quant.kernel import PARALLEL_FROM, inline_kernel, kernel, parallel_kernel, prange
+from qmterm.quant.kernel import array_kernel, piece
 from qmterm.quant.normal import INV_SQRT_TWO_PI, SQRT_HALF, erfcx
 
 StatusArray = NDArray[np.int8]
@@ -83,12 +83,11 @@ def implied_vol(
     )
     iv = np.empty(calls.size)
     status = np.empty(calls.size, dtype=np.int8)
-    fill = _solve_parallel if calls.size >= PARALLEL_FROM else _solve_serial
-    fill(numbers, calls, iv, status)
+    _solve_all(calls.size, numbers, calls, iv, status)
     return iv.reshape(shape), status.reshape(shape)
 
 
-@inline_kernel
+@piece
 def _lower_branch(h: float, t: float, s: float, log_beta: float) -> tuple[float, float]:
     """(value error, step) for prices below the inflection point, where 1/ln b is nearly straight."""
     pair = erfcx(-(h + t) * SQRT_HALF) - erfcx((t - h) * SQRT_HALF)
@@ -104,7 +103,7 @@ def _lower_branch(h: float, t: float, s: float, log_beta: float) -> tuple[float,
     return newton, step
 
 
-@inline_kernel
+@piece
 def _upper_branch(h: float, t: float, s: float, log_gap: float) -> tuple[float, float]:
     """(value error, step) for prices above it, where the log of the distance to the maximum is."""
     pair = erfcx((h + t) * SQRT_HALF) + erfcx((t - h) * SQRT_HALF)
@@ -117,7 +116,7 @@ def _upper_branch(h: float, t: float, s: float, log_gap: float) -> tuple[float, 
     return newton, step
 
 
-@inline_kernel
+@piece
 def _total_deviation(x: float, log_beta: float, log_gap: float) -> float:
     """σ√T of a normalised out-of-the-money value (x = −|ln F/K|); NaN when it does not settle."""
     s = max(math.sqrt(-2.0 * x), 1e-9)  # the inflection point; never 0, for h = x/s
@@ -154,7 +153,7 @@ def _total_deviation(x: float, log_beta: float, log_gap: float) -> float:
     return np.nan
 
 
-@inline_kernel
+@piece
 def _solve(numbers: FloatArray, i: int, call: bool) -> tuple[float, int]:
     p, s, k, t, r, q = numbers[0, i], numbers[1, i], numbers[2, i], numbers[3, i], numbers[4, i], numbers[5, i]
     if not (
@@ -193,27 +192,9 @@ def _solve(numbers: FloatArray, i: int, call: bool) -> tuple[float, int]:
     return deviation / math.sqrt(t), _OK
 
 
-@kernel
-def _solve_serial(
-    numbers: FloatArray,
-    calls: BoolArray,
-    iv: FloatArray,
-    status: StatusArray,
-) -> None:
-    for i in range(iv.size):
-        found, code = _solve(numbers, i, calls[i])
-        iv[i] = found
-        status[i] = code
-
-
-@parallel_kernel
-def _solve_parallel(
-    numbers: FloatArray,
-    calls: BoolArray,
-    iv: FloatArray,
-    status: StatusArray,
-) -> None:
-    for i in prange(iv.size):
+@array_kernel()
+def _solve_all(low: int, high: int, numbers: FloatArray, calls: BoolArray, iv: FloatArray, status: StatusArray) -> None:
+    for i in range(low, high):
         found, code = _solve(numbers, i, calls[i])
         iv[i] = found
         status[i] = code

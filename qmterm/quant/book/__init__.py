@@ -1,0 +1,1 @@
+"""Several legs and whole portfolios: payoff, margin, stress, value at risk."""

@@ -1,0 +1,1 @@
+"""What bars say: indicators on panels, whole or updated bar by bar, timeframes, realised volatility."""

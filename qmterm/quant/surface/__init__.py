@@ -1,0 +1,1 @@
+"""What the implied volatilities of a whole chain say together: forward, term structure, skew, history, arbitrage."""
