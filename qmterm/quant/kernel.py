@@ -33,7 +33,6 @@ SMALL = 32
 # No more parts than this a core: each costs some 20 µs to hand out, and the last to finish decides.
 PARTS_PER_CORE = 4
 
-_KEPT = prepare()
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
 
 
@@ -45,7 +44,8 @@ def piece(function: F) -> F:
 
 def kernel(function: F) -> F:
     """A compiled function, on the caller's thread without the GIL."""
-    compiled: F = numba.njit(cache=_KEPT, **_OPTIONS)(function)
+    kept = function.__module__.startswith("qmterm.") and prepare(function.__module__)
+    compiled: F = numba.njit(cache=kept, **_OPTIONS)(function)
     return compiled
 
 

@@ -1,4 +1,4 @@
-"""Where compiled kernels are kept between runs: in the user's cache folder, one folder for each state of the source.
+"""Where compiled kernels are kept between runs: in the user's cache, one folder for each state of a module's source.
 
 The trap: numba's own cache compares only the file a kernel is written in, so an edit in a file it calls goes unseen,
 and it wants to write beside the source, which an installed program may not.
@@ -8,20 +8,35 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import shutil
 import tempfile
+from functools import cache
 from pathlib import Path
 
 import numba
 
-KEPT_VERSIONS = 4
+KEPT_VERSIONS = 3  # of each module
+
+_ROOM = Path(__file__).parent
+_IMPORTS = re.compile(r"^\s*(?:from|import)\s+(qmterm\.quant[\w.]*)(?:\s+import\s+\(?([\w\s,]*))?", re.MULTILINE)
 
 
-def prepare() -> bool:
-    """Point numba at this version's folder; False when no place can be written (then every run compiles anew)."""
-    version = fingerprint()
-    for base in _places():
-        folder = base / version
+def prepare(module: str) -> bool:
+    """Point numba at the folder of this module's kernels; False when no place can be written (each run compiles)."""
+    folder = _folder(module)
+    if folder is None:
+        return False
+    numba.config.CACHE_DIR = str(folder)  # type: ignore[attr-defined]
+    return True
+
+
+@cache
+def _folder(module: str) -> Path | None:
+    version = fingerprint(module)
+    for place in _places():
+        versions = place / module.removeprefix("qmterm.quant.")
+        folder = versions / version
         try:
             folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=folder):
@@ -29,20 +44,45 @@ def prepare() -> bool:
             os.utime(folder)
         except OSError:
             continue
-        _drop_old(base)
-        numba.config.CACHE_DIR = str(folder)  # type: ignore[attr-defined]
-        return True
-    return False
+        _drop_old(versions)
+        return folder
+    return None
 
 
-def fingerprint() -> str:
-    """One name for the text of all kernels together with numba's version."""
+def fingerprint(module: str) -> str:
+    """One name for the text of a module and of all modules of this floor it imports, with numba's version."""
     digest = hashlib.sha256(numba.__version__.encode())
-    room = Path(__file__).parent
-    for path in sorted(room.rglob("*.py")):
-        digest.update(path.relative_to(room).as_posix().encode())
+    seen: set[Path] = set()
+    waiting = [_source(module)]
+    while waiting:
+        path = waiting.pop()
+        if path is None or path in seen:
+            continue
+        seen.add(path)
+        waiting.extend(_source(name) for name in _imported(path))
+    for path in sorted(seen):
+        digest.update(path.relative_to(_ROOM).as_posix().encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
+
+
+def _imported(path: Path) -> list[str]:
+    """Modules of this floor a file names, and names it takes from them (which may be modules as well)."""
+    found: list[str] = []
+    for module, names in _IMPORTS.findall(path.read_text(encoding="utf-8")):
+        found.append(module)
+        found.extend(f"{module}.{name.split()[0]}" for name in names.split(",") if name.strip())
+    return found
+
+
+def _source(module: str) -> Path | None:
+    if not module.startswith("qmterm.quant"):
+        return None
+    path = _ROOM.joinpath(*module.split(".")[2:])
+    for candidate in (path.with_suffix(".py"), path / "__init__.py"):
+        if candidate.is_file():
+            return candidate
+    return None
 
 
 def _places() -> list[Path]:
@@ -60,11 +100,11 @@ def _places() -> list[Path]:
     return places
 
 
-def _drop_old(base: Path) -> None:
-    """Keep the versions used last; a folder that cannot be removed stays."""
+def _drop_old(versions: Path) -> None:
+    """Keep the ones used last; a folder that cannot be removed stays."""
     try:
-        versions = sorted((path for path in base.iterdir() if path.is_dir()), key=lambda path: path.stat().st_mtime)
+        found = sorted((path for path in versions.iterdir() if path.is_dir()), key=lambda path: path.stat().st_mtime)
     except OSError:
         return
-    for path in versions[:-KEPT_VERSIONS]:
+    for path in found[:-KEPT_VERSIONS]:
         shutil.rmtree(path, ignore_errors=True)
