@@ -123,6 +123,32 @@ def scan(
 
 
 @app.command()
+def greeks(
+    file: Annotated[
+        str, typer.Argument(help="CSV with spot, strike, expiry or years, right, price or vol; - is stdin")
+    ],
+    as_of: Annotated[
+        str | None, typer.Option(help="when the prices were seen: 2026-03-02T15:30 (New York); default now")
+    ] = None,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="add the inputs used for each row and their origin")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Implied volatility, price and Greeks for a CSV of options: the same rows in the same order.
+
+    Optional columns: rate, dividend_yield (decimals or 4%), style (american, european), dividends
+    (2026-12-15:0.80;2027-03-15:0.80, or years 0.25:0.80, or 20d:0.80), bid and ask instead of a price, as_of,
+    and symbol: an OCC symbol says strike, right and expiry, an index root that it is European.
+    Units per share: theta a calendar day, vega a volatility point, rho 1 % of rate.
+    Exit code 1 when a row could not be read; the others are answered.
+    """
+    from qmterm.commands.greeks import from_command_line
+
+    raise typer.Exit(from_command_line(file, as_of, as_json=as_json, explain=explain))
+
+
+@app.command()
 def doctor(config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Check keys, plan, account, clock, terminal and folders, and say what to do about each."""
     from qmterm.commands.doctor import run
