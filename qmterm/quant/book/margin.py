@@ -58,7 +58,8 @@ class Margin:
 
     @property
     def effect(self) -> float:
-        return self.requirement - self.credit if self.credit > 0.0 else self.requirement
+        """Never below 0: a credit above the requirement lends nothing."""
+        return max(0.0, self.requirement - max(0.0, self.credit))
 
 
 def short_option(
