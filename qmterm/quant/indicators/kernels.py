@@ -7,11 +7,27 @@ poisons running sums from there on; panels never hold one (core/bars.py).
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numpy as np
+from numba.extending import register_jitable
 
 from qmterm.core.bars import FloatArray
 from qmterm.quant.kernel import kernel, piece
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def sum_piece(function: F) -> F:
+    """As kernel.piece, for sums over a row: the order of additions is free, so that they use vector registers.
+
+    Such a loop must begin at 0 (slice the row instead): numba cannot see that any other index is not negative, and
+    the check for it turns every load into a gather.
+    """
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "reassoc"}}
+    registered: F = register_jitable(forceinline=True, **options)(function)
+    return registered
 
 
 @piece

@@ -31,7 +31,13 @@ FULL = {
     "rvol20": lambda p: series.rvol(p.volume),
     "hv20": lambda p: realised.hv(p.close),
     "rsi14": lambda p: series.rsi(p.close),
+    "macd": lambda p: series.macd(p.close).line,
+    "macd_signal": lambda p: series.macd(p.close).signal,
     "macd_hist": lambda p: series.macd(p.close).hist,
+    "bb_upper": lambda p: series.bollinger(p.close).upper,
+    "bb_lower": lambda p: series.bollinger(p.close).lower,
+    "percent_b": lambda p: series.bollinger(p.close).percent_b,
+    "bandwidth": lambda p: series.bollinger(p.close).bandwidth,
 }
 
 

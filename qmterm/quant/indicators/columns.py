@@ -1,0 +1,61 @@
+"""The columns of features: their names, and their places in the blocks that kernels fill."""
+
+from __future__ import annotations
+
+NAMES = (
+    "close",
+    "volume",
+    "ema10",
+    "ema20",
+    "sma20",
+    "sma50",
+    "sma100",
+    "sma200",
+    "sma20_5ago",
+    "atr14",
+    "atr_pct",
+    "high20",
+    "low20",
+    "pos20",
+    "dollar_volume20",
+    "rvol20",
+    "hv20",
+    "rsi14",
+    "macd",
+    "macd_signal",
+    "macd_hist",
+    "bb_upper",
+    "bb_lower",
+    "percent_b",
+    "bandwidth",
+)
+COUNT = len(NAMES)
+(
+    CLOSE,
+    VOLUME,
+    EMA10,
+    EMA20,
+    SMA20,
+    SMA50,
+    SMA100,
+    SMA200,
+    SMA20_5AGO,
+    ATR14,
+    ATR_PCT,
+    HIGH20,
+    LOW20,
+    POS20,
+    DOLLAR_VOLUME20,
+    RVOL20,
+    HV20,
+    RSI14,
+    MACD,
+    MACD_SIGNAL,
+    MACD_HIST,
+    BB_UPPER,
+    BB_LOWER,
+    PERCENT_B,
+    BANDWIDTH,
+) = range(25)
+
+TRADING_DAYS = 252.0
