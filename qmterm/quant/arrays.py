@@ -5,13 +5,17 @@ The trap: numpy's own broadcast error does not say which argument is wrong; ours
 
 from __future__ import annotations
 
+import math
+from typing import Any, NamedTuple
+
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from qmterm.core.bars import BoolArray, FloatArray
 from qmterm.core.errors import BadInput
 
 Shape = tuple[int, ...]
+Steps = NDArray[np.int64]  # for each column: 1, or 0 where one value stands for all elements
 
 
 def to_float(name: str, value: ArrayLike) -> FloatArray:
@@ -56,6 +60,39 @@ def flatten_options(is_call: ArrayLike, **arguments: ArrayLike) -> tuple[Shape, 
     # A copy: a read-only view would make numba compile every kernel a second time.
     calls = np.broadcast_to(rights, shape).copy().reshape(-1)
     return shape, calls, _block(shape, list(arrays.values()))
+
+
+class Columns(NamedTuple):
+    """Options as kernels like to read them: element i of column c is `numbers[c][i·steps[c]]`."""
+
+    shape: Shape
+    size: int
+    calls: BoolArray
+    numbers: tuple[FloatArray, ...]
+    steps: Steps  # the last is that of `calls`
+
+
+def option_columns(is_call: ArrayLike, **arguments: ArrayLike) -> Columns:
+    """As `flatten_options` without copying: full arrays stay where they are, single values stay single."""
+    rights = np.asarray(is_call)
+    if rights.dtype != np.bool_:
+        raise BadInput(f"argument is_call must be True or False (or an array of them), not {rights.dtype}")
+    arrays = {name: to_float(name, value) for name, value in arguments.items()}
+    shape = common_shape(**{name: array.shape for name, array in arrays.items()}, is_call=rights.shape)
+    every = [*arrays.values(), rights]
+    steps = np.array([array.size != 1 for array in every], dtype=np.int64)
+    flat = [_column(array, shape) for array in every]
+    return Columns(shape, math.prod(shape), flat.pop(), tuple(flat), steps)
+
+
+def _column(array: NDArray[Any], shape: Shape) -> NDArray[Any]:
+    if array.size != 1 and array.shape != shape:
+        array = np.broadcast_to(array, shape)
+    flags = array.flags
+    # Numba compiles every kernel once more for an array that is read-only, strided or unaligned.
+    if not (flags.c_contiguous and flags.writeable and flags.aligned):
+        array = array.copy(order="C")
+    return array.reshape(-1)
 
 
 def _block(shape: Shape, arrays: list[FloatArray]) -> FloatArray:

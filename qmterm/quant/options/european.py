@@ -5,10 +5,11 @@ The trap: theta is the raw formula, as everywhere in this room; `black_scholes.d
 
 from __future__ import annotations
 
+import numpy as np
 from numpy.typing import ArrayLike
 
-from qmterm.quant.options.black_scholes import greeks
-from qmterm.quant.options.implied_vol import implied_vol
+from qmterm.quant.arrays import option_columns
+from qmterm.quant.options.european_block import solve_block
 from qmterm.quant.options.solved import Solved
 
 
@@ -22,6 +23,11 @@ def solve(
     is_call: ArrayLike,
 ) -> Solved:
     """The volatility that explains each price, and the Greeks there; NaN with the reason in `status` elsewhere."""
-    iv, status = implied_vol(price, spot, strike, years, rate, dividend_yield, is_call)
-    found = greeks(spot, strike, years, rate, dividend_yield, iv, is_call)
-    return Solved(iv, status, found.delta, found.gamma, found.theta, found.vega, found.rho)
+    shape, size, calls, numbers, steps = option_columns(
+        is_call, price=price, spot=spot, strike=strike, years=years, rate=rate, dividend_yield=dividend_yield
+    )
+    out = np.empty((6, size))
+    status = np.empty(size, dtype=np.int8)
+    solve_block(size, numbers, calls, steps, out, status)
+    iv, delta, gamma, theta, vega, rho = out.reshape(6, *shape)
+    return Solved(iv, status.reshape(shape), delta, gamma, theta, vega, rho)

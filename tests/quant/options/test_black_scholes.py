@@ -62,7 +62,7 @@ def test_put_call_parity(spot, moneyness, years, rate, dividend_yield, vol):
 @given(spot=SPOTS, moneyness=MONEYNESS, years=YEARS, rate=RATES, dividend_yield=YIELDS, vol=VOLS)
 def test_delta_in_bounds_gamma_and_vega_not_negative(spot, moneyness, years, rate, dividend_yield, vol):
     answer = greeks(spot, spot * moneyness, years, rate, dividend_yield, vol, [True, False])
-    top = np.exp(-dividend_yield * years)
+    top = np.nextafter(np.exp(-dividend_yield * years), 2.0)  # exp itself is right to one digit more or less
     assert 0.0 <= answer.delta[0] <= top
     assert -top <= answer.delta[1] <= 0.0
     assert answer.delta[0] - answer.delta[1] == pytest.approx(top)

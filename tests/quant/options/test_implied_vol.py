@@ -8,8 +8,10 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from qmterm.core.reasons import Reason
+from qmterm.quant.arrays import option_columns
 from qmterm.quant.options.black_scholes import greeks, price
-from qmterm.quant.options.implied_vol import STATUS, IvStatus, _solve_all, implied_vol
+from qmterm.quant.options.european_block import solve_block
+from qmterm.quant.options.implied_vol import STATUS, IvStatus, implied_vol
 from tests import golden
 
 
@@ -148,15 +150,14 @@ def test_bad_elements_do_not_touch_their_neighbours():
 
 def test_the_kernel_gives_the_same_digits_as_python():
     spot, strike, years, vol, calls = grid(3000)
-    numbers = np.vstack(
-        [price(spot, strike, years, 0.04, 0.0, vol, calls), spot, strike, years, 0 * vol + 0.04, 0 * vol]
-    )
+    value = price(spot, strike, years, 0.04, 0.0, vol, calls)
+    columns = option_columns(calls, price=value, spot=spot, strike=strike, years=years, rate=0.04, dividend_yield=0.0)
     answers = []
-    for fill, size in ((_solve_all.compiled, 3000), (_solve_all.python, 50)):
-        iv, status = np.full(3000, np.nan), np.zeros(3000, dtype=np.int8)
-        fill(0, size, numbers, calls, iv, status)
-        answers.append((iv[:50], status[:50]))
-    np.testing.assert_allclose(answers[0][0], answers[1][0], rtol=1e-12)
+    for fill, size in ((solve_block.compiled, 3000), (solve_block.python, 50)):
+        out, status = np.full((6, 3000), np.nan), np.zeros(3000, dtype=np.int8)
+        fill(0, size, columns.numbers, columns.calls, columns.steps, out, status)
+        answers.append((out[:, :50], status[:50]))
+    np.testing.assert_allclose(answers[0][0], answers[1][0], rtol=1e-11, atol=1e-14)
     np.testing.assert_array_equal(answers[0][1], answers[1][1])
 
 
