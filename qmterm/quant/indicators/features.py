@@ -80,16 +80,22 @@ def last_features(panel: BarRows) -> Features:
     high, low, close, volume = (
         np.ascontiguousarray(block, dtype=np.float64) for block in (panel.high, panel.low, panel.close, panel.volume)
     )
-    out = np.empty((at.COUNT, len(panel.symbols)))
-    if out.size and close.shape[1] == 0:
-        out[:] = np.nan
-    elif out.size:
+    return features_of(panel.symbols, panel.bars, panel.stale, latest_block(high, low, close, volume))
+
+
+def latest_block(high: FloatArray, low: FloatArray, close: FloatArray, volume: FloatArray) -> FloatArray:
+    """The features as (columns.COUNT, symbols), from contiguous right-aligned (symbols, bars) blocks."""
+    rows, width = close.shape
+    out = np.empty((at.COUNT, rows))
+    if rows and width:
         carried = carry(high, low, close, volume, skip=1)
-        step_rows(out.shape[1], carried.latest, carried.state, _NOTHING, _NOBODY, out)
+        step_rows(rows, carried.latest, carried.state, _NOTHING, _NOBODY, out)
         young = np.flatnonzero(carried.counts < SEED)
         if young.size:
             young_rows(young.size, young, high, low, close, volume, out)
-    return features_of(panel.symbols, panel.bars, panel.stale, out)
+    else:
+        out[:] = np.nan
+    return out
 
 
 def features_of(symbols: tuple[str, ...], bars: IntArray, stale: IntArray, block: FloatArray) -> Features:

@@ -155,10 +155,11 @@ def _keep(old: FloatArray, present: BoolArray, out: FloatArray) -> None:
 
 @piece
 def _is_bar(high: FloatArray, low: FloatArray, close: FloatArray, present: BoolArray) -> int:
-    """Marks the symbols that have a bar (three positive prices), returns how many."""
+    """Marks the symbols that have a bar (three positive, finite prices), returns how many."""
     count = 0
     for i in range(present.size):
-        present[i] = (high[i] > 0.0) & (low[i] > 0.0) & (close[i] > 0.0)
+        whole = (high[i] > 0.0) & (high[i] < np.inf) & (low[i] > 0.0) & (low[i] < np.inf)
+        present[i] = whole & (close[i] > 0.0) & (close[i] < np.inf)
         count += present[i]
     return count
 

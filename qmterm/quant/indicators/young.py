@@ -173,3 +173,32 @@ def young_rows(
     for number in range(begin, stop):
         i = rows[number]
         young_row(high[i], low[i], close[i], volume[i], out, i)
+
+
+@array_kernel(small=0, parallel_from=2000)
+def young_steps(
+    begin: int,
+    stop: int,
+    rows: NDArray[np.int64],
+    slots: NDArray[np.int64],
+    bars: FloatArray,
+    present: NDArray[np.bool_],
+    high: FloatArray,
+    low: FloatArray,
+    close: FloatArray,
+    volume: FloatArray,
+    out: FloatArray,
+) -> None:
+    """The features of column rows[k] of `out`, whose completed bars stand in row slots[k] of the four blocks.
+
+    The running bar, column rows[k] of `bars` (4, symbols), goes into the blocks' last place.
+    """
+    last = close.shape[1] - 1
+    for number in range(begin, stop):
+        i, j = rows[number], slots[number]
+        if present[i]:
+            high[j, last] = bars[0, i]
+            low[j, last] = bars[1, i]
+            close[j, last] = bars[2, i]
+            volume[j, last] = bars[3, i]
+            young_row(high[j], low[j], close[j], volume[j], out, i)
