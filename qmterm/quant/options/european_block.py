@@ -16,6 +16,7 @@ from qmterm.quant.arrays import Steps
 from qmterm.quant.elementary import exp, log
 from qmterm.quant.kernel import array_kernel, piece
 from qmterm.quant.normal import INV_SQRT_TWO_PI
+from qmterm.quant.options.european_lanes import CALL, LANES, makes_sense, read_lanes, write_lanes
 from qmterm.quant.options.european_terms import (
     bracketed,
     first_guess,
@@ -29,10 +30,7 @@ from qmterm.quant.options.solved import IvStatus, StatusArray
 
 TIME_VALUE_FLOOR = 1e-10  # dollars: below this a price is its lower bound
 MIN_YEARS = 60.0 / SECONDS_PER_YEAR
-LEAST, MOST = 1e-100, 1e100  # dollars: a spot or strike outside is no price
-MOST_CARRY = 500.0  # of |rate·years|: beyond, a discount factor is no number worth having
 
-LANES = 64
 # The Taylor series of the Greeks is good to 1e-13 for such a step (the volatility itself to 1e-16).
 SMALL_STEP = 3e-4  # of s
 SMALL_MOVE = 2e-3  # of d
@@ -48,25 +46,10 @@ _NO_CONVERGENCE = float(IvStatus.NO_CONVERGENCE)
 _BAD_INPUT = float(IvStatus.BAD_INPUT)
 
 # Rows of a block of lanes: the arguments in their order, then what is worked out.
-PRICE, SPOT, STRIKE, YEARS, RATE, YIELD, CALL = range(7)
+PRICE, SPOT, STRIKE, YEARS, RATE, YIELD = range(6)
 ASSET, CASH, MONEYNESS, TIME_VALUE, GAP, CODE, TOTAL, STEP, SETTLED, D, DENSITY, PROBABLE, OTHER = range(7, 20)
-ROWS = 20
-
-
-@piece
-def _read(
-    lanes: FloatArray, first: int, count: int, numbers: tuple[FloatArray, ...], calls: BoolArray, steps: Steps
-) -> None:
-    for row in range(6):
-        column = numbers[row]
-        if steps[row] == 0:
-            for j in range(count):
-                lanes[row, j] = column[0]
-        else:
-            for j in range(count):
-                lanes[row, j] = column[first + j]
-    for j in range(count):
-        lanes[CALL, j] = 1.0 if calls[(first + j) * steps[6]] else 0.0
+DELTA, GAMMA, THETA, VEGA, RHO = range(20, 25)
+ROWS = 25
 
 
 @piece
@@ -76,11 +59,8 @@ def _judge(lanes: FloatArray, count: int) -> None:
         price, spot, strike = lanes[PRICE, j], lanes[SPOT, j], lanes[STRIKE, j]
         years, rate, dividend_yield = lanes[YEARS, j], lanes[RATE, j], lanes[YIELD, j]
         call = lanes[CALL, j] > 0.5
-        good = (spot >= LEAST) & (spot <= MOST) & (strike >= LEAST) & (strike <= MOST)
-        good = good & (abs(years) <= MOST) & (abs(rate) <= MOST) & (abs(dividend_yield) <= MOST)
-        good = good & (abs(rate * years) <= MOST_CARRY) & (abs(dividend_yield * years) <= MOST_CARRY)
         quoted = price == price
-        good = good & ((abs(price) < np.inf) | (not quoted))
+        good = makes_sense(spot, strike, years, rate, dividend_yield) & ((abs(price) < np.inf) | (not quoted))
         asset = spot * exp(-dividend_yield * years)
         cash = strike * exp(-rate * years)
         near, far = min(asset, cash), max(asset, cash)
@@ -188,17 +168,12 @@ def _write_greeks(lanes: FloatArray, first: int, count: int, out: FloatArray) ->
             near * max(0.0, other),
         )
         good = lanes[CODE, j] == _OK
-        lanes[PRICE, j] = delta if good else np.nan
-        lanes[STRIKE, j] = gamma if good else np.nan
-        lanes[GAP, j] = theta if good else np.nan
-        lanes[D, j] = vega if good else np.nan
-        lanes[DENSITY, j] = rho if good else np.nan
-    for j in range(count):
-        out[1, first + j] = lanes[PRICE, j]
-        out[2, first + j] = lanes[STRIKE, j]
-        out[3, first + j] = lanes[GAP, j]
-        out[4, first + j] = lanes[D, j]
-        out[5, first + j] = lanes[DENSITY, j]
+        lanes[DELTA, j] = delta if good else np.nan
+        lanes[GAMMA, j] = gamma if good else np.nan
+        lanes[THETA, j] = theta if good else np.nan
+        lanes[VEGA, j] = vega if good else np.nan
+        lanes[RHO, j] = rho if good else np.nan
+    write_lanes(lanes, DELTA, first, count, out[1:], 5)
 
 
 @array_kernel()
@@ -218,7 +193,7 @@ def solve_block(
     lanes = np.empty((ROWS, LANES))
     for first in range(low, high, LANES):
         count = min(LANES, high - first)
-        _read(lanes, first, count, numbers, calls, steps)
+        read_lanes(lanes, first, count, numbers, calls, steps)
         _judge(lanes, count)
         _settle(lanes, count)
         _write_vols(lanes, first, count, out, status)

@@ -1,0 +1,51 @@
+"""Options in blocks of lanes: small local rows that stay in the first cache, so the loops over them become vectors.
+
+The trap: a loop vectorises only if it reads rows before it chooses between them (`a if c else b` of two numbers, never
+of two places), counts in integers, and leaves NaN, not a branch, where a lane makes no sense.
+"""
+
+from __future__ import annotations
+
+from qmterm.core.bars import BoolArray, FloatArray
+from qmterm.quant.arrays import Steps
+from qmterm.quant.kernel import piece
+
+LANES = 64
+ARGUMENTS = 6  # numbers of an option; its right follows as 1.0 (call) or 0.0
+CALL = ARGUMENTS
+
+LEAST, MOST = 1e-100, 1e100  # dollars: a spot or strike outside is no price
+MOST_CARRY = 500.0  # of |rate·years|: beyond, a discount factor is no number worth having
+
+
+@piece
+def read_lanes(
+    lanes: FloatArray, first: int, count: int, numbers: tuple[FloatArray, ...], calls: BoolArray, steps: Steps
+) -> None:
+    """Options first … first + count of `arrays.option_columns` into the first seven rows of `lanes`."""
+    for row in range(ARGUMENTS):
+        column = numbers[row]
+        if steps[row] == 0:
+            for j in range(count):
+                lanes[row, j] = column[0]
+        else:
+            for j in range(count):
+                lanes[row, j] = column[first + j]
+    for j in range(count):
+        lanes[CALL, j] = 1.0 if calls[(first + j) * steps[ARGUMENTS]] else 0.0
+
+
+@piece
+def write_lanes(lanes: FloatArray, row: int, first: int, count: int, out: FloatArray, rows: int) -> None:
+    """Rows row … row + rows of `lanes` into elements first … first + count of all rows of `out`."""
+    for number in range(rows):
+        for j in range(count):
+            out[number, first + j] = lanes[row + number, j]
+
+
+@piece
+def makes_sense(spot: float, strike: float, years: float, rate: float, dividend_yield: float) -> bool:
+    """Whether the arithmetic of an option can be done: numbers, prices above 0, discount factors that are numbers."""
+    prices = (spot >= LEAST) & (spot <= MOST) & (strike >= LEAST) & (strike <= MOST)
+    carried = (abs(rate * years) <= MOST_CARRY) & (abs(dividend_yield * years) <= MOST_CARRY)
+    return prices & carried & (abs(years) <= MOST) & (abs(rate) <= MOST) & (abs(dividend_yield) <= MOST)
