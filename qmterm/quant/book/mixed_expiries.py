@@ -17,7 +17,7 @@ from qmterm.core.errors import BadInput
 from qmterm.core.reasons import Reason
 from qmterm.quant.book.expectation import Costs, Expectation, Measure, chance_of, expected_payoff
 from qmterm.quant.book.legs import MULTIPLIER, Leg, columns, net_premium, positive_multiplier
-from qmterm.quant.book.payoff import Payoff, shape_of
+from qmterm.quant.book.payoff import Payoff, shape_of, slope_beyond
 from qmterm.quant.book.positions import YEAR_DAYS, Positions, positions, unvalued, value_per_share
 from qmterm.quant.options.dividends import DividendTable
 from qmterm.quant.options.probability import probability_below
@@ -72,7 +72,8 @@ def front_payoff(
     """The position at its first expiry: legs that end there at intrinsic value, the others by their model.
 
     The grid has 201 spots over ±4 standard deviations of `grid_vol` (the mean of the front legs' when None), the
-    strikes, the break-evens and a spot of 0, where every leg's value is known. Profit or loss is unlimited by the number of calls and shares, as at expiry.
+    strikes, the break-evens and a spot of 0, where every leg's value is known. Profit or loss is unlimited by the
+    number of calls and shares, as at expiry.
     """
     plain = [leg.leg for leg in legs]
     of = columns(plain)
@@ -88,7 +89,7 @@ def front_payoff(
     strikes = of.strike[of.is_call | of.is_put]
     nodes = np.union1d(nodes, strikes[(strikes > nodes[0]) & (strikes < nodes[-1])])
     book = _as_positions(legs, spot, rate, dividend_yield, positive_multiplier(multiplier), dividends)
-    slope = float(np.sum(of.quantity[~of.is_put])) * multiplier
+    slope = slope_beyond(of, multiplier)
     bottom = float((_worthless(book, years) - of.premium) @ book.size) - costs
     rounding = ROUNDING * multiplier * float(np.sum(np.abs(of.quantity) * (of.strike + of.premium)))
     for turn in range(REFINEMENTS + 1):

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike
 from qmterm.core.bars import FloatArray
 from qmterm.core.errors import BadInput
 from qmterm.quant.arrays import to_float
-from qmterm.quant.book.legs import MULTIPLIER, Leg, columns, net_premium, positive_multiplier
+from qmterm.quant.book.legs import MULTIPLIER, Columns, Leg, columns, net_premium, positive_multiplier
 
 # Relative to the dollars at stake: a P/L closer to 0 than this is rounding, not profit.
 ROUNDING = 1e-12
@@ -73,11 +73,15 @@ def payoff(legs: Sequence[Leg], multiplier: float = MULTIPLIER, costs: float = 0
     options = of.is_call | of.is_put
     nodes = np.unique(np.concatenate(([0.0], of.strike[options])))
     values = profit_at(legs, nodes, multiplier, costs)
-    slope = float(np.sum(of.quantity[~of.is_put])) * multiplier
+    slope = slope_beyond(of, multiplier)
     stake = multiplier * float(np.sum(np.abs(of.quantity) * (of.strike + of.premium))) + costs
-    if abs(slope) <= ROUNDING * multiplier * float(np.sum(np.abs(of.quantity))):
-        slope = 0.0
     return shape_of(net_premium(legs, multiplier), nodes, values, slope, ROUNDING * stake)
+
+
+def slope_beyond(of: Columns, multiplier: float) -> float:
+    """Dollars per dollar of spot above every strike: the calls and the shares; exactly 0 when only rounding is left."""
+    slope = float(np.sum(of.quantity[~of.is_put]))
+    return 0.0 if abs(slope) <= ROUNDING * float(np.sum(np.abs(of.quantity))) else slope * multiplier
 
 
 def shape_of(

@@ -118,6 +118,7 @@ def positions(
     )
 
 
+@np.errstate(all="ignore")
 def value_per_share(book: Positions, spot: FloatArray, vol: FloatArray, days: float = 0.0) -> FloatArray:
     """Value per share of each position at each of its (n, m) spots and volatilities, `days` from now.
 

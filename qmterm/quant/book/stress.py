@@ -44,6 +44,7 @@ class StressMatrix:
     unknown: tuple[Unvalued, ...]
 
 
+@np.errstate(all="ignore")
 def stress(
     book: Positions,
     spot_shifts: Sequence[float] | FloatArray = SPOT_SHIFTS,

@@ -25,6 +25,8 @@ WINDOW = 500  # daily returns
 # With fewer, the 99 % tail holds no whole observation.
 LEAST_RETURNS = 100
 MOST_SKEW = 1.0
+# Dollars²: a P/L that moves less does not move, and its skew could not be computed.
+NO_VARIANCE = 1e-60
 
 _NORMAL = NormalDist()
 
@@ -76,6 +78,7 @@ def historical(pnl: ArrayLike, alpha: float, least: int = LEAST_RETURNS) -> Tail
     return TailRisk(float(worst.min()), float(worst.mean()))
 
 
+@np.errstate(all="ignore")
 def historical_pnl(
     book: Positions, returns: ArrayLike, column: ArrayLike, *, window: int = WINDOW, days: float = 0.0
 ) -> HistoricalPnl:
@@ -148,7 +151,7 @@ def cornish_fisher_many(
     if not math.isfinite(mean + variance + third + fourth) or variance < 0.0:
         return CornishFisher(math.nan, math.nan, math.nan, math.nan, math.nan, math.nan, True)
     deviation = math.sqrt(variance)
-    if deviation == 0.0:
+    if variance < NO_VARIANCE:
         return CornishFisher(-mean, -mean, mean, 0.0, 0.0, 0.0, False)
     skew, kurtosis = third / deviation**3, fourth / variance**2
     # Moments of z below the quantile: E[zⁿ | z ≤ z_α], whose mixture is the mean of the expanded quantile there.
