@@ -126,7 +126,7 @@ def scan(
 def greeks(
     file: Annotated[
         str, typer.Argument(help="CSV with spot, strike, expiry or years, right, price or vol; - is stdin")
-    ],
+    ] = "-",
     as_of: Annotated[
         str | None, typer.Option(help="when the prices were seen: 2026-03-02T15:30 (New York); default now")
     ] = None,
@@ -146,6 +146,27 @@ def greeks(
     from qmterm.commands.greeks import from_command_line
 
     raise typer.Exit(from_command_line(file, as_of, as_json=as_json, explain=explain))
+
+
+@app.command()
+def bench(
+    name: Annotated[str, typer.Argument(help="greeks, american or scan")],
+    size: Annotated[int | None, typer.Option(help="options, or symbols for scan; default: the whole market")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="few and small turns: a rough look in seconds")] = False,
+    peer_python: Annotated[
+        str | None, typer.Option(help="Python of an environment with py_vollib_vectorized (bench greeks)")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Measure qmterm beside py_vollib, QuantLib, TA-Lib and pandas, with errors beside speeds.
+
+    The peers come with: pip install 'qmterm[bench]'. py_vollib_vectorized needs old companions and so an environment
+    of its own: python3 -m venv pvv && pvv/bin/pip install py_vollib==1.0.1 py_lets_be_rational==1.0.1
+    py_vollib_vectorized==0.1.1 setuptools, then --peer-python pvv/bin/python.
+    """
+    from qmterm.commands.bench import from_command_line
+
+    raise typer.Exit(from_command_line(name, size=size, quick=quick, peer_python=peer_python, as_json=as_json))
 
 
 @app.command()

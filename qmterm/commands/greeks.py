@@ -10,10 +10,11 @@ import sys
 import time
 from typing import TextIO
 
-from qmterm.commands.greeks_inputs import as_of_instant, inputs_of
+from qmterm.commands.greeks_inputs import inputs_of
 from qmterm.commands.greeks_print import print_csv, print_json, print_problems
 from qmterm.commands.greeks_read import STDIN, Table, parse, read
 from qmterm.commands.greeks_solve import answer
+from qmterm.commands.greeks_time import as_of_instant
 from qmterm.core.errors import BadInput
 
 PROGRESS_FROM = 20_000  # rows: about a second of work

@@ -13,8 +13,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any, TextIO
 
 from qmterm.commands.greeks_cells import blank
-from qmterm.commands.greeks_inputs import RULES, Inputs
+from qmterm.commands.greeks_inputs import Inputs
 from qmterm.commands.greeks_read import Table
+from qmterm.commands.greeks_reader import RULES
 from qmterm.commands.greeks_solve import Answers
 from qmterm.core.bars import FloatArray
 from qmterm.core.clock import to_et

@@ -1,0 +1,56 @@
+"""`qmterm bench greeks|american|scan`: our kernels beside their peers, in one run.
+
+The trap: a missed figure is a result, not a failure of the command: the exit code stays 0 and `met` says it.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from qmterm.core.errors import BadInput
+
+if TYPE_CHECKING:
+    from qmterm.bench.report import Report
+
+NAMES = ("greeks", "american", "scan")
+
+
+def from_command_line(name: str, *, size: int | None, quick: bool, peer_python: str | None, as_json: bool) -> int:
+    """Run one benchmark and print it; BadInput for a name or a size that makes no sense."""
+    if name not in NAMES:
+        raise BadInput(f"there is no benchmark {name!r}; there are {', '.join(NAMES)}")
+    if size is not None and size < 1:
+        raise BadInput(f"--size {size}: at least 1")
+    if peer_python is not None and name != "greeks":
+        raise BadInput("--peer-python belongs to `qmterm bench greeks`")
+    report = measured(name, size, quick, peer_python)
+    from qmterm.bench.report import print_json, print_lines
+
+    if as_json:
+        print_json(report, sys.stdout)
+    else:
+        print_lines(report, sys.stdout)
+    return 0
+
+
+def measured(name: str, size: int | None, quick: bool, peer_python: str | None) -> Report:
+    """The report of one benchmark; `size` None is its own."""
+    if name == "greeks":
+        from qmterm.bench import greeks
+
+        own = 20_000 if quick else greeks.WHOLE_MARKET
+        return greeks.run(size or own, quick=quick, peer_python=peer_python, progress=_progress)
+    if name == "american":
+        from qmterm.bench import american
+
+        return american.run(size or (2_000 if quick else american.SIZE), quick=quick, progress=_progress)
+    from qmterm.bench import scan
+
+    return scan.run(size or (500 if quick else scan.SYMBOLS), quick=quick, progress=_progress)
+
+
+def _progress(text: str) -> None:
+    """A line on stderr, only when a person is watching it."""
+    if sys.stderr.isatty():
+        print(f"{text} …", file=sys.stderr)
