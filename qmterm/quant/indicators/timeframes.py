@@ -16,7 +16,7 @@ from qmterm.core.calendar import SessionCalendar
 from qmterm.core.errors import BadInput
 from qmterm.quant.arrays import common_shape, to_float
 from qmterm.quant.indicators.features import Features
-from qmterm.quant.kernel import kernel
+from qmterm.quant.kernel import array_kernel
 
 VOTES = 5
 TIE = 0.0005  # of the price: closer than this votes 0
@@ -91,13 +91,18 @@ def weekly_bars(panel: DailyPanel, calendar: SessionCalendar) -> DailyPanel:
     week_of_last = _week(np.int64(np.datetime64(panel.last_session, "D").astype(np.int64)))
     following = np.datetime64(calendar.next(panel.last_session), "D").astype(np.int64)
     limit = week_of_last if _week(following) == week_of_last else week_of_last + 1
-    days = np.ascontiguousarray(panel.days.astype("datetime64[D]").astype(np.int64))
+    # Days are read as integers in place: a copy of them costs as much as the weeks.
+    days = np.ascontiguousarray(panel.days.astype("datetime64[D]", copy=False)).view(np.int64)
     columns = panel.close.shape[1] // 4 + 2  # a row of even shorter weeks (halts) loses its oldest
-    shape = (len(panel), columns)
-    prices = np.full((5, *shape), np.nan)
-    ends: IntArray = np.full(shape, _NO_DAY, dtype=np.int64)
+    prices = np.empty((5, len(panel), columns))
+    ends: IntArray = np.empty((len(panel), columns), dtype=np.int64)
     bars = np.zeros(len(panel), dtype=np.int64)
-    _aggregate(days, panel.open, panel.high, panel.low, panel.close, panel.volume, limit, prices, ends, bars)
+    if len(panel):
+        daily = (
+            np.ascontiguousarray(block, dtype=np.float64)
+            for block in (panel.open, panel.high, panel.low, panel.close, panel.volume)
+        )
+        _weeks(len(panel), days, *daily, limit, prices, ends, bars)
     return DailyPanel(
         symbols=panel.symbols,
         last_session=panel.last_session,
@@ -108,7 +113,7 @@ def weekly_bars(panel: DailyPanel, calendar: SessionCalendar) -> DailyPanel:
         volume=prices[4],
         bars=bars,
         stale=panel.stale,
-        days=ends.astype("datetime64[D]"),
+        days=ends.view("datetime64[D]"),
     )
 
 
@@ -121,8 +126,10 @@ def _week(day: np.int64) -> int:
     return int((day + 3) // 7)
 
 
-@kernel
-def _aggregate(
+@array_kernel(small=0, parallel_from=1000)
+def _weeks(
+    begin: int,
+    stop: int,
     days: NDArray[np.int64],
     opens: FloatArray,
     highs: FloatArray,
@@ -131,32 +138,36 @@ def _aggregate(
     volumes: FloatArray,
     limit: int,
     weekly: FloatArray,
-    ends: IntArray,
-    bars: IntArray,
+    ends: NDArray[np.int64],
+    bars: NDArray[np.int64],
 ) -> None:
     """Walks each row from its newest bar back, so that weeks come out right-aligned; skips weeks from `limit` on."""
-    for i in range(days.shape[0]):
+    border = limit * 7 - 3  # the first day of the running week
+    for i in range(begin, stop):
         column = weekly.shape[2]
-        week = limit
-        for t in range(days.shape[1] - 1, -1, -1):
-            day = days[i, t]
+        last = days.shape[1]
+        while last > 0 and days[i, last - 1] >= border:
+            last -= 1
+        while last > 0 and column > 0:
+            day = days[i, last - 1]
             if day == _NO_DAY:
                 break
-            own = (day + 3) // 7
-            if own >= limit:
-                continue
-            if own != week:
-                if column == 0:
-                    break
-                column -= 1
-                week = own
-                ends[i, column] = day
-                bars[i] += 1
-                weekly[1, i, column] = highs[i, t]
-                weekly[2, i, column] = lows[i, t]
-                weekly[3, i, column] = closes[i, t]
-                weekly[4, i, column] = 0.0
-            weekly[0, i, column] = opens[i, t]
-            weekly[1, i, column] = max(weekly[1, i, column], highs[i, t])
-            weekly[2, i, column] = min(weekly[2, i, column], lows[i, t])
-            weekly[4, i, column] += volumes[i, t]
+            monday = day - (day + 3) % 7
+            first = last - 1
+            high, low, volume = highs[i, first], lows[i, first], volumes[i, first]
+            while first > 0 and days[i, first - 1] >= monday:
+                first -= 1
+                high = max(high, highs[i, first])
+                low = min(low, lows[i, first])
+                volume += volumes[i, first]
+            column -= 1
+            ends[i, column] = day
+            weekly[0, i, column] = opens[i, first]
+            weekly[1, i, column] = high
+            weekly[2, i, column] = low
+            weekly[3, i, column] = closes[i, last - 1]
+            weekly[4, i, column] = volume
+            last = first
+        bars[i] = weekly.shape[2] - column
+        ends[i, :column] = _NO_DAY
+        weekly[:, i, :column] = np.nan
