@@ -210,15 +210,16 @@ def _first_passage(low: int, high: int, numbers: FloatArray, out: FloatArray) ->
         long = target > stop
         above = np.log((target if long else stop) / spot)
         below = -np.log((stop if long else target) / spot)
-        up = down = 0.0
-        if above <= 0.0:
-            up = 1.0
-        elif below <= 0.0:
-            down = 1.0
-        elif years > 0.0:
+        up = 1.0 if above <= 0.0 else 0.0
+        down = 1.0 if below <= 0.0 and above > 0.0 else 0.0
+        if above > 0.0 and below > 0.0 and years > 0.0:
             drift = mu - 0.5 * vol * vol
-            up = _touches(above, above + below, drift, vol, years)
-            down = min(1.0 - up, _touches(below, above + below, -drift, vol, years))
+            # One call in a loop: the piece is long, and every call compiles it again.
+            for side in range(2):
+                near = above if side == 0 else below
+                chance = _touches(near, above + below, drift if side == 0 else -drift, vol, years)
+                up = chance if side == 0 else up
+                down = min(1.0 - up, chance) if side == 1 else down
         out[0, i] = up if long else down
         out[1, i] = down if long else up
         out[2, i] = max(0.0, 1.0 - up - down)
