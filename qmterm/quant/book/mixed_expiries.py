@@ -18,7 +18,7 @@ from qmterm.core.reasons import Reason
 from qmterm.quant.book.expectation import Costs, Expectation, Measure, chance_of, expected_payoff
 from qmterm.quant.book.legs import MULTIPLIER, Leg, columns, net_premium, positive_multiplier
 from qmterm.quant.book.payoff import Payoff, shape_of, slope_beyond
-from qmterm.quant.book.positions import YEAR_DAYS, Positions, positions, unvalued, value_per_share
+from qmterm.quant.book.positions import YEAR_DAYS, Positions, positions, unvalued, value_grid
 from qmterm.quant.options.dividends import DividendTable
 from qmterm.quant.options.probability import probability_below
 
@@ -93,7 +93,8 @@ def front_payoff(
     bottom = float((_worthless(book, years) - of.premium) @ book.size) - costs
     rounding = ROUNDING * multiplier * float(np.sum(np.abs(of.quantity) * (of.strike + of.premium)))
     for turn in range(REFINEMENTS + 1):
-        values = value_per_share(book, *_rows(nodes, book), days=years * YEAR_DAYS)
+        at = np.broadcast_to(nodes, (len(book), nodes.size))
+        values = value_grid(book, at, book.vol[:, np.newaxis], years * YEAR_DAYS)[:, :, 0]
         unknown = unvalued(book, values)
         profit = (values - of.premium[:, np.newaxis]).T @ book.size - costs
         if unknown:
@@ -153,12 +154,6 @@ def _worthless(book: Positions, years: float) -> FloatArray:
     later = np.exp(-book.rate * waiting)
     put = book.strike * np.where(book.american, np.maximum(1.0, later), later)
     return np.asarray(np.where(book.is_call | book.is_stock, 0.0, put))
-
-
-def _rows(nodes: FloatArray, book: Positions) -> tuple[FloatArray, FloatArray]:
-    """Every position at every spot, at its own volatility."""
-    shape = (len(book), nodes.size)
-    return np.broadcast_to(nodes, shape), np.broadcast_to(book.vol[:, np.newaxis], shape)
 
 
 def _as_positions(

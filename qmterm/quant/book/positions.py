@@ -11,16 +11,15 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from qmterm.core.bars import BoolArray, FloatArray
+from qmterm.core.bars import BoolArray, FloatArray, IntArray
 from qmterm.core.errors import BadInput
 from qmterm.core.reasons import Reason
 from qmterm.quant.arrays import common_shape, to_float
 from qmterm.quant.options import black_scholes
 from qmterm.quant.options.dividends import DividendTable
+from qmterm.quant.options.implied_vol import MIN_YEARS
 
 YEAR_DAYS = 365.0
-# Nearer to expiry than a minute an option is worth its intrinsic value (QUANT.md 3.1).
-MINUTE = 60.0 / 31_536_000.0
 
 
 class Unvalued(NamedTuple):
@@ -119,21 +118,28 @@ def positions(
 
 
 @np.errstate(all="ignore")
-def value_per_share(book: Positions, spot: FloatArray, vol: FloatArray, days: float = 0.0) -> FloatArray:
-    """Value per share of each position at each of its (n, m) spots and volatilities, `days` from now.
+def value_grid(book: Positions, spots: FloatArray, vols: FloatArray, days: float = 0.0) -> FloatArray:
+    """Value per share of each position at each of its (n, s) spots with each of its (n, v) volatilities: (n, s, v).
 
-    Stock is worth its spot, an option in its last minute or past its expiry by then its intrinsic value. NaN where it
-    cannot be valued.
+    `days` from now. Stock is worth its spot, an option in its last minute or past its expiry by then its intrinsic
+    value. NaN where it cannot be valued.
     """
-    years = np.broadcast_to(_left(book, days)[:, np.newaxis], spot.shape)
-    over = years < MINUTE
-    gain = np.where(book.is_call[:, np.newaxis], spot - book.strike[:, np.newaxis], book.strike[:, np.newaxis] - spot)
-    out = np.where(book.is_stock[:, np.newaxis], spot, np.where(over, np.maximum(gain, 0.0), np.nan))
-    running = ~book.is_stock & ~(_left(book, days) < MINUTE)
-    for rows in (np.flatnonzero(running & ~book.american), np.flatnonzero(running & book.american)):
+    left = _left(book, days)
+    running = ~book.is_stock & ~(left < MIN_YEARS)
+    intrinsic = np.where(book.is_call[:, np.newaxis], 1.0, -1.0) * (spots - book.strike[:, np.newaxis])
+    known = np.where(book.is_stock[:, np.newaxis], spots, np.maximum(intrinsic, 0.0))
+    known = np.where(running[:, np.newaxis] | ~(spots > 0.0), np.nan, known)
+    out = np.repeat(known[:, :, np.newaxis], vols.shape[1], axis=2)
+    for style in (False, True):
+        rows = np.flatnonzero(running & (book.american == style))
         if rows.size:
-            out[rows] = _model(book, rows, spot[rows], vol[rows], days)
-    return np.asarray(np.where(spot > 0.0, out, np.nan))
+            out[rows] = _model(book, rows, spots[rows], vols[rows], left[rows], days)
+    return out
+
+
+def value_now(book: Positions) -> FloatArray:
+    """Value per share of each position as it stands, (n,)."""
+    return value_grid(book, book.spot[:, np.newaxis], book.vol[:, np.newaxis])[:, 0, 0]
 
 
 def _left(book: Positions, days: float) -> FloatArray:
@@ -142,25 +148,30 @@ def _left(book: Positions, days: float) -> FloatArray:
     return np.asarray(np.maximum(0.0, now - days / YEAR_DAYS))
 
 
-def _model(book: Positions, rows: np.ndarray, spot: FloatArray, vol: FloatArray, days: float) -> FloatArray:
-    def down(column: FloatArray) -> FloatArray:
-        return column[rows, np.newaxis]
+def _model(
+    book: Positions, rows: IntArray, spots: FloatArray, vols: FloatArray, left: FloatArray, days: float
+) -> FloatArray:
+    """The pricer of these rows, which are all of one style."""
 
-    years, calls = _left(book, days)[rows, np.newaxis], book.is_call[rows, np.newaxis]
-    fixed = (down(book.strike), years, down(book.rate), down(book.dividend_yield))
+    def down(column: FloatArray) -> FloatArray:
+        return column[rows, np.newaxis, np.newaxis]
+
+    at = spots[:, :, np.newaxis]
+    fixed = (down(book.strike), left[:, np.newaxis, np.newaxis], down(book.rate), down(book.dividend_yield))
+    vol, calls = vols[:, np.newaxis, :], book.is_call[rows, np.newaxis, np.newaxis]
     if not book.american[rows[0]]:
-        return black_scholes.price(spot, *fixed, vol, calls)
+        return black_scholes.price(at, *fixed, vol, calls)
     # Only here: a book of European options and stock does not wait for the American kernels.
     from qmterm.quant.options import american
 
     if book.dividends is None:
-        return american.price(spot, *fixed, vol, calls)
+        return american.price(at, *fixed, vol, calls)
     table = book.dividends
     if table.rows > 1:
-        table = table.take(np.repeat(rows, spot.shape[1]))
+        table = table.take(np.repeat(rows, spots.shape[1] * vols.shape[1]))
     if days:
         table = DividendTable(table.times - days / YEAR_DAYS, table.amounts)
-    return american.price(spot, *fixed, vol, calls, dividends=table)
+    return american.price(at, *fixed, vol, calls, dividends=table)
 
 
 def unvalued(book: Positions, values: FloatArray) -> tuple[Unvalued, ...]:

@@ -16,7 +16,7 @@ import numpy as np
 from qmterm.core.bars import FloatArray
 from qmterm.core.errors import BadInput
 from qmterm.quant.arrays import to_float
-from qmterm.quant.book.positions import Positions, Unvalued, unvalued, value_per_share
+from qmterm.quant.book.positions import Positions, Unvalued, unvalued, value_grid, value_now
 
 SPOT_SHIFTS = (-0.20, -0.15, -0.10, -0.05, -0.02, 0.0, 0.02, 0.05, 0.10, 0.15, 0.20)
 VOL_SHIFTS = (-0.25, 0.0, 0.25, 0.50)
@@ -62,15 +62,20 @@ def stress(
     if not (math.isfinite(days) and days >= 0.0):
         raise BadInput(f"argument days must be 0 or more, not {days}")
     scale = book.beta if mode is SpotMode.MARKET else np.ones(len(book))
-    count, cells = len(book), spots.size * vols.size
     moved = book.spot[:, np.newaxis] * np.maximum(1.0 - MOST_FALL, 1.0 + scale[:, np.newaxis] * spots)
     tossed = np.maximum(LEAST_VOL, book.vol[:, np.newaxis] * (1.0 + vols))
-    shape = (count, spots.size, vols.size)
-    at_spot = np.broadcast_to(moved[:, :, np.newaxis], shape).reshape(count, cells)
-    at_vol = np.broadcast_to(tossed[:, np.newaxis, :], shape).reshape(count, cells)
-    now = value_per_share(book, book.spot[:, np.newaxis], book.vol[:, np.newaxis])
-    pnl = ((value_per_share(book, at_spot, at_vol, days) - now) * book.size[:, np.newaxis]).reshape(shape)
+    values = value_grid(book, moved, tossed, days)
+    now = _unmoved(book, spots, vols, values) if days == 0.0 else value_now(book)
+    pnl = (values - now[:, np.newaxis, np.newaxis]) * book.size[:, np.newaxis, np.newaxis]
     return StressMatrix(spots, vols, pnl, pnl.sum(axis=0), np.nansum(pnl, axis=0), unvalued(book, pnl))
+
+
+def _unmoved(book: Positions, spots: FloatArray, vols: FloatArray, values: FloatArray) -> FloatArray:
+    """Values as they stand: the cell without a shift where the matrix has one, computed apart otherwise."""
+    spot, vol = np.flatnonzero(spots == 0.0), np.flatnonzero(vols == 0.0)
+    if not (spot.size and vol.size) or (book.vol < LEAST_VOL).any():
+        return value_now(book)
+    return values[:, spot[0], vol[0]]
 
 
 def _shifts(name: str, values: Sequence[float] | FloatArray) -> FloatArray:

@@ -19,7 +19,7 @@ from qmterm.core.bars import FloatArray, IntArray
 from qmterm.core.errors import BadInput
 from qmterm.core.reasons import Reason
 from qmterm.quant.arrays import to_float
-from qmterm.quant.book.positions import Positions, Unvalued, unvalued, value_per_share
+from qmterm.quant.book.positions import Positions, Unvalued, unvalued, value_grid, value_now
 
 WINDOW = 500  # daily returns
 # With fewer, the 99 % tail holds no whole observation.
@@ -96,9 +96,8 @@ def historical_pnl(
         raise BadInput(f"argument column names a column outside 0 … {table.shape[1] - 1}")
     moves = _joint(table, which.astype(np.int64), window)
     spots = book.spot[:, np.newaxis] * (1.0 + moves.T)
-    vols = np.broadcast_to(book.vol[:, np.newaxis], spots.shape)
-    now = value_per_share(book, book.spot[:, np.newaxis], book.vol[:, np.newaxis])
-    pnl = (value_per_share(book, spots, vols, days) - now) * book.size[:, np.newaxis]
+    now = value_now(book)[:, np.newaxis]
+    pnl = (value_grid(book, spots, book.vol[:, np.newaxis], days)[:, :, 0] - now) * book.size[:, np.newaxis]
     return HistoricalPnl(pnl, pnl.sum(axis=0), np.nansum(pnl, axis=0), unvalued(book, np.hstack((pnl, now))))
 
 
