@@ -94,14 +94,17 @@ class Ladder:
         return _taken(values, self.put)
 
     def outside(self, values: FloatArray, forward: FloatArray) -> FloatArray:
-        """By row, the value of the option that is out of the money (call from the forward up), else the other's.
+        """By row, the value of the option that is out of the money: the call from the forward up, the put below.
 
-        The out-of-the-money side of a strike knows its volatility better: its price is all time value.
+        It knows its volatility better than the other side, because its price is all time value.
         """
+        return np.where(self.strike >= forward[self.expiry], self.calls(values), self.puts(values))
+
+    def either(self, values: FloatArray, forward: FloatArray) -> FloatArray:
+        """As `outside`, with the other side's value where that is unknown."""
+        own = self.outside(values, forward)
         calls, puts = self.calls(values), self.puts(values)
-        upper = self.strike >= forward[self.expiry]
-        own, other = np.where(upper, calls, puts), np.where(upper, puts, calls)
-        return np.where(np.isnan(own), other, own)
+        return np.where(np.isnan(own), np.where(np.isnan(calls), puts, calls), own)
 
     def by_expiry(self, values: FloatArray) -> FloatArray:
         """A column that is the same for all contracts of an expiry (rate, DTE), once an expiry."""

@@ -1,16 +1,10 @@
-"""Measured volatilities, IV rank and 30-day IV equal the golden rows and what they are defined by."""
-
-import json
+"""Measured volatilities equal the golden rows and what they are defined by."""
 
 import numpy as np
 import pytest
 
-from qmterm.core.errors import BadInput
 from qmterm.quant.indicators.realised import close_to_close, parkinson, rogers_satchell, yang_zhang
-from qmterm.quant.surface.iv_history import iv30, iv_percentile, iv_rank
 from tests import golden
-
-IV_HISTORY = 0.3 + 0.1 * np.sin(np.arange(252) / 23.0)
 
 
 @pytest.mark.parametrize("row", golden.rows("volatility", measure="HV"), ids=lambda r: f"{r['n']}@{r['end_index']}")
@@ -22,48 +16,6 @@ def test_golden_measures(row):
     golden.assert_close("volatility", parkinson(bars.high, bars.low, n)[end], row["parkinson"])
     golden.assert_close("volatility", yang_zhang(*whole, n)[end], row["yang_zhang"])
     golden.assert_close("volatility", rogers_satchell(*whole, n)[end], row["rogers_satchell"])
-
-
-@pytest.mark.parametrize("row", golden.rows("volatility", measure="IV_RANK"), ids=lambda row: row["current"])
-def test_golden_iv_rank_and_percentile(row):
-    current = float(row["current"])
-    golden.assert_close("volatility", iv_rank(current, IV_HISTORY), row["iv_rank"])
-    golden.assert_close("volatility", iv_percentile(current, IV_HISTORY), row["iv_percentile"])
-
-
-@pytest.mark.parametrize("row", golden.rows("surface", what="iv30"), ids=lambda row: row["value"])
-def test_golden_iv30(row):
-    given = json.loads(row["inputs"])
-    answer = iv30([given["T2"], given["T1"]], [given["iv2"], given["iv1"]])  # any order
-    assert answer.interpolated
-    golden.assert_close("surface", answer.value, row["value"])
-
-
-def test_iv30_of_one_side_is_taken_as_it_is_and_marked():
-    assert iv30([0.2, 0.5], [0.3, 0.4]) == (0.3, False)
-    assert iv30([0.02, 0.05], [0.3, 0.4]) == (0.4, False)
-    assert iv30([30 / 365], [0.31]) == (0.31, True)
-    assert iv30([0.05, 0.2], [np.nan, 0.3]) == (0.3, False)
-    assert iv30([], []) is None
-    assert iv30([0.1], [np.nan]) is None
-    with pytest.raises(BadInput, match="2 expiries but 1"):
-        iv30([0.1, 0.2], [0.3])
-
-
-def test_rank_needs_observations_and_a_range():
-    assert iv_rank(0.3, IV_HISTORY[:59]) is None
-    assert iv_percentile(0.3, IV_HISTORY[:59]) is None
-    assert iv_rank(0.3, IV_HISTORY[:60]) is not None
-    assert iv_rank(0.3, np.full(100, 0.3)) is None
-    assert iv_percentile(0.3, np.full(100, 0.3)) == 0.0
-    assert iv_rank(np.nan, IV_HISTORY) is None
-    gaps = IV_HISTORY.copy()
-    gaps[:200] = np.nan
-    assert iv_rank(0.3, gaps) is None
-
-
-def test_rank_looks_back_252_closes_only():
-    assert iv_rank(0.35, np.r_[5.0, IV_HISTORY]) == iv_rank(0.35, IV_HISTORY)
 
 
 @pytest.mark.parametrize(
