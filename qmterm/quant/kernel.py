@@ -21,7 +21,7 @@ import numba
 import numpy as np
 from numba.extending import register_jitable
 
-from qmterm.quant.kernel_cache import prepare
+from qmterm.quant.kernel_cache import cache_for
 
 F = TypeVar("F", bound=Callable[..., Any])
 P = ParamSpec("P")
@@ -44,8 +44,10 @@ def piece(function: F) -> F:
 
 def kernel(function: F) -> F:
     """A compiled function, on the caller's thread without the GIL."""
-    kept = function.__module__.startswith("qmterm.") and prepare(function.__module__)
-    compiled: F = numba.njit(cache=kept, **_OPTIONS)(function)
+    compiled: F = numba.njit(**_OPTIONS)(function)
+    kept = cache_for(function) if function.__module__.startswith("qmterm.") else None
+    if kept is not None:
+        cast(Any, compiled)._cache = kept
     return compiled
 
 

@@ -1,34 +1,92 @@
 """Where compiled kernels are kept between runs: in the user's cache, one folder for each state of a module's source.
 
-The trap: numba's own cache compares only the file a kernel is written in, so an edit in a file it calls goes unseen,
-and it wants to write beside the source, which an installed program may not.
+The trap: numba's own cache compares only the file a kernel is written in, so an edit in a file it calls goes unseen;
+it wants to write beside the source, which an installed program may not; and a damaged file in it ends the call.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+import pickle
 import re
 import shutil
 import tempfile
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numba
+from numba.core.caching import FunctionCache
 
 KEPT_VERSIONS = 3  # of each module
 
-_ROOM = Path(__file__).parent
-_IMPORTS = re.compile(r"^\s*(?:from|import)\s+(qmterm\.quant[\w.]*)(?:\s+import\s+\(?([\w\s,]*))?", re.MULTILINE)
+_HOUSE = Path(__file__).parent.parent
+# The names end with the line or the bracket: taking in the next line would lose the import written there.
+_IMPORTS = re.compile(
+    r"^[ \t]*(?:from|import)[ \t]+(qmterm\.[\w.]*)(?:[ \t]+import[ \t]+(\([^)]*\)|[^\n]*))?", re.MULTILINE
+)
+_NAME = re.compile(r"\w+")
 
 
-def prepare(module: str) -> bool:
-    """Point numba at the folder of this module's kernels; False when no place can be written (each run compiles)."""
-    folder = _folder(module)
+# What reading a damaged or foreign file can raise, by the documentation of pickle; RuntimeError comes from LLVM.
+_UNREADABLE = (
+    pickle.UnpicklingError,
+    EOFError,
+    AttributeError,
+    ImportError,
+    IndexError,
+    KeyError,
+    MemoryError,
+    TypeError,
+    ValueError,
+    RuntimeError,
+    OSError,
+)
+
+
+class KernelCache:
+    """Numba's cache of one kernel; what cannot be read is compiled again, what cannot be written is not kept."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+
+    @property
+    def cache_path(self) -> str:
+        return str(self._inner.cache_path)
+
+    def load_overload(self, signature: Any, target_context: Any) -> Any:
+        try:
+            return self._inner.load_overload(signature, target_context)
+        except _UNREADABLE:
+            self._forget()
+            return None
+
+    def save_overload(self, signature: Any, compiled: Any) -> None:
+        try:
+            self._inner.save_overload(signature, compiled)
+        except OSError:  # disk full, folder gone: this run has its kernel all the same
+            self._inner.disable()
+
+    def _forget(self) -> None:
+        try:
+            self._inner.flush()
+        except OSError:
+            self._inner.disable()
+
+
+def cache_for(function: Callable[..., Any]) -> KernelCache | None:
+    """The place of this function's machine code; None when none can be written (then each run compiles)."""
+    folder = _folder(function.__module__)
     if folder is None:
-        return False
+        return None
+    before = numba.config.CACHE_DIR  # type: ignore[attr-defined]
     numba.config.CACHE_DIR = str(folder)  # type: ignore[attr-defined]
-    return True
+    try:
+        return KernelCache(FunctionCache(function))  # type: ignore[no-untyped-call]
+    finally:
+        numba.config.CACHE_DIR = before  # type: ignore[attr-defined]
 
 
 @cache
@@ -50,7 +108,7 @@ def _folder(module: str) -> Path | None:
 
 
 def fingerprint(module: str) -> str:
-    """One name for the text of a module and of all modules of this floor it imports, with numba's version."""
+    """One name for the text of a module and of all modules of the house it imports, with numba's version."""
     digest = hashlib.sha256(numba.__version__.encode())
     seen: set[Path] = set()
     waiting = [_source(module)]
@@ -61,24 +119,24 @@ def fingerprint(module: str) -> str:
         seen.add(path)
         waiting.extend(_source(name) for name in _imported(path))
     for path in sorted(seen):
-        digest.update(path.relative_to(_ROOM).as_posix().encode())
+        digest.update(path.relative_to(_HOUSE).as_posix().encode())
         digest.update(path.read_bytes())
     return digest.hexdigest()[:16]
 
 
 def _imported(path: Path) -> list[str]:
-    """Modules of this floor a file names, and names it takes from them (which may be modules as well)."""
+    """Modules of the house a file names, and names it takes from them (which may be modules as well)."""
     found: list[str] = []
     for module, names in _IMPORTS.findall(path.read_text(encoding="utf-8")):
         found.append(module)
-        found.extend(f"{module}.{name.split()[0]}" for name in names.split(",") if name.strip())
+        found.extend(f"{module}.{name}" for name in _NAME.findall(names))
     return found
 
 
 def _source(module: str) -> Path | None:
-    if not module.startswith("qmterm.quant"):
+    if not module.startswith("qmterm."):
         return None
-    path = _ROOM.joinpath(*module.split(".")[2:])
+    path = _HOUSE.joinpath(*module.split(".")[1:])
     for candidate in (path.with_suffix(".py"), path / "__init__.py"):
         if candidate.is_file():
             return candidate
