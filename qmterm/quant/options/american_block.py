@@ -1,0 +1,389 @@
+"""The kernels of American options: blocks of sixteen, priced at a volatility or solved for it.
+
+A solve is one Newton iteration in boundary and volatility together: each round moves all nodes of the boundary and the
+volatility at once, so a price costs three rounds from start to Greeks. The trap: lanes of a block share their rounds,
+and what has not settled when they end is marked NO_CONVERGENCE for the caller to search safely.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from qmterm.core.bars import BoolArray, FloatArray
+from qmterm.quant.elementary import log
+from qmterm.quant.kernel import array_kernel, piece
+from qmterm.quant.options.american_curve import (
+    COLUMNS,
+    DA,
+    DC,
+    DX,
+    ERROR,
+    IN_RATE,
+    IN_VOL,
+    LANE_ROWS,
+    LANES,
+    LOG_SPOT,
+    SPOT,
+    A,
+    C,
+    V,
+    X,
+    discounted_cdf,
+    eliminate,
+    first_guess,
+    interpolate,
+    newton_system,
+    quick_exp,
+)
+from qmterm.quant.options.american_rule import CURVE_WEIGHTS, NODES, POINTS, SPOT_WEIGHTS
+from qmterm.quant.options.american_value import (
+    BY_CURVE,
+    EUROPEAN,
+    FOUND_ROWS,
+    PREMIUM,
+    european_and_slopes,
+    held_value,
+    premium_and_slopes,
+)
+from qmterm.quant.options.implied_vol import MIN_YEARS, TIME_VALUE_FLOOR
+from qmterm.quant.options.solved import IvStatus, StatusArray
+
+# Columns of `numbers` and rows of `out`.
+PRICE, STOCK, STRIKE, YEARS, RATE, YIELD, VOL = range(7)
+OUT_IV, OUT_PRICE, OUT_DELTA, OUT_GAMMA, OUT_THETA, OUT_VEGA, OUT_RHO = range(7)
+
+# A boundary step this small leaves an error of its square; it moves the price by a few hundredths of that.
+CURVE_TOLERANCE = 2e-3
+# Relative: Newton's next step would be its square, and Greeks are taken before the step.
+VOL_TOLERANCE = 2e-4
+ONE_DAY = 1.0 / 365.0
+_TINY = 1e-14
+
+_OK = int(IvStatus.OK)
+_NO_QUOTE = int(IvStatus.NO_QUOTE)
+_EXPIRED = int(IvStatus.EXPIRED)
+_EXPIRING = int(IvStatus.EXPIRING)
+_ABOVE_MAX = int(IvStatus.ABOVE_MAX)
+_BELOW_INTRINSIC = int(IvStatus.BELOW_INTRINSIC)
+_NO_TIME_VALUE = int(IvStatus.NO_TIME_VALUE)
+_NO_CONVERGENCE = int(IvStatus.NO_CONVERGENCE)
+_BAD_INPUT = int(IvStatus.BAD_INPUT)
+
+
+@piece
+def price_status(p: float, s: float, k: float, t: float, r: float, q: float, call: bool) -> int:
+    """What a price alone says, checked in the order of QUANT.md 3.5; OK when there is something to solve."""
+    if not (s > 0.0 and k > 0.0 and np.isfinite(s * k) and np.isfinite(t) and np.isfinite(r + q) and not np.isinf(p)):
+        return _BAD_INPUT
+    if t <= 0.0:
+        return _EXPIRED
+    if t < MIN_YEARS:
+        return _EXPIRING
+    if np.isnan(p):
+        return _NO_QUOTE
+    if p >= (s if call else k):
+        return _ABOVE_MAX
+    gain = s - k if call else k - s
+    held = s * np.exp(-q * t) - k * np.exp(-r * t)
+    value = p - max(0.0, gain, held if call else -held)
+    if value < -TIME_VALUE_FLOOR:
+        return _BELOW_INTRINSIC
+    if value <= TIME_VALUE_FLOOR:
+        return _NO_TIME_VALUE
+    return _OK
+
+
+@piece
+def is_usable(s: float, k: float, t: float, r: float, q: float, v: float) -> bool:
+    """Whether an option has a price at all."""
+    return bool(
+        s > 0.0 and k > 0.0 and t > 0.0 and v > 0.0 and np.isfinite(s * k) and np.isfinite(t * v) and np.isfinite(r + q)
+    )
+
+
+@piece
+def load(lane: FloatArray, w: int, s: float, k: float, t: float, r: float, q: float, vol: float, call: bool) -> None:
+    """Option as the put on a strike of 1; the right decides which of the put's rates is the market's rate."""
+    own = (q if call else r) * t
+    other = (r if call else q) * t
+    spot = k / s if call else s / k
+    lane[SPOT, w] = spot
+    lane[LOG_SPOT, w] = np.log(spot)
+    # Below 1e-3 nothing is left of the distribution; the boundary stands at its start.
+    lane[V, w] = min(max(vol * np.sqrt(t), 1e-4), 20.0)
+    lane[A, w] = own
+    lane[C, w] = other
+    lane[DA, w] = 0.0 if call else t
+    lane[DC, w] = t if call else 0.0
+    starts_lower = own < other and other > 0.0
+    lane[X, w] = np.log(own / other) if starts_lower else 0.0
+    lane[DX, w] = (lane[DA, w] / own - lane[DC, w] / other) if starts_lower else 0.0
+
+
+@piece
+def load_nothing(lane: FloatArray, w: int) -> None:
+    """An easy option for a lane without one."""
+    load(lane, w, 1.0, 1.0, 0.25, 0.04, 0.0, 0.4, False)
+
+
+@piece
+def furthest_step(system: FloatArray) -> float:
+    """The largest move of a node that the system asks for; infinite when one has no answer."""
+    furthest = 0.0
+    for k in range(NODES):
+        for w in range(LANES):
+            step = abs(system[k, ERROR, w])
+            furthest = max(furthest, step if step < 1e3 else np.inf)
+    return furthest
+
+
+@piece
+def move_curve(curve: FloatArray, system: FloatArray, moved: FloatArray) -> None:
+    """One Newton step of the boundaries, `moved` being that of v; a step never crosses their start."""
+    for k in range(NODES):
+        for w in range(LANES):
+            y = curve[k, w]
+            step = y - system[k, ERROR, w] - system[k, IN_VOL, w] * moved[w]
+            step = max(2.5 * y - 0.01, min(0.3 * y, step))
+            curve[k, w] = step if step < 0.0 else y
+
+
+@piece
+def find_vol_step(
+    lane: FloatArray, target: FloatArray, floor: FloatArray, system: FloatArray, found: FloatArray, moved: FloatArray
+) -> float:
+    """The step of v that meets the target, and the largest of them relative to v.
+
+    In the square root of the time value, which is close to straight where the option is about to be exercised.
+    """
+    furthest = 0.0
+    for w in range(LANES):
+        value = found[EUROPEAN, w] + found[PREMIUM, w]
+        slope = found[EUROPEAN + 3, w] + found[PREMIUM + 3, w]
+        for k in range(NODES):
+            value -= found[BY_CURVE + k, w] * system[k, ERROR, w]
+            slope -= found[BY_CURVE + k, w] * system[k, IN_VOL, w]
+        wanted = target[w] - floor[w]
+        got = max(value - floor[w], 1e-6 * wanted)
+        step = 2.0 * (np.sqrt(got * wanted) - got) / max(slope, 1e-12)
+        v = lane[V, w]
+        step = max(-0.5 * v, min(0.5 * v, step))
+        moved[w] = step
+        part = abs(step) / v
+        furthest = max(furthest, part if part < 1e3 else np.inf)
+    return furthest
+
+
+@array_kernel(small=LANES, parallel_from=2_000)
+def solve_block(
+    low: int,
+    high: int,
+    numbers: FloatArray,
+    calls: BoolArray,
+    search: bool,
+    rounds: int,
+    out: FloatArray,
+    status: StatusArray,
+) -> None:
+    """Volatility (if `search`, from the start in VOL), price and Greeks of options low … high; see PRICE, OUT_IV."""
+    lane = np.empty((LANE_ROWS, LANES))
+    curve = np.empty((NODES, LANES))
+    at = np.empty((NODES * POINTS, LANES))
+    sums = np.empty((8 + 2 * POINTS, LANES))
+    system = np.empty((NODES, COLUMNS, LANES))
+    found = np.empty((FOUND_ROWS, LANES))
+    moved = np.empty(LANES)
+    target = np.empty(LANES)
+    floor = np.empty(LANES)
+    for first in range(low, high, LANES):
+        count = min(LANES, high - first)
+        for w in range(LANES):
+            moved[w] = 0.0
+            target[w] = 0.5
+            floor[w] = 0.0
+            if w >= count:
+                load_nothing(lane, w)
+                continue
+            i = first + w
+            p, s, k, t = numbers[PRICE, i], numbers[STOCK, i], numbers[STRIKE, i], numbers[YEARS, i]
+            r, q, vol, call = numbers[RATE, i], numbers[YIELD, i], numbers[VOL, i], calls[i]
+            if search:
+                status[i] = price_status(p, s, k, t, r, q, call)
+            else:
+                status[i] = _OK if is_usable(s, k, t, r, q, vol) else _BAD_INPUT
+            if status[i] != _OK:
+                load_nothing(lane, w)
+                continue
+            load(lane, w, s, k, t, r, q, vol, call)
+            target[w] = p / (s if call else k)
+            held = np.exp(-lane[A, w]) - lane[SPOT, w] * np.exp(-lane[C, w])
+            floor[w] = max(0.0, 1.0 - lane[SPOT, w], held)
+        first_guess(lane, curve)
+        for turn in range(rounds):
+            interpolate(curve, CURVE_WEIGHTS, at)
+            newton_system(lane, curve, at, sums, system)
+            eliminate(system)
+            furthest = furthest_step(system)
+            last = turn == rounds - 1
+            if search or last or furthest <= CURVE_TOLERANCE:
+                interpolate(curve, SPOT_WEIGHTS, at)
+                european_and_slopes(lane, found)
+                premium_and_slopes(lane, at, found)
+                vol_step = 0.0
+                if search:
+                    vol_step = find_vol_step(lane, target, floor, system, found, moved)
+                if last or (furthest <= CURVE_TOLERANCE and vol_step <= VOL_TOLERANCE):
+                    break
+            move_curve(curve, system, moved)
+            for w in range(LANES):
+                lane[V, w] += moved[w]
+        for w in range(count):
+            i = first + w
+            if status[i] != _OK:
+                for row in range(out.shape[0]):
+                    out[row, i] = np.nan
+                continue
+            _write(numbers, calls, i, w, search, lane, curve, system, found, moved, target, out, status)
+
+
+@piece
+def _write(
+    numbers: FloatArray,
+    calls: BoolArray,
+    i: int,
+    w: int,
+    search: bool,
+    lane: FloatArray,
+    curve: FloatArray,
+    system: FloatArray,
+    found: FloatArray,
+    moved: FloatArray,
+    target: FloatArray,
+    out: FloatArray,
+    status: StatusArray,
+) -> None:
+    """Lane w's findings in the units of the screen."""
+    call = calls[i]
+    t = numbers[YEARS, i]
+    stock = numbers[STOCK, i]
+    scale = stock if call else numbers[STRIKE, i]
+    s, v, a, c = lane[SPOT, w], lane[V, w], lane[A, w], lane[C, w]
+    premium = found[PREMIUM, w]
+    by_vol = found[EUROPEAN + 3, w] + found[PREMIUM + 3, w]
+    by_rate = found[EUROPEAN + 4, w] + found[PREMIUM + 4, w]
+    furthest = 0.0
+    for k in range(NODES):
+        slope = found[BY_CURVE + k, w]
+        premium -= slope * system[k, ERROR, w]
+        by_vol -= slope * system[k, IN_VOL, w]
+        by_rate -= slope * system[k, IN_RATE, w]
+        furthest = max(furthest, abs(system[k, ERROR, w]))
+    premium = max(premium, 0.0)
+    boundary = np.exp(lane[X, w] + curve[0, w] - system[0, ERROR, w] - system[0, IN_VOL, w] * moved[w])
+    settled = furthest <= 5.0 * CURVE_TOLERANCE and abs(moved[w]) <= 5.0 * VOL_TOLERANCE * v
+    # NaN is not settled either; a solution on the exercise side is none.
+    if not settled or (search and s <= boundary):
+        status[i] = _NO_CONVERGENCE
+        for row in range(out.shape[0]):
+            out[row, i] = np.nan
+        return
+    gain = 1.0 - s
+    out[OUT_IV, i] = (v + moved[w]) / np.sqrt(t) if search else numbers[VOL, i]
+    if s <= boundary:
+        out[OUT_PRICE, i] = gain * scale
+        out[OUT_DELTA, i] = 1.0 if call else -1.0
+        out[OUT_GAMMA, i] = 0.0
+        out[OUT_THETA, i] = 0.0 if t > ONE_DAY else np.nan
+        out[OUT_VEGA, i] = 0.0
+        out[OUT_RHO, i] = 0.0
+        return
+    value = max(gain, found[EUROPEAN, w] + premium)
+    slope = found[EUROPEAN + 1, w] + found[PREMIUM + 1, w]
+    bend = found[EUROPEAN + 2, w] + found[PREMIUM + 2, w] - slope
+    out[OUT_PRICE, i] = scale * (target[w] if search else value)
+    out[OUT_DELTA, i] = value - slope if call else slope / s
+    out[OUT_GAMMA, i] = (bend if call else bend / (s * s)) / scale
+    out[OUT_VEGA, i] = 0.01 * scale * by_vol * np.sqrt(t)
+    out[OUT_RHO, i] = 0.01 * scale * by_rate
+    out[OUT_THETA, i] = np.nan
+    if t > ONE_DAY:
+        left = 1.0 - ONE_DAY / t
+        # The premium alone obeys the pricing equation; in one day it moves as the power of time it has just now.
+        decay = 0.5 * v * v * (found[PREMIUM + 2, w] - found[PREMIUM + 1, w]) + (a - c) * found[PREMIUM + 1, w]
+        power = min(max((decay - a * premium) / max(premium, _TINY), 0.0), 20.0)
+        sd = v * np.sqrt(left)
+        d = (lane[LOG_SPOT, w] + (a - c) * left) / sd + 0.5 * sd
+        cash = np.exp(-a * left)
+        held = s * np.exp(-c * left)
+        density = held * 0.3989422804014327 * quick_exp(-0.5 * d * d)
+        tomorrow = discounted_cdf(sd - d, density, cash) - discounted_cdf(-d, density, held)
+        tomorrow += premium * quick_exp(power * log(left))
+        out[OUT_THETA, i] = scale * (max(gain, tomorrow) - value)
+
+
+@array_kernel(small=LANES, parallel_from=4_000)
+def price_block(
+    low: int,
+    high: int,
+    spots: FloatArray,
+    numbers: FloatArray,
+    calls: BoolArray,
+    rounds: int,
+    out: FloatArray,
+) -> None:
+    """Prices at spots (options, spots of each), one boundary for each option; numbers as above, PRICE and STOCK unread.
+
+    Not settled within `rounds`: NaN.
+    """
+    lane = np.empty((LANE_ROWS, LANES))
+    curve = np.empty((NODES, LANES))
+    at = np.empty((NODES * POINTS, LANES))
+    sums = np.empty((8 + 2 * POINTS, LANES))
+    system = np.empty((NODES, COLUMNS, LANES))
+    moved = np.zeros(LANES)
+    value = np.empty(LANES)
+    usable = np.zeros(LANES)
+    for first in range(low, high, LANES):
+        count = min(LANES, high - first)
+        for w in range(LANES):
+            usable[w] = 0.0
+            if w < count:
+                i = first + w
+                k, t, r = numbers[STRIKE, i], numbers[YEARS, i], numbers[RATE, i]
+                q, vol = numbers[YIELD, i], numbers[VOL, i]
+                if is_usable(k, k, t, r, q, vol):
+                    usable[w] = 1.0
+                    load(lane, w, k, k, t, r, q, vol, calls[i])
+            if usable[w] == 0.0:
+                load_nothing(lane, w)
+        first_guess(lane, curve)
+        for _ in range(rounds):
+            interpolate(curve, CURVE_WEIGHTS, at)
+            newton_system(lane, curve, at, sums, system)
+            eliminate(system)
+            move_curve(curve, system, moved)
+            if furthest_step(system) <= 5.0 * CURVE_TOLERANCE:
+                break
+        for w in range(LANES):
+            for k in range(NODES):
+                if not abs(system[k, ERROR, w]) <= 25.0 * CURVE_TOLERANCE:
+                    usable[w] = 0.0
+        interpolate(curve, SPOT_WEIGHTS, at)
+        for column in range(spots.shape[1]):
+            for w in range(LANES):
+                lane[SPOT, w] = 1.0
+                lane[LOG_SPOT, w] = 0.0
+                if w < count and spots[first + w, column] > 0.0:
+                    i = first + w
+                    s = spots[i, column] / numbers[STRIKE, i]
+                    lane[SPOT, w] = 1.0 / s if calls[i] else s
+                    lane[LOG_SPOT, w] = np.log(lane[SPOT, w])
+            held_value(lane, at, value)
+            for w in range(count):
+                i = first + w
+                spot = spots[i, column]
+                gain = 1.0 - lane[SPOT, w]
+                boundary = np.exp(lane[X, w] + curve[0, w])
+                worth = gain if lane[SPOT, w] <= boundary else max(gain, value[w])
+                known = usable[w] == 1.0 and spot > 0.0 and np.isfinite(spot)
+                out[i, column] = worth * (spot if calls[i] else numbers[STRIKE, i]) if known else np.nan
