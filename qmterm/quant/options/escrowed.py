@@ -1,0 +1,126 @@
+"""American options with cash dividends under the escrowed model: value, Greeks, implied volatility (QUANT.md 3.4, 3.5).
+
+The share is S − PV(D), which is lognormal, plus the dividends to come; exercise counts the whole share. A table without
+dividends is allowed: then this is the plain American option, for rates of any sign. The trap: theta is the value a day
+later at the same spot, and a dividend that goes ex within that day is taken to be about to (the holder may still
+exercise), so nothing jumps when an ex-date is a day away.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from qmterm.core.bars import FloatArray
+from qmterm.quant.arrays import Shape, flatten_options
+from qmterm.quant.options import escrowed_work as work
+from qmterm.quant.options.dividends import DividendTable
+from qmterm.quant.options.implied_vol import StatusArray
+from qmterm.quant.options.implied_vol import implied_vol as european_implied_vol
+from qmterm.quant.options.solved import Solved
+
+
+class EscrowedGreeks(NamedTuple):
+    """Per share, in the arguments' common shape; bumps of QUANT.md 3.4, theta NaN on the last day."""
+
+    price: FloatArray
+    delta: FloatArray
+    gamma: FloatArray
+    theta: FloatArray
+    vega: FloatArray
+    rho: FloatArray
+
+
+def price(
+    spot: ArrayLike,
+    strike: ArrayLike,
+    years: ArrayLike,
+    rate: ArrayLike,
+    dividend_yield: ArrayLike,
+    vol: ArrayLike,
+    is_call: ArrayLike,
+    dividends: DividendTable,
+) -> FloatArray:
+    """Values in dollars per share; NaN for elements with a bad number or dividends worth more than the share."""
+    shape, out, _ = _work(
+        work.PRICES, is_call, dividends, spot=spot, strike=strike, years=years, rate=rate,
+        dividend_yield=dividend_yield, vol=vol, price=0.0,
+    )  # fmt: skip
+    values: FloatArray = out[work.OUT_PRICE].reshape(shape)
+    return values
+
+
+def greeks(
+    spot: ArrayLike,
+    strike: ArrayLike,
+    years: ArrayLike,
+    rate: ArrayLike,
+    dividend_yield: ArrayLike,
+    vol: ArrayLike,
+    is_call: ArrayLike,
+    dividends: DividendTable,
+) -> EscrowedGreeks:
+    """Value and the five Greeks; NaN as for `price`."""
+    shape, out, _ = _work(
+        work.GREEKS, is_call, dividends, spot=spot, strike=strike, years=years, rate=rate,
+        dividend_yield=dividend_yield, vol=vol, price=0.0,
+    )  # fmt: skip
+    answer = out.reshape(work.OUTPUTS, *shape)
+    return EscrowedGreeks(answer[work.OUT_PRICE], *answer[work.OUT_DELTA :])
+
+
+def solve(
+    price: ArrayLike,
+    spot: ArrayLike,
+    strike: ArrayLike,
+    years: ArrayLike,
+    rate: ArrayLike,
+    dividend_yield: ArrayLike,
+    is_call: ArrayLike,
+    dividends: DividendTable,
+) -> Solved:
+    """The volatility that explains each price, and the Greeks there; NaN with the reason in `status` elsewhere.
+
+    The order of the checks is that of `implied_vol`. Bounds: from the best exercise at a date known now (today, an
+    ex-date, expiry) to the spot of a call, the strike of a put.
+    """
+    shape, out, status = _work(
+        work.SOLVE, is_call, dividends, spot=spot, strike=strike, years=years, rate=rate,
+        dividend_yield=dividend_yield, vol=1.0, price=price,
+    )  # fmt: skip
+    answer = out.reshape(work.OUTPUTS, *shape)
+    return Solved(answer[work.OUT_VOL], status.reshape(shape), *answer[work.OUT_DELTA :])
+
+
+def implied_vol(
+    price: ArrayLike,
+    spot: ArrayLike,
+    strike: ArrayLike,
+    years: ArrayLike,
+    rate: ArrayLike,
+    dividend_yield: ArrayLike,
+    is_call: ArrayLike,
+    dividends: DividendTable,
+) -> tuple[FloatArray, StatusArray]:
+    """(volatility, status) as `solve` finds them."""
+    solved = solve(price, spot, strike, years, rate, dividend_yield, is_call, dividends)
+    return solved.iv, solved.status
+
+
+def _work(
+    mode: int, is_call: ArrayLike, dividends: DividendTable, **arguments: ArrayLike
+) -> tuple[Shape, FloatArray, StatusArray]:
+    shape, calls, numbers = flatten_options(is_call, **arguments)
+    size = calls.size
+    dividends.fits(size)
+    if mode == work.SOLVE:
+        spot, strike, years, rate, dividend_yield, _, price = numbers
+        with np.errstate(all="ignore"):
+            escrowed = spot - dividends.present_value(rate, years)
+        numbers[work.IN_VOL], _ = european_implied_vol(price, escrowed, strike, years, rate, dividend_yield, calls)
+    out = np.empty((work.OUTPUTS, size))
+    status = np.empty(size, dtype=np.int8)
+    work.work(size, mode, numbers, calls, dividends.times, dividends.amounts, out, status)
+    return shape, out, status
