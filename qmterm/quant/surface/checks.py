@@ -108,10 +108,12 @@ def check_surface(
     # A missing bid can be bought against: it counts as nothing to be sold for.
     offered = np.where(np.isfinite(asks) & (asks > 0) & ~(bids > asks), asks, np.nan)
     wanted = np.where(two_sided(bids, asks), bids, 0.0)
+    with np.errstate(all="ignore"):
+        discount = np.exp(-rates * ladder.years)
     found: list[Violations] = []
     for severity, buy, sell in ((Severity.AMBER, middle, middle), (Severity.RED, offered, wanted)):
         for is_call in (True, False):
-            found += _spreads(ladder, np.exp(-rates * ladder.years), severity, is_call, buy, sell)
+            found += _spreads(ladder, discount, severity, is_call, buy, sell)
     vols = ladder.column("iv", iv)
     found.append(_calendars(ladder, forwards, Severity.AMBER, vols, vols))
     if bid_iv is not None and ask_iv is not None:
@@ -169,10 +171,8 @@ def _calendars(
     nobody = np.full(rows.size, NOBODY)
     excess = np.where(inside, first[rows] - variance, np.nan)
     single = np.stack((contract, nobody, nobody), axis=1)
-    found = _over(
-        Check.CALENDAR, severity, ladder.expiry[rows], single, excess, _ROUNDING * (1.0 + first[rows]), later=later
-    )
-    return found
+    rounding = _ROUNDING * (1.0 + first[rows])
+    return _over(Check.CALENDAR, severity, ladder.expiry[rows], single, excess, rounding, later)
 
 
 def _over(

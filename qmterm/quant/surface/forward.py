@@ -122,10 +122,10 @@ def _parity(
     # Bought at the ask and sold at the bid, and the other way round: what the forward can be had for.
     cheap = ladder.calls(bid)[rows] - ladder.puts(ask)[rows]
     dear = ladder.calls(ask)[rows] - ladder.puts(bid)[rows]
-    growth = np.exp(rates * ladder.years)[expiry]
     table = np.full((3, ladder.expiries, PARITY_STRIKES), np.nan)
     for number, difference in enumerate((gap[rows], cheap, dear)):
-        table[number, expiry, rank] = ladder.strike[rows] + growth * difference
+        forward = implied_forward(ladder.strike[rows], difference, 0.0, ladder.years[expiry], rates[expiry])
+        table[number, expiry, rank] = forward
     strikes = np.bincount(expiry, minlength=ladder.expiries)
     middle_of, low, high = _medians(table, strikes)
     return middle_of, low, high, strikes
@@ -135,5 +135,6 @@ def _medians(table: FloatArray, count: IntArray) -> FloatArray:
     """Median along the last axis of the `count` numbers each row holds; NaN where it holds none."""
     ordered = np.sort(table, axis=-1)  # NaN last
     expiry = np.arange(count.size)
-    middle = ordered[:, expiry, np.maximum(count - 1, 0) // 2] + ordered[:, expiry, np.maximum(count, 1) // 2]
-    return np.asarray(middle / 2)
+    left, right = np.maximum(count - 1, 0) // 2, np.maximum(count, 1) // 2
+    with np.errstate(all="ignore"):
+        return np.asarray((ordered[:, expiry, left] + ordered[:, expiry, right]) / 2)

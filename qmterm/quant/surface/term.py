@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike
 
 from qmterm.core.bars import FloatArray, IntArray
 from qmterm.core.errors import BadInput
-from qmterm.quant.arrays import flatten, to_float
+from qmterm.quant.arrays import flatten
 from qmterm.quant.surface.curves import Curves
 from qmterm.quant.surface.ladder import Ladder
 from qmterm.quant.surface.status import StatusArray, SurfaceStatus
@@ -123,13 +123,7 @@ def term_structure(years: ArrayLike, vols: ArrayLike, dte: ArrayLike) -> TermStr
 
     `dte` (calendar days) decides which expiries IV30, slope and event flag rest on.
     """
-    times, sigmas, days = (
-        to_float(name, value).reshape(-1) for name, value in (("years", years), ("vols", vols), ("dte", dte))
-    )
-    if not times.size == sigmas.size == days.size:
-        raise BadInput(
-            f"{times.size} expiries, {sigmas.size} volatilities and {days.size} DTE: equal lengths are needed"
-        )
+    _, (times, sigmas, days) = flatten(years=years, vols=vols, dte=dte)
     order = _known(times, sigmas)
     times, sigmas, days = times[order], sigmas[order], days[order]
     late = days >= MIN_DTE
@@ -157,7 +151,7 @@ def event_flag(years: Sequence[float], vols: Sequence[float]) -> bool | None:
         return None
     front = vols[0] * vols[0]
     following = (vols[1] * vols[1] * years[1] - front * years[0]) / (years[1] - years[0])
-    return front > EVENT_RATIO * following
+    return bool(front > EVENT_RATIO * following)
 
 
 def _known(times: FloatArray, vols: FloatArray) -> IntArray:
