@@ -7,7 +7,6 @@ with fewer are left NaN here and computed by young.py.
 
 from __future__ import annotations
 
-from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -16,10 +15,8 @@ from numpy.typing import NDArray
 from qmterm.core.bars import FloatArray, IntArray
 from qmterm.quant.elementary import log
 from qmterm.quant.indicators.kernels import first_bar, sum_piece
+from qmterm.quant.indicators.weights import SEED, weights
 from qmterm.quant.kernel import array_kernel, piece
-
-SEED = 34  # bars until all averages run: the signal line of MACD 12, 26, 9 is the last to begin
-WILDER = 13.0 / 14.0
 
 (
     PREVIOUS,  # close
@@ -46,57 +43,6 @@ WILDER = 13.0 / 14.0
 ) = range(21)
 COLUMNS = 21
 
-# Keeps products with weights of very old bars from becoming subnormal, which costs a hundred times a normal product.
-_NEGLIGIBLE = 1e-290
-
-
-class Weights(NamedTuple):
-    """What a bar counts for at the end of a history, by its place from the start and by its age."""
-
-    lead: FloatArray  # (6, SEED) EMA10, EMA20, fast, slow, signal and Wilder at bar SEED − 1
-    tail: FloatArray  # (6, width), the newest bar in the last column
-    decay: FloatArray  # (8, width) the six after k more bars, then what fast and slow at SEED − 1 add to the signal
-
-
-@cache
-def weights(width: int) -> Weights:
-    """Tables for histories of up to `width` bars."""
-    identity = np.eye(SEED)
-    lead = np.zeros((6, SEED))
-    for number, n in ((0, 10), (1, 20), (3, 26)):
-        lead[number] = _average(identity, n, 0)[-1]
-    fast, slow = _average(identity, 12, 14), _average(identity, 26, 0)
-    lead[2] = fast[-1]
-    lead[4] = np.mean([f - s for f, s in zip(fast[-9:], slow[-9:], strict=True)], axis=0)
-    # The first true range, gain and loss belong to bar 1.
-    lead[5, 1:] = _average(np.eye(SEED - 1), 14, 0, WILDER)[-1]
-
-    rates = np.array([2 / 11, 2 / 21, 2 / 13, 2 / 27, 0.2, 1 - WILDER])
-    step = np.diag(1 - rates)
-    step[4, 2], step[4, 3] = 0.2 * (1 - rates[2]), -0.2 * (1 - rates[3])
-    impulse = rates.copy()
-    impulse[4] = 0.2 * (rates[2] - rates[3])
-    tail = np.empty((6, width))
-    decay = np.empty((8, width))
-    left = np.eye(6)
-    for age in range(width):
-        tail[:, width - 1 - age] = impulse
-        decay[:6, age] = np.diag(left)
-        decay[6, age], decay[7, age] = left[4, 2], left[4, 3]
-        impulse, left = step @ impulse, step @ left
-    for table in (tail, decay):
-        table[np.abs(table) < _NEGLIGIBLE] = 0.0
-    return Weights(lead, tail, decay)
-
-
-def _average(bars: FloatArray, n: int, begin: int, decay: float | None = None) -> list[FloatArray]:
-    """An exponential average over impulses, bar by bar from its seed (the mean of n bars from `begin`) on."""
-    kept = 1 - 2 / (n + 1) if decay is None else decay
-    values = [bars[begin : begin + n].mean(axis=0)]
-    for bar in bars[begin + n :]:
-        values.append(kept * values[-1] + (1 - kept) * bar)
-    return values
-
 
 class Carried(NamedTuple):
     """State after the completed bars, and the bars left out of it."""
@@ -114,7 +60,7 @@ def carry(high: FloatArray, low: FloatArray, close: FloatArray, volume: FloatArr
     latest = np.empty((4, rows))
     tables = weights(width)
     if rows and width:
-        _carry_rows(rows, high, low, close, volume, skip, tables.lead, tables.tail, tables.decay, state, counts, latest)
+        _carry_rows(rows, high, low, close, volume, skip, 24, tables.lead, tables.tail, tables.decay, state, counts, latest)
     return Carried(state, counts, latest)
 
 
@@ -144,9 +90,14 @@ def _moves(
         w = weight[t]
         b = before[t]
         change = close[t] - b
-        gain += w * max(change, 0.0)
-        loss += w * max(-change, 0.0)
-        reach += w * max(high[t] - low[t], max(abs(high[t] - b), abs(low[t] - b)))
+        up = change if change > 0.0 else 0.0
+        above = abs(high[t] - b)
+        below = abs(low[t] - b)
+        farther = above if above > below else below
+        inside = high[t] - low[t]
+        gain += w * up
+        loss += w * (up - change)
+        reach += w * (inside if inside > farther else farther)
     return gain, loss, reach
 
 
@@ -191,13 +142,15 @@ def _volumes(volume: FloatArray, close: FloatArray) -> tuple[float, float]:
 @sum_piece
 def _returns(x: FloatArray, before: FloatArray, scratch: FloatArray) -> tuple[float, float]:
     """Of 24 closes, for the last 19: mean log return and Σ(r − mean)²; NaN when a price is not positive."""
-    total = bad = 0.0
     for t in range(24):
-        r = log(x[t] / before[t])
-        scratch[t] = r
-        total += r if t >= 5 else 0.0
-        bad += 0.0 if (t < 5) | ((x[t] > 0.0) & (before[t] > 0.0)) else 1.0
-    mean = total / 19.0 if bad == 0.0 else np.nan
+        scratch[t] = x[t] / before[t]
+    for t in range(scratch.size):
+        scratch[t] = log(scratch[t])
+    total = good = 0.0
+    for t in range(24):
+        total += scratch[t] if t >= 5 else 0.0
+        good += 1.0 if (t >= 5) & (x[t] > 0.0) & (before[t] > 0.0) else 0.0
+    mean = total / 19.0 if good == 19.0 else np.nan
     squares = 0.0
     for t in range(24):
         away = scratch[t] - mean
@@ -217,34 +170,35 @@ def _extremes(high: FloatArray, low: FloatArray) -> tuple[float, float]:
 
 
 @piece
-def _chains(
-    high: FloatArray,
-    low: FloatArray,
-    close: FloatArray,
-    lead: FloatArray,
-    tail: FloatArray,
-    decay: FloatArray,
-    state: FloatArray,
-    i: int,
-) -> None:
-    """The averages that go back to the first bar: those at SEED − 1 decay by k bars, the k bars come on top."""
-    k = close.size - SEED
+def _weigh(n: int, lead: FloatArray, tail: FloatArray, decay: FloatArray, own: FloatArray) -> None:
+    """The weights of a history of n bars, into the first n columns of `own`."""
+    k = n - SEED
     at = tail.shape[1] - k
-    near = close[close.size - 1]  # a row that never moved then has averages of exactly its price and a MACD of 0
-    head = close[:SEED]
-    ema10, ema20, fast, slow, signal = _dots(head, near, lead[0], lead[1], lead[2], lead[3], lead[4])
-    rest = close[SEED:]
-    a, b, c, d, e = _dots(rest, near, tail[0, at:], tail[1, at:], tail[2, at:], tail[3, at:], tail[4, at:])
-    state[EMA10, i] = near + a + decay[0, k] * ema10
-    state[EMA20, i] = near + b + decay[1, k] * ema20
-    state[FAST, i] = near + c + decay[2, k] * fast
-    state[SLOW, i] = near + d + decay[3, k] * slow
-    state[SIGNAL, i] = e + decay[4, k] * signal + decay[6, k] * fast + decay[7, k] * slow
-    gain, loss, reach = _moves(high[1:SEED], low[1:SEED], close[1:SEED], close[: SEED - 1], lead[5, 1:])
-    up, down, far = _moves(high[SEED:], low[SEED:], rest, close[SEED - 1 : close.size - 1], tail[5, at:])
-    state[GAIN, i] = up + decay[5, k] * gain
-    state[LOSS, i] = down + decay[5, k] * loss
-    state[ATR, i] = far + decay[5, k] * reach
+    for row in range(6):
+        for t in range(SEED):
+            own[row, t] = lead[row, t] * decay[row, k]
+        for t in range(k):
+            own[row, SEED + t] = tail[row, at + t]
+    for t in range(SEED):
+        own[4, t] += lead[2, t] * decay[6, k] + lead[3, t] * decay[7, k]
+
+
+@piece
+def _averages(
+    high: FloatArray, low: FloatArray, close: FloatArray, weight: FloatArray, state: FloatArray, i: int
+) -> None:
+    """What goes back to the first bar."""
+    n = close.size
+    near = close[n - 1]  # a row that never moved then has averages of exactly its price and a MACD of 0
+    ema10, ema20, fast, slow, signal = _dots(
+        close, near, weight[0, :n], weight[1, :n], weight[2, :n], weight[3, :n], weight[4, :n]
+    )
+    state[EMA10, i] = near + ema10
+    state[EMA20, i] = near + ema20
+    state[FAST, i] = near + fast
+    state[SLOW, i] = near + slow
+    state[SIGNAL, i] = signal
+    state[GAIN, i], state[LOSS, i], state[ATR, i] = _moves(high[1:], low[1:], close[1:], close[: n - 1], weight[5, 1:n])
 
 
 @piece
@@ -289,6 +243,7 @@ def _carry_rows(
     close: FloatArray,
     volume: FloatArray,
     skip: int,
+    window: int,
     lead: FloatArray,
     tail: FloatArray,
     decay: FloatArray,
@@ -297,7 +252,10 @@ def _carry_rows(
     latest: FloatArray,
 ) -> None:
     end = close.shape[1] - skip
-    scratch = np.empty(24)
+    # Its size is an argument: a loop of known length is unrolled into scalar logarithms, one of unknown is vectorised.
+    scratch = np.empty(window)
+    weight = np.empty((6, max(end, SEED)))
+    weighed = 0  # bars the weights are made for: mostly those of the row before
     for i in range(begin, stop):
         if skip == 1:
             latest[0, i] = high[i, end]
@@ -313,5 +271,8 @@ def _carry_rows(
             continue
         row = close[i, start:end]
         state[PREVIOUS, i] = row[n - 1]
-        _chains(high[i, start:end], low[i, start:end], row, lead, tail, decay, state, i)
+        if n != weighed:
+            _weigh(n, lead, tail, decay, weight)
+            weighed = n
+        _averages(high[i, start:end], low[i, start:end], row, weight, state, i)
         _windows(high[i, start:end], low[i, start:end], row, volume[i, start:end], scratch, state, i)

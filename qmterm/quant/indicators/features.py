@@ -14,8 +14,9 @@ import numpy as np
 
 from qmterm.core.bars import FloatArray, IntArray
 from qmterm.quant.indicators import columns as at
-from qmterm.quant.indicators.carry import SEED, carry
+from qmterm.quant.indicators.carry import carry
 from qmterm.quant.indicators.step import step_rows
+from qmterm.quant.indicators.weights import SEED
 from qmterm.quant.indicators.young import young_rows
 
 

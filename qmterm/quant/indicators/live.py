@@ -17,9 +17,10 @@ from qmterm.core.errors import BadInput
 from qmterm.quant.arrays import to_float
 from qmterm.quant.indicators import columns as at
 from qmterm.quant.indicators.bandwidth import OVER, last_bandwidths, share_below
-from qmterm.quant.indicators.carry import SEED, carry
+from qmterm.quant.indicators.carry import carry
 from qmterm.quant.indicators.features import Features, features_of, latest_block
 from qmterm.quant.indicators.step import step_rows
+from qmterm.quant.indicators.weights import SEED
 from qmterm.quant.indicators.young import young_steps
 
 _NAMES = ("open_", "high", "low", "close", "volume")
