@@ -54,6 +54,9 @@ def number(cell: str, rule: NumberRule) -> float:
     plain = text.removesuffix("%").strip().removeprefix("$")
     if _GROUPED.match(plain):
         plain = plain.replace(",", "")
+    if percent and "e" not in plain.lower():
+        plain = f"{plain}e-2"  # exactly the decimal, which a division would miss by a digit
+        percent = False
     try:
         value = math.nan if "_" in plain else float(plain)
     except ValueError:
@@ -144,6 +147,8 @@ def day_or_instant(cell: str) -> date | int:
         if len(cell) <= 10:
             return _plausible(date.fromisoformat(cell), cell)
         moment = datetime.fromisoformat(cell)
+    except Unreadable:
+        raise
     except ValueError:
         raise Unreadable(f"{cell!r} is no date; write it as 2026-04-17") from None
     _plausible(moment.date(), cell)

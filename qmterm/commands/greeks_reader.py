@@ -75,7 +75,7 @@ class ColumnReader:
 
     def need(self, field: Field, given: Sequence[bool] | BoolArray, what: str) -> None:
         """Every row without it is a bad row, unless its cell was said to be wrong already."""
-        for at in np.flatnonzero(~np.asarray(given)).tolist():
+        for at in np.flatnonzero(~np.asarray(given, dtype=np.bool_)).tolist():
             if not any(f"column {self.name(field)}:" in problem for problem in self.problems.get(at, ())):
                 self.wrong(at, field, what)
 

@@ -79,7 +79,7 @@ def _solve(
     price, is_call = inputs.price[rows], inputs.is_call[rows]
     spot, strike, years, rate, dividend_yield = _terms(inputs, rows)
     if kind.american:
-        from qmterm.quant.options import american  # type: ignore[attr-defined,unused-ignore]
+        from qmterm.quant.options import american
 
         table = _table(inputs, rows) if kind.dividends else None
         solved = american.solve(price, spot, strike, years, rate, dividend_yield, is_call, table)
@@ -110,7 +110,7 @@ def _value(
     vol, is_call = inputs.vol[rows], inputs.is_call[rows]
     spot, strike, years, rate, dividend_yield = _terms(inputs, rows)
     if kind.american:
-        from qmterm.quant.options import american  # type: ignore[attr-defined,unused-ignore]
+        from qmterm.quant.options import american
 
         table = _table(inputs, rows) if kind.dividends else None
         found = american.greeks(spot, strike, years, rate, dividend_yield, vol, is_call, table)._asdict()
