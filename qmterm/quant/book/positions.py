@@ -154,24 +154,24 @@ def _model(
     """The pricer of these rows, which are all of one style."""
 
     def down(column: FloatArray) -> FloatArray:
-        return column[rows, np.newaxis, np.newaxis]
+        return column[rows, np.newaxis]
 
-    at = spots[:, :, np.newaxis]
-    fixed = (down(book.strike), left[:, np.newaxis, np.newaxis], down(book.rate), down(book.dividend_yield))
-    vol, calls = vols[:, np.newaxis, :], book.is_call[rows, np.newaxis, np.newaxis]
+    fixed = (down(book.strike), left[:, np.newaxis], down(book.rate), down(book.dividend_yield))
+    calls = book.is_call[rows, np.newaxis]
     if not book.american[rows[0]]:
-        return black_scholes.price(at, *fixed, vol, calls)
+        k, t, r, q = (column[..., np.newaxis] for column in fixed)
+        return black_scholes.price(spots[:, :, np.newaxis], k, t, r, q, vols[:, np.newaxis, :], calls[..., np.newaxis])
     # Only here: a book of European options and stock does not wait for the American kernels.
     from qmterm.quant.options import american
 
-    if book.dividends is None:
-        return american.price(at, *fixed, vol, calls)
     table = book.dividends
-    if table.rows > 1:
-        table = table.take(np.repeat(rows, spots.shape[1] * vols.shape[1]))
-    if days:
-        table = DividendTable(table.times - days / YEAR_DAYS, table.amounts)
-    return american.price(at, *fixed, vol, calls, dividends=table)
+    if table is not None:
+        table = table.take(np.repeat(rows, vols.shape[1]))
+        if days:
+            table = DividendTable(table.times - days / YEAR_DAYS, table.amounts)
+    ladder = np.broadcast_to(spots[:, np.newaxis, :], (rows.size, vols.shape[1], spots.shape[1]))
+    values = american.price_at_spots(ladder, *fixed, vols, calls, dividends=table)
+    return np.swapaxes(values, 1, 2)
 
 
 def unvalued(book: Positions, values: FloatArray) -> tuple[Unvalued, ...]:
