@@ -60,7 +60,9 @@ def carry(high: FloatArray, low: FloatArray, close: FloatArray, volume: FloatArr
     latest = np.empty((4, rows))
     tables = weights(width)
     if rows and width:
-        _carry_rows(rows, high, low, close, volume, skip, 24, tables.lead, tables.tail, tables.decay, state, counts, latest)
+        _carry_rows(
+            rows, high, low, close, volume, skip, 24, tables.lead, tables.tail, tables.decay, state, counts, latest
+        )
     return Carried(state, counts, latest)
 
 
@@ -142,10 +144,8 @@ def _volumes(volume: FloatArray, close: FloatArray) -> tuple[float, float]:
 @sum_piece
 def _returns(x: FloatArray, before: FloatArray, scratch: FloatArray) -> tuple[float, float]:
     """Of 24 closes, for the last 19: mean log return and Σ(r − mean)²; NaN when a price is not positive."""
-    for t in range(24):
-        scratch[t] = x[t] / before[t]
     for t in range(scratch.size):
-        scratch[t] = log(scratch[t])
+        scratch[t] = log(x[t] / before[t])
     total = good = 0.0
     for t in range(24):
         total += scratch[t] if t >= 5 else 0.0

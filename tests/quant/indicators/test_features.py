@@ -62,15 +62,70 @@ def test_each_feature_begins_where_its_full_form_does(bars):
         np.testing.assert_array_equal(np.isnan(getattr(features, name)), expected, err_msg=name)
 
 
-def test_a_market_of_talib_values():
-    panel = random_panel(symbols=40, seed=5, ragged=False)
-    features = last_features(panel)
-    for row in range(len(panel)):
-        close, high, low = panel.close[row], panel.high[row], panel.low[row]
-        assert features.sma50[row] == pytest.approx(talib.SMA(close, 50)[-1], rel=1e-9)
-        assert features.atr14[row] == pytest.approx(talib.ATR(high, low, close, 14)[-1], rel=1e-9)
-        assert features.macd_hist[row] == pytest.approx(talib.MACD(close)[2][-1], rel=1e-9, abs=1e-9)
-        assert features.rsi14[row] == pytest.approx(talib.RSI(close, 14)[-1], rel=1e-9)
+TALIB = {
+    "sma20": lambda high, low, close: talib.SMA(close, 20),
+    "sma50": lambda high, low, close: talib.SMA(close, 50),
+    "sma100": lambda high, low, close: talib.SMA(close, 100),
+    "sma200": lambda high, low, close: talib.SMA(close, 200),
+    "ema10": lambda high, low, close: talib.EMA(close, 10),
+    "rsi14": lambda high, low, close: talib.RSI(close, 14),
+    "macd": lambda high, low, close: talib.MACD(close)[0],
+    "macd_signal": lambda high, low, close: talib.MACD(close)[1],
+    "bb_upper": lambda high, low, close: talib.BBANDS(close, 20, 2, 2)[0],
+    "bb_lower": lambda high, low, close: talib.BBANDS(close, 20, 2, 2)[2],
+    "atr14": lambda high, low, close: talib.ATR(high, low, close, 14),
+    "atr_pct": lambda high, low, close: talib.NATR(high, low, close, 14),
+    "high20": lambda high, low, close: talib.MAX(high, 20),
+    "low20": lambda high, low, close: talib.MIN(low, 20),
+}
+
+
+@pytest.mark.parametrize("name", TALIB)
+def test_a_market_of_talib_values(name):
+    panel = random_panel(symbols=90, seed=5)
+    ours = getattr(last_features(panel), name)
+    for row in np.flatnonzero(panel.bars > 1):
+        kept = slice(panel.close.shape[1] - panel.bars[row], None)
+        theirs = TALIB[name](panel.high[row, kept], panel.low[row, kept], panel.close[row, kept])[-1]
+        # A MACD is a difference of averages: nine digits of the averages, not of what is left of them.
+        least = 1e-9 * panel.close[row, -1] if name.startswith("macd") else 0.0
+        assert ours[row] == pytest.approx(theirs, rel=1e-9, abs=least, nan_ok=True)
+
+
+@pytest.mark.parametrize("bars", [250, 1_300, 12_000])
+def test_a_long_history_counts_to_its_first_bar(bars):
+    panel = random_panel(symbols=2, bars=300, ragged=False)
+    longer = {
+        name: np.tile(getattr(panel, name), (1, bars // 300 + 1))[:, :bars]
+        for name in ("open", "high", "low", "close", "volume")
+    }
+    longer = replace(panel, **longer, bars=np.full(2, bars))
+    features = last_features(longer)
+    for name in ("ema10", "ema20", "rsi14", "macd_hist", "atr14", "sma200", "bb_upper", "hv20"):
+        np.testing.assert_allclose(
+            getattr(features, name), FULL[name](longer)[:, -1], rtol=1e-9, atol=1e-9, err_msg=name
+        )
+
+
+@pytest.mark.parametrize("price", [25.1, 0.0007, 612_345.67])
+def test_a_flat_row_is_exactly_flat_however_many_bars_it_has(price):
+    for bars in (30, 60, 260):
+        panel = random_panel(symbols=1, bars=bars, ragged=False)
+        flat = np.full_like(panel.close, price)
+        features = last_features(replace(panel, open=flat, high=flat, low=flat, close=flat))
+        assert (features.bb_upper[0], features.bb_lower[0], features.sma20[0]) == (price, price, price)
+        assert (features.bandwidth[0], features.hv20[0], features.atr14[0]) == (0.0, 0.0, 0.0)
+        assert np.isnan([features.percent_b[0], features.rsi14[0], features.pos20[0]]).all()
+
+
+def test_prices_that_are_not_positive_have_no_volatility():
+    panel = random_panel(symbols=3, ragged=False)
+    close = panel.close.copy()
+    close[0, -7] = 0.0
+    close[1, -19] = -2.0
+    features = last_features(replace(panel, close=close))
+    assert np.isnan(features.hv20).tolist() == [True, True, False]
+    assert np.isfinite(features.sma20).all()
 
 
 def test_an_empty_market_and_rows_without_bars_are_not_an_error():
