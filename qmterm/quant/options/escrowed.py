@@ -17,6 +17,7 @@ from qmterm.core.bars import FloatArray
 from qmterm.quant.arrays import Shape, flatten_options
 from qmterm.quant.options import escrowed_work as work
 from qmterm.quant.options.dividends import DividendTable
+from qmterm.quant.options.escrowed_bounds import IN_VOL
 from qmterm.quant.options.implied_vol import StatusArray
 from qmterm.quant.options.implied_vol import implied_vol as european_implied_vol
 from qmterm.quant.options.solved import Solved
@@ -119,7 +120,7 @@ def _work(
         spot, strike, years, rate, dividend_yield, _, price = numbers
         with np.errstate(all="ignore"):
             escrowed = spot - dividends.present_value(rate, years)
-        numbers[work.IN_VOL], _ = european_implied_vol(price, escrowed, strike, years, rate, dividend_yield, calls)
+        numbers[IN_VOL], _ = european_implied_vol(price, escrowed, strike, years, rate, dividend_yield, calls)
     out = np.empty((work.OUTPUTS, size))
     status = np.empty(size, dtype=np.int8)
     work.work(size, mode, numbers, calls, dividends.times, dividends.amounts, out, status)

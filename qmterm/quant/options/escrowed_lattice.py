@@ -1,4 +1,4 @@
-"""The early-exercise premium of options under the escrowed dividend model, by a trinomial lattice over eight at once.
+"""The early-exercise premium of an option under the escrowed dividend model, by a trinomial lattice.
 
 The escrowed part F = S − PV(D) is lognormal; exercise at t is worth φ(F + A(t) − K), A(t) the dividends still to come,
 each at its value at t (QUANT.md 3.4). The values one step before expiry are Black–Scholes. The same lattice carries
@@ -8,7 +8,10 @@ meant to be used; the caller adds it to the exact European value.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
+from numba.extending import register_jitable
 
 from qmterm.core.bars import FloatArray
 from qmterm.quant.elementary import exp, log
@@ -16,32 +19,52 @@ from qmterm.quant.kernel import piece
 from qmterm.quant.normal import cdf
 from qmterm.quant.options.escrowed_levels import (
     COST,
-    ESCROWED,
-    FINAL_STRIKE,
-    LANES,
-    LAST_SCALE,
-    LAST_STEP,
-    LATER,
-    RATE,
+    MIDDLE,
     SCALE,
-    SIGN,
-    SPACING,
-    STRIKE,
-    VOL,
-    YEARS,
-    YIELD,
-    allot,
+    SIDE,
+    Escrowed,
+    Layout,
     half_width,
     lay_out,
-    stretches,
+    most_levels,
 )
 from qmterm.quant.options.escrowed_step import advance
 
-AROUND_STRIKE = 14  # nodes whose last-step value is Black-Scholes; beyond them it is a straight line to 1e-9
+AROUND_STRIKE = 16  # nodes whose last-step value is Black-Scholes; beyond them it is a straight line to 1e-9
 
-# Rows of what the lattice finds: premium, its first and second derivative in F, and the premium a day later.
-PREMIUM, SLOPE, CURVE, NEXT_DAY = range(4)
-FOUND = 4
+
+class Premium(NamedTuple):
+    """What early exercise is worth, in dollars per share."""
+
+    value: float
+    slope: float  # first derivative in F
+    curve: float  # second derivative in F
+    next_day: float  # the value a day later for an unmoved S; NaN if the option does not live to see it
+
+
+class Room(NamedTuple):
+    """Arrays the lattice works in, made once for many options."""
+
+    ends: FloatArray
+    paid: FloatArray
+    coefficients: FloatArray
+    power: FloatArray
+    values: FloatArray
+    europeans: FloatArray
+
+
+@piece
+def make_room(base: int, times: int, dividends: int) -> Room:
+    """Room for lattices of up to base·times steps and `dividends` ex-dates."""
+    nodes = 2 * half_width(base * times) + 1
+    return Room(
+        np.empty(dividends + 2),
+        np.empty(dividends + 2),
+        np.empty((4, most_levels(base, times, dividends))),
+        np.empty(nodes),
+        np.empty((2, nodes)),
+        np.empty((2, nodes)),
+    )
 
 
 @piece
@@ -53,48 +76,50 @@ def black(f: float, k: float, deviation: float, discount: float, sign: float) ->
 
 @piece
 def end_values(
-    levels: int,
-    middle: int,
-    parameters: FloatArray,
-    coefficients: FloatArray,
-    last: FloatArray,
-    power: FloatArray,
-    values: FloatArray,
-    europeans: FloatArray,
+    option: Escrowed, layout: Layout, middle: int, room: Room, values: FloatArray, europeans: FloatArray
 ) -> None:
     """The values at the start of the last step: European over that step, or exercise there."""
     nodes = 2 * middle + 1
-    for lane in range(LANES):
-        sign, strike, step = parameters[SIGN, lane], parameters[STRIKE, lane], last[LAST_STEP, lane]
-        deviation = parameters[VOL, lane] * np.sqrt(step)
-        discount = exp(-parameters[RATE, lane] * step)
-        forward = exp((parameters[RATE, lane] - parameters[YIELD, lane]) * step) * last[LAST_SCALE, lane]
-        final = last[FINAL_STRIKE, lane]
+    sign, strike, step, final = option.sign, option.strike, layout.last_step, layout.final_strike
+    deviation = option.vol * np.sqrt(step)
+    discount = exp(-option.rate * step)
+    forward = exp((option.rate - option.dividend_yield) * step) * layout.last_scale
+    power = room.power
+    for k in range(nodes):
+        europeans[k] = discount * max(0.0, sign * (forward * power[k] - strike))
+    at_strike = middle + log(strike / forward) / layout.spacing
+    begin = int(min(max(at_strike - AROUND_STRIKE // 2 + 1.0, 0.0), max(0.0, nodes - 1.0 * AROUND_STRIKE)))
+    for k in range(begin, min(begin + AROUND_STRIKE, nodes)):
+        europeans[k] = black(forward * power[k], strike, deviation, discount, sign)
+    scale, cost = room.coefficients[SCALE, layout.levels - 1], room.coefficients[COST, layout.levels - 1]
+    for k in range(nodes):
+        values[k] = max(europeans[k], scale * power[k] - cost)
+    if final < strike:
         for k in range(nodes):
-            europeans[k, lane] = discount * max(0.0, sign * (forward * power[k, lane] - strike))
-        at_strike = middle + log(strike / forward) / last[SPACING, lane]
-        begin = max(0, int(min(at_strike, nodes + AROUND_STRIKE)) - AROUND_STRIKE // 2 + 1)
-        for k in range(begin, min(begin + AROUND_STRIKE, nodes)):
-            europeans[k, lane] = black(forward * power[k, lane], strike, deviation, discount, sign)
-        for k in range(nodes):
-            held = europeans[k, lane]
-            if final < strike:  # a call with a dividend at its expiry
-                ahead = forward * power[k, lane]
-                held = black(ahead, final, deviation, discount, sign) if final > 0.0 else discount * (ahead - final)
-            now = coefficients[levels - 1, SCALE, lane] * power[k, lane] - coefficients[levels - 1, COST, lane]
-            values[k, lane] = max(held, now)
+            ahead = forward * power[k]
+            held = black(ahead, final, deviation, discount, sign) if final > 0.0 else discount * (ahead - final)
+            values[k] = max(values[k], held)
+
+
+@piece
+def end_nodes(worth: FloatArray, filled: FloatArray, last: int, up: float, here: float, side: float) -> None:
+    """The outermost nodes: the neighbour they lack lies on a straight line in F."""
+    beyond = worth[0] - (worth[1] - worth[0]) / up
+    filled[0] = here * worth[0] + side * (beyond + worth[1])
+    beyond = worth[last] + (worth[last] - worth[last - 1]) * up
+    filled[last] = here * worth[last] + side * (beyond + worth[last - 1])
 
 
 @piece
 def read(
-    lane: int, row: int, spacing: float, scale: float, at: float, values: FloatArray, europeans: FloatArray
+    middle: int, spacing: float, scale: float, at: float, values: FloatArray, europeans: FloatArray
 ) -> tuple[float, float, float]:
-    """The premium and its first two derivatives in F at F = `at`, around the node in `row` where F is `scale`."""
-    a = values[row - 2, lane] - europeans[row - 2, lane]
-    b = values[row - 1, lane] - europeans[row - 1, lane]
-    c = values[row, lane] - europeans[row, lane]
-    d = values[row + 1, lane] - europeans[row + 1, lane]
-    e = values[row + 2, lane] - europeans[row + 2, lane]
+    """The premium and its first two derivatives in F at F = `at`, from five nodes around the middle, F = `scale`."""
+    a = values[middle - 2] - europeans[middle - 2]
+    b = values[middle - 1] - europeans[middle - 1]
+    c = values[middle] - europeans[middle]
+    d = values[middle + 1] - europeans[middle + 1]
+    e = values[middle + 2] - europeans[middle + 2]
     first = (a - 8.0 * b + 8.0 * d - e) / 12.0
     second = (16.0 * (b + d) - 30.0 * c - a - e) / 12.0
     y = min(max(log(at / scale) / spacing, -2.0), 2.0)
@@ -102,95 +127,48 @@ def read(
     return c + y * (first + 0.5 * y * second), slope / at, (second / (spacing * spacing) - slope) / (at * at)
 
 
-@piece
-def premiums(
-    base: int,
-    times: int,
-    parameters: FloatArray,
-    when: FloatArray,
-    cash: FloatArray,
-    ends: FloatArray,
-    paid: FloatArray,
-    coefficients: FloatArray,
-    power: FloatArray,
-    values: FloatArray,
-    europeans: FloatArray,
-    found: FloatArray,
-) -> None:
-    """Fill found[PREMIUM … NEXT_DAY, lane] for the options in the lanes of `parameters`.
-
-    base·times: steps over the whole life, a multiple of `times` in each stretch, so that lattices of one base and
-    several times are refinements of each other. when, cash (LANES, k): the dividends of each lane. The other arrays
-    are room to work in: ends, paid (LANES, k + 3); coefficients (levels, 4, LANES); power (nodes, LANES), values and
-    europeans (2, nodes, LANES), nodes = 2·half_width + 1.
-    """
-    last = np.empty((4, LANES))
-    up = np.empty(LANES)
-    counts = np.empty(LANES, np.int64)
-    totals = np.empty(LANES, np.int64)
-    day_level = np.empty(LANES, np.int64)
-    levels = 0
-    for lane in range(LANES):
-        count = stretches(lane, parameters, when[lane], cash[lane], ends[lane], paid[lane])
-        total = 0
-        start = 0.0
-        for s in range(count):
-            total += allot(ends[lane, s] - start, parameters[YEARS, lane], base, times)
-            start = ends[lane, s]
-        counts[lane] = count
-        totals[lane] = total
-        levels = max(levels, total)
-    latest_day = -1
+def premium_of(option: Escrowed, base: int, times: int, when: FloatArray, cash: FloatArray, room: Room) -> Premium:
+    """The premium by a lattice of about base·times steps; when, cash (k,): years to the ex-dates, dollars per share."""
+    layout = lay_out(option, base, times, when, cash, room.ends, room.paid, room.coefficients)
     middle = half_width(base * times)
-    for lane in range(LANES):
-        day_level[lane] = lay_out(
-            lane,
-            levels,
-            totals[lane],
-            counts[lane],
-            base,
-            times,
-            parameters,
-            ends[lane],
-            paid[lane],
-            coefficients,
-            last,
-        )
-        latest_day = max(latest_day, day_level[lane])
-        up[lane] = exp(last[SPACING, lane])
-        power[middle, lane] = 1.0
-        for k in range(1, middle + 1):
-            power[middle + k, lane] = power[middle + k - 1, lane] * up[lane]
-            power[middle - k, lane] = power[middle - k + 1, lane] / up[lane]
-        found[NEXT_DAY, lane] = np.nan
-    end_values(levels, middle, parameters, coefficients, last, power, values[0], europeans[0])
-    old, new = 0, 1
-    for i in range(levels - 2, -1, -1):
-        reach = min(i + 2, middle)
-        whole = i + 2 >= middle
-        inner = reach - 1 if whole else reach
+    power = room.power
+    for k in range(2 * middle + 1):
+        power[k] = exp((k - middle) * layout.spacing)
+    up = exp(layout.spacing)
+    values, europeans = room.values[0], room.europeans[0]
+    next_values, next_europeans = room.values[1], room.europeans[1]
+    end_values(option, layout, middle, room, values, europeans)
+    next_day = np.nan
+    for i in range(layout.levels - 2, -1, -1):
+        here, side = room.coefficients[MIDDLE, i], room.coefficients[SIDE, i]
+        scale, cost = room.coefficients[SCALE, i], room.coefficients[COST, i]
+        # Five nodes are left at the root; before, those that can reach it.
+        reach = min(i + 2, middle - 1)
         advance(
-            values[old],
-            europeans[old],
-            values[new],
-            europeans[new],
+            values,
+            europeans,
+            next_values,
+            next_europeans,
             power,
-            coefficients[i],
-            up,
-            middle - inner,
-            middle + inner,
-            whole,
+            here,
+            side,
+            scale,
+            cost,
+            middle - reach,
+            2 * reach + 1,
         )
-        old, new = new, old
-        if i <= latest_day:
-            for lane in range(LANES):
-                if day_level[lane] == i:
-                    scale = coefficients[i, SCALE, lane] * parameters[SIGN, lane]
-                    found[NEXT_DAY, lane], _, _ = read(
-                        lane, middle, last[SPACING, lane], scale, parameters[LATER, lane], values[old], europeans[old]
-                    )
-    for lane in range(LANES):
-        spot = parameters[ESCROWED, lane]
-        found[PREMIUM, lane], found[SLOPE, lane], found[CURVE, lane] = read(
-            lane, middle, last[SPACING, lane], spot, spot, values[old], europeans[old]
-        )
+        if i + 2 >= middle:
+            end_nodes(values, next_values, 2 * middle, up, here, side)
+            end_nodes(europeans, next_europeans, 2 * middle, up, here, side)
+            next_values[0] = max(next_values[0], scale * power[0] - cost)
+            next_values[2 * middle] = max(next_values[2 * middle], scale * power[2 * middle] - cost)
+        values, next_values = next_values, values
+        europeans, next_europeans = next_europeans, europeans
+        if i == layout.day_level:
+            next_day, _, _ = read(middle, layout.spacing, option.sign * scale, option.later, values, europeans)
+    value, slope, curve = read(middle, layout.spacing, option.spot, option.spot, values, europeans)
+    return Premium(value, slope, curve, next_day)
+
+
+# In kernels a function of its own, not copied into each place that calls it: it is long.
+register_jitable(nogil=True, error_model="numpy", fastmath={"contract"})(premium_of)

@@ -8,24 +8,44 @@ before it for a call, and just after it for a put: the better moment to exercise
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from qmterm.core.bars import FloatArray
 from qmterm.quant.elementary import exp
 from qmterm.quant.kernel import piece
 
-LANES = 8  # options side by side: one AVX-512 register
 DAY = 1.0 / 365.0
 SAME_MOMENT = 1e-8  # years: two dividends closer than this share a level
 REACH = 6.0  # standard deviations the nodes go to either side
 
-# Rows of the lanes' parameters.
-ESCROWED, STRIKE, YEARS, RATE, YIELD, VOL, SIGN, LATER = range(8)
-PARAMETERS = 8
 # Rows of a level's coefficients: weights of the node and of its neighbours, exercise value = scale·e^{x} − cost.
 MIDDLE, SIDE, SCALE, COST = range(4)
-# Rows of what the end of a lane needs to know: spacing, length of the last step, F's scale there, final strike.
-SPACING, LAST_STEP, LAST_SCALE, FINAL_STRIKE = range(4)
+
+
+class Escrowed(NamedTuple):
+    """One option, as the lattice sees it."""
+
+    spot: float  # S − PV(D)
+    later: float  # the same a day later, for an unmoved S
+    strike: float
+    years: float
+    rate: float
+    dividend_yield: float
+    vol: float
+    sign: float  # +1 call, −1 put
+
+
+class Layout(NamedTuple):
+    """What the levels of one option are like."""
+
+    levels: int  # steps; the coefficients of level `levels` (the expiry) are not kept
+    day_level: int  # the level at the end of the first day; −1 if the option does not live to see it
+    spacing: float  # of the nodes, in ln F
+    last_step: float  # years
+    last_scale: float  # F of the middle node where the last step begins
+    final_strike: float  # less than the strike for a call with a dividend at its expiry
 
 
 @piece
@@ -36,53 +56,8 @@ def half_width(steps: int) -> int:
 
 @piece
 def most_levels(base: int, times: int, dividends: int) -> int:
-    """An upper bound of the levels of a lattice: each stretch is rounded to the next multiple of `times`."""
+    """An upper bound of the levels of a lattice: each stretch is rounded to a multiple of `times`."""
     return times * (base + dividends + 3)
-
-
-@piece
-def stretches(
-    lane: int,
-    parameters: FloatArray,
-    when: FloatArray,
-    cash: FloatArray,
-    ends: FloatArray,
-    paid: FloatArray,
-) -> int:
-    """Fill the ends of the stretches of one option (the first day, ex-dates, expiry) with the cash paid at each."""
-    years = parameters[YEARS, lane]
-    count = 0
-    day_left = years > DAY + SAME_MOMENT
-    for k in range(when.size):
-        t = when[k]
-        if t <= 0.0 or t > years or cash[k] <= 0.0:
-            continue
-        if day_left and t > DAY - SAME_MOMENT:
-            day_left = False
-            if t > DAY + SAME_MOMENT:
-                ends[count] = DAY
-                paid[count] = 0.0
-                count += 1
-        if count > 0 and t - ends[count - 1] < SAME_MOMENT:
-            paid[count - 1] += cash[k]
-        elif t < years - SAME_MOMENT:
-            ends[count] = t
-            paid[count] = cash[k]
-            count += 1
-        else:
-            ends[count] = years
-            paid[count] = cash[k]
-            count += 1
-    if day_left:
-        ends[count] = DAY
-        paid[count] = 0.0
-        count += 1
-    if count == 0 or ends[count - 1] < years - SAME_MOMENT:
-        ends[count] = years
-        paid[count] = 0.0
-        count += 1
-    ends[count - 1] = years
-    return count
 
 
 @piece
@@ -92,27 +67,49 @@ def allot(stretch: float, years: float, base: int, times: int) -> int:
 
 
 @piece
+def stretches(years: float, when: FloatArray, cash: FloatArray, ends: FloatArray, paid: FloatArray) -> int:
+    """Fill the ends of the stretches (first day, ex-dates, expiry) with the cash paid at each; how many there are."""
+    count = 0
+    day_left = years > DAY + SAME_MOMENT
+    for k in range(when.size + 1):
+        t = when[k] if k < when.size else years
+        money = cash[k] if k < when.size else 0.0
+        if t <= 0.0 or t > years or (money <= 0.0 and k < when.size):
+            continue
+        if t > years - SAME_MOMENT:
+            t = years
+        if day_left and t > DAY - SAME_MOMENT:
+            day_left = False
+            if t > DAY + SAME_MOMENT:
+                ends[count] = DAY
+                paid[count] = 0.0
+                count += 1
+        if count > 0 and t - ends[count - 1] < SAME_MOMENT:
+            paid[count - 1] += money
+        else:
+            ends[count] = t
+            paid[count] = money
+            count += 1
+    return count
+
+
+@piece
 def lay_out(
-    lane: int,
-    levels: int,
-    total: int,
-    count: int,
+    option: Escrowed,
     base: int,
     times: int,
-    parameters: FloatArray,
+    when: FloatArray,
+    cash: FloatArray,
     ends: FloatArray,
     paid: FloatArray,
     coefficients: FloatArray,
-    last: FloatArray,
-) -> int:
-    """Coefficients of one lane's `total` levels, after levels − total idle ones; the level at the end of day one.
+) -> Layout:
+    """Fill coefficients (4, levels) with base·times steps over the life, a multiple of `times` in each stretch.
 
-    `last` gets the rows SPACING … FINAL_STRIKE (less than the strike for a call with a dividend at expiry).
+    So lattices of one base and several times refine each other. ends, paid (k + 2,) are room to work in.
     """
-    years, rate, vol = parameters[YEARS, lane], parameters[RATE, lane], parameters[VOL, lane]
-    drift = rate - parameters[YIELD, lane]
-    sign = parameters[SIGN, lane]
-    strike = parameters[STRIKE, lane]
+    years, rate, vol, sign, strike = option.years, option.rate, option.vol, option.sign, option.strike
+    count = stretches(years, when, cash, ends, paid)
     squares = 0.0
     start = 0.0
     to_come = 0.0
@@ -123,42 +120,35 @@ def lay_out(
         start = ends[s]
     spacing = np.sqrt(3.0 * vol * vol * squares / years)
     widening = exp(spacing) + exp(-spacing) - 2.0
-    level = levels - total
-    scale = parameters[ESCROWED, lane]
-    for i in range(level):
-        coefficients[i, MIDDLE, lane] = 1.0
-        coefficients[i, SIDE, lane] = 0.0
-        coefficients[i, SCALE, lane] = sign * scale
-        coefficients[i, COST, lane] = sign * (strike - to_come)
-    start = 0.0
-    end_of_day = -1
+    level = 0
+    day_level = -1
+    scale = option.spot
     cost = strike - to_come
     step = 0.0
+    growth = 1.0
+    start = 0.0
     for s in range(count):
         stretch = ends[s] - start
         steps = allot(stretch, years, base, times)
         step = stretch / steps
         weight = vol * vol * step / (spacing * spacing)
         discount = exp(-rate * step)
-        growth = exp(drift * step) / (1.0 + 0.5 * weight * widening)
+        interest = 1.0 / discount
+        growth = exp((rate - option.dividend_yield) * step) / (1.0 + 0.5 * weight * widening)
         for _ in range(steps):
-            coefficients[level, MIDDLE, lane] = discount * (1.0 - weight)
-            coefficients[level, SIDE, lane] = discount * 0.5 * weight
-            coefficients[level, SCALE, lane] = sign * scale
-            coefficients[level, COST, lane] = sign * cost
-            scale *= growth
-            to_come /= discount
-            cost = strike - to_come
+            coefficients[MIDDLE, level] = discount * (1.0 - weight)
+            coefficients[SIDE, level] = discount * 0.5 * weight
+            coefficients[SCALE, level] = sign * scale
+            coefficients[COST, level] = sign * cost
             level += 1
-        # On the ex-date: a call counts the dividend, a put no longer does.
+            scale *= growth
+            to_come *= interest
+            cost = strike - to_come
         if sign < 0.0:
             cost = strike - (to_come - paid[s])
         to_come -= paid[s]
         start = ends[s]
         if abs(ends[s] - DAY) <= SAME_MOMENT:
-            end_of_day = level
-    last[SPACING, lane] = spacing
-    last[LAST_STEP, lane] = step
-    last[LAST_SCALE, lane] = scale / growth
-    last[FINAL_STRIKE, lane] = cost if sign > 0.0 else strike
-    return end_of_day
+            day_level = level
+    final_strike = strike - paid[count - 1] if sign > 0.0 else strike
+    return Layout(level, day_level if day_level < level else -1, spacing, step, scale / growth, final_strike)

@@ -1,8 +1,8 @@
-"""One level of the escrowed lattice, eight options at once: as loops in kernels, as rows of numpy in plain Python.
+"""One level of the escrowed lattice: as a loop in kernels, as slices of numpy in plain Python.
 
-The trap: two forms of one thing. The loops vectorise over the lanes (which is why they read one pair of arrays and fill
-another); in plain Python they would take a second an option, which the rows do in milliseconds. Both give the same
-digits, and a test holds them to it.
+The trap: two forms of one thing. The loops vectorise over the nodes (which is why they read one pair of arrays and
+fill another, and count upwards from zero); in plain Python they would take a second an option, which the slices do in
+milliseconds. A test holds one to the other.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import numpy as np
 from numba.extending import overload
 
 from qmterm.core.bars import FloatArray
-from qmterm.quant.options.escrowed_levels import COST, LANES, MIDDLE, SCALE, SIDE
 
 
 def advance(
@@ -22,30 +21,22 @@ def advance(
     next_values: FloatArray,
     next_europeans: FloatArray,
     power: FloatArray,
-    level: FloatArray,
-    up: FloatArray,
+    here: float,
+    side: float,
+    scale: float,
+    cost: float,
     first: int,
-    last: int,
-    whole: bool,
+    count: int,
 ) -> None:
-    """Nodes first … last (rows) of the level before, in the `next_` arrays, from those of the level after.
-
-    `whole`: the nodes beside them, the ends of the lattice, are wanted too, and see a neighbour on a straight line in F.
-    """
-    side, here = level[SIDE], level[MIDDLE]
-    for worth, filled in ((values, next_values), (europeans, next_europeans)):
-        filled[first : last + 1] = here * worth[first : last + 1] + side * (
-            worth[first - 1 : last] + worth[first + 1 : last + 2]
-        )
-        if whole:
-            lowest, highest = worth[first - 1], worth[last + 1]
-            outer = lowest - (worth[first] - lowest) / up
-            filled[first - 1] = here * lowest + side * (outer + worth[first])
-            outer = highest + (highest - worth[last]) * up
-            filled[last + 1] = here * highest + side * (outer + worth[last])
-    margin = 1 if whole else 0
-    nodes = slice(first - margin, last + margin + 1)
-    np.maximum(next_values[nodes], level[SCALE] * power[nodes] - level[COST], out=next_values[nodes])
+    """`count` nodes from `first` of the level before, in the `next_` arrays, from those of the level after."""
+    nodes, down, up = (
+        slice(first, first + count),
+        slice(first - 1, first + count - 1),
+        slice(first + 1, first + count + 1),
+    )
+    next_europeans[nodes] = here * europeans[nodes] + side * (europeans[down] + europeans[up])
+    held = here * values[nodes] + side * (values[down] + values[up])
+    np.maximum(held, scale * power[nodes] - cost, out=next_values[nodes])
 
 
 def loops(
@@ -54,31 +45,24 @@ def loops(
     next_values: FloatArray,
     next_europeans: FloatArray,
     power: FloatArray,
-    level: FloatArray,
-    up: FloatArray,
+    here: float,
+    side: float,
+    scale: float,
+    cost: float,
     first: int,
-    last: int,
-    whole: bool,
+    count: int,
 ) -> None:
-    """The same, as kernels do it."""
-    for k in range(first, last + 1):
-        for lane in range(LANES):
-            here, side = level[MIDDLE, lane], level[SIDE, lane]
-            held = here * values[k, lane] + side * (values[k - 1, lane] + values[k + 1, lane])
-            european = here * europeans[k, lane] + side * (europeans[k - 1, lane] + europeans[k + 1, lane])
-            now = level[SCALE, lane] * power[k, lane] - level[COST, lane]
-            next_values[k, lane] = held if held > now else now
-            next_europeans[k, lane] = european
-    if whole:
-        for lane in range(LANES):
-            for k, inside, way in ((first - 1, first, 1.0 / up[lane]), (last + 1, last, up[lane])):
-                here, side = level[MIDDLE, lane], level[SIDE, lane]
-                v, e = values[k, lane], europeans[k, lane]
-                v_in, e_in = values[inside, lane], europeans[inside, lane]
-                held = here * v + side * (v + (v - v_in) * way + v_in)
-                now = level[SCALE, lane] * power[k, lane] - level[COST, lane]
-                next_values[k, lane] = held if held > now else now
-                next_europeans[k, lane] = here * e + side * (e + (e - e_in) * way + e_in)
+    """The same, as kernels do it. Unsigned positions spare the loops the test for negative ones."""
+    start = np.uint64(first)
+    one = np.uint64(1)
+    for k in range(np.uint64(count)):
+        node = start + k
+        held = here * values[node] + side * (values[node - one] + values[node + one])
+        now = scale * power[node] - cost
+        next_values[node] = held if held > now else now
+    for k in range(np.uint64(count)):
+        node = start + k
+        next_europeans[node] = here * europeans[node] + side * (europeans[node - one] + europeans[node + one])
 
 
 def _in_kernels(*_: Any) -> Any:

@@ -1,9 +1,9 @@
-"""The stages an option goes through under the escrowed model: admission, the search for its volatility, its Greeks.
+"""Value, Greeks and volatility of options under the escrowed model, one after the other, from the lattice's premiums.
 
-Options are worked on in chunks; each stage packs those of the chunk that still need it, eight at a time, into the
-lattice. A price is Black–Scholes on S − PV(D) plus the premium, extrapolated from lattices of one and two times BASE
-steps. The search is Newton's on the whole price, kept in a bracket, first on a small lattice. The trap: all of this is
-one array kernel on purpose: the lattice is long, and each kernel that holds it compiles it again.
+A value is Black–Scholes on S − PV(D) plus the premium; lattices of BASE and twice as many steps extrapolate a put's
+premium, which errs with the length of a step. The search for a volatility is Newton's on the whole value, kept in a
+bracket, first with a small lattice. The trap: Greeks and search bump the lattice of BASE steps, and only its premium:
+the European part is exact, so its derivatives are formulas.
 """
 
 from __future__ import annotations
@@ -14,32 +14,30 @@ from qmterm.core.bars import BoolArray, FloatArray
 from qmterm.quant.elementary import exp, log
 from qmterm.quant.kernel import array_kernel, piece
 from qmterm.quant.normal import cdf, pdf
-from qmterm.quant.options.escrowed_lattice import CURVE, FOUND, NEXT_DAY, PREMIUM, SLOPE, premiums
-from qmterm.quant.options.escrowed_levels import (
-    DAY,
-    ESCROWED,
-    LANES,
-    LATER,
-    PARAMETERS,
-    RATE,
-    SIGN,
-    STRIKE,
-    VOL,
-    YEARS,
-    YIELD,
-    half_width,
-    most_levels,
+from qmterm.quant.options.escrowed_bounds import (
+    IN_PRICE,
+    IN_RATE,
+    IN_SPOT,
+    IN_STRIKE,
+    IN_VOL,
+    IN_YEARS,
+    IN_YIELD,
+    admit,
+    escrowed_spot,
+    never_exercised,
 )
-from qmterm.quant.options.implied_vol import MIN_YEARS, TIME_VALUE_FLOOR, IvStatus, StatusArray
+from qmterm.quant.options.escrowed_lattice import Premium, Room, make_room, premium_of
+from qmterm.quant.options.escrowed_levels import DAY, Escrowed
+from qmterm.quant.options.implied_vol import IvStatus, StatusArray
 
 PRICES, GREEKS, SOLVE = range(3)
-# Rows of the inputs and of what is filled.
-IN_SPOT, IN_STRIKE, IN_YEARS, IN_RATE, IN_YIELD, IN_VOL, IN_PRICE = range(7)
+# Rows of what is filled.
 OUT_PRICE, OUT_VOL, OUT_DELTA, OUT_GAMMA, OUT_THETA, OUT_VEGA, OUT_RHO = range(7)
 OUTPUTS = 7
 
-CHUNK = 64
-BASE = 32  # steps of the lattice the bumps use; prices combine it with one of twice as many
+SMALL = 4  # options done in plain Python while nothing is compiled
+PARALLEL_FROM = 128
+BASE = 32  # steps of the lattice the bumps use; values combine it with one of twice as many
 ROUGH = 12  # steps of the search's first lattice
 MIN_VOL = 1e-4
 MAX_VOL = 10.0
@@ -48,77 +46,19 @@ RATE_BUMP = 1e-3
 MAX_ROUNDS = 40
 CLOSE_ENOUGH = 2e-3  # of the volatility: Newton's error after a step goes with its square
 
-# Stages, in the order in which a chunk goes through them.
-_ROUGH, _ROUGH_UP, _HALF, _HALF_UP, _FULL, _RATE_UP, _END = range(7)
-
 _OK = int(IvStatus.OK)
-_NO_QUOTE = int(IvStatus.NO_QUOTE)
-_EXPIRED = int(IvStatus.EXPIRED)
-_EXPIRING = int(IvStatus.EXPIRING)
-_ABOVE_MAX = int(IvStatus.ABOVE_MAX)
-_BELOW_INTRINSIC = int(IvStatus.BELOW_INTRINSIC)
-_NO_TIME_VALUE = int(IvStatus.NO_TIME_VALUE)
 _NO_CONVERGENCE = int(IvStatus.NO_CONVERGENCE)
-_BAD_INPUT = int(IvStatus.BAD_INPUT)
+_NONE = Premium(0.0, 0.0, 0.0, 0.0)
 
 
 @piece
-def escrowed_spot(s: float, t: float, r: float, when: FloatArray, cash: FloatArray, passed: float) -> float:
-    """S less the dividends still to come, seen `passed` years from now; one that went ex meanwhile counts in full."""
-    for k in range(when.size):
-        if 0.0 < when[k] <= t:
-            s -= cash[k] * np.exp(-r * max(0.0, when[k] - passed))
-    return s
-
-
-@piece
-def never_exercised(t: float, r: float, q: float, k: float, call: bool, when: FloatArray, cash: FloatArray) -> bool:
-    """Whether waiting is always better, so that the option is worth its European value exactly."""
-    if not call:
-        return r <= 0.0 <= q
-    if r < 0.0 or q > 0.0:
-        return False
-    # Before each ex-date the dividend must outweigh the interest on the strike until the next date to act.
-    ahead = t
-    paid_ahead = 0.0
-    for j in range(when.size - 1, -1, -1):
-        if 0.0 < when[j] <= t and cash[j] > 0.0:
-            if when[j] == ahead:
-                paid_ahead += cash[j]
-            else:
-                paid_ahead = cash[j]
-            if paid_ahead > k * (1.0 - np.exp(-r * (ahead - when[j]))):
-                return False
-            ahead = when[j]
-    return True
-
-
-@piece
-def lowest_value(
-    s: float, f: float, k: float, t: float, r: float, q: float, call: bool, when: FloatArray, cash: FloatArray
-) -> float:
-    """The best of exercising now, on any ex-date (before it a call, after it a put) or at expiry if nothing moved."""
-    sign = 1.0 if call else -1.0
-    best: float = max(0.0, sign * (s - k), sign * (f * np.exp(-q * t) - k * np.exp(-r * t)))
-    to_come = s - f
-    for j in range(when.size):
-        if 0.0 < when[j] <= t and cash[j] > 0.0:
-            worth = cash[j] * np.exp(-r * when[j])
-            left = to_come if call else to_come - worth
-            best = max(best, sign * (f * np.exp(-q * when[j]) + left - k * np.exp(-r * when[j])))
-            to_come -= worth
-    return best
-
-
-@piece
-def european(
-    f: float, k: float, t: float, r: float, q: float, v: float, sign: float
-) -> tuple[float, float, float, float, float]:
-    """Value, delta, gamma, vega and rho in natural units."""
+def european(option: Escrowed) -> tuple[float, float, float, float, float]:
+    """Value, delta, gamma, vega and rho without early exercise, in natural units."""
+    f, t, v, sign = option.spot, option.years, option.vol, option.sign
     deviation = v * np.sqrt(t)
-    d1 = (log(f / k) + (r - q) * t) / deviation + 0.5 * deviation
-    share = exp(-q * t)
-    bond = k * exp(-r * t)
+    d1 = (log(f / option.strike) + (option.rate - option.dividend_yield) * t) / deviation + 0.5 * deviation
+    share = exp(-option.dividend_yield * t)
+    bond = option.strike * exp(-option.rate * t)
     n1 = cdf(sign * d1)
     n2 = cdf(sign * (d1 - deviation))
     density = share * pdf(d1)
@@ -132,99 +72,129 @@ def european(
 
 
 @piece
-def admit(numbers: FloatArray, i: int, call: bool, solving: bool, when: FloatArray, cash: FloatArray) -> int:
-    """The reason why an option has no answer, or OK."""
-    s, k, t = numbers[IN_SPOT, i], numbers[IN_STRIKE, i], numbers[IN_YEARS, i]
-    r, q, p = numbers[IN_RATE, i], numbers[IN_YIELD, i], numbers[IN_PRICE, i]
-    if not (s > 0.0 and k > 0.0 and np.isfinite(s + k) and np.isfinite(t) and np.isfinite(r + q)):
-        return _BAD_INPUT
-    if t <= 0.0:
-        return _EXPIRED
-    f = escrowed_spot(s, t, r, when, cash, 0.0)
-    if not (f > 0.0 and np.isfinite(f)):  # dividends worth more than the share
-        return _BAD_INPUT
-    if not solving:
-        v = numbers[IN_VOL, i]
-        return _OK if v > 0.0 and np.isfinite(v) else _BAD_INPUT
-    if np.isinf(p):
-        return _BAD_INPUT
-    if t < MIN_YEARS:
-        return _EXPIRING
-    if np.isnan(p):
-        return _NO_QUOTE
-    if p >= (max(s, f * np.exp(-q * t)) if call else max(k, k * np.exp(-r * t))):
-        return _ABOVE_MAX
-    value = p - lowest_value(s, f, k, t, r, q, call, when, cash)
-    if value < -TIME_VALUE_FLOOR:
-        return _BELOW_INTRINSIC
-    return _NO_TIME_VALUE if value <= TIME_VALUE_FLOOR else _OK
+def escrow(
+    numbers: FloatArray, i: int, call: bool, vol: float, rate_bump: float, when: FloatArray, cash: FloatArray
+) -> Escrowed:
+    """Option i at a volatility and a moved rate."""
+    s, t, r = numbers[IN_SPOT, i], numbers[IN_YEARS, i], numbers[IN_RATE, i] + rate_bump
+    return Escrowed(
+        escrowed_spot(s, t, r, when, cash, 0.0),
+        escrowed_spot(s, t, r, when, cash, DAY),
+        numbers[IN_STRIKE, i],
+        t,
+        r,
+        numbers[IN_YIELD, i],
+        vol,
+        1.0 if call else -1.0,
+    )
 
 
 @piece
-def improve(value: float, steepness: float, wanted: float, c: int, vol: FloatArray, bracket: FloatArray) -> float:
-    """Newton's next volatility, or the middle of the bracket, which this value narrows."""
-    v = vol[c]
-    if value > wanted:
-        bracket[1, c] = min(bracket[1, c], v)
-    else:
-        bracket[0, c] = max(bracket[0, c], v)
+def combined(half: Premium, full: Premium, sign: float) -> Premium:
+    """The premium two lattices point at. A call's, taken before ex-dates only, has no error that goes with the step."""
+    more = 0.0 if sign > 0.0 else 1.0
+    return Premium(
+        max(0.0, full.value + more * (full.value - half.value)),
+        full.slope + more * (full.slope - half.slope),
+        full.curve + more * (full.curve - half.curve),
+        max(0.0, full.next_day + more * (full.next_day - half.next_day)),
+    )
+
+
+@piece
+def next_vol(value: float, steepness: float, wanted: float, v: float, low: float, high: float) -> float:
+    """Newton's next volatility, or the middle of the bracket when it would leave it."""
     moved = v - (value - wanted) / steepness if steepness > 0.0 else np.nan
-    if not bracket[0, c] < moved < bracket[1, c]:
-        moved = 0.5 * (bracket[0, c] + bracket[1, c])
-    return moved
+    return moved if low < moved < high else 0.5 * (low + high)
+
+
+@piece
+def search(
+    numbers: FloatArray, i: int, call: bool, when: FloatArray, cash: FloatArray, room: Room
+) -> tuple[float, float, Premium, Premium, Premium, int]:
+    """The volatility of a price; the one the lattices were made with, half and bumped half and full; the status."""
+    wanted, t = numbers[IN_PRICE, i], numbers[IN_YEARS, i]
+    v = numbers[IN_VOL, i]
+    if not v < MAX_VOL:  # the price is above all European ones
+        v = min(1.0 / np.sqrt(t), 0.5 * MAX_VOL)
+    v = max(v, 2.0 * MIN_VOL)
+    low, high = MIN_VOL, MAX_VOL
+    half = half_up = full = _NONE
+    for attempt in range(MAX_ROUNDS):
+        rough = attempt == 0
+        option = escrow(numbers, i, call, v, 0.0, when, cash)
+        bumped = escrow(numbers, i, call, v * (1.0 + VOL_BUMP), 0.0, when, cash)
+        base = ROUGH if rough else BASE
+        half = premium_of(option, base, 1, when, cash, room)
+        half_up = premium_of(bumped, base, 1, when, cash, room)
+        full = half if rough else premium_of(option, base, 2, when, cash, room)
+        value, _, _, vega, _ = european(option)
+        value = max(
+            value + combined(half, full, option.sign).value, option.sign * (numbers[IN_SPOT, i] - option.strike)
+        )
+        steepness = vega + (half_up.value - half.value) / (VOL_BUMP * v)
+        if rough:
+            v = next_vol(value, steepness, wanted, v, low, high)
+            continue
+        if value > wanted:
+            high = min(high, v)
+        else:
+            low = max(low, v)
+        moved = next_vol(value, steepness, wanted, v, low, high)
+        if abs(moved - v) <= CLOSE_ENOUGH * v:
+            return moved, v, half, half_up, full, _OK
+        v = moved
+    return np.nan, v, half, half_up, full, _NO_CONVERGENCE
 
 
 @piece
 def report(
     numbers: FloatArray,
     i: int,
-    c: int,
     call: bool,
     vol: float,
     seen: float,
+    half: Premium,
+    half_up: Premium,
+    full: Premium,
     when: FloatArray,
     cash: FloatArray,
-    found: FloatArray,
+    room: Room,
     out: FloatArray,
 ) -> None:
-    """Value and Greeks: the European ones exactly, the premium's from the lattices at a volatility close by."""
-    s, k, t = numbers[IN_SPOT, i], numbers[IN_STRIKE, i], numbers[IN_YEARS, i]
-    r, q = numbers[IN_RATE, i], numbers[IN_YIELD, i]
-    sign = 1.0 if call else -1.0
-    f = escrowed_spot(s, t, r, when, cash, 0.0)
-    value, delta, gamma, vega, rho = european(f, k, t, r, q, vol, sign)
-    exercised = sign * (s - k)
-    half = found[_HALF, PREMIUM, c]
-    premium = max(0.0, 2.0 * found[_FULL, PREMIUM, c] - half)
-    worth = value + premium
+    """Value and Greeks: the European ones exactly, the premium's from the lattices, at a volatility close by."""
+    option = escrow(numbers, i, call, vol, 0.0, when, cash)
+    sign = option.sign
+    value, delta, gamma, vega, rho = european(option)
+    premium = combined(half, full, sign)
+    exercised = sign * (numbers[IN_SPOT, i] - option.strike)
+    worth = value + premium.value
     out[OUT_PRICE, i] = max(worth, exercised)
     out[OUT_VOL, i] = vol
-    theta = np.nan
-    if t > DAY:
-        later = escrowed_spot(s, t, r, when, cash, DAY)
-        next_value, _, _, _, _ = european(later, k, t - DAY, r, q, vol, sign)
-        next_premium = max(0.0, 2.0 * found[_FULL, NEXT_DAY, c] - found[_HALF, NEXT_DAY, c])
-        theta = max(next_value + next_premium, exercised) - out[OUT_PRICE, i]
-    out[OUT_THETA, i] = theta
+    out[OUT_THETA, i] = np.nan
+    if option.years > DAY:
+        tomorrow = Escrowed(
+            option.later, option.later, option.strike, option.years - DAY, option.rate, option.dividend_yield, vol, sign
+        )
+        next_value, _, _, _, _ = european(tomorrow)
+        out[OUT_THETA, i] = max(next_value + premium.next_day, exercised) - out[OUT_PRICE, i]
     if exercised >= worth:
         out[OUT_DELTA, i] = sign
         out[OUT_GAMMA, i] = 0.0
         out[OUT_VEGA, i] = 0.0
         out[OUT_RHO, i] = 0.0
         return
-    delta_all = delta + 2.0 * found[_FULL, SLOPE, c] - found[_HALF, SLOPE, c]
-    out[OUT_DELTA, i] = sign * min(max(sign * delta_all, 0.0), 1.0)
-    out[OUT_GAMMA, i] = max(0.0, gamma + 2.0 * found[_FULL, CURVE, c] - found[_HALF, CURVE, c])
-    out[OUT_VEGA, i] = max(0.0, vega + (found[_HALF_UP, PREMIUM, c] - half) / (VOL_BUMP * seen)) / 100.0
-    moved = 0.0
-    for j in range(when.size):
-        if 0.0 < when[j] <= t:
-            moved += when[j] * cash[j] * np.exp(-r * when[j])
-    bumped = found[_RATE_UP, PREMIUM, c] - half if found[_FULL, PREMIUM, c] != 0.0 else 0.0
-    out[OUT_RHO, i] = (rho + delta * moved + bumped / RATE_BUMP) / 100.0
+    out[OUT_DELTA, i] = sign * min(max(sign * (delta + premium.slope), 0.0), 1.0)
+    out[OUT_GAMMA, i] = max(0.0, gamma + premium.curve)
+    out[OUT_VEGA, i] = max(0.0, vega + (half_up.value - half.value) / (VOL_BUMP * seen)) / 100.0
+    bumped = escrow(numbers, i, call, seen, RATE_BUMP, when, cash)
+    moved = (bumped.spot - option.spot) / RATE_BUMP  # PV(D) moves with the rate
+    if full.value != 0.0:
+        rho += (premium_of(bumped, BASE, 1, when, cash, room).value - half.value) / RATE_BUMP
+    out[OUT_RHO, i] = (rho + delta * moved) / 100.0
 
 
-@array_kernel(small=LANES, parallel_from=4 * CHUNK)
+@array_kernel(small=SMALL, parallel_from=PARALLEL_FROM)
 def work(
     low: int,
     high: int,
@@ -238,138 +208,38 @@ def work(
 ) -> None:
     """numbers (7, n): IN_… rows, with the European volatility of the price as IN_VOL when solving; times, amounts
     (1 or n, k): the dividends. Fills out (7, n) and status (n,)."""
-    dividends = times.shape[1]
-    levels = max(most_levels(BASE, 2, dividends), most_levels(ROUGH, 1, dividends))
-    nodes = 2 * half_width(2 * BASE) + 1
-    parameters = np.empty((PARAMETERS, LANES))
-    when = np.empty((LANES, dividends))
-    cash = np.empty((LANES, dividends))
-    ends = np.empty((LANES, dividends + 3))
-    paid = np.empty((LANES, dividends + 3))
-    coefficients = np.empty((levels + 1, 4, LANES))
-    power = np.empty((nodes, LANES))
-    values = np.empty((2, nodes, LANES))
-    europeans = np.empty((2, nodes, LANES))
-    block = np.empty((FOUND, LANES))
-    found = np.zeros((_END, FOUND, CHUNK))
-    vol = np.empty(CHUNK)
-    seen = np.empty(CHUNK)  # the volatility the lattices were made with
-    bracket = np.empty((2, CHUNK))
-    searching = np.zeros(CHUNK, np.bool_)
-    todo = np.empty(CHUNK, np.int64)
+    room = make_room(BASE, 2, times.shape[1])
     own = times.shape[0] > 1
-    for begin in range(low, high, CHUNK):
-        count = min(CHUNK, high - begin)
-        found[:] = 0.0
-        for c in range(count):
-            i = begin + c
-            row = i if own else 0
-            code = admit(numbers, i, calls[i], mode == SOLVE, times[row], amounts[row])
-            status[i] = code
-            searching[c] = False
-            vol[c] = numbers[IN_VOL, i]
-            if code != _OK:
-                continue
-            bracket[0, c], bracket[1, c] = MIN_VOL, MAX_VOL
-            k, t, r, q = numbers[IN_STRIKE, i], numbers[IN_YEARS, i], numbers[IN_RATE, i], numbers[IN_YIELD, i]
-            searching[c] = not never_exercised(t, r, q, k, calls[i], times[row], amounts[row])
-            if mode == SOLVE:
-                if not searching[c] and not vol[c] > 0.0:
-                    status[i] = _NO_CONVERGENCE
-                if searching[c] and not vol[c] < MAX_VOL:  # the price is above all European ones
-                    vol[c] = min(1.0 / np.sqrt(t), 0.5 * MAX_VOL)
-                vol[c] = max(vol[c], 2.0 * MIN_VOL)
-            seen[c] = vol[c]
-        stage = _ROUGH if mode == SOLVE else _HALF
-        rounds = 0
-        while stage < _END:
-            waiting = 0
-            for c in range(count):
-                if status[begin + c] == _OK and (
-                    searching[c] or (stage == _RATE_UP and found[_FULL, PREMIUM, c] != 0.0)
-                ):
-                    todo[waiting] = c
-                    waiting += 1
-            steps = ROUGH if stage <= _ROUGH_UP else BASE
-            fineness = 2 if stage == _FULL else 1
-            for first in range(0, waiting, LANES):
-                for lane in range(LANES):
-                    c = todo[min(first + lane, waiting - 1)]
-                    i = begin + c
-                    row = i if own else 0
-                    if stage in (_ROUGH, _HALF):
-                        seen[c] = vol[c]
-                    s, t = numbers[IN_SPOT, i], numbers[IN_YEARS, i]
-                    r = numbers[IN_RATE, i] + (RATE_BUMP if stage == _RATE_UP else 0.0)
-                    for j in range(dividends):
-                        when[lane, j] = times[row, j]
-                        cash[lane, j] = amounts[row, j]
-                    bump = VOL_BUMP if stage in (_ROUGH_UP, _HALF_UP) else 0.0
-                    parameters[ESCROWED, lane] = escrowed_spot(s, t, r, when[lane], cash[lane], 0.0)
-                    parameters[LATER, lane] = escrowed_spot(s, t, r, when[lane], cash[lane], DAY)
-                    parameters[STRIKE, lane] = numbers[IN_STRIKE, i]
-                    parameters[YEARS, lane] = t
-                    parameters[RATE, lane] = r
-                    parameters[YIELD, lane] = numbers[IN_YIELD, i]
-                    parameters[VOL, lane] = seen[c] * (1.0 + bump)
-                    parameters[SIGN, lane] = 1.0 if calls[i] else -1.0
-                premiums(
-                    steps,
-                    fineness,
-                    parameters,
-                    when,
-                    cash,
-                    ends,
-                    paid,
-                    coefficients,
-                    power,
-                    values,
-                    europeans,
-                    block,
-                )
-                for lane in range(min(LANES, waiting - first)):
-                    for j in range(FOUND):
-                        found[stage, j, todo[first + lane]] = block[j, lane]
-            if mode == SOLVE and stage in (_ROUGH_UP, _FULL):
-                rounds += 1
-                left = False
-                base = _ROUGH if stage == _ROUGH_UP else _HALF
-                for index in range(waiting):
-                    c = todo[index]
-                    i = begin + c
-                    row = i if own else 0
-                    s, k, t = numbers[IN_SPOT, i], numbers[IN_STRIKE, i], numbers[IN_YEARS, i]
-                    r, q = numbers[IN_RATE, i], numbers[IN_YIELD, i]
-                    sign = 1.0 if calls[i] else -1.0
-                    f = escrowed_spot(s, t, r, times[row], amounts[row], 0.0)
-                    value, _, _, vega, _ = european(f, k, t, r, q, seen[c], sign)
-                    premium = found[base, PREMIUM, c]
-                    vega += (found[base + 1, PREMIUM, c] - premium) / (VOL_BUMP * seen[c])
-                    if stage == _FULL:
-                        premium = 2.0 * found[_FULL, PREMIUM, c] - premium
-                    value = max(value + max(0.0, premium), sign * (s - k))
-                    vol[c] = improve(value, vega, numbers[IN_PRICE, i], c, vol, bracket)
-                    if stage == _ROUGH_UP:
-                        bracket[0, c], bracket[1, c] = MIN_VOL, MAX_VOL
-                    elif abs(vol[c] - seen[c]) <= CLOSE_ENOUGH * seen[c]:
-                        searching[c] = False
-                    elif rounds > MAX_ROUNDS:
-                        status[i] = _NO_CONVERGENCE
-                        searching[c] = False
-                    else:
-                        left = True
-                stage = _HALF if left or stage == _ROUGH_UP else _RATE_UP
-            elif stage == _FULL and mode == PRICES:
-                stage = _END
+    for i in range(low, high):
+        row = i if own else 0
+        when, cash = times[row], amounts[row]
+        call = calls[i]
+        code = admit(numbers, i, call, mode == SOLVE, when, cash)
+        vol = seen = numbers[IN_VOL, i]
+        half = half_up = full = _NONE
+        if code == _OK:
+            t, r, q, k = numbers[IN_YEARS, i], numbers[IN_RATE, i], numbers[IN_YIELD, i], numbers[IN_STRIKE, i]
+            if never_exercised(t, r, q, k, call, when, cash):
+                if mode == SOLVE and not vol > 0.0:
+                    code = _NO_CONVERGENCE
+            elif mode == SOLVE:
+                vol, seen, half, half_up, full, code = search(numbers, i, call, when, cash, room)
             else:
-                stage += 1
-            if stage == _HALF_UP and mode == PRICES:
-                stage = _FULL
-        for c in range(count):
-            i = begin + c
-            row = i if own else 0
-            if status[i] != _OK:
-                for j in range(OUTPUTS):
-                    out[j, i] = np.nan
-                continue
-            report(numbers, i, c, calls[i], vol[c], seen[c], times[row], amounts[row], found, out)
+                option = escrow(numbers, i, call, vol, 0.0, when, cash)
+                half = premium_of(option, BASE, 1, when, cash, room)
+                full = premium_of(option, BASE, 2, when, cash, room)
+                if mode == GREEKS:
+                    bumped = escrow(numbers, i, call, vol * (1.0 + VOL_BUMP), 0.0, when, cash)
+                    half_up = premium_of(bumped, BASE, 1, when, cash, room)
+        status[i] = code
+        for j in range(OUTPUTS):
+            out[j, i] = np.nan
+        if code != _OK:
+            continue
+        if mode == PRICES:
+            option = escrow(numbers, i, call, vol, 0.0, when, cash)
+            value, _, _, _, _ = european(option)
+            worth = value + combined(half, full, option.sign).value
+            out[OUT_PRICE, i] = max(worth, option.sign * (numbers[IN_SPOT, i] - option.strike))
+        else:
+            report(numbers, i, call, vol, seen, half, half_up, full, when, cash, room, out)

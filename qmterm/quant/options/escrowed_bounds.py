@@ -1,0 +1,102 @@
+"""Which options have an answer under the escrowed model, and the least a price can be (QUANT.md 3.5).
+
+The trap: the least value counts every date at which exercise is known to be possible, not today and expiry alone; a
+price below it has no volatility although it passes the European test.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from qmterm.core.bars import FloatArray
+from qmterm.quant.kernel import piece
+from qmterm.quant.options.implied_vol import MIN_YEARS, TIME_VALUE_FLOOR, IvStatus
+
+# Rows of the inputs.
+IN_SPOT, IN_STRIKE, IN_YEARS, IN_RATE, IN_YIELD, IN_VOL, IN_PRICE = range(7)
+
+_OK = int(IvStatus.OK)
+_NO_QUOTE = int(IvStatus.NO_QUOTE)
+_EXPIRED = int(IvStatus.EXPIRED)
+_EXPIRING = int(IvStatus.EXPIRING)
+_ABOVE_MAX = int(IvStatus.ABOVE_MAX)
+_BELOW_INTRINSIC = int(IvStatus.BELOW_INTRINSIC)
+_NO_TIME_VALUE = int(IvStatus.NO_TIME_VALUE)
+_BAD_INPUT = int(IvStatus.BAD_INPUT)
+
+
+@piece
+def escrowed_spot(s: float, t: float, r: float, when: FloatArray, cash: FloatArray, passed: float) -> float:
+    """S less the dividends still to come, seen `passed` years from now; one that went ex meanwhile counts in full."""
+    for k in range(when.size):
+        if 0.0 < when[k] <= t:
+            s -= cash[k] * np.exp(-r * max(0.0, when[k] - passed))
+    return s
+
+
+@piece
+def never_exercised(t: float, r: float, q: float, k: float, call: bool, when: FloatArray, cash: FloatArray) -> bool:
+    """Whether waiting is always better, so that the option is worth its European value exactly."""
+    if not call:
+        return r <= 0.0 <= q
+    if r < 0.0 or q > 0.0:
+        return False
+    # Before each ex-date the dividend must outweigh the interest on the strike until the next date to act.
+    ahead = t
+    paid_ahead = 0.0
+    for j in range(when.size - 1, -1, -1):
+        if 0.0 < when[j] <= t and cash[j] > 0.0:
+            if when[j] == ahead:
+                paid_ahead += cash[j]
+            else:
+                paid_ahead = cash[j]
+            if paid_ahead > k * (1.0 - np.exp(-r * (ahead - when[j]))):
+                return False
+            ahead = when[j]
+    return True
+
+
+@piece
+def lowest_value(
+    s: float, f: float, k: float, t: float, r: float, q: float, call: bool, when: FloatArray, cash: FloatArray
+) -> float:
+    """The best of exercising now, on any ex-date (before it a call, after it a put) or at expiry if nothing moved."""
+    sign = 1.0 if call else -1.0
+    best: float = max(0.0, sign * (s - k), sign * (f * np.exp(-q * t) - k * np.exp(-r * t)))
+    to_come = s - f
+    for j in range(when.size):
+        if 0.0 < when[j] <= t and cash[j] > 0.0:
+            worth = cash[j] * np.exp(-r * when[j])
+            left = to_come if call else to_come - worth
+            best = max(best, sign * (f * np.exp(-q * when[j]) + left - k * np.exp(-r * when[j])))
+            to_come -= worth
+    return best
+
+
+@piece
+def admit(numbers: FloatArray, i: int, call: bool, solving: bool, when: FloatArray, cash: FloatArray) -> int:
+    """The reason why an option has no answer, or OK."""
+    s, k, t = numbers[IN_SPOT, i], numbers[IN_STRIKE, i], numbers[IN_YEARS, i]
+    r, q, p = numbers[IN_RATE, i], numbers[IN_YIELD, i], numbers[IN_PRICE, i]
+    if not (s > 0.0 and k > 0.0 and np.isfinite(s + k) and np.isfinite(t) and np.isfinite(r + q)):
+        return _BAD_INPUT
+    if t <= 0.0:
+        return _EXPIRED
+    f = escrowed_spot(s, t, r, when, cash, 0.0)
+    if not (f > 0.0 and np.isfinite(f)):  # dividends worth more than the share
+        return _BAD_INPUT
+    if not solving:
+        v = numbers[IN_VOL, i]
+        return _OK if v > 0.0 and np.isfinite(v) else _BAD_INPUT
+    if np.isinf(p):
+        return _BAD_INPUT
+    if t < MIN_YEARS:
+        return _EXPIRING
+    if np.isnan(p):
+        return _NO_QUOTE
+    if p >= (max(s, f * np.exp(-q * t)) if call else max(k, k * np.exp(-r * t))):
+        return _ABOVE_MAX
+    value = p - lowest_value(s, f, k, t, r, q, call, when, cash)
+    if value < -TIME_VALUE_FLOOR:
+        return _BELOW_INTRINSIC
+    return _NO_TIME_VALUE if value <= TIME_VALUE_FLOOR else _OK
