@@ -260,8 +260,8 @@ def _extreme(begin: int, stop: int, x: FloatArray, n: int, sign: float, out: Flo
         for at in range(first, x.shape[1] - n + 1, BLOCK):
             size = min(BLOCK, x.shape[1] - n + 1 - at)
             best = out[i, at + n - 1 : at + n - 1 + size]
-            best[:] = x[i, at : at + size]
-            for j in range(1, n):
+            best[:] = sign * -np.inf
+            for j in range(n):
                 if sign > 0.0:
                     _greater(x[i, at + j : at + j + size], best)
                 else:
