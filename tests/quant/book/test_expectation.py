@@ -12,7 +12,7 @@ from qmterm.quant.book.expectation import Costs, Measure, expectation, physical,
 from qmterm.quant.book.legs import Leg, option_leg, stock_leg
 from qmterm.quant.options import black_scholes
 from tests import golden
-from tests.quant.book.positions_of import golden_legs, some_legs
+from tests.quant.book.legs import golden_legs, some_legs
 
 SHORT = risk_neutral(100.0, 45 / 365, 0.04, 0.02, 0.3)
 

@@ -13,7 +13,7 @@ from qmterm.quant.book.legs import Leg, LegKind, option_leg, stock_leg
 from qmterm.quant.book.margin import EQUITY, EQUITY_TASTY, short_option
 from qmterm.quant.book.margin_pairing import MOST_UNITS, estimate_margin
 from qmterm.quant.book.payoff import payoff
-from tests.quant.book.positions_of import STRIKES, some_legs
+from tests.quant.book.legs import STRIKES, some_legs
 
 
 def legs_of(text):

@@ -12,7 +12,7 @@ from qmterm.core.errors import BadInput
 from qmterm.quant.book.legs import Leg, LegKind, option_leg, stock_leg
 from qmterm.quant.book.payoff import payoff, profit_at
 from tests import golden
-from tests.quant.book.positions_of import golden_legs, some_legs
+from tests.quant.book.legs import golden_legs, some_legs
 
 DENSE = np.concatenate((np.linspace(0.0, 400.0, 4001), [1e3, 1e4]))
 
