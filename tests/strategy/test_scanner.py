@@ -1,6 +1,7 @@
 """The scan sorts, counts, uses live prices with frozen indicators, and finds changes into signals."""
 
 import time
+from dataclasses import replace
 from datetime import date
 
 import numpy as np
@@ -72,6 +73,22 @@ def test_rows_are_sorted_by_confidence_and_unknown_ones_come_last():
 def test_rows_sort_by_distance_when_asked():
     result = look(scanner=ScannerSettings(sort="atr_distance"))
     assert (np.diff(result.matrix.atr_distance[result.order]) >= 0).all()
+
+
+@pytest.mark.parametrize("key", ["confidence", "atr_distance"])
+def test_equal_rows_stay_in_the_panels_order(key):
+    picks = np.random.default_rng(5).integers(0, 8, 400)  # each row is one of eight, many times over
+    features = replace(FEATURES, **{f: getattr(FEATURES, f)[picks] for f in FEATURES.__slots__[3:]})
+    features = replace(features, bars=np.where(np.arange(400) % 9, 260, 10))
+    result = look(PANEL, features, scanner=ScannerSettings(sort=key))
+    shown = -result.matrix.confidence if key == "confidence" else result.matrix.atr_distance
+    assert result.order.tolist() == np.argsort(shown, kind="stable").tolist()
+    assert result.order.dtype == np.int64
+
+
+def test_an_empty_market_scans_to_nothing():
+    nobody = panel_of(0)
+    assert look(nobody, last_features(nobody)).order.tolist() == []
 
 
 def test_entries_are_the_rows_without_a_failed_gate():
