@@ -17,7 +17,16 @@ from qmterm.quant.arrays import Steps, flatten, option_columns
 from qmterm.quant.elementary import exp, log
 from qmterm.quant.kernel import array_kernel, piece
 from qmterm.quant.normal import INV_SQRT_TWO_PI, cdf
-from qmterm.quant.options.european_lanes import CALL, LANES, LEAST, MOST, makes_sense, read_lanes, write_lanes
+from qmterm.quant.options.european_lanes import (
+    CALL,
+    LANES,
+    LEAST,
+    MOST,
+    fill_lanes,
+    makes_sense,
+    read_lanes,
+    write_lanes,
+)
 from qmterm.quant.options.european_terms import DAYS, five_greeks, tails
 
 
@@ -128,6 +137,7 @@ def _prices(
     low: int, high: int, numbers: tuple[FloatArray, ...], calls: BoolArray, steps: Steps, out: FloatArray
 ) -> None:
     lanes = np.empty((ROWS, LANES))
+    fill_lanes(lanes, numbers, calls, steps)
     for first in range(low, high, LANES):
         count = min(LANES, high - first)
         read_lanes(lanes, first, count, numbers, calls, steps)
@@ -149,6 +159,7 @@ def _in_the_money(
     low: int, high: int, numbers: tuple[FloatArray, ...], calls: BoolArray, steps: Steps, out: FloatArray
 ) -> None:
     lanes = np.empty((ROWS, LANES))
+    fill_lanes(lanes, numbers, calls, steps)
     for first in range(low, high, LANES):
         count = min(LANES, high - first)
         read_lanes(lanes, first, count, numbers, calls, steps)
@@ -166,6 +177,7 @@ def _greeks(
     low: int, high: int, numbers: tuple[FloatArray, ...], calls: BoolArray, steps: Steps, out: FloatArray
 ) -> None:
     lanes = np.empty((ROWS, LANES))
+    fill_lanes(lanes, numbers, calls, steps)
     for first in range(low, high, LANES):
         count = min(LANES, high - first)
         read_lanes(lanes, first, count, numbers, calls, steps)

@@ -16,7 +16,7 @@ from qmterm.quant.arrays import Steps
 from qmterm.quant.elementary import exp, log
 from qmterm.quant.kernel import array_kernel, piece
 from qmterm.quant.normal import INV_SQRT_TWO_PI
-from qmterm.quant.options.european_lanes import CALL, LANES, makes_sense, read_lanes, write_lanes
+from qmterm.quant.options.european_lanes import CALL, LANES, fill_lanes, makes_sense, read_lanes, write_lanes
 from qmterm.quant.options.european_terms import (
     bracketed,
     first_guess,
@@ -48,8 +48,8 @@ _BAD_INPUT = float(IvStatus.BAD_INPUT)
 # Rows of a block of lanes: the arguments in their order, then what is worked out.
 PRICE, SPOT, STRIKE, YEARS, RATE, YIELD = range(6)
 ASSET, CASH, MONEYNESS, TIME_VALUE, GAP, CODE, TOTAL, STEP, SETTLED, D, DENSITY, PROBABLE, OTHER = range(7, 20)
-DELTA, GAMMA, THETA, VEGA, RHO = range(20, 25)
-ROWS = 25
+VOL, DELTA, GAMMA, THETA, VEGA, RHO = range(20, 26)
+ROWS = 26
 
 
 @piece
@@ -134,11 +134,13 @@ def _write_vols(lanes: FloatArray, first: int, count: int, out: FloatArray, stat
     for j in range(count):
         step = lanes[STEP, j] if lanes[SETTLED, j] == 1.0 else 0.0
         s = lanes[TOTAL, j] + step
-        lanes[STEP, j] = step
         vol = s / np.sqrt(lanes[YEARS, j])
-        out[0, first + j] = vol if lanes[CODE, j] == _OK else np.nan
+        lanes[STEP, j] = step
+        lanes[VOL, j] = vol if lanes[CODE, j] == _OK else np.nan
+    write_lanes(lanes, VOL, first, count, out, 1)
+    codes, to = lanes[CODE], status[first:]
     for j in range(count):
-        status[first + j] = np.int8(lanes[CODE, j])
+        to[j] = np.int8(codes[j])
 
 
 @piece
@@ -191,6 +193,7 @@ def solve_block(
     `numbers`: price, spot, strike, years, rate, dividend yield, as `arrays.option_columns` gives them.
     """
     lanes = np.empty((ROWS, LANES))
+    fill_lanes(lanes, numbers, calls, steps)
     for first in range(low, high, LANES):
         count = min(LANES, high - first)
         read_lanes(lanes, first, count, numbers, calls, steps)

@@ -19,28 +19,39 @@ MOST_CARRY = 500.0  # of |rate·years|: beyond, a discount factor is no number w
 
 
 @piece
+def fill_lanes(lanes: FloatArray, numbers: tuple[FloatArray, ...], calls: BoolArray, steps: Steps) -> None:
+    """Once for all blocks: the arguments that are one value for all options (`arrays.option_columns`)."""
+    for row in range(ARGUMENTS):
+        if steps[row] == 0:
+            lanes[row] = numbers[row][0]
+    if steps[ARGUMENTS] == 0:
+        lanes[CALL] = 1.0 if calls[0] else 0.0
+
+
+@piece
 def read_lanes(
     lanes: FloatArray, first: int, count: int, numbers: tuple[FloatArray, ...], calls: BoolArray, steps: Steps
 ) -> None:
-    """Options first … first + count of `arrays.option_columns` into the first seven rows of `lanes`."""
+    """The other arguments of options first … first + count into the first seven rows of `lanes`."""
     for row in range(ARGUMENTS):
-        column = numbers[row]
-        if steps[row] == 0:
+        if steps[row] != 0:
+            # Slices, so that no index can be negative: Python's counting from the end costs half the time of a copy.
+            column, lane = numbers[row][first:], lanes[row]
             for j in range(count):
-                lanes[row, j] = column[0]
-        else:
-            for j in range(count):
-                lanes[row, j] = column[first + j]
-    for j in range(count):
-        lanes[CALL, j] = 1.0 if calls[(first + j) * steps[ARGUMENTS]] else 0.0
+                lane[j] = column[j]
+    if steps[ARGUMENTS] != 0:
+        rights, lane = calls[first:], lanes[CALL]
+        for j in range(count):
+            lane[j] = 1.0 if rights[j] else 0.0
 
 
 @piece
 def write_lanes(lanes: FloatArray, row: int, first: int, count: int, out: FloatArray, rows: int) -> None:
     """Rows row … row + rows of `lanes` into elements first … first + count of all rows of `out`."""
     for number in range(rows):
+        lane, to = lanes[row + number], out[number, first:]
         for j in range(count):
-            out[number, first + j] = lanes[row + number, j]
+            to[j] = lane[j]
 
 
 @piece
