@@ -13,17 +13,19 @@ from qmterm.core.bars import BoolArray, FloatArray
 from qmterm.quant.elementary import log
 from qmterm.quant.kernel import array_kernel, piece
 from qmterm.quant.options.american_curve import (
-    COLUMNS,
     DA,
     DC,
     DX,
     ERROR,
     IN_RATE,
     IN_VOL,
-    LANE_ROWS,
+    LANE_SIZE,
     LANES,
     LOG_SPOT,
     SPOT,
+    SUMS_SIZE,
+    SYSTEM_SIZE,
+    WORK_SIZE,
     A,
     C,
     V,
@@ -37,10 +39,17 @@ from qmterm.quant.options.american_curve import (
 )
 from qmterm.quant.options.american_rule import CURVE_WEIGHTS, NODES, POINTS, SPOT_WEIGHTS
 from qmterm.quant.options.american_value import (
-    BY_CURVE,
     EUROPEAN,
-    FOUND_ROWS,
+    EUROPEAN_RATE,
+    EUROPEAN_VOL,
+    EUROPEAN_X,
+    EUROPEAN_XX,
+    FOUND_SIZE,
     PREMIUM,
+    PREMIUM_RATE,
+    PREMIUM_VOL,
+    PREMIUM_X,
+    PREMIUM_XX,
     european_and_slopes,
     held_value,
     premium_and_slopes,
@@ -107,17 +116,17 @@ def load(lane: FloatArray, w: int, s: float, k: float, t: float, r: float, q: fl
     own = (q if call else r) * t
     other = (r if call else q) * t
     spot = k / s if call else s / k
-    lane[SPOT, w] = spot
-    lane[LOG_SPOT, w] = np.log(spot)
+    lane[SPOT + w] = spot
+    lane[LOG_SPOT + w] = np.log(spot)
     # Below 1e-3 nothing is left of the distribution; the boundary stands at its start.
-    lane[V, w] = min(max(vol * np.sqrt(t), 1e-4), 20.0)
-    lane[A, w] = own
-    lane[C, w] = other
-    lane[DA, w] = 0.0 if call else t
-    lane[DC, w] = t if call else 0.0
+    lane[V + w] = min(max(vol * np.sqrt(t), 1e-4), 20.0)
+    lane[A + w] = own
+    lane[C + w] = other
+    lane[DA + w] = 0.0 if call else t
+    lane[DC + w] = t if call else 0.0
     starts_lower = own < other and other > 0.0
-    lane[X, w] = np.log(own / other) if starts_lower else 0.0
-    lane[DX, w] = (lane[DA, w] / own - lane[DC, w] / other) if starts_lower else 0.0
+    lane[X + w] = np.log(own / other) if starts_lower else 0.0
+    lane[DX + w] = (lane[DA + w] / own - lane[DC + w] / other) if starts_lower else 0.0
 
 
 @piece
@@ -132,7 +141,7 @@ def furthest_step(system: FloatArray) -> float:
     furthest = 0.0
     for k in range(NODES):
         for w in range(LANES):
-            step = abs(system[k, ERROR, w])
+            step = abs(system[k, ERROR + w])
             furthest = max(furthest, step if step < 1e3 else np.inf)
     return furthest
 
@@ -142,15 +151,21 @@ def move_curve(curve: FloatArray, system: FloatArray, moved: FloatArray) -> None
     """One Newton step of the boundaries, `moved` being that of v; a step never crosses their start."""
     for k in range(NODES):
         for w in range(LANES):
-            y = curve[k, w]
-            step = y - system[k, ERROR, w] - system[k, IN_VOL, w] * moved[w]
+            y = curve[k * LANES + w]
+            step = y - system[k, ERROR + w] - system[k, IN_VOL + w] * moved[w]
             step = max(2.5 * y - 0.01, min(0.3 * y, step))
-            curve[k, w] = step if step < 0.0 else y
+            curve[k * LANES + w] = step if step < 0.0 else y
 
 
 @piece
 def find_vol_step(
-    lane: FloatArray, target: FloatArray, floor: FloatArray, system: FloatArray, found: FloatArray, moved: FloatArray
+    lane: FloatArray,
+    target: FloatArray,
+    floor: FloatArray,
+    system: FloatArray,
+    found: FloatArray,
+    by_curve: FloatArray,
+    moved: FloatArray,
 ) -> float:
     """The step of v that meets the target, and the largest of them relative to v.
 
@@ -158,15 +173,15 @@ def find_vol_step(
     """
     furthest = 0.0
     for w in range(LANES):
-        value = found[EUROPEAN, w] + found[PREMIUM, w]
-        slope = found[EUROPEAN + 3, w] + found[PREMIUM + 3, w]
+        value = found[EUROPEAN + w] + found[PREMIUM + w]
+        slope = found[EUROPEAN_VOL + w] + found[PREMIUM_VOL + w]
         for k in range(NODES):
-            value -= found[BY_CURVE + k, w] * system[k, ERROR, w]
-            slope -= found[BY_CURVE + k, w] * system[k, IN_VOL, w]
+            value -= by_curve[k * LANES + w] * system[k, ERROR + w]
+            slope -= by_curve[k * LANES + w] * system[k, IN_VOL + w]
         wanted = target[w] - floor[w]
         got = max(value - floor[w], 1e-6 * wanted)
         step = 2.0 * (np.sqrt(got * wanted) - got) / max(slope, 1e-12)
-        v = lane[V, w]
+        v = lane[V + w]
         step = max(-0.5 * v, min(0.5 * v, step))
         moved[w] = step
         part = abs(step) / v
@@ -186,12 +201,14 @@ def solve_block(
     status: StatusArray,
 ) -> None:
     """Volatility (if `search`, from the start in VOL), price and Greeks of options low … high; see PRICE, OUT_IV."""
-    lane = np.empty((LANE_ROWS, LANES))
-    curve = np.empty((NODES, LANES))
+    lane = np.empty(LANE_SIZE)
+    sums = np.empty(SUMS_SIZE)
+    curve = np.empty(NODES * LANES)
     at = np.empty((NODES * POINTS, LANES))
-    sums = np.empty((8 + 2 * POINTS, LANES))
-    system = np.empty((NODES, COLUMNS, LANES))
-    found = np.empty((FOUND_ROWS, LANES))
+    work = np.empty(WORK_SIZE)
+    system = np.empty((NODES, SYSTEM_SIZE))
+    found = np.empty(FOUND_SIZE)
+    by_curve = np.empty(NODES * LANES)
     moved = np.empty(LANES)
     target = np.empty(LANES)
     floor = np.empty(LANES)
@@ -216,34 +233,34 @@ def solve_block(
                 continue
             load(lane, w, s, k, t, r, q, vol, call)
             target[w] = p / (s if call else k)
-            held = np.exp(-lane[A, w]) - lane[SPOT, w] * np.exp(-lane[C, w])
-            floor[w] = max(0.0, 1.0 - lane[SPOT, w], held)
+            held = np.exp(-lane[A + w]) - lane[SPOT + w] * np.exp(-lane[C + w])
+            floor[w] = max(0.0, 1.0 - lane[SPOT + w], held)
         first_guess(lane, curve)
         for turn in range(rounds):
             interpolate(curve, CURVE_WEIGHTS, at)
-            newton_system(lane, curve, at, sums, system)
+            newton_system(lane, curve, at, sums, work, system)
             eliminate(system)
             furthest = furthest_step(system)
             last = turn == rounds - 1
             if search or last or furthest <= CURVE_TOLERANCE:
                 interpolate(curve, SPOT_WEIGHTS, at)
                 european_and_slopes(lane, found)
-                premium_and_slopes(lane, at, found)
+                premium_and_slopes(lane, at, found, by_curve)
                 vol_step = 0.0
                 if search:
-                    vol_step = find_vol_step(lane, target, floor, system, found, moved)
+                    vol_step = find_vol_step(lane, target, floor, system, found, by_curve, moved)
                 if last or (furthest <= CURVE_TOLERANCE and vol_step <= VOL_TOLERANCE):
                     break
             move_curve(curve, system, moved)
             for w in range(LANES):
-                lane[V, w] += moved[w]
+                lane[V + w] += moved[w]
         for w in range(count):
             i = first + w
             if status[i] != _OK:
                 for row in range(out.shape[0]):
                     out[row, i] = np.nan
                 continue
-            _write(numbers, calls, i, w, search, lane, curve, system, found, moved, target, out, status)
+            _write(numbers, calls, i, w, search, lane, curve, system, found, by_curve, moved, target, out, status)
 
 
 @piece
@@ -257,6 +274,7 @@ def _write(
     curve: FloatArray,
     system: FloatArray,
     found: FloatArray,
+    by_curve: FloatArray,
     moved: FloatArray,
     target: FloatArray,
     out: FloatArray,
@@ -267,19 +285,19 @@ def _write(
     t = numbers[YEARS, i]
     stock = numbers[STOCK, i]
     scale = stock if call else numbers[STRIKE, i]
-    s, v, a, c = lane[SPOT, w], lane[V, w], lane[A, w], lane[C, w]
-    premium = found[PREMIUM, w]
-    by_vol = found[EUROPEAN + 3, w] + found[PREMIUM + 3, w]
-    by_rate = found[EUROPEAN + 4, w] + found[PREMIUM + 4, w]
+    s, v, a, c = lane[SPOT + w], lane[V + w], lane[A + w], lane[C + w]
+    premium = found[PREMIUM + w]
+    by_vol = found[EUROPEAN_VOL + w] + found[PREMIUM_VOL + w]
+    by_rate = found[EUROPEAN_RATE + w] + found[PREMIUM_RATE + w]
     furthest = 0.0
     for k in range(NODES):
-        slope = found[BY_CURVE + k, w]
-        premium -= slope * system[k, ERROR, w]
-        by_vol -= slope * system[k, IN_VOL, w]
-        by_rate -= slope * system[k, IN_RATE, w]
-        furthest = max(furthest, abs(system[k, ERROR, w]))
+        slope = by_curve[k * LANES + w]
+        premium -= slope * system[k, ERROR + w]
+        by_vol -= slope * system[k, IN_VOL + w]
+        by_rate -= slope * system[k, IN_RATE + w]
+        furthest = max(furthest, abs(system[k, ERROR + w]))
     premium = max(premium, 0.0)
-    boundary = np.exp(lane[X, w] + curve[0, w] - system[0, ERROR, w] - system[0, IN_VOL, w] * moved[w])
+    boundary = np.exp(lane[X + w] + curve[w] - system[0, ERROR + w] - system[0, IN_VOL + w] * moved[w])
     settled = furthest <= 5.0 * CURVE_TOLERANCE and abs(moved[w]) <= 5.0 * VOL_TOLERANCE * v
     # NaN is not settled either; a solution on the exercise side is none.
     if not settled or (search and s <= boundary):
@@ -297,9 +315,9 @@ def _write(
         out[OUT_VEGA, i] = 0.0
         out[OUT_RHO, i] = 0.0
         return
-    value = max(gain, found[EUROPEAN, w] + premium)
-    slope = found[EUROPEAN + 1, w] + found[PREMIUM + 1, w]
-    bend = found[EUROPEAN + 2, w] + found[PREMIUM + 2, w] - slope
+    value = max(gain, found[EUROPEAN + w] + premium)
+    slope = found[EUROPEAN_X + w] + found[PREMIUM_X + w]
+    bend = found[EUROPEAN_XX + w] + found[PREMIUM_XX + w] - slope
     out[OUT_PRICE, i] = scale * (target[w] if search else value)
     out[OUT_DELTA, i] = value - slope if call else slope / s
     out[OUT_GAMMA, i] = (bend if call else bend / (s * s)) / scale
@@ -309,10 +327,10 @@ def _write(
     if t > ONE_DAY:
         left = 1.0 - ONE_DAY / t
         # The premium alone obeys the pricing equation; in one day it moves as the power of time it has just now.
-        decay = 0.5 * v * v * (found[PREMIUM + 2, w] - found[PREMIUM + 1, w]) + (a - c) * found[PREMIUM + 1, w]
+        decay = 0.5 * v * v * (found[PREMIUM_XX + w] - found[PREMIUM_X + w]) + (a - c) * found[PREMIUM_X + w]
         power = min(max((decay - a * premium) / max(premium, _TINY), 0.0), 20.0)
         sd = v * np.sqrt(left)
-        d = (lane[LOG_SPOT, w] + (a - c) * left) / sd + 0.5 * sd
+        d = (lane[LOG_SPOT + w] + (a - c) * left) / sd + 0.5 * sd
         cash = np.exp(-a * left)
         held = s * np.exp(-c * left)
         density = held * 0.3989422804014327 * quick_exp(-0.5 * d * d)
@@ -335,11 +353,12 @@ def price_block(
 
     Not settled within `rounds`: NaN.
     """
-    lane = np.empty((LANE_ROWS, LANES))
-    curve = np.empty((NODES, LANES))
+    lane = np.empty(LANE_SIZE)
+    sums = np.empty(SUMS_SIZE)
+    curve = np.empty(NODES * LANES)
     at = np.empty((NODES * POINTS, LANES))
-    sums = np.empty((8 + 2 * POINTS, LANES))
-    system = np.empty((NODES, COLUMNS, LANES))
+    work = np.empty(WORK_SIZE)
+    system = np.empty((NODES, SYSTEM_SIZE))
     moved = np.zeros(LANES)
     value = np.empty(LANES)
     usable = np.zeros(LANES)
@@ -359,31 +378,31 @@ def price_block(
         first_guess(lane, curve)
         for _ in range(rounds):
             interpolate(curve, CURVE_WEIGHTS, at)
-            newton_system(lane, curve, at, sums, system)
+            newton_system(lane, curve, at, sums, work, system)
             eliminate(system)
             move_curve(curve, system, moved)
             if furthest_step(system) <= 5.0 * CURVE_TOLERANCE:
                 break
         for w in range(LANES):
             for k in range(NODES):
-                if not abs(system[k, ERROR, w]) <= 25.0 * CURVE_TOLERANCE:
+                if not abs(system[k, ERROR + w]) <= 25.0 * CURVE_TOLERANCE:
                     usable[w] = 0.0
         interpolate(curve, SPOT_WEIGHTS, at)
         for column in range(spots.shape[1]):
             for w in range(LANES):
-                lane[SPOT, w] = 1.0
-                lane[LOG_SPOT, w] = 0.0
+                lane[SPOT + w] = 1.0
+                lane[LOG_SPOT + w] = 0.0
                 if w < count and spots[first + w, column] > 0.0:
                     i = first + w
                     s = spots[i, column] / numbers[STRIKE, i]
-                    lane[SPOT, w] = 1.0 / s if calls[i] else s
-                    lane[LOG_SPOT, w] = np.log(lane[SPOT, w])
+                    lane[SPOT + w] = 1.0 / s if calls[i] else s
+                    lane[LOG_SPOT + w] = np.log(lane[SPOT + w])
             held_value(lane, at, value)
             for w in range(count):
                 i = first + w
                 spot = spots[i, column]
-                gain = 1.0 - lane[SPOT, w]
-                boundary = np.exp(lane[X, w] + curve[0, w])
-                worth = gain if lane[SPOT, w] <= boundary else max(gain, value[w])
+                gain = 1.0 - lane[SPOT + w]
+                boundary = np.exp(lane[X + w] + curve[w])
+                worth = gain if lane[SPOT + w] <= boundary else max(gain, value[w])
                 known = usable[w] == 1.0 and spot > 0.0 and np.isfinite(spot)
                 out[i, column] = worth * (spot if calls[i] else numbers[STRIKE, i]) if known else np.nan

@@ -18,17 +18,23 @@ import numpy as np
 from qmterm.core.bars import FloatArray
 from qmterm.quant.elementary import log
 from qmterm.quant.kernel import piece
-from qmterm.quant.options.american_rule import CURVE_RULE, CURVE_WEIGHTS, LOG_NODE, NODE, NODES, POINTS
+from qmterm.quant.options.american_rule import CURVE_COLUMNS, CURVE_RULE, LOG_NODE, NODE, NODES, POINTS
 
 LANES = 16
 INV_SQRT_TWO_PI = 0.3989422804014327
 
-# Rows of a block's `lane` array.
-SPOT, LOG_SPOT, V, A, C, DA, DC, X, DX = range(9)
-LANE_ROWS = 9
+# Where the rows of a block's `lane` begin. Flat, and with LANES known to the compiler, because the distance between two
+# rows must be: what it cannot tell apart it does not vectorise.
+LANE_SIZE = 9 * LANES
+SPOT, LOG_SPOT, V, A, C, DA, DC, X, DX = range(0, LANE_SIZE, LANES)
+# The same of the sums of one node: the two sides of its condition, their slopes in v, rates and the node itself.
+SUMS_SIZE = 8 * LANES
+GAIN, LOSS, GAIN_VOL, LOSS_VOL, GAIN_RATE, LOSS_RATE, GAIN_NODE, LOSS_NODE = range(0, SUMS_SIZE, LANES)
 # Columns of a block's system after the matrix: the error, and its slopes in v and along the rates.
-ERROR, IN_VOL, IN_RATE = NODES, NODES + 1, NODES + 2
 COLUMNS = NODES + 3
+ERROR, IN_VOL, IN_RATE = range(NODES * LANES, COLUMNS * LANES, LANES)
+SYSTEM_SIZE = COLUMNS * LANES
+WORK_SIZE = 2 * POINTS * LANES
 
 _LOG2_E = 1.4426950408889634
 _LN2_HIGH = 6.93147180369123816490e-01
@@ -84,18 +90,18 @@ def first_guess(lane: FloatArray, curve: FloatArray) -> None:
     ln (r + q)τ and (r − q)/(r + q).
     """
     for w in range(LANES):
-        v = lane[V, w]
-        rate = lane[A, w]
-        carry = max(lane[C, w], 0.0)
+        v = lane[V + w]
+        rate = lane[A + w]
+        carry = max(lane[C + w], 0.0)
         per_variance = 1.0 / (v * v)
-        b = (rate - lane[C, w]) * per_variance - 0.5
+        b = (rate - lane[C + w]) * per_variance - 0.5
         two = 2.0 * rate * per_variance
         root = np.sqrt(b * b + two)
         # The negative root of λ² + 2bλ − 2A/v² = 0 without cancellation.
         exponent = -(b + root) if b > 0.0 else -two / (root - b)
         exponent = min(exponent, -1e-12)
-        reach = min(max(lane[X, w] - log(exponent / (exponent - 1.0)), 1e-6), 60.0)
-        start = quick_exp(lane[X, w])
+        reach = min(max(lane[X + w] - log(exponent / (exponent - 1.0)), 1e-6), 60.0)
+        start = quick_exp(lane[X + w])
         total = rate + carry + 1e-12
         s = (rate - carry) / total
         ln_v = log(v)
@@ -107,115 +113,193 @@ def first_guess(lane: FloatArray, curve: FloatArray) -> None:
         for i in range(NODES):
             g = LOG_NODE[i]
             here = min(max(z + g * (slope + g * 0.0792), 0.5), 6.0)
-            curve[i, w] = reach * (quick_exp(-here * v * NODE[i] / reach) - 1.0)
+            curve[i * LANES + w] = reach * (quick_exp(-here * v * NODE[i] / reach) - 1.0)
 
 
 @piece
 def interpolate(curve: FloatArray, weights: FloatArray, at: FloatArray) -> None:
-    """The curve at the points of a rule."""
-    for row in range(weights.shape[0]):
-        m0, m1, m2, m3, m4, m5 = weights[row]
+    """The curve at the points of a rule, two points at a time: a shorter loop would be unrolled."""
+    for row in range(0, weights.shape[0], 2):
+        a0, a1, a2, a3, a4, a5 = weights[row]
+        b0, b1, b2, b3, b4, b5 = weights[row + 1]
+        first = at[row]
+        second = at[row + 1]
         for w in range(LANES):
-            low = m0 * curve[0, w] + m1 * curve[1, w] + m2 * curve[2, w]
-            at[row, w] = low + (m3 * curve[3, w] + m4 * curve[4, w] + m5 * curve[5, w])
+            y0, y1, y2 = curve[w], curve[LANES + w], curve[2 * LANES + w]
+            y3, y4, y5 = curve[3 * LANES + w], curve[4 * LANES + w], curve[5 * LANES + w]
+            first[w] = (a0 * y0 + a1 * y1 + a2 * y2) + (a3 * y3 + a4 * y4 + a5 * y5)
+            second[w] = (b0 * y0 + b1 * y1 + b2 * y2) + (b3 * y3 + b4 * y4 + b5 * y5)
 
 
 @piece
-def newton_system(lane: FloatArray, curve: FloatArray, at: FloatArray, sums: FloatArray, system: FloatArray) -> None:
+def newton_system(
+    lane: FloatArray, curve: FloatArray, at: FloatArray, sums: FloatArray, work: FloatArray, system: FloatArray
+) -> None:
     """The matrix ∂error/∂curve of all nodes, the errors, and their slopes in v and in the direction (DA, DC) of rates.
 
-    lane (LANE_ROWS, LANES), curve (NODES, LANES), at = the curve at CURVE_RULE's points, sums (8 + 2·POINTS, LANES)
-    is scratch, system (NODES, COLUMNS, LANES).
+    lane (LANE_SIZE), curve (NODES·LANES), at (points, LANES) = the curve at CURVE_RULE's points; sums (SUMS_SIZE) and
+    work (WORK_SIZE) are scratch; system (NODES, SYSTEM_SIZE).
     """
     for i in range(NODES):
-        x = NODE[i]
-        for w in range(LANES):
-            v = lane[V, w]
-            inv = 1.0 / (v * x)
-            d = (lane[X, w] + curve[i, w]) * inv + ((lane[A, w] - lane[C, w]) / v + 0.5 * v) * x
-            discount = quick_exp(-lane[C, w] * x * x)
-            density = INV_SQRT_TWO_PI * quick_exp(-lane[C, w] * x * x - 0.5 * d * d)
-            right = discounted_cdf(d, density, discount)
-            turn = (lane[DA, w] - lane[DC, w]) * x / v + lane[DX, w] * inv
-            sums[0, w] = 0.0
-            sums[1, w] = right
-            sums[2, w] = 0.0
-            sums[3, w] = -density * (d - v * x) / v
-            sums[4, w] = 0.0
-            sums[5, w] = density * turn - lane[DC, w] * x * x * right
-            sums[6, w] = 0.0
-            sums[7, w] = density * inv
+        here = curve[i * LANES : (i + 1) * LANES]
+        line = system[i]
+        _start_node(lane, here, NODE[i], sums)
         for j in range(POINTS):
-            a, over_a, a2, weight = CURVE_RULE[i * POINTS + j]
-            for w in range(LANES):
-                v = lane[V, w]
-                c = lane[C, w]
-                y = at[i * POINTS + j, w]
-                over_v = 1.0 / v
-                inv = over_v * over_a
-                d = (curve[i, w] - y) * inv + ((lane[A, w] - c) * over_v + 0.5 * v) * a
-                other = d - v * a
-                over_boundary = quick_exp(-y - lane[X, w])
-                discount = quick_exp(-c * a2)
-                density = INV_SQRT_TWO_PI * quick_exp(-c * a2 - 0.5 * d * d)
-                inside = weight * discounted_cdf(d, density, discount)
-                density = weight * density
-                h = density * inv
-                rate = lane[A, w] * over_boundary
-                gain = rate - c
-                turn = (lane[DA, w] - lane[DC, w]) * a * over_v
-                sums[0, w] += gain * h
-                sums[1, w] += c * inside
-                sums[2, w] += gain * h * (d * other - 1.0) * over_v
-                sums[3, w] -= c * density * other * over_v
-                sums[4, w] += h * (
-                    lane[DA, w] * over_boundary
-                    - lane[DC, w]
-                    - rate * lane[DX, w]
-                    - gain * (lane[DC, w] * a2 + d * turn)
-                )
-                sums[5, w] += lane[DC, w] * (1.0 - c * a2) * inside + c * density * turn
-                step = gain * h * d * inv
-                sums[6, w] -= step
-                sums[7, w] += c * h
-                sums[8 + j, w] = step - rate * h
-                sums[8 + POINTS + j, w] = c * h
+            row = i * POINTS + j
+            a, over_a, a2, weight = CURVE_RULE[row]
+            _add_point(lane, here, at[row], a, over_a, a2, weight, sums, work[2 * j * LANES :])
         for w in range(LANES):
-            left = 1.0 / sums[0, w]
-            right = 1.0 / sums[1, w]
-            system[i, ERROR, w] = log(sums[0, w] * right)
-            system[i, IN_VOL, w] = sums[2, w] * left - sums[3, w] * right
-            system[i, IN_RATE, w] = sums[4, w] * left - sums[5, w] * right
-            sums[6, w] = sums[6, w] * left - sums[7, w] * right
-            for j in range(POINTS):
-                sums[8 + j, w] = sums[8 + j, w] * left + sums[8 + POINTS + j, w] * right
-        for k in range(NODES):
-            m0, m1, m2 = (
-                CURVE_WEIGHTS[i * POINTS, k],
-                CURVE_WEIGHTS[i * POINTS + 1, k],
-                CURVE_WEIGHTS[i * POINTS + 2, k],
-            )
-            m3, m4, m5 = (
-                CURVE_WEIGHTS[i * POINTS + 3, k],
-                CURVE_WEIGHTS[i * POINTS + 4, k],
-                CURVE_WEIGHTS[i * POINTS + 5, k],
-            )
-            for w in range(LANES):
-                low = m0 * sums[8, w] + m1 * sums[9, w] + m2 * sums[10, w]
-                system[i, k, w] = low + (m3 * sums[11, w] + m4 * sums[12, w] + m5 * sums[13, w])
+            over_gain = 1.0 / sums[GAIN + w]
+            over_loss = 1.0 / sums[LOSS + w]
+            line[ERROR + w] = log(sums[GAIN + w] * over_loss)
+            line[IN_VOL + w] = sums[GAIN_VOL + w] * over_gain - sums[LOSS_VOL + w] * over_loss
+            line[IN_RATE + w] = sums[GAIN_RATE + w] * over_gain - sums[LOSS_RATE + w] * over_loss
+            sums[GAIN_NODE + w] = sums[GAIN_NODE + w] * over_gain - sums[LOSS_NODE + w] * over_loss
+            sums[GAIN + w] = over_gain
+            sums[LOSS + w] = over_loss
+        _fill_row(work, sums, i, line)
+        diagonal = line[i * LANES :]
         for w in range(LANES):
-            system[i, i, w] += sums[6, w]
+            diagonal[w] += sums[GAIN_NODE + w]
+
+
+@piece
+def _fill_row(work: FloatArray, sums: FloatArray, i: int, line: FloatArray) -> None:
+    """Row i of the matrix without the node's own part: the sums over its points, times how a point hangs on a node."""
+    for k in range(0, NODES, 2):
+        a0, a1, a2, a3, a4, a5 = CURVE_COLUMNS[i, k]
+        b0, b1, b2, b3, b4, b5 = CURVE_COLUMNS[i, k + 1]
+        pair = line[k * LANES :]
+        for w in range(LANES):
+            gain, loss = sums[GAIN + w], sums[LOSS + w]
+            y0 = work[w] * gain + work[LANES + w] * loss
+            y1 = work[2 * LANES + w] * gain + work[3 * LANES + w] * loss
+            y2 = work[4 * LANES + w] * gain + work[5 * LANES + w] * loss
+            y3 = work[6 * LANES + w] * gain + work[7 * LANES + w] * loss
+            y4 = work[8 * LANES + w] * gain + work[9 * LANES + w] * loss
+            y5 = work[10 * LANES + w] * gain + work[11 * LANES + w] * loss
+            pair[w] = (a0 * y0 + a1 * y1 + a2 * y2) + (a3 * y3 + a4 * y4 + a5 * y5)
+            pair[LANES + w] = (b0 * y0 + b1 * y1 + b2 * y2) + (b3 * y3 + b4 * y4 + b5 * y5)
+
+
+@piece
+def _start_node(lane: FloatArray, here: FloatArray, x: float, sums: FloatArray) -> None:
+    """The terms of a node without an integral."""
+    for w in range(LANES):
+        v = lane[V + w]
+        c = lane[C + w]
+        inv = 1.0 / (v * x)
+        d = (lane[X + w] + here[w]) * inv + ((lane[A + w] - c) / v + 0.5 * v) * x
+        discount = quick_exp(-c * x * x)
+        density = INV_SQRT_TWO_PI * quick_exp(-c * x * x - 0.5 * d * d)
+        loss = discounted_cdf(d, density, discount)
+        turn = (lane[DA + w] - lane[DC + w]) * x / v + lane[DX + w] * inv
+        sums[GAIN + w] = 0.0
+        sums[LOSS + w] = loss
+        sums[GAIN_VOL + w] = 0.0
+        sums[LOSS_VOL + w] = -density * (d - v * x) / v
+        sums[GAIN_RATE + w] = 0.0
+        sums[LOSS_RATE + w] = density * turn - lane[DC + w] * x * x * loss
+        sums[GAIN_NODE + w] = 0.0
+        sums[LOSS_NODE + w] = density * inv
+
+
+@piece
+def _add_point(
+    lane: FloatArray,
+    here: FloatArray,
+    there: FloatArray,
+    a: float,
+    over_a: float,
+    a2: float,
+    weight: float,
+    sums: FloatArray,
+    by_point: FloatArray,
+) -> None:
+    """One point of both integrals of a node: the boundary is `here` at the node, `there` at the point.
+
+    by_point: how the two sides of the condition move with the boundary there.
+    """
+    for w in range(LANES):
+        v = lane[V + w]
+        c = lane[C + w]
+        over_v = 1.0 / v
+        inv = over_v * over_a
+        y = there[w]
+        d = (here[w] - y) * inv + ((lane[A + w] - c) * over_v + 0.5 * v) * a
+        other = d - v * a
+        over_boundary = quick_exp(-y - lane[X + w])
+        discount = quick_exp(-c * a2)
+        density = INV_SQRT_TWO_PI * quick_exp(-c * a2 - 0.5 * d * d)
+        inside = weight * discounted_cdf(d, density, discount)
+        density = weight * density
+        h = density * inv
+        rate = lane[A + w] * over_boundary
+        gain = rate - c
+        turn = (lane[DA + w] - lane[DC + w]) * a * over_v
+        by_rate = lane[DA + w] * over_boundary - lane[DC + w] - rate * lane[DX + w]
+        step = gain * h * d * inv
+        sums[GAIN + w] += gain * h
+        sums[LOSS + w] += c * inside
+        sums[GAIN_VOL + w] += gain * h * (d * other - 1.0) * over_v
+        sums[LOSS_VOL + w] -= c * density * other * over_v
+        sums[GAIN_RATE + w] += h * (by_rate - gain * (lane[DC + w] * a2 + d * turn))
+        sums[LOSS_RATE + w] += lane[DC + w] * (1.0 - c * a2) * inside + c * density * turn
+        sums[GAIN_NODE + w] -= step
+        sums[LOSS_NODE + w] += c * h
+        by_point[w] = step - rate * h
+        by_point[LANES + w] = c * h
 
 
 @piece
 def eliminate(system: FloatArray) -> None:
-    """Gauss-Jordan without pivoting (the matrix is close to lower triangular); solutions replace the right sides."""
-    for k in range(NODES):
-        for c in range(k + 1, COLUMNS):
-            for w in range(LANES):
-                system[k, c, w] /= system[k, k, w]
-        for row in range(NODES):
-            if row != k:
-                for c in range(k + 1, COLUMNS):
-                    for w in range(LANES):
-                        system[row, c, w] -= system[row, k, w] * system[k, c, w]
+    """Gauss without pivoting (the matrix is close to triangular); the solutions replace the right sides."""
+    # Each k by name: only then does the compiler see that reading column k and writing the others do not collide.
+    for row in range(1, NODES):
+        _clear(system[row], system[0], 0)
+    for row in range(2, NODES):
+        _clear(system[row], system[1], 1)
+    for row in range(3, NODES):
+        _clear(system[row], system[2], 2)
+    for row in range(4, NODES):
+        _clear(system[row], system[3], 3)
+    _clear(system[5], system[4], 4)
+    _substitute(system)
+
+
+@piece
+def _clear(line: FloatArray, pivot: FloatArray, k: int) -> None:
+    """Column k of a row becomes 0 (and is not written, for nobody reads it again)."""
+    for w in range(LANES):
+        f = line[k * LANES + w] / pivot[k * LANES + w]
+        if k < 1:
+            line[1 * LANES + w] -= f * pivot[1 * LANES + w]
+        if k < 2:
+            line[2 * LANES + w] -= f * pivot[2 * LANES + w]
+        if k < 3:
+            line[3 * LANES + w] -= f * pivot[3 * LANES + w]
+        if k < 4:
+            line[4 * LANES + w] -= f * pivot[4 * LANES + w]
+        if k < 5:
+            line[5 * LANES + w] -= f * pivot[5 * LANES + w]
+        line[ERROR + w] -= f * pivot[ERROR + w]
+        line[IN_VOL + w] -= f * pivot[IN_VOL + w]
+        line[IN_RATE + w] -= f * pivot[IN_RATE + w]
+
+
+@piece
+def _substitute(system: FloatArray) -> None:
+    """From the last row up, for the three right sides at once."""
+    for row in range(NODES - 1, -1, -1):
+        line = system[row]
+        for w in range(LANES):
+            error, in_vol, in_rate = line[ERROR + w], line[IN_VOL + w], line[IN_RATE + w]
+            for k in range(row + 1, NODES):
+                m = line[k * LANES + w]
+                error -= m * system[k, ERROR + w]
+                in_vol -= m * system[k, IN_VOL + w]
+                in_rate -= m * system[k, IN_RATE + w]
+            over = 1.0 / line[row * LANES + w]
+            line[ERROR + w] = error * over
+            line[IN_VOL + w] = in_vol * over
+            line[IN_RATE + w] = in_rate * over

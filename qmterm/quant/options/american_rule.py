@@ -53,4 +53,6 @@ NODE = _nodes()
 LOG_NODE = np.log(NODE)
 # Row i·POINTS + j: point j of the integral that ends at node i.
 CURVE_RULE, CURVE_WEIGHTS = _rule(NODE, POINTS)
+# (node i, weight k, point j): the same numbers in the order in which the matrix needs them.
+CURVE_COLUMNS = np.ascontiguousarray(CURVE_WEIGHTS.reshape(NODES, POINTS, NODES).transpose(0, 2, 1))
 SPOT_RULE, SPOT_WEIGHTS = _rule(np.ones(1), SPOT_POINTS)
