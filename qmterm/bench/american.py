@@ -56,7 +56,7 @@ def run(size: int = SIZE, *, quick: bool = False, progress: Callable[[str], None
         _price_row(options, quantlib, checked, exact, rounds),
     ]
     progress("timing discrete dividends")
-    rows.append(_dividend_row(options.first(min(options.size, 20_000)), quantlib, rounds, quick))
+    rows.append(_dividend_row(options.first(min(options.size, 20_000)), quantlib, rounds, quick, rows[0].peer))
     progress("timing a chain and the stress matrix")
     rows.append(_chain_row(min(CHAIN, size), quantlib, rounds, quick))
     rows.extend(stress_rows(rounds))
@@ -164,7 +164,7 @@ def quarterly(options: Options, seed: int = 4) -> DividendTable:
     return DividendTable(times, np.where(times <= options.years[:, np.newaxis], 0.5, 0.0))
 
 
-def _dividend_row(options: Options, quantlib: Any, rounds: int, quick: bool) -> Row:
+def _dividend_row(options: Options, quantlib: Any, rounds: int, quick: bool, loop: float | None) -> Row:
     """What discrete dividends cost, as a multiple of the same options with a yield."""
     plain = options._replace(dividend_yield=np.zeros(options.size))
     table = quarterly(options)
@@ -175,6 +175,8 @@ def _dividend_row(options: Options, quantlib: Any, rounds: int, quick: bool) -> 
         "cash": quietly(lambda: pricer.solve(with_cash, *_solved(plain), dividends=table)),
     }
     timed = race(contestants, rounds=rounds, budget_s=8.0)
+    rate = options.size / timed["cash"].best
+    beside = "" if loop is None else f", {rate / loop:,.0f}x the brentq loop without dividends"
     error, said = None, timed["cash"].note()
     if not isinstance(quantlib, Missing):
         few = plain.first(min(plain.size, 3 if quick else DIVIDEND_CHECKED))
@@ -190,7 +192,7 @@ def _dividend_row(options: Options, quantlib: Any, rounds: int, quick: bool) -> 
         max_error=error,
         error_of="price error in $, root mean square, against QuantLib finite differences 800 x 800, escrowed",
         must=Limit(most=3.0),
-        note=f"{options.size / timed['cash'].best:,.0f} options/s; {said}",
+        note=f"{rate:,.0f} options/s{beside}; {said}",
     ).lacking(quantlib)
 
 

@@ -79,6 +79,7 @@ def inputs_of(table: Table, as_of_ns: int) -> Inputs:
     rate, rate_source = _with_default(reader, Field.RATE, FALLBACK_RATE, "fallback")
     dividend_yield, yield_source = _with_default(reader, Field.DIVIDEND_YIELD, 0.0, "assumed")
     paid = _dividends(reader, now, years)
+    _check_paid(reader, paid, spot)
 
     has_price = ~np.isnan(price)
     status = np.where(has_price | np.isnan(vol), price_status, np.int8(IvStatus.OK)).astype(np.int8)
@@ -179,6 +180,16 @@ def _dividends(reader: ColumnReader, now: list[int], years: FloatArray) -> list[
             known[key] = sorted((dividend.years_from(now[at]), dividend.amount) for dividend in paid)
         found.append(tuple(pair for pair in known[key] if 0.0 < pair[0] <= left[at] and pair[1] > 0.0))
     return found
+
+
+def _check_paid(reader: ColumnReader, paid: list[tuple[tuple[float, float], ...]], spot: FloatArray) -> None:
+    """No model prices a share that pays out all it is worth."""
+    for at, pairs in enumerate(paid):
+        total = sum(amount for _, amount in pairs)
+        if pairs and total >= spot[at]:
+            reader.wrong(
+                at, Field.DIVIDENDS, f"pays {total:g} before expiry, the spot is {spot[at]:g}; check the amounts"
+            )
 
 
 def _notes(rates: list[str], styles: list[str], has_price: BoolArray, vol: FloatArray) -> list[str]:

@@ -47,7 +47,8 @@ REASONS: dict[IvStatus, str] = {
     IvStatus.ABOVE_MAX: "the price is above the most this option can be worth",
     IvStatus.BELOW_INTRINSIC: "the price is below the least this option can be worth",
     IvStatus.NO_TIME_VALUE: "the price is the option's lower bound, which every low volatility explains",
-    IvStatus.NO_CONVERGENCE: "no volatility of at most 500 % explains the price",
+    IvStatus.BAD_INPUT: "these inputs together are outside what the model can price",
+    IvStatus.NO_CONVERGENCE: "no volatility was found that explains the price (none up to 500 %, or none the model settles on)",
 }
 
 

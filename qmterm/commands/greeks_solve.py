@@ -124,7 +124,7 @@ def _value(
         _european_extras(found, paid, years, rate)
     found["iv"] = vol
     bad = ~np.isfinite(found["price"])
-    status[rows[bad]] = IvStatus.NO_CONVERGENCE
+    status[rows[bad]] = IvStatus.BAD_INPUT
     for name in COLUMNS:
         numbers[name][rows] = np.where(bad, np.nan, found[name])
 

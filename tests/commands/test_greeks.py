@@ -294,8 +294,8 @@ def test_each_row_can_have_its_own_instant():
     assert numbers_of([early, late], "used_years") == pytest.approx([7 / 365, 1 / 365])
 
 
-def test_a_hundred_thousand_rows_come_back_in_their_order():
-    strikes = np.linspace(60, 160, 100_000)
+def test_thirty_thousand_rows_come_back_in_their_order():
+    strikes = np.linspace(60, 160, 30_000)
     lines = [f"100,{strike!r},0.5,C,0.3,european\n" for strike in strikes.tolist()]
     _, rows, _ = answered("spot,strike,years,right,vol,style\n" + "".join(lines))
     assert [float(row["strike"]) for row in rows] == strikes.tolist()

@@ -60,6 +60,10 @@ def answered(text):
         ({"dividends": "0.80"}, "column dividends: '0.80' is no dividend; write 2026-12-15:0.80"),
         ({"dividends": "2026-12-15:-1"}, "column dividends: -1 must be at least 0"),
         ({"dividends": "2026-15-15:1"}, "column dividends: '2026-15-15' is no date"),
+        (
+            {"dividends": "30d:60;60d:50"},
+            "column dividends: pays 110 before expiry, the spot is 100; check the amounts",
+        ),
         ({"dividends": "[[20]]"}, "column dividends: '[[20]]' is no list of dividends"),
         ({"dividends": "[[20, -1]]"}, "column dividends: '[[20, -1]]' has a dividend below 0"),
         ({"symbol": "AAPL  261317C00230000"}, "column symbol: 'AAPL  261317C00230000' has no valid expiry date"),
