@@ -49,7 +49,10 @@ def _warm_indicators() -> None:
     series.atr(bars + 0.5, bars - 0.5, bars)
     series.range_position(bars + 0.5, bars - 0.5, bars)
     bandwidth_percentile(bars, over=20)
-    realised.close_to_close(bars)
+    many = np.tile(bars, (SMALL + 1, 1))  # more than plain Python would take
+    realised.close_to_close(many)
+    realised.parkinson(many + 0.5, many - 0.5)
+    realised.yang_zhang(many, many + 0.5, many - 0.5, many)
 
 
 def _panel(bars: FloatArray) -> DailyPanel:
@@ -76,7 +79,7 @@ def _two_days() -> SessionCalendar:
 
 
 def _warm_options() -> None:
-    many = np.full(SMALL + 1, 100.0)  # one more than plain Python would take
+    many = np.full(SMALL + 1, 100.0)
     market = (many, 100.0, 0.1, 0.04, 0.01)
     values = black_scholes.price(*market, 0.3, False)
     black_scholes.greeks(*market, 0.3, False)
