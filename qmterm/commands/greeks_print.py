@@ -48,7 +48,7 @@ REASONS: dict[IvStatus, str] = {
     IvStatus.BELOW_INTRINSIC: "the price is below the least this option can be worth",
     IvStatus.NO_TIME_VALUE: "the price is the option's lower bound, which every low volatility explains",
     IvStatus.BAD_INPUT: "these inputs together are outside what the model can price",
-    IvStatus.NO_CONVERGENCE: "no volatility was found that explains the price (none up to 500 %, or none the model settles on)",
+    IvStatus.NO_CONVERGENCE: "no volatility up to 500 % was found that explains the price",
 }
 
 
