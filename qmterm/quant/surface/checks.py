@@ -111,23 +111,34 @@ def check_surface(
     with np.errstate(all="ignore"):
         discount = np.exp(-rates * ladder.years)
     found: list[Violations] = []
-    for severity, buy, sell in ((Severity.AMBER, middle, middle), (Severity.RED, offered, wanted)):
+    # What can be traded is looked for twice: a wide quote between two good ones would hide their contradiction.
+    for severity, neighbours, buy, sell in (
+        (Severity.RED, offered, offered, wanted),
+        (Severity.RED, middle, offered, wanted),
+        (Severity.AMBER, middle, middle, middle),
+    ):
         for is_call in (True, False):
-            found += _spreads(ladder, discount, severity, is_call, buy, sell)
-    vols = ladder.column("iv", iv)
-    found.append(_calendars(ladder, forwards, Severity.AMBER, vols, vols))
+            found += _spreads(ladder, discount, severity, is_call, neighbours, buy, sell)
     if bid_iv is not None and ask_iv is not None:
         low, high = ladder.column("bid_iv", bid_iv), ladder.column("ask_iv", ask_iv)
         found.append(_calendars(ladder, forwards, Severity.RED, low, high))
+    vols = ladder.column("iv", iv)
+    found.append(_calendars(ladder, forwards, Severity.AMBER, vols, vols))
     return _each_once(found)
 
 
 def _spreads(
-    ladder: Ladder, discount: FloatArray, severity: Severity, is_call: bool, buy: FloatArray, sell: FloatArray
+    ladder: Ladder,
+    discount: FloatArray,
+    severity: Severity,
+    is_call: bool,
+    neighbours: FloatArray,
+    buy: FloatArray,
+    sell: FloatArray,
 ) -> list[Violations]:
-    """Verticals and butterflies of one right, between neighbouring strikes that have a price."""
+    """Verticals and butterflies of one right, between neighbours among the strikes where `neighbours` is known."""
     contracts = ladder.call if is_call else ladder.put
-    rows = np.flatnonzero(np.isfinite((ladder.calls if is_call else ladder.puts)(buy)))
+    rows = np.flatnonzero(np.isfinite((ladder.calls if is_call else ladder.puts)(neighbours)))
     contract, strike, expiry = contracts[rows], ladder.strike[rows], ladder.expiry[rows]
     buy, sell = buy[contract], sell[contract]
     nobody = np.full(rows.size, NOBODY)
@@ -197,15 +208,15 @@ def _over(
 
 
 def _each_once(found: list[Violations]) -> Violations:
-    """All together by expiry; of one that is both, only the red."""
+    """All together by expiry; of one that was found twice the first, so red before amber."""
     together = Violations(
         *(np.concatenate(columns) for columns in zip(*(_columns(part) for part in found), strict=True))
     )
-    red = together.severity == Severity.RED
-    keys = list(zip(together.check.tolist(), together.later.tolist(), *together.contracts.T.tolist(), strict=True))
-    traded = {key for key, is_red in zip(keys, red.tolist(), strict=True) if is_red}
-    kept = red | np.array([key not in traded for key in keys], dtype=np.bool_)
-    numbers = np.flatnonzero(kept)
+    keys = zip(together.check.tolist(), together.later.tolist(), *together.contracts.T.tolist(), strict=True)
+    first: dict[tuple[int, ...], int] = {}
+    for number, key in enumerate(keys):
+        first.setdefault(key, number)
+    numbers = np.fromiter(first.values(), dtype=np.int64, count=len(first))
     order = np.lexsort((together.contracts[numbers, 0], together.check[numbers], together.expiry[numbers]))
     return together.take(numbers[order])
 

@@ -108,6 +108,15 @@ def test_an_option_offered_without_a_bid_can_be_bought_against():
     assert len(check_surface(ladder, 0.0, 100.0, [np.nan, 0.04], [0.05, 0.15], np.nan)) == 0
 
 
+def test_a_wide_quote_in_between_hides_nothing():
+    ladder = Ladder.arrange(0.1, [90.0, 95.0, 100.0], True)
+    found = list(check_surface(ladder, 0.0, 95.0, [0.95, 0.5, 1.5], [1.0, 5.0, 1.55], np.nan))
+    assert [(one.check, one.severity, one.contracts) for one in found] == [
+        (Check.VERTICAL_NEGATIVE, Severity.RED, (0, 2))
+    ]
+    assert found[0].amount == pytest.approx(0.5)
+
+
 def test_expiries_and_rights_are_not_mixed():
     ladder = Ladder.arrange([0.1, 0.2, 0.2], [90.0, 95.0, 100.0], [True, True, False])
     assert len(check_surface(ladder, 0.0, 100.0, [5.0, 9.0, 20.0], [5.1, 9.1, 20.1], np.nan)) == 0
