@@ -191,7 +191,7 @@ def _dividend_row(options: Options, quantlib: Any, rounds: int, quick: bool, loo
         unit="x the cost with a yield",
         max_error=error,
         error_of="price error in $, root mean square, against QuantLib finite differences 800 x 800, escrowed",
-        must=Limit(most=3.0),
+        must=Limit(most=3.0, error=0.003),
         note=f"{rate:,.0f} options/s{beside}; {said}",
     ).lacking(quantlib)
 
