@@ -37,6 +37,8 @@ from qmterm.quant.options.solved import IvStatus, Solved, StatusArray
 
 # From where the joint search sets out when the price has no European volatility.
 PLAIN_START = 0.5
+# A negative rate on the giving side needs this share of it, positive, on the gaining side.
+NEGATIVE_SHARE = 0.5
 _OUT = 7
 
 
@@ -181,6 +183,7 @@ def solve(
                 started = codes == _OK
                 some[VOL] = np.where(started, np.minimum(some[VOL], HIGHEST), PLAIN_START)
                 search(some, sides, found, codes)
+                _try_tree(some, sides, found, codes)
         _put(out, rows, found)
         status[rows] = codes
     iv, _, delta, gamma, theta, vega, rho = out.reshape(_OUT, *shape)
@@ -216,7 +219,8 @@ def _kinds(numbers: FloatArray, calls: BoolArray, dividends: DividendTable | Non
     lost = np.where(calls, numbers[RATE], numbers[YIELD])
     kinds = np.zeros(calls.size, dtype=np.int8)
     kinds[(gained <= 0.0) & (lost >= gained)] = _PLAIN
-    kinds[(gained < 0.0) & (lost < gained)] = _TREE
+    # Two boundaries, or one so far from the strike that its first guess misses it.
+    kinds[(lost < 0.0) & (gained < -NEGATIVE_SHARE * lost) & (kinds != _PLAIN)] = _TREE
     if dividends is not None:
         dividends.fits(calls.size)
         kinds[dividends.any_before(numbers[YEARS])] = _TREE
@@ -307,6 +311,14 @@ def _boundary_greeks(numbers: FloatArray, calls: BoolArray) -> FloatArray:
     if lost.size:
         out[:, lost] = _tree_greeks(numbers[:, lost], calls[lost], DividendTable.none())
     return out
+
+
+def _try_tree(numbers: FloatArray, calls: BoolArray, found: FloatArray, codes: StatusArray) -> None:
+    """What the boundary method could not settle, where a negative rate makes its search unsafe."""
+    lost = np.where(calls, numbers[RATE], numbers[YIELD])
+    rows = np.flatnonzero((codes == _NO_CONVERGENCE) & (lost < 0.0))
+    if rows.size:
+        found[:, rows], codes[rows] = _tree_solve(numbers[:, rows], calls[rows], DividendTable.none())
 
 
 def _tree_solve(numbers: FloatArray, calls: BoolArray, dividends: DividendTable) -> tuple[FloatArray, StatusArray]:

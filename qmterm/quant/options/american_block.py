@@ -61,8 +61,8 @@ from qmterm.quant.options.solved import IvStatus, StatusArray
 PRICE, STOCK, STRIKE, YEARS, RATE, YIELD, VOL = range(7)
 OUT_IV, OUT_PRICE, OUT_DELTA, OUT_GAMMA, OUT_THETA, OUT_VEGA, OUT_RHO = range(7)
 
-# A boundary step this small leaves an error of its square; it moves the price by a few hundredths of that.
-CURVE_TOLERANCE = 2e-3
+# Of v: a boundary step this small leaves about its square, which moves the price by a few hundredths of that.
+CURVE_TOLERANCE = 1e-2
 # Relative: Newton's next step would be its square, and Greeks are taken before the step.
 VOL_TOLERANCE = 2e-4
 ONE_DAY = 1.0 / 365.0
@@ -136,24 +136,24 @@ def load_nothing(lane: FloatArray, w: int) -> None:
 
 
 @piece
-def furthest_step(system: FloatArray) -> float:
-    """The largest move of a node that the system asks for; infinite when one has no answer."""
+def furthest_step(lane: FloatArray, system: FloatArray) -> float:
+    """The largest move of a node that the system asks for, in v; infinite when one has no answer."""
     furthest = 0.0
     for k in range(NODES):
         for w in range(LANES):
-            step = abs(system[k, ERROR + w])
+            step = abs(system[k, ERROR + w]) / lane[V + w]
             furthest = max(furthest, step if step < 1e3 else np.inf)
     return furthest
 
 
 @piece
-def move_curve(curve: FloatArray, system: FloatArray, moved: FloatArray) -> None:
-    """One Newton step of the boundaries, `moved` being that of v; a step never crosses their start."""
+def move_curve(lane: FloatArray, curve: FloatArray, system: FloatArray, moved: FloatArray) -> None:
+    """One Newton step of the boundaries, `moved` being that of v; never across their start, nor far off."""
     for k in range(NODES):
         for w in range(LANES):
             y = curve[k * LANES + w]
             step = y - system[k, ERROR + w] - system[k, IN_VOL + w] * moved[w]
-            step = max(2.5 * y - 0.01, min(0.3 * y, step))
+            step = max(2.0 * y - 0.1 * lane[V + w], min(0.4 * y, step))
             curve[k * LANES + w] = step if step < 0.0 else y
 
 
@@ -240,7 +240,7 @@ def solve_block(
             interpolate(curve, CURVE_WEIGHTS, at)
             newton_system(lane, curve, at, sums, work, system)
             eliminate(system)
-            furthest = furthest_step(system)
+            furthest = furthest_step(lane, system)
             last = turn == rounds - 1
             if search or last or furthest <= CURVE_TOLERANCE:
                 interpolate(curve, SPOT_WEIGHTS, at)
@@ -251,7 +251,7 @@ def solve_block(
                     vol_step = find_vol_step(lane, target, floor, system, found, by_curve, moved)
                 if last or (furthest <= CURVE_TOLERANCE and vol_step <= VOL_TOLERANCE):
                     break
-            move_curve(curve, system, moved)
+            move_curve(lane, curve, system, moved)
             for w in range(LANES):
                 lane[V + w] += moved[w]
         for w in range(count):
@@ -289,17 +289,17 @@ def _write(
     premium = found[PREMIUM + w]
     by_vol = found[EUROPEAN_VOL + w] + found[PREMIUM_VOL + w]
     by_rate = found[EUROPEAN_RATE + w] + found[PREMIUM_RATE + w]
-    furthest = 0.0
+    # NaN is not settled either.
+    settled = abs(moved[w]) <= 5.0 * VOL_TOLERANCE * v
     for k in range(NODES):
         slope = by_curve[k * LANES + w]
         premium -= slope * system[k, ERROR + w]
         by_vol -= slope * system[k, IN_VOL + w]
         by_rate -= slope * system[k, IN_RATE + w]
-        furthest = max(furthest, abs(system[k, ERROR + w]))
+        settled = settled and abs(system[k, ERROR + w]) <= 5.0 * CURVE_TOLERANCE * v
     premium = max(premium, 0.0)
     boundary = np.exp(lane[X + w] + curve[w] - system[0, ERROR + w] - system[0, IN_VOL + w] * moved[w])
-    settled = furthest <= 5.0 * CURVE_TOLERANCE and abs(moved[w]) <= 5.0 * VOL_TOLERANCE * v
-    # NaN is not settled either; a solution on the exercise side is none.
+    # A solution on the exercise side is none.
     if not settled or (search and s <= boundary):
         status[i] = _NO_CONVERGENCE
         for row in range(out.shape[0]):
@@ -361,6 +361,7 @@ def price_block(
     system = np.empty((NODES, SYSTEM_SIZE))
     moved = np.zeros(LANES)
     value = np.empty(LANES)
+    premium = np.empty(LANES)
     usable = np.zeros(LANES)
     for first in range(low, high, LANES):
         count = min(LANES, high - first)
@@ -380,12 +381,12 @@ def price_block(
             interpolate(curve, CURVE_WEIGHTS, at)
             newton_system(lane, curve, at, sums, work, system)
             eliminate(system)
-            move_curve(curve, system, moved)
-            if furthest_step(system) <= 5.0 * CURVE_TOLERANCE:
+            move_curve(lane, curve, system, moved)
+            if furthest_step(lane, system) <= 5.0 * CURVE_TOLERANCE:
                 break
         for w in range(LANES):
             for k in range(NODES):
-                if not abs(system[k, ERROR + w]) <= 25.0 * CURVE_TOLERANCE:
+                if not abs(system[k, ERROR + w]) <= 10.0 * CURVE_TOLERANCE * lane[V + w]:
                     usable[w] = 0.0
         interpolate(curve, SPOT_WEIGHTS, at)
         for column in range(spots.shape[1]):
@@ -397,12 +398,12 @@ def price_block(
                     s = spots[i, column] / numbers[STRIKE, i]
                     lane[SPOT + w] = 1.0 / s if calls[i] else s
                     lane[LOG_SPOT + w] = np.log(lane[SPOT + w])
-            held_value(lane, at, value)
+            held_value(lane, at, value, premium)
             for w in range(count):
                 i = first + w
                 spot = spots[i, column]
                 gain = 1.0 - lane[SPOT + w]
                 boundary = np.exp(lane[X + w] + curve[w])
-                worth = gain if lane[SPOT + w] <= boundary else max(gain, value[w])
+                worth = gain if lane[SPOT + w] <= boundary else max(gain, value[w] + max(premium[w], 0.0))
                 known = usable[w] == 1.0 and spot > 0.0 and np.isfinite(spot)
                 out[i, column] = worth * (spot if calls[i] else numbers[STRIKE, i]) if known else np.nan

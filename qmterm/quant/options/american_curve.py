@@ -87,14 +87,14 @@ def first_guess(lane: FloatArray, curve: FloatArray) -> None:
     """ln(B/X) at the nodes to a few percent: L·(1 − exp(−z·σ√τ/|L|)), where L belongs to the perpetual option.
 
     z is a quadratic, fitted to 6,000 boundaries (1 day to 3 years, volatility 5-250 %, rates 0.2-12 %), in X, ln σ√τ,
-    ln (r + q)τ and (r − q)/(r + q).
+    ln (r + q)τ and (r − q)/(r + q); a negative q counts as 0.
     """
     for w in range(LANES):
         v = lane[V + w]
         rate = lane[A + w]
         carry = max(lane[C + w], 0.0)
         per_variance = 1.0 / (v * v)
-        b = (rate - lane[C + w]) * per_variance - 0.5
+        b = (rate - carry) * per_variance - 0.5
         two = 2.0 * rate * per_variance
         root = np.sqrt(b * b + two)
         # The negative root of λ² + 2bλ − 2A/v² = 0 without cancellation.

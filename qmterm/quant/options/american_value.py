@@ -10,7 +10,9 @@ The trap: these are the numbers of an option held on; at or below the boundary t
 from __future__ import annotations
 
 from qmterm.core.bars import FloatArray
+from qmterm.quant.elementary import exp
 from qmterm.quant.kernel import piece
+from qmterm.quant.normal import cdf, pdf
 from qmterm.quant.options.american_curve import (
     DA,
     DC,
@@ -36,15 +38,15 @@ PREMIUM, PREMIUM_X, PREMIUM_XX, PREMIUM_VOL, PREMIUM_RATE = range(5 * LANES, FOU
 
 @piece
 def european_and_slopes(lane: FloatArray, found: FloatArray) -> None:
-    """The European rows of `found`."""
+    """The European rows of `found`, to the last digits: no American price may lie a hair below its European."""
     for w in range(LANES):
         v = lane[V + w]
         d = (lane[LOG_SPOT + w] + lane[A + w] - lane[C + w]) / v + 0.5 * v
-        cash = quick_exp(-lane[A + w])
-        stock = lane[SPOT + w] * quick_exp(-lane[C + w])
-        density = stock * INV_SQRT_TWO_PI * quick_exp(-0.5 * d * d)
-        paid = discounted_cdf(v - d, density, cash)
-        given = discounted_cdf(-d, density, stock)
+        cash = exp(-lane[A + w])
+        stock = lane[SPOT + w] * exp(-lane[C + w])
+        density = stock * pdf(d)
+        paid = cash * cdf(v - d)
+        given = stock * cdf(-d)
         found[EUROPEAN + w] = paid - given
         found[EUROPEAN_X + w] = -given
         found[EUROPEAN_XX + w] = density / v - given
@@ -110,15 +112,13 @@ def _add_point(
 
 
 @piece
-def held_value(lane: FloatArray, at: FloatArray, value: FloatArray) -> None:
-    """The value of the option held on: European and premium together, without slopes."""
+def held_value(lane: FloatArray, at: FloatArray, value: FloatArray, premium: FloatArray) -> None:
+    """The European value and the premium alone, without slopes; `at` = the curve at SPOT_RULE's points."""
     for w in range(LANES):
         v = lane[V + w]
         d = (lane[LOG_SPOT + w] + lane[A + w] - lane[C + w]) / v + 0.5 * v
-        cash = quick_exp(-lane[A + w])
-        stock = lane[SPOT + w] * quick_exp(-lane[C + w])
-        density = stock * INV_SQRT_TWO_PI * quick_exp(-0.5 * d * d)
-        value[w] = discounted_cdf(v - d, density, cash) - discounted_cdf(-d, density, stock)
+        value[w] = exp(-lane[A + w]) * cdf(v - d) - lane[SPOT + w] * exp(-lane[C + w]) * cdf(-d)
+        premium[w] = 0.0
     for j in range(SPOT_POINTS):
         a, over_a, a2, weight = SPOT_RULE[j]
         there = at[j]
@@ -127,10 +127,11 @@ def held_value(lane: FloatArray, at: FloatArray, value: FloatArray) -> None:
             rate = lane[A + w]
             c = lane[C + w]
             over_v = 1.0 / v
-            d = (lane[LOG_SPOT + w] - lane[X + w] - there[w]) * over_v * over_a + ((rate - c) * over_v + 0.5 * v) * a
+            y = there[w] + lane[X + w]
+            d = (lane[LOG_SPOT + w] - y) * over_v * over_a + ((rate - c) * over_v + 0.5 * v) * a
             cash = quick_exp(-rate * a2)
             stock = lane[SPOT + w] * quick_exp(-c * a2)
             density = stock * INV_SQRT_TWO_PI * quick_exp(-0.5 * d * d)
-            paid = discounted_cdf(v * a - d, density * quick_exp(-there[w] - lane[X + w]), cash)
+            paid = discounted_cdf(v * a - d, density * quick_exp(-y), cash)
             given = discounted_cdf(-d, density, stock)
-            value[w] += weight * (rate * paid - c * given)
+            premium[w] += weight * (rate * paid - c * given)
