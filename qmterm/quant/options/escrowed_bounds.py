@@ -10,6 +10,7 @@ import numpy as np
 
 from qmterm.core.bars import FloatArray
 from qmterm.quant.kernel import piece
+from qmterm.quant.options.escrowed_option import escrowed_spot
 from qmterm.quant.options.implied_vol import MIN_YEARS, TIME_VALUE_FLOOR, IvStatus
 
 # Rows of the inputs.
@@ -23,15 +24,6 @@ _ABOVE_MAX = int(IvStatus.ABOVE_MAX)
 _BELOW_INTRINSIC = int(IvStatus.BELOW_INTRINSIC)
 _NO_TIME_VALUE = int(IvStatus.NO_TIME_VALUE)
 _BAD_INPUT = int(IvStatus.BAD_INPUT)
-
-
-@piece
-def escrowed_spot(s: float, t: float, r: float, when: FloatArray, cash: FloatArray, passed: float) -> float:
-    """S less the dividends still to come, seen `passed` years from now; one that went ex meanwhile counts in full."""
-    for k in range(when.size):
-        if 0.0 < when[k] <= t:
-            s -= cash[k] * np.exp(-r * max(0.0, when[k] - passed))
-    return s
 
 
 @piece

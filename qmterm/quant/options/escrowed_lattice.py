@@ -11,35 +11,24 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba.extending import register_jitable
 
 from qmterm.core.bars import FloatArray
 from qmterm.quant.elementary import exp, log
 from qmterm.quant.kernel import piece
-from qmterm.quant.normal import cdf
 from qmterm.quant.options.escrowed_levels import (
     COST,
     MIDDLE,
     SCALE,
     SIDE,
-    Escrowed,
     Layout,
     half_width,
     lay_out,
     most_levels,
 )
+from qmterm.quant.options.escrowed_option import Escrowed, Premium, black, section
 from qmterm.quant.options.escrowed_step import advance
 
 AROUND_STRIKE = 16  # nodes whose last-step value is Black-Scholes; beyond them it is a straight line to 1e-9
-
-
-class Premium(NamedTuple):
-    """What early exercise is worth, in dollars per share."""
-
-    value: float
-    slope: float  # first derivative in F
-    curve: float  # second derivative in F
-    next_day: float  # the value a day later for an unmoved S; NaN if the option does not live to see it
 
 
 class Room(NamedTuple):
@@ -67,14 +56,18 @@ def make_room(base: int, times: int, dividends: int) -> Room:
     )
 
 
-@piece
-def black(f: float, k: float, deviation: float, discount: float, sign: float) -> float:
-    """Undiscounted forward f against strike k > 0, discounted."""
-    d = log(f / k) / deviation + 0.5 * deviation
-    return discount * sign * (f * cdf(sign * d) - k * cdf(sign * (d - deviation)))
+@section
+def dividend_at_expiry(
+    forward: float, strike: float, deviation: float, discount: float, power: FloatArray, values: FloatArray
+) -> None:
+    """A call whose last dividend comes at its expiry is worth one of that much lower strike there."""
+    for k in range(power.size):
+        ahead = forward * power[k]
+        held = black(ahead, strike, deviation, discount, 1.0) if strike > 0.0 else discount * (ahead - strike)
+        values[k] = max(values[k], held)
 
 
-@piece
+@section
 def end_values(
     option: Escrowed, layout: Layout, middle: int, room: Room, values: FloatArray, europeans: FloatArray
 ) -> None:
@@ -95,10 +88,7 @@ def end_values(
     for k in range(nodes):
         values[k] = max(europeans[k], scale * power[k] - cost)
     if final < strike:
-        for k in range(nodes):
-            ahead = forward * power[k]
-            held = black(ahead, final, deviation, discount, sign) if final > 0.0 else discount * (ahead - final)
-            values[k] = max(values[k], held)
+        dividend_at_expiry(forward, final, deviation, discount, power, values)
 
 
 @piece
@@ -110,7 +100,7 @@ def end_nodes(worth: FloatArray, filled: FloatArray, last: int, up: float, here:
     filled[last] = here * worth[last] + side * (beyond + worth[last - 1])
 
 
-@piece
+@section
 def read(
     middle: int, spacing: float, scale: float, at: float, values: FloatArray, europeans: FloatArray
 ) -> tuple[float, float, float]:
@@ -127,6 +117,7 @@ def read(
     return c + y * (first + 0.5 * y * second), slope / at, (second / (spacing * spacing) - slope) / (at * at)
 
 
+@section
 def premium_of(option: Escrowed, base: int, times: int, when: FloatArray, cash: FloatArray, room: Room) -> Premium:
     """The premium by a lattice of about base·times steps; when, cash (k,): years to the ex-dates, dollars per share."""
     layout = lay_out(option, base, times, when, cash, room.ends, room.paid, room.coefficients)
@@ -168,7 +159,3 @@ def premium_of(option: Escrowed, base: int, times: int, when: FloatArray, cash: 
             next_day, _, _ = read(middle, layout.spacing, option.sign * scale, option.later, values, europeans)
     value, slope, curve = read(middle, layout.spacing, option.spot, option.spot, values, europeans)
     return Premium(value, slope, curve, next_day)
-
-
-# In kernels a function of its own, not copied into each place that calls it: it is long.
-register_jitable(nogil=True, error_model="numpy", fastmath={"contract"})(premium_of)

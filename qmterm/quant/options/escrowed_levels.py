@@ -15,26 +15,13 @@ import numpy as np
 from qmterm.core.bars import FloatArray
 from qmterm.quant.elementary import exp
 from qmterm.quant.kernel import piece
+from qmterm.quant.options.escrowed_option import DAY, Escrowed, section
 
-DAY = 1.0 / 365.0
 SAME_MOMENT = 1e-8  # years: two dividends closer than this share a level
 REACH = 6.0  # standard deviations the nodes go to either side
 
 # Rows of a level's coefficients: weights of the node and of its neighbours, exercise value = scale·e^{x} − cost.
 MIDDLE, SIDE, SCALE, COST = range(4)
-
-
-class Escrowed(NamedTuple):
-    """One option, as the lattice sees it."""
-
-    spot: float  # S − PV(D)
-    later: float  # the same a day later, for an unmoved S
-    strike: float
-    years: float
-    rate: float
-    dividend_yield: float
-    vol: float
-    sign: float  # +1 call, −1 put
 
 
 class Layout(NamedTuple):
@@ -66,7 +53,7 @@ def allot(stretch: float, years: float, base: int, times: int) -> int:
     return max(1, int(base * stretch / years + 0.5)) * times
 
 
-@piece
+@section
 def stretches(years: float, when: FloatArray, cash: FloatArray, ends: FloatArray, paid: FloatArray) -> int:
     """Fill the ends of the stretches (first day, ex-dates, expiry) with the cash paid at each; how many there are."""
     count = 0
@@ -93,7 +80,7 @@ def stretches(years: float, when: FloatArray, cash: FloatArray, ends: FloatArray
     return count
 
 
-@piece
+@section
 def lay_out(
     option: Escrowed,
     base: int,

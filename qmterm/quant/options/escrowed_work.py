@@ -11,9 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from qmterm.core.bars import BoolArray, FloatArray
-from qmterm.quant.elementary import exp, log
 from qmterm.quant.kernel import array_kernel, piece
-from qmterm.quant.normal import cdf, pdf
 from qmterm.quant.options.escrowed_bounds import (
     IN_PRICE,
     IN_RATE,
@@ -23,11 +21,10 @@ from qmterm.quant.options.escrowed_bounds import (
     IN_YEARS,
     IN_YIELD,
     admit,
-    escrowed_spot,
     never_exercised,
 )
-from qmterm.quant.options.escrowed_lattice import Premium, Room, make_room, premium_of
-from qmterm.quant.options.escrowed_levels import DAY, Escrowed
+from qmterm.quant.options.escrowed_lattice import Room, make_room, premium_of
+from qmterm.quant.options.escrowed_option import DAY, Escrowed, Premium, escrowed_spot, european, section
 from qmterm.quant.options.implied_vol import IvStatus, StatusArray
 
 PRICES, GREEKS, SOLVE = range(3)
@@ -44,6 +41,9 @@ MAX_VOL = 10.0
 VOL_BUMP = 0.01  # of the volatility
 RATE_BUMP = 1e-3
 MAX_ROUNDS = 40
+ROUGH_ROUNDS = 4
+CLOSE_ENOUGH_AT_EDGE = 1e-5
+NEAR = 0.02  # of the volatility: what the rough search has to reach
 CLOSE_ENOUGH = 2e-3  # of the volatility: Newton's error after a step goes with its square
 
 _OK = int(IvStatus.OK)
@@ -51,27 +51,7 @@ _NO_CONVERGENCE = int(IvStatus.NO_CONVERGENCE)
 _NONE = Premium(0.0, 0.0, 0.0, 0.0)
 
 
-@piece
-def european(option: Escrowed) -> tuple[float, float, float, float, float]:
-    """Value, delta, gamma, vega and rho without early exercise, in natural units."""
-    f, t, v, sign = option.spot, option.years, option.vol, option.sign
-    deviation = v * np.sqrt(t)
-    d1 = (log(f / option.strike) + (option.rate - option.dividend_yield) * t) / deviation + 0.5 * deviation
-    share = exp(-option.dividend_yield * t)
-    bond = option.strike * exp(-option.rate * t)
-    n1 = cdf(sign * d1)
-    n2 = cdf(sign * (d1 - deviation))
-    density = share * pdf(d1)
-    return (
-        max(0.0, sign * (f * share * n1 - bond * n2)),
-        sign * share * n1,
-        density / (f * deviation),
-        f * density * np.sqrt(t),
-        sign * t * bond * n2,
-    )
-
-
-@piece
+@section
 def escrow(
     numbers: FloatArray, i: int, call: bool, vol: float, rate_bump: float, when: FloatArray, cash: FloatArray
 ) -> Escrowed:
@@ -109,45 +89,60 @@ def next_vol(value: float, steepness: float, wanted: float, v: float, low: float
 
 
 @piece
+def whole(numbers: FloatArray, i: int, option: Escrowed, premium: float) -> tuple[float, float]:
+    """The value with a premium, never less than exercise now, and the European vega."""
+    value, _, _, vega, _ = european(option)
+    return max(value + premium, option.sign * (numbers[IN_SPOT, i] - option.strike)), vega
+
+
+@section
 def search(
     numbers: FloatArray, i: int, call: bool, when: FloatArray, cash: FloatArray, room: Room
-) -> tuple[float, float, Premium, Premium, Premium, int]:
-    """The volatility of a price; the one the lattices were made with, half and bumped half and full; the status."""
-    wanted, t = numbers[IN_PRICE, i], numbers[IN_YEARS, i]
+) -> tuple[float, float, Premium, Premium, int]:
+    """The volatility of a price; the one the lattices were made with, half and full; the status."""
+    wanted = numbers[IN_PRICE, i]
     v = numbers[IN_VOL, i]
     if not v < MAX_VOL:  # the price is above all European ones
-        v = min(1.0 / np.sqrt(t), 0.5 * MAX_VOL)
+        v = min(1.0 / np.sqrt(numbers[IN_YEARS, i]), 0.5 * MAX_VOL)
     v = max(v, 2.0 * MIN_VOL)
-    low, high = MIN_VOL, MAX_VOL
-    half = half_up = full = _NONE
-    for attempt in range(MAX_ROUNDS):
-        rough = attempt == 0
+    half = full = _NONE
+    slope = 0.0
+    for attempt in range(ROUGH_ROUNDS):
         option = escrow(numbers, i, call, v, 0.0, when, cash)
+        half = premium_of(option, ROUGH, 1, when, cash, room)
         bumped = escrow(numbers, i, call, v * (1.0 + VOL_BUMP), 0.0, when, cash)
-        base = ROUGH if rough else BASE
-        half = premium_of(option, base, 1, when, cash, room)
-        half_up = premium_of(bumped, base, 1, when, cash, room)
-        full = half if rough else premium_of(option, base, 2, when, cash, room)
-        value, _, _, vega, _ = european(option)
-        value = max(
-            value + combined(half, full, option.sign).value, option.sign * (numbers[IN_SPOT, i] - option.strike)
-        )
-        steepness = vega + (half_up.value - half.value) / (VOL_BUMP * v)
-        if rough:
-            v = next_vol(value, steepness, wanted, v, low, high)
-            continue
-        if value > wanted:
-            high = min(high, v)
-        else:
-            low = max(low, v)
-        moved = next_vol(value, steepness, wanted, v, low, high)
-        if abs(moved - v) <= CLOSE_ENOUGH * v:
-            return moved, v, half, half_up, full, _OK
+        slope = (premium_of(bumped, ROUGH, 1, when, cash, room).value - half.value) / (VOL_BUMP * v)
+        value, vega = whole(numbers, i, option, half.value)
+        moved = next_vol(value, vega + slope, wanted, v, MIN_VOL, MAX_VOL if attempt == 0 else 1.5 * v)
+        near = abs(moved - v) <= NEAR * v
         v = moved
-    return np.nan, v, half, half_up, full, _NO_CONVERGENCE
+        if near:
+            break
+    low, high = MIN_VOL, MAX_VOL
+    before = before_premium = 0.0
+    for attempt in range(MAX_ROUNDS):
+        option = escrow(numbers, i, call, v, 0.0, when, cash)
+        half = premium_of(option, BASE, 1, when, cash, room)
+        full = premium_of(option, BASE, 2, when, cash, room)
+        premium = combined(half, full, option.sign).value
+        value, vega = whole(numbers, i, option, premium)
+        if value > wanted:
+            high = v
+        else:
+            low = v
+        if attempt > 0:
+            slope = (premium - before_premium) / (v - before)
+        moved = next_vol(value, vega + slope, wanted, v, low, high)
+        # Where the premium takes most of vega away, what is left of it is known less well.
+        close = CLOSE_ENOUGH if vega + slope > 0.5 * vega else CLOSE_ENOUGH_AT_EDGE
+        if abs(moved - v) <= close * v:
+            return moved, v, half, full, _OK
+        before, before_premium = v, premium
+        v = moved
+    return np.nan, v, half, full, _NO_CONVERGENCE
 
 
-@piece
+@section
 def report(
     numbers: FloatArray,
     i: int,
@@ -155,7 +150,6 @@ def report(
     vol: float,
     seen: float,
     half: Premium,
-    half_up: Premium,
     full: Premium,
     when: FloatArray,
     cash: FloatArray,
@@ -186,12 +180,14 @@ def report(
         return
     out[OUT_DELTA, i] = sign * min(max(sign * (delta + premium.slope), 0.0), 1.0)
     out[OUT_GAMMA, i] = max(0.0, gamma + premium.curve)
-    out[OUT_VEGA, i] = max(0.0, vega + (half_up.value - half.value) / (VOL_BUMP * seen)) / 100.0
-    bumped = escrow(numbers, i, call, seen, RATE_BUMP, when, cash)
-    moved = (bumped.spot - option.spot) / RATE_BUMP  # PV(D) moves with the rate
+    dearer = escrow(numbers, i, call, seen, RATE_BUMP, when, cash)
+    rho += delta * (dearer.spot - option.spot) / RATE_BUMP  # PV(D) moves with the rate
     if full.value != 0.0:
-        rho += (premium_of(bumped, BASE, 1, when, cash, room).value - half.value) / RATE_BUMP
-    out[OUT_RHO, i] = (rho + delta * moved) / 100.0
+        wilder = escrow(numbers, i, call, seen * (1.0 + VOL_BUMP), 0.0, when, cash)
+        vega += (premium_of(wilder, BASE, 1, when, cash, room).value - half.value) / (VOL_BUMP * seen)
+        rho += (premium_of(dearer, BASE, 1, when, cash, room).value - half.value) / RATE_BUMP
+    out[OUT_VEGA, i] = max(0.0, vega) / 100.0
+    out[OUT_RHO, i] = rho / 100.0
 
 
 @array_kernel(small=SMALL, parallel_from=PARALLEL_FROM)
@@ -216,21 +212,18 @@ def work(
         call = calls[i]
         code = admit(numbers, i, call, mode == SOLVE, when, cash)
         vol = seen = numbers[IN_VOL, i]
-        half = half_up = full = _NONE
+        half = full = _NONE
         if code == _OK:
             t, r, q, k = numbers[IN_YEARS, i], numbers[IN_RATE, i], numbers[IN_YIELD, i], numbers[IN_STRIKE, i]
             if never_exercised(t, r, q, k, call, when, cash):
                 if mode == SOLVE and not vol > 0.0:
                     code = _NO_CONVERGENCE
             elif mode == SOLVE:
-                vol, seen, half, half_up, full, code = search(numbers, i, call, when, cash, room)
+                vol, seen, half, full, code = search(numbers, i, call, when, cash, room)
             else:
                 option = escrow(numbers, i, call, vol, 0.0, when, cash)
                 half = premium_of(option, BASE, 1, when, cash, room)
                 full = premium_of(option, BASE, 2, when, cash, room)
-                if mode == GREEKS:
-                    bumped = escrow(numbers, i, call, vol * (1.0 + VOL_BUMP), 0.0, when, cash)
-                    half_up = premium_of(bumped, BASE, 1, when, cash, room)
         status[i] = code
         for j in range(OUTPUTS):
             out[j, i] = np.nan
@@ -238,8 +231,6 @@ def work(
             continue
         if mode == PRICES:
             option = escrow(numbers, i, call, vol, 0.0, when, cash)
-            value, _, _, _, _ = european(option)
-            worth = value + combined(half, full, option.sign).value
-            out[OUT_PRICE, i] = max(worth, option.sign * (numbers[IN_SPOT, i] - option.strike))
+            out[OUT_PRICE, i], _ = whole(numbers, i, option, combined(half, full, option.sign).value)
         else:
-            report(numbers, i, call, vol, seen, half, half_up, full, when, cash, room, out)
+            report(numbers, i, call, vol, seen, half, full, when, cash, room, out)
