@@ -1,20 +1,28 @@
-"""Greeks of what we hold, for the positions pane and the portfolio line."""
+"""Greeks of what we hold, for the positions pane and the portfolio line, by the chain's own pricers and rates.
+
+The trap: the volatility comes from the mark of the position, not from a fresh quote; it is as old as that mark.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
-from qmterm.core.calendar import days_to_expiry, years_to
-from qmterm.core.clock import from_et
+from qmterm.core.bars import FloatArray
+from qmterm.core.calendar import SessionCalendar, days_to_expiry, years_to
+from qmterm.core.expiry import expiry_instant
 from qmterm.core.instruments import Right, is_option, parse_option
+from qmterm.core.settlement import terms_of
 from qmterm.engine.book import Position
 from qmterm.engine.marks import Marks
-from qmterm.quant.options.black_scholes import greeks
-from qmterm.quant.options.implied_vol import IvStatus, implied_vol
+from qmterm.quant.options import american, european
+from qmterm.quant.options.solved import IvStatus, Solved
 
-RATE = 0.04  # only for the positions pane: the chain pane uses the yield curve
+# Continuously compounded rates for maturities in years, at an instant.
+RatesAt = Callable[[FloatArray, int], FloatArray]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,45 +31,69 @@ class PositionGreeks:
 
     delta: float
     gamma: float
-    theta: float
+    theta: float | None  # None on the last day of an American option: there is no tomorrow to compare with
     vega: float
 
 
-def position_greeks(
-    positions: tuple[Position, ...], marks: Marks, spots: dict[str, float | None], now_ns: int
-) -> dict[str, PositionGreeks]:
-    """One array call for all held options; positions whose volatility cannot be found are left out."""
-    out: dict[str, PositionGreeks] = {}
-    options: list[tuple[Position, float, float, float, float, bool]] = []
-    for position in positions:
-        spot = spots.get(position.underlying)
-        if not is_option(position.symbol):
-            out[position.symbol] = PositionGreeks(float(position.quantity), 0.0, 0.0, 0.0)
-            continue
-        mark = marks.of(position.symbol)
-        if spot is None or mark is None:
-            continue
-        contract = parse_option(position.symbol)
-        years = years_to(now_ns, from_et(contract.expiry, 16))
-        options.append((position, float(mark.price), spot, float(contract.strike), years, contract.right is Right.CALL))
-    if not options:
-        return out
-    price, spot_column, strike, years_column = (
-        np.array([row[i] for row in options], dtype=float) for i in (1, 2, 3, 4)
-    )
-    is_call = np.array([row[5] for row in options])
-    vol, status = implied_vol(price, spot_column, strike, years_column, RATE, 0.0, is_call)
-    found = greeks(spot_column, strike, years_column, RATE, 0.0, vol, is_call)
-    for i, row in enumerate(options):
-        if status[i] == IvStatus.OK and np.isfinite(found.delta[i]):
-            size = row[0].quantity * row[0].multiplier
-            out[row[0].symbol] = PositionGreeks(
-                float(found.delta[i]) * size,
-                float(found.gamma[i]) * size,
-                float(found.theta[i]) * size,
-                float(found.vega[i]) * size,
+class _Held(NamedTuple):
+    position: Position
+    price: float
+    spot: float
+    strike: float
+    years: float
+    is_call: bool
+
+
+class HeldGreeks:
+    def __init__(self, calendar: SessionCalendar, rates: RatesAt) -> None:
+        self._calendar = calendar
+        self._rates = rates
+
+    def of(
+        self, positions: tuple[Position, ...], marks: Marks, spots: dict[str, float | None], now_ns: int
+    ) -> dict[str, PositionGreeks]:
+        """One array call for each style of exercise; positions whose volatility cannot be found are left out."""
+        out: dict[str, PositionGreeks] = {}
+        styles: dict[bool, list[_Held]] = {}
+        for position in positions:
+            spot = spots.get(position.underlying)
+            if not is_option(position.symbol):
+                out[position.symbol] = PositionGreeks(float(position.quantity), 0.0, 0.0, 0.0)
+                continue
+            mark = marks.of(position.symbol)
+            if spot is None or mark is None:
+                continue
+            contract = parse_option(position.symbol)
+            terms = terms_of(contract.root)
+            expires = expiry_instant(self._calendar, contract.expiry, terms.settlement)
+            held = _Held(
+                position,
+                float(mark.price),
+                spot,
+                float(contract.strike),
+                years_to(now_ns, expires),
+                contract.right is Right.CALL,
             )
-    return out
+            styles.setdefault(terms.european, []).append(held)
+        for is_european, held_options in styles.items():
+            found = self._solve(held_options, now_ns, is_european=is_european)
+            for i, option in enumerate(held_options):
+                if found.status[i] == IvStatus.OK and np.isfinite(found.delta[i]):
+                    size = option.position.quantity * option.position.multiplier
+                    theta = float(found.theta[i])
+                    out[option.position.symbol] = PositionGreeks(
+                        delta=float(found.delta[i]) * size,
+                        gamma=float(found.gamma[i]) * size,
+                        theta=theta * size if np.isfinite(theta) else None,
+                        vega=float(found.vega[i]) * size,
+                    )
+        return out
+
+    def _solve(self, held: list[_Held], now_ns: int, *, is_european: bool) -> Solved:
+        price, spot, strike, years = (np.array([row[i] for row in held], dtype=float) for i in (1, 2, 3, 4))
+        is_call = np.array([row.is_call for row in held])
+        solve = european.solve if is_european else american.solve
+        return solve(price, spot, strike, years, self._rates(years, now_ns), 0.0, is_call)
 
 
 def days_left(symbol: str, now_ns: int) -> int | None:

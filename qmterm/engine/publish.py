@@ -15,7 +15,7 @@ from qmterm.core.signals import SignalState
 from qmterm.engine.chainview import ChainLook, known
 from qmterm.engine.entries import Entries
 from qmterm.engine.exposure import open_risk
-from qmterm.engine.greeks import PositionGreeks, days_left, position_greeks
+from qmterm.engine.greeks import HeldGreeks, PositionGreeks, days_left
 from qmterm.engine.ledger import OrderRecord
 from qmterm.engine.proposals import Proposal
 from qmterm.engine.runlog import RunLog
@@ -50,6 +50,7 @@ class Publisher:
         clock: Clock,
         log: RunLog,
         risk: RiskSettings,
+        held_greeks: HeldGreeks,
         header: Callable[[], HeaderView],
     ) -> None:
         self._trader = trader
@@ -60,6 +61,7 @@ class Publisher:
         self._clock = clock
         self._log = log
         self._risk = risk
+        self._held_greeks = held_greeks
         self._header = header
         self._version = 0
         self._scan_rows: tuple[int | None, tuple[ScanRow, ...]] = (None, ())
@@ -152,7 +154,7 @@ class Publisher:
     def _greeks(self) -> dict[str, PositionGreeks]:
         positions = self._trader.book.positions
         spots = {p.underlying: self._scanning.last(p.underlying) for p in positions}
-        return position_greeks(positions, self._trader.marks, spots, self._clock.now())
+        return self._held_greeks.of(positions, self._trader.marks, spots, self._clock.now())
 
     def _positions(self, greeks: dict[str, PositionGreeks]) -> list[PositionView]:
         trader, now = self._trader, self._clock.now()
@@ -207,7 +209,7 @@ class Publisher:
         return RiskView(
             delta_dollars=delta,
             gamma_dollars_1pct=gamma,
-            theta_day=sum(g.theta for g in greeks.values()),
+            theta_day=_total([g.theta for g in greeks.values()]),
             vega_point=sum(g.vega for g in greeks.values()),
             open_risk=open_risk(trader.book, trader.desk.ledger),
             limits=(
@@ -291,3 +293,9 @@ def _newest_first(record: OrderRecord) -> tuple[bool, int]:
 
 
 SESSION_WORD = {Phase.PRE: "pre", Phase.REGULAR: "regular", Phase.POST: "post", Phase.CLOSED: "closed"}
+
+
+def _total(parts: list[float | None]) -> float | None:
+    """The sum; unknown when a part is, for a sum without it would be a wrong number."""
+    known = [part for part in parts if part is not None]
+    return sum(known) if len(known) == len(parts) else None

@@ -19,6 +19,7 @@ from qmterm.engine.desk import OrderDesk
 from qmterm.engine.ending import ended
 from qmterm.engine.entries import Entries
 from qmterm.engine.exits import Guards
+from qmterm.engine.greeks import HeldGreeks
 from qmterm.engine.header import Header
 from qmterm.engine.ladder import Ladder, Level
 from qmterm.engine.lanes import Lanes
@@ -202,7 +203,16 @@ def _engage(parts: Parts, book: Book, saved_ladder: Mapping[str, object] | None)
     look = ChainLook(parts.feed.chains, parts.clock, settings.engine.chain_refresh_s, book.quantity)
     header = Header(parts, trader, scanning)
     publisher = Publisher(
-        trader, scanning, entries, look, parts.calendar, parts.clock, parts.log, settings.risk, header.view
+        trader,
+        scanning,
+        entries,
+        look,
+        parts.calendar,
+        parts.clock,
+        parts.log,
+        settings.risk,
+        HeldGreeks(parts.calendar, parts.feed.chains.rates),
+        header.view,
     )
     return Engaged(
         book=book,

@@ -1,23 +1,27 @@
-"""Implied volatilities and Greeks of a whole chain at once from its quotes (QUANT.md 3.5), on arrays.
+"""Implied volatilities and Greeks of a whole chain at once from its quotes (QUANT.md 3.4, 3.5), on arrays.
 
-The trap: a contract without a volatility still needs Greeks (an untraded wing is held by somebody). Its IV stays
-unknown, with the code why; its Greeks come from the volatilities of its neighbours in the same expiry.
+Options on shares are American, on cash-settled indices European: the root tells. The trap: a contract without a
+volatility still needs Greeks (an untraded wing is held by somebody). Its IV stays unknown, with the code why; its
+Greeks come from the volatilities of its neighbours on the surface.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from itertools import pairwise
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qmterm.core.bars import BoolArray, FloatArray
+from qmterm.core.settlement import terms_of
 from qmterm.core.ticks import program_for, table_of
 from qmterm.market.quality import mids
-from qmterm.quant.kernel import PARALLEL_FROM
-from qmterm.quant.options.black_scholes import display_theta, greeks
-from qmterm.quant.options.implied_vol import IvStatus, implied_vol
+from qmterm.quant.kernel import SMALL
+from qmterm.quant.options import american, black_scholes, european
+from qmterm.quant.options.black_scholes import display_theta
+from qmterm.quant.options.solved import IvStatus, Solved
+from qmterm.quant.surface.ladder import Ladder
+from qmterm.quant.surface.smile import smile_vols
 
 LOW_VEGA_TICKS = 0.1  # below this many ticks a volatility point moves nothing that can be quoted
 
@@ -28,7 +32,7 @@ class ChainNumbers:
     iv_status: NDArray[np.int8]
     delta: FloatArray
     gamma: FloatArray
-    theta: FloatArray
+    theta: FloatArray  # of American options NaN on the last day, when there is no tomorrow to compare with
     vega: FloatArray
     rho: FloatArray
 
@@ -37,7 +41,6 @@ def price_chain(
     root: str,
     spot: float,
     strike: FloatArray,
-    expiry: NDArray[np.datetime64],
     years: FloatArray,
     is_call: BoolArray,
     rate: FloatArray,
@@ -45,86 +48,60 @@ def price_chain(
     bid: FloatArray,
     ask: FloatArray,
 ) -> ChainNumbers:
-    """Everything of all contracts; columns sorted by expiry, then strike.
-
-    Runs on the caller's thread, so it is kept below the size from which kernels go parallel (core/compute.py).
-    """
-    cut = _cut(expiry)
-    if cut:
-        low, high = (
-            price_chain(
-                root,
-                spot,
-                strike[part],
-                expiry[part],
-                years[part],
-                is_call[part],
-                rate[part],
-                dividend_yield[part],
-                bid[part],
-                ask[part],
-            )
-            for part in (slice(None, cut), slice(cut, None))
-        )
-        return ChainNumbers(
-            *(np.concatenate((getattr(low, field.name), getattr(high, field.name))) for field in fields(ChainNumbers))
-        )
+    """Everything of all contracts of one underlying, in their order."""
+    is_european = terms_of(root).european
     middle, crossed, wide = mids(bid, ask)
-    iv, status = implied_vol(middle, spot, strike, years, rate, dividend_yield, is_call)
-    status = status.copy()
+    market = (spot, strike, years, rate, dividend_yield)
+    solve = european.solve if is_european else american.solve
+    found = solve(middle, *market, is_call)
+    status = found.status.copy()
     unquoted = status == IvStatus.NO_QUOTE
     status[unquoted & crossed] = IvStatus.CROSSED
     status[unquoted & wide] = IvStatus.WIDE_SPREAD
-
-    smile = _smile(iv, strike, expiry, is_call, spot)
-    numbers = greeks(spot, strike, years, rate, dividend_yield, smile, is_call)
-    flat = (status == IvStatus.OK) & (numbers.vega < LOW_VEGA_TICKS * _ticks(root, middle))
+    found = _with_neighbours(found, market, is_call, is_european=is_european)
+    with np.errstate(invalid="ignore"):
+        flat = (status == IvStatus.OK) & (found.vega < LOW_VEGA_TICKS * _ticks(root, middle))
     status[flat] = IvStatus.LOW_VEGA
     return ChainNumbers(
-        iv=iv,
+        iv=found.iv,
         iv_status=status,
-        delta=numbers.delta,
-        gamma=numbers.gamma,
-        theta=display_theta(numbers.theta, years),
-        vega=numbers.vega,
-        rho=numbers.rho,
+        delta=found.delta,
+        gamma=found.gamma,
+        theta=display_theta(found.theta, years) if is_european else found.theta,
+        vega=found.vega,
+        rho=found.rho,
     )
 
 
 def warm_up() -> None:
     """Load the compiled kernels (seconds on a fresh machine): once, before the market needs the loop."""
-    one = np.ones(1)
-    day = np.array(["2030-01-18"], dtype="datetime64[D]")
-    price_chain("X", 100.0, 100.0 * one, day, one, one > 0, 0.04 * one, 0.0 * one, 9.9 * one, 10.1 * one)
+    many = np.full(SMALL + 1, 1.0)
+    for right in (many > 0, many < 0):
+        price_chain("X", 100.0, 100.0 * many, many, right, 0.04 * many, 0.0 * many, 9.9 * many, 10.1 * many)
+        american.greeks(100.0, 100.0 * many, many, 0.04, 0.0, 0.2, right)
 
 
-def _cut(expiry: NDArray[np.datetime64]) -> int:
-    """Where to split a chain that is too large: the border between expiries nearest the middle; 0 = nowhere."""
-    if expiry.size < PARALLEL_FROM:
-        return 0
-    borders = np.flatnonzero(expiry[1:] != expiry[:-1]) + 1
-    return int(borders[np.abs(borders - expiry.size // 2).argmin()]) if borders.size else 0
-
-
-def _smile(
-    iv: FloatArray, strike: FloatArray, expiry: NDArray[np.datetime64], is_call: BoolArray, spot: float
-) -> FloatArray:
-    """Each contract's own volatility, or its expiry's at that strike: linear between strikes, flat beyond."""
-    known = ~np.isnan(iv)
-    if known.all() or not known.any():
-        return iv
-    out = iv.copy()
-    # The out-of-the-money side of a strike knows its volatility better: its price is all time value.
-    outside = known & (is_call == (strike >= spot))
-    borders = np.flatnonzero(np.r_[True, expiry[1:] != expiry[:-1], True])
-    for first, last in pairwise(borders.tolist()):
-        block = slice(first, last)
-        source = outside[block] if outside[block].any() else known[block]
-        if not source.any():
-            continue
-        unknown = ~known[block]
-        out[block][unknown] = np.interp(strike[block][unknown], strike[block][source], iv[block][source])
-    return out
+def _with_neighbours(
+    found: Solved,
+    market: tuple[float, FloatArray, FloatArray, FloatArray, FloatArray],
+    is_call: BoolArray,
+    *,
+    is_european: bool,
+) -> Solved:
+    """The Greeks of contracts without a volatility of their own, at the surface's; their IV stays unknown."""
+    unknown = np.flatnonzero(np.isnan(found.iv))
+    if not unknown.size or unknown.size == found.iv.size:
+        return found
+    spot, strike, years, rate, dividend_yield = market
+    vols = smile_vols(Ladder.arrange(years, strike, is_call), found.iv, spot).vol[unknown]
+    pricer = black_scholes.greeks if is_european else american.greeks
+    greeks = pricer(
+        spot, strike[unknown], years[unknown], rate[unknown], dividend_yield[unknown], vols, is_call[unknown]
+    )
+    columns = {name: getattr(found, name).copy() for name in ("delta", "gamma", "theta", "vega", "rho")}
+    for name, column in columns.items():
+        column[unknown] = getattr(greeks, name)
+    return found._replace(**columns)
 
 
 def _ticks(root: str, price: FloatArray) -> FloatArray:

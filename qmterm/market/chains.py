@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 from qmterm.core.bars import FloatArray, IntArray
 from qmterm.core.calendar import SessionCalendar, years_to
 from qmterm.core.chain import Chain
-from qmterm.core.clock import et_date, from_et
+from qmterm.core.clock import et_date
 from qmterm.core.errors import DataError
+from qmterm.core.expiry import expiry_instant
+from qmterm.core.settlement import Settlement, terms_of
 from qmterm.market.board import Board
 from qmterm.market.chain_pricing import price_chain
 from qmterm.market.records import OptionRows, YieldCurve
@@ -25,7 +27,6 @@ from qmterm.quant.options.rates import curve_rate
 
 FALLBACK_RATE = 0.04
 CURVE_MAX_DAYS = 7  # older yields are not believed (QUANT.md 3.2)
-_AM_SETTLED = frozenset({"SPX", "NDX", "RUT", "DJX", "VIX"})  # their weekly roots (SPXW, …) settle in the afternoon
 _DAY_NS = 86_400_000_000_000
 _EASTERN_NS = 5 * 3_600_000_000_000  # nothing trades between 20:00 and 04:00: a fixed offset tells days apart
 
@@ -80,7 +81,6 @@ class Chains:
             chain.underlying,
             spot,
             chain.strike,
-            chain.expiry,
             years,
             chain.is_call,
             chain.rate,
@@ -128,11 +128,9 @@ class Chains:
             raise DataError(f"option chain of {underlying}: no price of the underlying; does the plan include stocks?")
         bid, ask, bid_size, ask_size, quote_ns = self._quotes(rows.occ)
         years = self._years(rows.occ, rows.expiry, now_ns)
-        rate = self._rates(years, now_ns)
+        rate = self.rates(years, now_ns)
         dividend_yield = np.full(len(rows), self._dividend_yields.get(underlying, 0.0))
-        numbers = price_chain(
-            underlying, spot, rows.strike, rows.expiry, years, rows.is_call, rate, dividend_yield, bid, ask
-        )
+        numbers = price_chain(underlying, spot, rows.strike, years, rows.is_call, rate, dividend_yield, bid, ask)
         volume, previous = self._volume_of(rows, now_ns)
         return Chain(
             underlying=underlying,
@@ -183,25 +181,21 @@ class Chains:
 
     def _years(self, occ: tuple[str, ...], expiry: NDArray[np.datetime64], now_ns: int) -> FloatArray:
         out = np.empty(len(occ))
-        known: dict[tuple[date, bool], float] = {}
+        known: dict[tuple[date, Settlement], float] = {}
         for number, (day, name) in enumerate(zip(expiry.tolist(), occ, strict=True)):
-            key = (day, name[:6].rstrip() in _AM_SETTLED)
+            key = (day, terms_of(name[:6].rstrip()).settlement)
             value = known.get(key)
             if value is None:
-                value = known[key] = years_to(now_ns, self._expiry_ns(*key))
+                value = known[key] = years_to(now_ns, expiry_instant(self._calendar, *key))
             out[number] = value
         return out
-
-    def _expiry_ns(self, day: date, am_settled: bool) -> int:
-        if self._calendar.first <= day <= self._calendar.last:
-            return self._calendar.expiry_ns(day, am_settled)
-        return from_et(day, 9, 30) if am_settled else from_et(day, 16)  # a LEAPS beyond the calendar: no half days
 
     def _believed(self, now_ns: int) -> YieldCurve | None:
         curve = self._curve
         return curve if curve is not None and (et_date(now_ns) - curve.day).days <= CURVE_MAX_DAYS else None
 
-    def _rates(self, years: FloatArray, now_ns: int) -> FloatArray:
+    def rates(self, years: FloatArray, now_ns: int) -> FloatArray:
+        """Continuously compounded, for maturities in years: the curve's, or the fallback (`rate_source` says which)."""
         curve = self._believed(now_ns)
         if curve is None:
             return np.full(years.shape, FALLBACK_RATE)

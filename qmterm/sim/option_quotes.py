@@ -55,20 +55,18 @@ class OptionPricer:
 
     def quotes(self, contracts: Contracts, surface: Surface, spots: FloatArray, now_ns: int) -> OptionQuotes:
         """Price `contracts` with `spots` (dollars by symbol number); all must expire after `now_ns`."""
-        from qmterm.quant.options.black_scholes import greeks, price  # compiled kernels: not on the start path
+        from qmterm.quant.options import american, black_scholes  # compiled kernels: not on the start path
 
         symbol = contracts.symbol
         spot = spots[symbol]
         years = np.maximum(years_left(now_ns, contracts.expiry_ns), 60.0 / 31_536_000)
         r = rate(years)
         implied = surface.implied(symbol, spot, spot * np.exp(r * years), contracts.strike, years)
-        zero = np.zeros(len(contracts))
-        arguments = (spot, contracts.strike, years, r, zero, implied, contracts.is_call)
-        model = price(*arguments)
-        sensitivity = greeks(*arguments)
-        sign = np.where(contracts.is_call, 1.0, -1.0)
-        intrinsic = np.maximum(sign * (spot - contracts.strike), 0.0)
-        value = np.maximum(model, intrinsic)  # American: never below what exercise gives
+        arguments = (spot, contracts.strike, years, r, 0.0, implied, contracts.is_call)
+        sensitivity = american.greeks(*arguments)
+        value = sensitivity.price
+        # On the last day the boundary method has no tomorrow to compare with; the vendor shows the formula's theta.
+        theta = np.where(np.isnan(sensitivity.theta), black_scholes.greeks(*arguments).theta, sensitivity.theta)
         bid, ask = self._sides(contracts, value, np.abs(sensitivity.delta), now_ns)
         depth = self._universe.option_depth[symbol]
         slot = now_ns // (QUOTE_LIFE_S * NS)
@@ -88,7 +86,7 @@ class OptionPricer:
             implied=implied,
             delta=sensitivity.delta,
             gamma=sensitivity.gamma,
-            theta=sensitivity.theta,
+            theta=theta,
             vega=sensitivity.vega,
         )
 

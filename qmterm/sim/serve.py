@@ -172,9 +172,12 @@ def _warm_kernels() -> None:
     def load() -> None:
         import numpy as np
 
-        from qmterm.quant.options.black_scholes import greeks, price
+        from qmterm.quant.kernel import SMALL
+        from qmterm.quant.options import american, black_scholes
 
-        for function in (price, greeks):
-            function(np.array([100.0]), 100.0, 0.1, 0.04, 0.0, 0.3, np.array([True]))
+        many = np.full(SMALL + 1, 100.0)
+        for call in (True, False):
+            for pricer in (black_scholes.greeks, american.greeks):
+                pricer(many, 100.0, 0.1, 0.04, 0.0, 0.3, call)
 
     threading.Thread(target=load, name="kernels", daemon=True).start()

@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 from qmterm.core.bars import BoolArray, FloatArray, IntArray
 from qmterm.core.chain import Chain
 from qmterm.core.clock import NS, et_date, to_et
+from qmterm.core.instruments import option_root
 from qmterm.core.reasons import Reason
 from qmterm.core.settings.strategy import OptionChoiceSettings
+from qmterm.core.settlement import terms_of
 from qmterm.core.signals import Signal
 from qmterm.quant.options.implied_vol import STATUS, IvStatus
 from qmterm.quant.options.probability import first_passage
@@ -153,6 +155,7 @@ def _columns(
         horizon=horizon,
         p_target=p_target,
         p_stop=p_stop,
+        european=terms_of(option_root(chain.underlying)).european,
     )
     with np.errstate(invalid="ignore", divide="ignore"):
         burden = np.asarray(-chain.theta[rows] / ((bid + ask) / 2.0))

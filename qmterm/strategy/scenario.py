@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from qmterm.core.bars import BoolArray, FloatArray
-from qmterm.quant.options import black_scholes
+from qmterm.quant.options import american, black_scholes
 
 DAYS = 365.0
 SHARES = 100.0
@@ -39,6 +39,7 @@ class ScenarioInputs:
     horizon: float
     p_target: FloatArray  # chance of the target first, within the horizon
     p_stop: FloatArray
+    european: bool = False  # how these options are exercised; the chain's own pricer is used
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +76,10 @@ def scenarios(
     after_all = inputs.years - inputs.horizon
     enough = after_all > 0
     vol = inputs.iv + iv_shift
+    pricer = black_scholes.price if inputs.european else american.price
 
     def pnl(spot: float, years: FloatArray) -> FloatArray:
-        value = black_scholes.price(spot, inputs.strike, years, inputs.rate, inputs.dividend_yield, vol, inputs.is_call)
+        value = pricer(spot, inputs.strike, years, inputs.rate, inputs.dividend_yield, vol, inputs.is_call)
         proceeds = np.maximum(0.0, value - slip) - fee
         return np.where(enough, SHARES * (proceeds - entry), np.nan)
 

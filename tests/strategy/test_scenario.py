@@ -51,6 +51,7 @@ def worth(given, **changes):
         horizon=horizon,
         p_target=p_target,
         p_stop=p_stop,
+        european=True,  # as the golden rows were made
     )
     return scenarios(inputs, slip_frac=0.5, fee_per_contract=1.15, hit_time_frac=0.5, mu=given["mu"])
 
