@@ -259,7 +259,7 @@ def _prices(spots: FloatArray, numbers: FloatArray, calls: BoolArray, dividends:
         own = spots if isinstance(rows, slice) else spots[rows]
         if kind == _PLAIN:
             k, t, r, q, v = some[STRIKE:, :, None]
-            found = black_scholes.price(own, k, t, r, q, v, sides[:, None])
+            found = _at_least_exercise(black_scholes.price(own, k, t, r, q, v, sides[:, None]), own, k, sides[:, None])
         elif kind == _TREE:
             found = _tree_prices(own, some, sides, _table(dividends, rows))
         else:
@@ -288,10 +288,17 @@ def _tree_prices(spots: FloatArray, numbers: FloatArray, calls: BoolArray, divid
     return escrowed.price(spots, k, t, r, q, v, calls[:, None], wide)
 
 
+def _at_least_exercise(value: FloatArray, spot: FloatArray, strike: FloatArray, calls: BoolArray) -> FloatArray:
+    """Without the last digit that a formula may be short of; NaN stays NaN."""
+    with np.errstate(all="ignore"):
+        gain = np.where(calls, spot - strike, strike - spot)
+    return np.maximum(value, np.where(gain > 0.0, gain, 0.0))
+
+
 def _plain_greeks(numbers: FloatArray, calls: BoolArray) -> FloatArray:
     """The rows of solve_block's `out`, theta being tomorrow's value less today's."""
     s, k, t, r, q, v = numbers[STOCK:]
-    value = black_scholes.price(s, k, t, r, q, v, calls)
+    value = _at_least_exercise(black_scholes.price(s, k, t, r, q, v, calls), s, k, calls)
     found = black_scholes.greeks(s, k, t, r, q, v, calls)
     # On the last day there is no tomorrow: NaN.
     theta = black_scholes.price(s, k, t - ONE_DAY, r, q, v, calls) - value

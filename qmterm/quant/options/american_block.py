@@ -305,21 +305,21 @@ def _write(
         for row in range(out.shape[0]):
             out[row, i] = np.nan
         return
-    gain = 1.0 - s
+    gain = stock - numbers[STRIKE, i] if call else numbers[STRIKE, i] - stock
     out[OUT_IV, i] = (v + moved[w]) / np.sqrt(t) if search else numbers[VOL, i]
     if s <= boundary:
-        out[OUT_PRICE, i] = gain * scale
+        out[OUT_PRICE, i] = gain
         out[OUT_DELTA, i] = 1.0 if call else -1.0
         out[OUT_GAMMA, i] = 0.0
         out[OUT_THETA, i] = 0.0 if t > ONE_DAY else np.nan
         out[OUT_VEGA, i] = 0.0
         out[OUT_RHO, i] = 0.0
         return
-    value = max(gain, found[EUROPEAN + w] + premium)
+    value = max(0.0, gain, scale * (found[EUROPEAN + w] + premium))
     slope = found[EUROPEAN_X + w] + found[PREMIUM_X + w]
     bend = found[EUROPEAN_XX + w] + found[PREMIUM_XX + w] - slope
-    out[OUT_PRICE, i] = scale * (target[w] if search else value)
-    out[OUT_DELTA, i] = value - slope if call else slope / s
+    out[OUT_PRICE, i] = numbers[PRICE, i] if search else value
+    out[OUT_DELTA, i] = value / scale - slope if call else slope / s
     out[OUT_GAMMA, i] = (bend if call else bend / (s * s)) / scale
     out[OUT_VEGA, i] = 0.01 * scale * by_vol * np.sqrt(t)
     out[OUT_RHO, i] = 0.01 * scale * by_rate
@@ -336,7 +336,7 @@ def _write(
         density = held * 0.3989422804014327 * quick_exp(-0.5 * d * d)
         tomorrow = discounted_cdf(sd - d, density, cash) - discounted_cdf(-d, density, held)
         tomorrow += premium * quick_exp(power * log(left))
-        out[OUT_THETA, i] = scale * (max(gain, tomorrow) - value)
+        out[OUT_THETA, i] = max(gain, scale * tomorrow) - value
 
 
 @array_kernel(small=LANES, parallel_from=4_000)
@@ -382,7 +382,7 @@ def price_block(
             newton_system(lane, curve, at, sums, work, system)
             eliminate(system)
             move_curve(lane, curve, system, moved)
-            if furthest_step(lane, system) <= 5.0 * CURVE_TOLERANCE:
+            if furthest_step(lane, system) <= 2.0 * CURVE_TOLERANCE:
                 break
         for w in range(LANES):
             for k in range(NODES):
@@ -402,8 +402,10 @@ def price_block(
             for w in range(count):
                 i = first + w
                 spot = spots[i, column]
-                gain = 1.0 - lane[SPOT + w]
+                strike = numbers[STRIKE, i]
+                gain = spot - strike if calls[i] else strike - spot
                 boundary = np.exp(lane[X + w] + curve[w])
-                worth = gain if lane[SPOT + w] <= boundary else max(gain, value[w] + max(premium[w], 0.0))
+                held = (spot if calls[i] else strike) * (value[w] + max(premium[w], 0.0))
+                worth = gain if lane[SPOT + w] <= boundary else max(0.0, gain, held)
                 known = usable[w] == 1.0 and spot > 0.0 and np.isfinite(spot)
-                out[i, column] = worth * (spot if calls[i] else numbers[STRIKE, i]) if known else np.nan
+                out[i, column] = worth if known else np.nan
