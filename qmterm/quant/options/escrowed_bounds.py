@@ -33,18 +33,13 @@ def never_exercised(t: float, r: float, q: float, k: float, call: bool, when: Fl
         return r <= 0.0 <= q
     if r < 0.0 or q > 0.0:
         return False
-    # Before each ex-date the dividend must outweigh the interest on the strike until the next date to act.
-    ahead = t
-    paid_ahead = 0.0
+    # Exercise before an ex-date can pay only if all dividends from then on outweigh the interest on the strike.
+    to_come = 0.0
     for j in range(when.size - 1, -1, -1):
         if 0.0 < when[j] <= t and cash[j] > 0.0:
-            if when[j] == ahead:
-                paid_ahead += cash[j]
-            else:
-                paid_ahead = cash[j]
-            if paid_ahead > k * (1.0 - np.exp(-r * (ahead - when[j]))):
+            to_come += cash[j] * np.exp(-r * when[j])
+            if to_come > k * (np.exp(-r * when[j]) - np.exp(-r * t)):
                 return False
-            ahead = when[j]
     return True
 
 

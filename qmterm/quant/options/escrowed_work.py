@@ -8,6 +8,8 @@ the European part is exact, so its derivatives are formulas.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from qmterm.core.bars import BoolArray, FloatArray
@@ -23,6 +25,7 @@ from qmterm.quant.options.escrowed_bounds import (
     admit,
     never_exercised,
 )
+from qmterm.quant.options.escrowed_dates import Dates, dates_premium, make_dates
 from qmterm.quant.options.escrowed_lattice import Room, make_room, premium_of
 from qmterm.quant.options.escrowed_option import DAY, Escrowed, Premium, escrowed_spot, european, section
 from qmterm.quant.options.implied_vol import IvStatus, StatusArray
@@ -69,6 +72,32 @@ def escrow(
     )
 
 
+class Desk(NamedTuple):
+    """The arrays both methods work in."""
+
+    room: Room
+    dates: Dates
+
+
+@piece
+def by_dates(option: Escrowed) -> bool:
+    """Whether only ex-dates can end the option early."""
+    return option.sign > 0.0 and option.rate >= 0.0 and option.dividend_yield == 0.0
+
+
+@section
+def premiums(
+    option: Escrowed, base: int, fine: bool, when: FloatArray, cash: FloatArray, desk: Desk
+) -> tuple[Premium, Premium]:
+    """The premium from base steps and, if `fine`, from twice as many; calls that only ex-dates can end have one."""
+    if by_dates(option):
+        exact = dates_premium(option, False, when, cash, desk.dates)
+        if np.isfinite(exact.value):
+            return exact, exact
+    half = premium_of(option, base, 1, when, cash, desk.room)
+    return half, premium_of(option, base, 2, when, cash, desk.room) if fine else half
+
+
 @piece
 def combined(half: Premium, full: Premium, sign: float) -> Premium:
     """The premium two lattices point at. A call's, taken before ex-dates only, has no error that goes with the step."""
@@ -85,7 +114,7 @@ def combined(half: Premium, full: Premium, sign: float) -> Premium:
 def next_vol(value: float, steepness: float, wanted: float, v: float, low: float, high: float) -> float:
     """Newton's next volatility, or the middle of the bracket when it would leave it."""
     moved = v - (value - wanted) / steepness if steepness > 0.0 else np.nan
-    return moved if low < moved < high else 0.5 * (low + high)
+    return moved if low <= moved <= high else 0.5 * (low + high)
 
 
 @piece
@@ -97,7 +126,7 @@ def whole(numbers: FloatArray, i: int, option: Escrowed, premium: float) -> tupl
 
 @section
 def search(
-    numbers: FloatArray, i: int, call: bool, when: FloatArray, cash: FloatArray, room: Room
+    numbers: FloatArray, i: int, call: bool, when: FloatArray, cash: FloatArray, desk: Desk
 ) -> tuple[float, float, Premium, Premium, int]:
     """The volatility of a price; the one the lattices were made with, half and full; the status."""
     wanted = numbers[IN_PRICE, i]
@@ -109,9 +138,9 @@ def search(
     slope = 0.0
     for attempt in range(ROUGH_ROUNDS):
         option = escrow(numbers, i, call, v, 0.0, when, cash)
-        half = premium_of(option, ROUGH, 1, when, cash, room)
+        half, _ = premiums(option, ROUGH, False, when, cash, desk)
         bumped = escrow(numbers, i, call, v * (1.0 + VOL_BUMP), 0.0, when, cash)
-        slope = (premium_of(bumped, ROUGH, 1, when, cash, room).value - half.value) / (VOL_BUMP * v)
+        slope = (premiums(bumped, ROUGH, False, when, cash, desk)[0].value - half.value) / (VOL_BUMP * v)
         value, vega = whole(numbers, i, option, half.value)
         moved = next_vol(value, vega + slope, wanted, v, MIN_VOL, MAX_VOL if attempt == 0 else 1.5 * v)
         near = abs(moved - v) <= NEAR * v
@@ -122,8 +151,7 @@ def search(
     before = before_premium = 0.0
     for attempt in range(MAX_ROUNDS):
         option = escrow(numbers, i, call, v, 0.0, when, cash)
-        half = premium_of(option, BASE, 1, when, cash, room)
-        full = premium_of(option, BASE, 2, when, cash, room)
+        half, full = premiums(option, BASE, True, when, cash, desk)
         premium = combined(half, full, option.sign).value
         value, vega = whole(numbers, i, option, premium)
         if value > wanted:
@@ -153,13 +181,18 @@ def report(
     full: Premium,
     when: FloatArray,
     cash: FloatArray,
-    room: Room,
+    desk: Desk,
     out: FloatArray,
 ) -> None:
     """Value and Greeks: the European ones exactly, the premium's from the lattices, at a volatility close by."""
     option = escrow(numbers, i, call, vol, 0.0, when, cash)
     sign = option.sign
     value, delta, gamma, vega, rho = european(option)
+    if by_dates(option) and full.value > 0.0:
+        exact = dates_premium(option, True, when, cash, desk.dates)
+        if np.isfinite(exact.value):
+            half = full = exact
+            seen = vol
     premium = combined(half, full, sign)
     exercised = sign * (numbers[IN_SPOT, i] - option.strike)
     worth = value + premium.value
@@ -184,8 +217,8 @@ def report(
     rho += delta * (dearer.spot - option.spot) / RATE_BUMP  # PV(D) moves with the rate
     if full.value != 0.0:
         wilder = escrow(numbers, i, call, seen * (1.0 + VOL_BUMP), 0.0, when, cash)
-        vega += (premium_of(wilder, BASE, 1, when, cash, room).value - half.value) / (VOL_BUMP * seen)
-        rho += (premium_of(dearer, BASE, 1, when, cash, room).value - half.value) / RATE_BUMP
+        vega += (premiums(wilder, BASE, False, when, cash, desk)[0].value - half.value) / (VOL_BUMP * seen)
+        rho += (premiums(dearer, BASE, False, when, cash, desk)[0].value - half.value) / RATE_BUMP
     out[OUT_VEGA, i] = max(0.0, vega) / 100.0
     out[OUT_RHO, i] = rho / 100.0
 
@@ -204,7 +237,7 @@ def work(
 ) -> None:
     """numbers (7, n): IN_… rows, with the European volatility of the price as IN_VOL when solving; times, amounts
     (1 or n, k): the dividends. Fills out (7, n) and status (n,)."""
-    room = make_room(BASE, 2, times.shape[1])
+    desk = Desk(make_room(BASE, 2, times.shape[1]), make_dates(times.shape[1]))
     own = times.shape[0] > 1
     for i in range(low, high):
         row = i if own else 0
@@ -219,11 +252,10 @@ def work(
                 if mode == SOLVE and not vol > 0.0:
                     code = _NO_CONVERGENCE
             elif mode == SOLVE:
-                vol, seen, half, full, code = search(numbers, i, call, when, cash, room)
+                vol, seen, half, full, code = search(numbers, i, call, when, cash, desk)
             else:
                 option = escrow(numbers, i, call, vol, 0.0, when, cash)
-                half = premium_of(option, BASE, 1, when, cash, room)
-                full = premium_of(option, BASE, 2, when, cash, room)
+                half, full = premiums(option, BASE, True, when, cash, desk)
         status[i] = code
         for j in range(OUTPUTS):
             out[j, i] = np.nan
@@ -233,4 +265,4 @@ def work(
             option = escrow(numbers, i, call, vol, 0.0, when, cash)
             out[OUT_PRICE, i], _ = whole(numbers, i, option, combined(half, full, option.sign).value)
         else:
-            report(numbers, i, call, vol, seen, half, full, when, cash, room, out)
+            report(numbers, i, call, vol, seen, half, full, when, cash, desk, out)
