@@ -19,18 +19,9 @@ from qmterm.core.errors import BadInput
 from qmterm.quant.arrays import flatten_options, to_float
 from qmterm.quant.options import black_scholes, escrowed
 from qmterm.quant.options import implied_vol as european
-from qmterm.quant.options.american_block import (
-    ONE_DAY,
-    PRICE,
-    RATE,
-    STOCK,
-    STRIKE,
-    VOL,
-    YEARS,
-    YIELD,
-    price_block,
-    solve_block,
-)
+from qmterm.quant.options.american_block import ONE_DAY, solve_block
+from qmterm.quant.options.american_lanes import PRICE, RATE, STOCK, STRIKE, VOL, YEARS, YIELD
+from qmterm.quant.options.american_prices import price_block
 from qmterm.quant.options.american_search import BOUNDARY, HIGHEST, search
 from qmterm.quant.options.dividends import DividendTable
 from qmterm.quant.options.solved import IvStatus, Solved, StatusArray

@@ -13,15 +13,14 @@ from qmterm.core.bars import BoolArray, FloatArray
 from qmterm.quant.elementary import log
 from qmterm.quant.kernel import array_kernel, piece
 from qmterm.quant.options.american_curve import (
-    DA,
-    DC,
-    DX,
     ERROR,
     IN_RATE,
     IN_VOL,
+    INV_SQRT_TWO_PI,
     LANE_SIZE,
     LANES,
     LOG_SPOT,
+    ROW_SIZE,
     SPOT,
     SUMS_SIZE,
     SYSTEM_SIZE,
@@ -37,6 +36,22 @@ from qmterm.quant.options.american_curve import (
     newton_system,
     quick_exp,
 )
+from qmterm.quant.options.american_lanes import (
+    CURVE_TOLERANCE,
+    PRICE,
+    RATE,
+    STOCK,
+    STRIKE,
+    VOL,
+    YEARS,
+    YIELD,
+    furthest_step,
+    is_usable,
+    load,
+    load_nothing,
+    move_curve,
+    price_status,
+)
 from qmterm.quant.options.american_rule import CURVE_WEIGHTS, NODES, POINTS, SPOT_WEIGHTS
 from qmterm.quant.options.american_value import (
     EUROPEAN,
@@ -51,110 +66,21 @@ from qmterm.quant.options.american_value import (
     PREMIUM_X,
     PREMIUM_XX,
     european_and_slopes,
-    held_value,
     premium_and_slopes,
 )
-from qmterm.quant.options.implied_vol import MIN_YEARS, TIME_VALUE_FLOOR
 from qmterm.quant.options.solved import IvStatus, StatusArray
 
-# Columns of `numbers` and rows of `out`.
-PRICE, STOCK, STRIKE, YEARS, RATE, YIELD, VOL = range(7)
+# Rows of `out`.
 OUT_IV, OUT_PRICE, OUT_DELTA, OUT_GAMMA, OUT_THETA, OUT_VEGA, OUT_RHO = range(7)
 
-# Of v: a boundary step this small leaves about its square, which moves the price by a few hundredths of that.
-CURVE_TOLERANCE = 1e-2
 # Relative: Newton's next step would be its square, and Greeks are taken before the step.
 VOL_TOLERANCE = 2e-4
 ONE_DAY = 1.0 / 365.0
 _TINY = 1e-14
 
 _OK = int(IvStatus.OK)
-_NO_QUOTE = int(IvStatus.NO_QUOTE)
-_EXPIRED = int(IvStatus.EXPIRED)
-_EXPIRING = int(IvStatus.EXPIRING)
-_ABOVE_MAX = int(IvStatus.ABOVE_MAX)
-_BELOW_INTRINSIC = int(IvStatus.BELOW_INTRINSIC)
-_NO_TIME_VALUE = int(IvStatus.NO_TIME_VALUE)
 _NO_CONVERGENCE = int(IvStatus.NO_CONVERGENCE)
 _BAD_INPUT = int(IvStatus.BAD_INPUT)
-
-
-@piece
-def price_status(p: float, s: float, k: float, t: float, r: float, q: float, call: bool) -> int:
-    """What a price alone says, checked in the order of QUANT.md 3.5; OK when there is something to solve."""
-    if not (s > 0.0 and k > 0.0 and np.isfinite(s * k) and np.isfinite(t) and np.isfinite(r + q) and not np.isinf(p)):
-        return _BAD_INPUT
-    if t <= 0.0:
-        return _EXPIRED
-    if t < MIN_YEARS:
-        return _EXPIRING
-    if np.isnan(p):
-        return _NO_QUOTE
-    if p >= (s if call else k):
-        return _ABOVE_MAX
-    gain = s - k if call else k - s
-    held = s * np.exp(-q * t) - k * np.exp(-r * t)
-    value = p - max(0.0, gain, held if call else -held)
-    if value < -TIME_VALUE_FLOOR:
-        return _BELOW_INTRINSIC
-    if value <= TIME_VALUE_FLOOR:
-        return _NO_TIME_VALUE
-    return _OK
-
-
-@piece
-def is_usable(s: float, k: float, t: float, r: float, q: float, v: float) -> bool:
-    """Whether an option has a price at all."""
-    return bool(
-        s > 0.0 and k > 0.0 and t > 0.0 and v > 0.0 and np.isfinite(s * k) and np.isfinite(t * v) and np.isfinite(r + q)
-    )
-
-
-@piece
-def load(lane: FloatArray, w: int, s: float, k: float, t: float, r: float, q: float, vol: float, call: bool) -> None:
-    """Option as the put on a strike of 1; the right decides which of the put's rates is the market's rate."""
-    own = (q if call else r) * t
-    other = (r if call else q) * t
-    spot = k / s if call else s / k
-    lane[SPOT + w] = spot
-    lane[LOG_SPOT + w] = np.log(spot)
-    # Below 1e-3 nothing is left of the distribution; the boundary stands at its start.
-    lane[V + w] = min(max(vol * np.sqrt(t), 1e-4), 20.0)
-    lane[A + w] = own
-    lane[C + w] = other
-    lane[DA + w] = 0.0 if call else t
-    lane[DC + w] = t if call else 0.0
-    starts_lower = own < other and other > 0.0
-    lane[X + w] = np.log(own / other) if starts_lower else 0.0
-    lane[DX + w] = (lane[DA + w] / own - lane[DC + w] / other) if starts_lower else 0.0
-
-
-@piece
-def load_nothing(lane: FloatArray, w: int) -> None:
-    """An easy option for a lane without one."""
-    load(lane, w, 1.0, 1.0, 0.25, 0.04, 0.0, 0.4, False)
-
-
-@piece
-def furthest_step(lane: FloatArray, system: FloatArray) -> float:
-    """The largest move of a node that the system asks for, in v; infinite when one has no answer."""
-    furthest = 0.0
-    for k in range(NODES):
-        for w in range(LANES):
-            step = abs(system[k, ERROR + w]) / lane[V + w]
-            furthest = max(furthest, step if step < 1e3 else np.inf)
-    return furthest
-
-
-@piece
-def move_curve(lane: FloatArray, curve: FloatArray, system: FloatArray, moved: FloatArray) -> None:
-    """One Newton step of the boundaries, `moved` being that of v; never across their start, nor far off."""
-    for k in range(NODES):
-        for w in range(LANES):
-            y = curve[k * LANES + w]
-            step = y - system[k, ERROR + w] - system[k, IN_VOL + w] * moved[w]
-            step = max(2.0 * y - 0.1 * lane[V + w], min(0.4 * y, step))
-            curve[k * LANES + w] = step if step < 0.0 else y
 
 
 @piece
@@ -176,8 +102,8 @@ def find_vol_step(
         value = found[EUROPEAN + w] + found[PREMIUM + w]
         slope = found[EUROPEAN_VOL + w] + found[PREMIUM_VOL + w]
         for k in range(NODES):
-            value -= by_curve[k * LANES + w] * system[k, ERROR + w]
-            slope -= by_curve[k * LANES + w] * system[k, IN_VOL + w]
+            value -= by_curve[k * LANES + w] * system[k * ROW_SIZE + ERROR + w]
+            slope -= by_curve[k * LANES + w] * system[k * ROW_SIZE + IN_VOL + w]
         wanted = target[w] - floor[w]
         got = max(value - floor[w], 1e-6 * wanted)
         step = 2.0 * (np.sqrt(got * wanted) - got) / max(slope, 1e-12)
@@ -206,7 +132,7 @@ def solve_block(
     curve = np.empty(NODES * LANES)
     at = np.empty((NODES * POINTS, LANES))
     work = np.empty(WORK_SIZE)
-    system = np.empty((NODES, SYSTEM_SIZE))
+    system = np.empty(SYSTEM_SIZE)
     found = np.empty(FOUND_SIZE)
     by_curve = np.empty(NODES * LANES)
     moved = np.empty(LANES)
@@ -293,12 +219,12 @@ def _write(
     settled = abs(moved[w]) <= 5.0 * VOL_TOLERANCE * v
     for k in range(NODES):
         slope = by_curve[k * LANES + w]
-        premium -= slope * system[k, ERROR + w]
-        by_vol -= slope * system[k, IN_VOL + w]
-        by_rate -= slope * system[k, IN_RATE + w]
-        settled = settled and abs(system[k, ERROR + w]) <= 5.0 * CURVE_TOLERANCE * v
+        premium -= slope * system[k * ROW_SIZE + ERROR + w]
+        by_vol -= slope * system[k * ROW_SIZE + IN_VOL + w]
+        by_rate -= slope * system[k * ROW_SIZE + IN_RATE + w]
+        settled = settled and abs(system[k * ROW_SIZE + ERROR + w]) <= 5.0 * CURVE_TOLERANCE * v
     premium = max(premium, 0.0)
-    boundary = np.exp(lane[X + w] + curve[w] - system[0, ERROR + w] - system[0, IN_VOL + w] * moved[w])
+    boundary = np.exp(lane[X + w] + curve[w] - system[ERROR + w] - system[IN_VOL + w] * moved[w])
     # A solution on the exercise side is none.
     if not settled or (search and s <= boundary):
         status[i] = _NO_CONVERGENCE
@@ -333,79 +259,7 @@ def _write(
         d = (lane[LOG_SPOT + w] + (a - c) * left) / sd + 0.5 * sd
         cash = np.exp(-a * left)
         held = s * np.exp(-c * left)
-        density = held * 0.3989422804014327 * quick_exp(-0.5 * d * d)
+        density = held * INV_SQRT_TWO_PI * quick_exp(-0.5 * d * d)
         tomorrow = discounted_cdf(sd - d, density, cash) - discounted_cdf(-d, density, held)
         tomorrow += premium * quick_exp(power * log(left))
         out[OUT_THETA, i] = max(gain, scale * tomorrow) - value
-
-
-@array_kernel(small=LANES, parallel_from=4_000)
-def price_block(
-    low: int,
-    high: int,
-    spots: FloatArray,
-    numbers: FloatArray,
-    calls: BoolArray,
-    rounds: int,
-    out: FloatArray,
-) -> None:
-    """Prices at spots (options, spots of each), one boundary for each option; numbers as above, PRICE and STOCK unread.
-
-    Not settled within `rounds`: NaN.
-    """
-    lane = np.empty(LANE_SIZE)
-    sums = np.empty(SUMS_SIZE)
-    curve = np.empty(NODES * LANES)
-    at = np.empty((NODES * POINTS, LANES))
-    work = np.empty(WORK_SIZE)
-    system = np.empty((NODES, SYSTEM_SIZE))
-    moved = np.zeros(LANES)
-    value = np.empty(LANES)
-    premium = np.empty(LANES)
-    usable = np.zeros(LANES)
-    for first in range(low, high, LANES):
-        count = min(LANES, high - first)
-        for w in range(LANES):
-            usable[w] = 0.0
-            if w < count:
-                i = first + w
-                k, t, r = numbers[STRIKE, i], numbers[YEARS, i], numbers[RATE, i]
-                q, vol = numbers[YIELD, i], numbers[VOL, i]
-                if is_usable(k, k, t, r, q, vol):
-                    usable[w] = 1.0
-                    load(lane, w, k, k, t, r, q, vol, calls[i])
-            if usable[w] == 0.0:
-                load_nothing(lane, w)
-        first_guess(lane, curve)
-        for _ in range(rounds):
-            interpolate(curve, CURVE_WEIGHTS, at)
-            newton_system(lane, curve, at, sums, work, system)
-            eliminate(system)
-            move_curve(lane, curve, system, moved)
-            if furthest_step(lane, system) <= 2.0 * CURVE_TOLERANCE:
-                break
-        for w in range(LANES):
-            for k in range(NODES):
-                if not abs(system[k, ERROR + w]) <= 10.0 * CURVE_TOLERANCE * lane[V + w]:
-                    usable[w] = 0.0
-        interpolate(curve, SPOT_WEIGHTS, at)
-        for column in range(spots.shape[1]):
-            for w in range(LANES):
-                lane[SPOT + w] = 1.0
-                lane[LOG_SPOT + w] = 0.0
-                if w < count and spots[first + w, column] > 0.0:
-                    i = first + w
-                    s = spots[i, column] / numbers[STRIKE, i]
-                    lane[SPOT + w] = 1.0 / s if calls[i] else s
-                    lane[LOG_SPOT + w] = np.log(lane[SPOT + w])
-            held_value(lane, at, value, premium)
-            for w in range(count):
-                i = first + w
-                spot = spots[i, column]
-                strike = numbers[STRIKE, i]
-                gain = spot - strike if calls[i] else strike - spot
-                boundary = np.exp(lane[X + w] + curve[w])
-                held = (spot if calls[i] else strike) * (value[w] + max(premium[w], 0.0))
-                worth = gain if lane[SPOT + w] <= boundary else max(0.0, gain, held)
-                known = usable[w] == 1.0 and spot > 0.0 and np.isfinite(spot)
-                out[i, column] = worth if known else np.nan

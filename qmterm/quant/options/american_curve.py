@@ -33,7 +33,8 @@ GAIN, LOSS, GAIN_VOL, LOSS_VOL, GAIN_RATE, LOSS_RATE, GAIN_NODE, LOSS_NODE = ran
 # Columns of a block's system after the matrix: the error, and its slopes in v and along the rates.
 COLUMNS = NODES + 3
 ERROR, IN_VOL, IN_RATE = range(NODES * LANES, COLUMNS * LANES, LANES)
-SYSTEM_SIZE = COLUMNS * LANES
+ROW_SIZE = COLUMNS * LANES
+SYSTEM_SIZE = NODES * ROW_SIZE
 WORK_SIZE = 2 * POINTS * LANES
 
 _LOG2_E = 1.4426950408889634
@@ -138,11 +139,11 @@ def newton_system(
     """The matrix ∂error/∂curve of all nodes, the errors, and their slopes in v and in the direction (DA, DC) of rates.
 
     lane (LANE_SIZE), curve (NODES·LANES), at (points, LANES) = the curve at CURVE_RULE's points; sums (SUMS_SIZE) and
-    work (WORK_SIZE) are scratch; system (NODES, SYSTEM_SIZE).
+    work (WORK_SIZE) are scratch; system (SYSTEM_SIZE), a node's row after another.
     """
     for i in range(NODES):
         here = curve[i * LANES : (i + 1) * LANES]
-        line = system[i]
+        line = system[i * ROW_SIZE : (i + 1) * ROW_SIZE]
         _start_node(lane, here, NODE[i], sums)
         for j in range(POINTS):
             row = i * POINTS + j
@@ -254,52 +255,64 @@ def _add_point(
 @piece
 def eliminate(system: FloatArray) -> None:
     """Gauss without pivoting (the matrix is close to triangular); the solutions replace the right sides."""
-    # Each k by name: only then does the compiler see that reading column k and writing the others do not collide.
-    for row in range(1, NODES):
-        _clear(system[row], system[0], 0)
-    for row in range(2, NODES):
-        _clear(system[row], system[1], 1)
-    for row in range(3, NODES):
-        _clear(system[row], system[2], 2)
-    for row in range(4, NODES):
-        _clear(system[row], system[3], 3)
-    _clear(system[5], system[4], 4)
-    _substitute(system)
+    # One by one: with all distances known the compiler need not check whether rows overlap, which took longer.
+    _clear(system, 1, 0)
+    _clear(system, 2, 0)
+    _clear(system, 3, 0)
+    _clear(system, 4, 0)
+    _clear(system, 5, 0)
+    _clear(system, 2, 1)
+    _clear(system, 3, 1)
+    _clear(system, 4, 1)
+    _clear(system, 5, 1)
+    _clear(system, 3, 2)
+    _clear(system, 4, 2)
+    _clear(system, 5, 2)
+    _clear(system, 4, 3)
+    _clear(system, 5, 3)
+    _clear(system, 5, 4)
+    _substitute(system, 5)
+    _substitute(system, 4)
+    _substitute(system, 3)
+    _substitute(system, 2)
+    _substitute(system, 1)
+    _substitute(system, 0)
 
 
 @piece
-def _clear(line: FloatArray, pivot: FloatArray, k: int) -> None:
+def _clear(system: FloatArray, row: int, k: int) -> None:
     """Column k of a row becomes 0 (and is not written, for nobody reads it again)."""
     for w in range(LANES):
-        f = line[k * LANES + w] / pivot[k * LANES + w]
+        line = row * ROW_SIZE + w
+        pivot = k * ROW_SIZE + w
+        f = system[line + k * LANES] / system[pivot + k * LANES]
         if k < 1:
-            line[1 * LANES + w] -= f * pivot[1 * LANES + w]
+            system[line + 1 * LANES] -= f * system[pivot + 1 * LANES]
         if k < 2:
-            line[2 * LANES + w] -= f * pivot[2 * LANES + w]
+            system[line + 2 * LANES] -= f * system[pivot + 2 * LANES]
         if k < 3:
-            line[3 * LANES + w] -= f * pivot[3 * LANES + w]
+            system[line + 3 * LANES] -= f * system[pivot + 3 * LANES]
         if k < 4:
-            line[4 * LANES + w] -= f * pivot[4 * LANES + w]
+            system[line + 4 * LANES] -= f * system[pivot + 4 * LANES]
         if k < 5:
-            line[5 * LANES + w] -= f * pivot[5 * LANES + w]
-        line[ERROR + w] -= f * pivot[ERROR + w]
-        line[IN_VOL + w] -= f * pivot[IN_VOL + w]
-        line[IN_RATE + w] -= f * pivot[IN_RATE + w]
+            system[line + 5 * LANES] -= f * system[pivot + 5 * LANES]
+        system[line + ERROR] -= f * system[pivot + ERROR]
+        system[line + IN_VOL] -= f * system[pivot + IN_VOL]
+        system[line + IN_RATE] -= f * system[pivot + IN_RATE]
 
 
 @piece
-def _substitute(system: FloatArray) -> None:
-    """From the last row up, for the three right sides at once."""
-    for row in range(NODES - 1, -1, -1):
-        line = system[row]
-        for w in range(LANES):
-            error, in_vol, in_rate = line[ERROR + w], line[IN_VOL + w], line[IN_RATE + w]
-            for k in range(row + 1, NODES):
-                m = line[k * LANES + w]
-                error -= m * system[k, ERROR + w]
-                in_vol -= m * system[k, IN_VOL + w]
-                in_rate -= m * system[k, IN_RATE + w]
-            over = 1.0 / line[row * LANES + w]
-            line[ERROR + w] = error * over
-            line[IN_VOL + w] = in_vol * over
-            line[IN_RATE + w] = in_rate * over
+def _substitute(system: FloatArray, row: int) -> None:
+    """One row's solutions for the three right sides, from those of the rows below."""
+    for w in range(LANES):
+        line = row * ROW_SIZE + w
+        error, in_vol, in_rate = system[line + ERROR], system[line + IN_VOL], system[line + IN_RATE]
+        for k in range(row + 1, NODES):
+            m = system[line + k * LANES]
+            error -= m * system[k * ROW_SIZE + ERROR + w]
+            in_vol -= m * system[k * ROW_SIZE + IN_VOL + w]
+            in_rate -= m * system[k * ROW_SIZE + IN_RATE + w]
+        over = 1.0 / system[line + row * LANES]
+        system[line + ERROR] = error * over
+        system[line + IN_VOL] = in_vol * over
+        system[line + IN_RATE] = in_rate * over

@@ -10,23 +10,16 @@ from __future__ import annotations
 import numpy as np
 
 from qmterm.core.bars import BoolArray, FloatArray
-from qmterm.quant.options.american_block import (
-    OUT_IV,
-    OUT_PRICE,
-    PRICE,
-    STOCK,
-    STRIKE,
-    VOL,
-    price_block,
-    solve_block,
-)
+from qmterm.quant.options.american_block import OUT_IV, OUT_PRICE, solve_block
+from qmterm.quant.options.american_lanes import PRICE, STOCK, STRIKE, VOL
+from qmterm.quant.options.american_prices import price_block
 from qmterm.quant.options.solved import IvStatus, StatusArray
 
 LOWEST, HIGHEST = 1e-4, 5.0
 HALVINGS = 34
 PRICE_TOLERANCE = 2e-5
 # Rounds: the first attempt, the second from another start, and a boundary at a given volatility.
-QUICK, LONG, BOUNDARY = 4, 12, 12
+QUICK, LONG, BOUNDARY = 3, 12, 12
 SECOND_START = 1.5  # times the European volatility, from which the first attempt began
 
 _OK = int(IvStatus.OK)
