@@ -84,8 +84,8 @@ def load(lane: FloatArray, w: int, s: float, k: float, t: float, r: float, q: fl
     spot = k / s if call else s / k
     lane[SPOT + w] = spot
     lane[LOG_SPOT + w] = np.log(spot)
-    # Below 1e-3 nothing is left of the distribution; the boundary stands at its start.
-    lane[V + w] = min(max(vol * np.sqrt(t), 1e-4), 20.0)
+    # A distribution of no width, or one without end, would only divide by zero.
+    lane[V + w] = min(max(vol * np.sqrt(t), 1e-8), 20.0)
     lane[A + w] = own
     lane[C + w] = other
     lane[DA + w] = 0.0 if call else t

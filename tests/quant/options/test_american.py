@@ -288,6 +288,20 @@ def test_extreme_volatility_is_answered(vol):
         assert (values <= np.where(call, spot, 100.0)).all()
 
 
+@pytest.mark.parametrize("vol", [1e-9, 1e-6, 1e-4])
+def test_without_volatility_it_is_exercised_on_the_best_day(vol):
+    rng = np.random.default_rng(1)
+    spot, years = 100.0 * np.exp(rng.normal(0.0, 0.03, 1_000)), rng.uniform(0.001, 3.0, 1_000)
+    rate, dividend_yield = rng.choice([0.001, 0.02, 0.05, 0.15], (2, 1_000))
+    call = rng.random(1_000) < 0.5
+    days = np.linspace(0.0, 1.0, 2_001)[:, np.newaxis] * years
+    gains = np.where(call, 1.0, -1.0) * (spot * np.exp(-dividend_yield * days) - 100.0 * np.exp(-rate * days))
+    best = np.maximum(gains.max(axis=0), 0.0)
+    values = american.price(spot, 100.0, years, rate, dividend_yield, vol, call)
+    assert (values >= best - 1e-5).all()
+    assert (values <= best + 1e-5 + 0.5 * spot * vol * np.sqrt(years)).all()
+
+
 def test_shapes():
     assert american.price([], 100.0, 0.5, 0.04, 0.02, 0.3, False).shape == (0,)
     assert american.greeks([], 100.0, 0.5, 0.04, 0.02, 0.3, False).rho.shape == (0,)
