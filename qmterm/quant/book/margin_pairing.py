@@ -12,6 +12,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import NamedTuple
 
 from qmterm.core.reasons import Reason
@@ -141,26 +142,33 @@ def _alone(leg: Leg, price: float, profile: MarginProfile, cash_secured: bool) -
 
 
 def _cheapest(legs: Sequence[Leg], price: float, profile: MarginProfile, cash_secured: bool) -> list[_Charge]:
-    """Tries shares as cover for the lowest calls, for the highest, and for what longs leave over."""
+    """Tries shares as cover for the lowest calls, for the highest, and for what longs leave over.
+
+    Longs of a right are tried as cover and as mere longs: a jade lizard's short call is cheaper as half of a strangle.
+    """
     unit = _unit(legs)
     shares = sum(leg.quantity for leg in legs if not leg.is_option)
     long_calls, short_calls = _units(legs, LegKind.CALL, unit, price, profile, False)
     long_puts, short_puts = _units(legs, LegKind.PUT, unit, price, profile, cash_secured)
-    puts = _pair(short_puts, long_puts, falling=True)
     covers = min(len(short_calls), max(0, math.floor(shares / unit)))
+    lent = 1.0 - profile.stock_share
     ways: list[list[_Charge]] = []
-    for first, rest in (
-        (short_calls[:covers], short_calls[covers:]),
-        (short_calls[len(short_calls) - covers :], short_calls[: len(short_calls) - covers]),
-        ([], short_calls),
+    for (first, rest), with_calls, with_puts in product(
+        (
+            (short_calls[:covers], short_calls[covers:]),
+            (short_calls[len(short_calls) - covers :], short_calls[: len(short_calls) - covers]),
+            ([], short_calls),
+        ),
+        (long_calls, []) if long_calls else ([],),
+        (long_puts, []) if long_puts else ([],),
     ):
-        calls = _pair(rest, long_calls, falling=False)
+        calls = _pair(rest, with_calls, falling=False)
+        puts = _pair(short_puts, with_puts, falling=True)
         left = covers - len(first)
         covered = first + calls.naked[:left]
         calls = _Side(calls.spreads, calls.naked[left:])
         charges = _of_spreads(calls.spreads, puts.spreads, unit)
         charges += _of_naked(calls.naked, puts.naked, unit, cash_secured)
-        lent = 1.0 - profile.stock_share
         if covered:
             each = sum(price - lent * min(price, short.strike) for short in covered)
             charges.append(("covered_call", len(covered) * unit, each * unit))

@@ -71,6 +71,14 @@ def test_a_spread_wider_than_the_naked_requirement_is_charged_as_naked():
     assert answer.pieces[0].requirement == pytest.approx(1700.0)
 
 
+def test_a_jade_lizards_short_call_is_cheaper_in_a_strangle_than_in_its_spread():
+    answer = estimate_margin(legs_of("-1P95@1.9 -1C105@2.4 +1C110@1.2"), 100.0)
+    strangle = margin.short_strangle(100, 95, 105, 1.9, 2.4)
+    assert {piece.structure for piece in answer.pieces} == {"short_strangle", "long_option"}
+    assert answer.margin.requirement == pytest.approx(strangle.requirement)
+    assert answer.margin.effect == pytest.approx(strangle.requirement - 310)
+
+
 def test_shares_cover_the_call_that_longs_do_not():
     answer = estimate_margin(legs_of("+1S@100 -2C105@2.35 +1C110@1"), 100.0)
     assert {piece.structure for piece in answer.pieces} == {"covered_call", "credit_spread"}
