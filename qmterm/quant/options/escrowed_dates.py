@@ -20,13 +20,14 @@ from qmterm.quant.kernel import piece
 from qmterm.quant.normal import INV_SQRT_TWO_PI, cdf
 from qmterm.quant.options.escrowed_option import DAY, Escrowed, Premium, black, section
 
-MOST_DATES = 3
+MOST_DATES = 6
 RULE = 8  # nodes of a panel
 PANELS = 12  # on either side of the boundary
 WIDTH = 4.0  # standard deviations of the narrower of kernel and premium that a panel may cover
 REACH = 5.0  # standard deviations beyond which nothing is looked at
 NODES = 2 * PANELS * RULE
 BOUNDARY_STEPS = 40
+SOON = 1e-8  # years: an ex-date that close to expiry is at expiry
 
 _AT, _WEIGHT = np.polynomial.legendre.leggauss(RULE)
 
@@ -115,6 +116,35 @@ def expected(option: Escrowed, f: float, start: float, j: int, dates: Dates) -> 
 
 
 @section
+def sum_kernels(centres: FloatArray, weights: FloatArray, width: float, means: FloatArray, totals: FloatArray) -> None:
+    """Fill totals with the sum of all kernels at each mean (in units of the width). Alone, so that it vectorises."""
+    for i in range(means.size):
+        totals[i] = 0.0
+    for k in range(centres.size):
+        centre, weight = centres[k] / width, weights[k]
+        for i in range(means.size):
+            z = centre - means[i]
+            totals[i] += weight * exp(-0.5 * z * z)
+
+
+@section
+def expected_at_nodes(option: Escrowed, j: int, first: int, end: int, dates: Dates) -> None:
+    """Fill date j's worth at its nodes first … end with the premium that the date after it leads to."""
+    gap = dates.rows[TIME, j - 1] - dates.rows[TIME, j]
+    s = option.vol * np.sqrt(gap)
+    shift = option.rate * gap / s - 0.5 * s
+    at, worth, means = dates.at[j], dates.worth[j], dates.work
+    for i in range(first, end):
+        means[i] = at[i] / s + shift
+    n = dates.counts[j - 1]
+    sum_kernels(dates.at[j - 1, :n], dates.worth[j - 1, :n], s, means[first:end], worth[first:end])
+    discount = exp(-option.rate * gap)
+    boundary, far = dates.rows[BOUNDARY, j - 1] / s, dates.rows[FAR, j - 1]
+    for i in range(first, end):
+        worth[i] = discount * (worth[i] * INV_SQRT_TWO_PI / s + far * cdf(means[i] - boundary))
+
+
+@section
 def find_boundary(option: Escrowed, j: int, dates: Dates) -> float:
     """ln F from which exercise pays on date j: Newton on a concave rising function, from the left."""
     t, cash = dates.rows[TIME, j], dates.rows[CASH, j]
@@ -123,7 +153,7 @@ def find_boundary(option: Escrowed, j: int, dates: Dates) -> float:
     highest = log(option.spot) + (option.rate - 0.5 * option.vol * option.vol) * t + REACH * option.vol * np.sqrt(t)
     lowest = highest - 2.0 * REACH * option.vol * np.sqrt(t)
     f = option.strike - cash
-    if left < 1e-9 and j == 0:  # a dividend at expiry: worth having wherever the share with it is above the strike
+    if left < SOON:  # a dividend at expiry: worth having wherever the share with it is above the strike
         return float(log(f)) if f > 0.0 else -np.inf
     if f <= 0.0:
         return -np.inf
@@ -151,14 +181,14 @@ def place_nodes(option: Escrowed, j: int, low: float, high: float, kernel: float
     """Fill date j's nodes between low and high (ln F), for kernels of that deviation or wider."""
     t = dates.rows[TIME, j]
     boundary = dates.rows[BOUNDARY, j]
-    left = option.years - t
+    left = max(option.years - t, SOON)
     sd = option.vol * np.sqrt(left)
     bond = option.strike * exp(-option.rate * left)
     at, worth = dates.at[j], dates.worth[j]
     count = 0
     # Above the boundary: less a put, as far up as it is worth anything.
     start, end = max(low, boundary), min(high, log(option.strike) + REACH * sd)
-    if end > start and left >= 1e-9:
+    if end > start:
         panels = min(PANELS, int((end - start) / (WIDTH * min(kernel, sd))) + 1)
         half = 0.5 * (end - start) / panels
         for p in range(panels):
@@ -184,14 +214,15 @@ def place_nodes(option: Escrowed, j: int, low: float, high: float, kernel: float
         if end > start:
             panels = min(PANELS, int((end - start) / (WIDTH * min(kernel, spread))) + 1)
             half = 0.5 * (end - start) / panels
+            first = count
             for p in range(panels):
                 middle = start + (2 * p + 1) * half
                 for k in range(RULE):
-                    y = middle + half * _AT[k]
-                    at[count] = y
-                    premium, _, _ = expected(option, exp(y), t, j - 1, dates)
-                    worth[count] = premium * half * _WEIGHT[k]
-                    count += 1
+                    at[count + k] = middle + half * _AT[k]
+                count += RULE
+            expected_at_nodes(option, j, first, count, dates)
+            for k in range(first, count):
+                worth[k] *= half * _WEIGHT[(k - first) % RULE]
     dates.counts[j] = count
 
 
@@ -206,15 +237,17 @@ def root(option: Escrowed, f: float, start: float, j: int, dates: Dates) -> tupl
 
 
 @section
-def dates_premium(option: Escrowed, tomorrow: bool, when: FloatArray, cash: FloatArray, dates: Dates) -> Premium:
-    """The premium of a call without yield at a rate ≥ 0; its value is NaN when more than MOST_DATES dates matter.
+def dates_premium(
+    option: Escrowed, most: int, tomorrow: bool, when: FloatArray, cash: FloatArray, dates: Dates
+) -> Premium:
+    """The premium of a call without yield at a rate ≥ 0; its value is NaN when more than `most` dates matter.
 
     tomorrow: whether the premium a day later is wanted, which costs as much again.
     """
     count = list_dates(option, when, cash, dates)
     if count == 0:
         return Premium(0.0, 0.0, 0.0, 0.0)
-    if count > MOST_DATES:
+    if count > most:
         return Premium(np.nan, np.nan, np.nan, np.nan)
     for j in range(count):
         t = dates.rows[TIME, j]

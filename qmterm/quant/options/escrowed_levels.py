@@ -18,7 +18,7 @@ from qmterm.quant.kernel import piece
 from qmterm.quant.options.escrowed_option import DAY, Escrowed, section
 
 SAME_MOMENT = 1e-8  # years: two dividends closer than this share a level
-REACH = 6.0  # standard deviations the nodes go to either side
+REACH = 5.0  # standard deviations the nodes go to either side
 
 # Rows of a level's coefficients: weights of the node and of its neighbours, exercise value = scale·e^{x} − cost.
 MIDDLE, SIDE, SCALE, COST = range(4)

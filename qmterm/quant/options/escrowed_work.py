@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from qmterm.core.bars import BoolArray, FloatArray
+from qmterm.quant.elementary import exp
 from qmterm.quant.kernel import array_kernel, piece
 from qmterm.quant.options.escrowed_bounds import (
     IN_PRICE,
@@ -25,7 +26,7 @@ from qmterm.quant.options.escrowed_bounds import (
     admit,
     never_exercised,
 )
-from qmterm.quant.options.escrowed_dates import Dates, dates_premium, make_dates
+from qmterm.quant.options.escrowed_dates import MOST_DATES, Dates, dates_premium, make_dates
 from qmterm.quant.options.escrowed_lattice import Room, make_room, premium_of
 from qmterm.quant.options.escrowed_option import DAY, Escrowed, Premium, escrowed_spot, european, section
 from qmterm.quant.options.implied_vol import IvStatus, StatusArray
@@ -38,6 +39,7 @@ OUTPUTS = 7
 SMALL = 4  # options done in plain Python while nothing is compiled
 PARALLEL_FROM = 128
 BASE = 32  # steps of the lattice the bumps use; values combine it with one of twice as many
+EXTRAPOLATED = 0.5  # of the step from the coarse lattice to the fine one; all of it would double their noise
 ROUGH = 12  # steps of the search's first lattice
 MIN_VOL = 1e-4
 MAX_VOL = 10.0
@@ -85,29 +87,33 @@ def by_dates(option: Escrowed) -> bool:
     return option.sign > 0.0 and option.rate >= 0.0 and option.dividend_yield == 0.0
 
 
-@section
-def premiums(
-    option: Escrowed, base: int, fine: bool, when: FloatArray, cash: FloatArray, desk: Desk
-) -> tuple[Premium, Premium]:
-    """The premium from base steps and, if `fine`, from twice as many; calls that only ex-dates can end have one."""
-    if by_dates(option):
-        exact = dates_premium(option, False, when, cash, desk.dates)
-        if np.isfinite(exact.value):
-            return exact, exact
-    half = premium_of(option, base, 1, when, cash, desk.room)
-    return half, premium_of(option, base, 2, when, cash, desk.room) if fine else half
-
-
 @piece
-def combined(half: Premium, full: Premium, sign: float) -> Premium:
-    """The premium two lattices point at. A call's, taken before ex-dates only, has no error that goes with the step."""
-    more = 0.0 if sign > 0.0 else 1.0
+def combined(option: Escrowed, half: Premium, full: Premium) -> Premium:
+    """The premium two lattices point at: where any moment is one to exercise, they err with the length of a step.
+
+    Not so a call's with dividends, mostly taken just before ex-dates, which are levels of both.
+    """
+    more = 0.0 if option.sign > 0.0 and option.later != option.spot else EXTRAPOLATED
     return Premium(
         max(0.0, full.value + more * (full.value - half.value)),
         full.slope + more * (full.slope - half.slope),
         full.curve + more * (full.curve - half.curve),
         max(0.0, full.next_day + more * (full.next_day - half.next_day)),
     )
+
+
+@section
+def premiums(
+    option: Escrowed, base: int, fine: bool, when: FloatArray, cash: FloatArray, desk: Desk
+) -> tuple[Premium, Premium]:
+    """The premium from base steps and, if `fine`, from twice as many; calls that only ex-dates can end have one."""
+    if by_dates(option):
+        most = 1 if base == ROUGH else MOST_DATES
+        exact = dates_premium(option, most, False, when, cash, desk.dates)
+        if np.isfinite(exact.value):
+            return exact, exact
+    half = premium_of(option, base, 1, when, cash, desk.room)
+    return half, premium_of(option, base, 2, when, cash, desk.room) if fine else half
 
 
 @piece
@@ -118,10 +124,19 @@ def next_vol(value: float, steepness: float, wanted: float, v: float, low: float
 
 
 @piece
+def most_value(numbers: FloatArray, i: int, option: Escrowed) -> float:
+    """What a price can never exceed: a call the share, a put the strike, or their European bounds if these are more."""
+    if option.sign > 0.0:
+        return float(max(numbers[IN_SPOT, i], option.spot * exp(-option.dividend_yield * option.years)))
+    return float(option.strike * max(1.0, exp(-option.rate * option.years)))
+
+
+@piece
 def whole(numbers: FloatArray, i: int, option: Escrowed, premium: float) -> tuple[float, float]:
     """The value with a premium, never less than exercise now, and the European vega."""
     value, _, _, vega, _ = european(option)
-    return max(value + premium, option.sign * (numbers[IN_SPOT, i] - option.strike)), vega
+    most = most_value(numbers, i, option)
+    return min(max(value + premium, option.sign * (numbers[IN_SPOT, i] - option.strike)), most), vega
 
 
 @section
@@ -152,7 +167,7 @@ def search(
     for attempt in range(MAX_ROUNDS):
         option = escrow(numbers, i, call, v, 0.0, when, cash)
         half, full = premiums(option, BASE, True, when, cash, desk)
-        premium = combined(half, full, option.sign).value
+        premium = combined(option, half, full).value
         value, vega = whole(numbers, i, option, premium)
         if value > wanted:
             high = v
@@ -168,6 +183,12 @@ def search(
         before, before_premium = v, premium
         v = moved
     return np.nan, v, half, full, _NO_CONVERGENCE
+
+
+@piece
+def missed(whole_premium: float, lattice_premium: float) -> float:
+    """The factor from what one lattice finds to the combined premium."""
+    return min(max(whole_premium / lattice_premium, 0.5), 2.0) if lattice_premium > 1e-6 else 1.0
 
 
 @section
@@ -189,13 +210,14 @@ def report(
     sign = option.sign
     value, delta, gamma, vega, rho = european(option)
     if by_dates(option) and full.value > 0.0:
-        exact = dates_premium(option, True, when, cash, desk.dates)
+        exact = dates_premium(option, MOST_DATES, True, when, cash, desk.dates)
         if np.isfinite(exact.value):
             half = full = exact
             seen = vol
-    premium = combined(half, full, sign)
+    premium = combined(option, half, full)
     exercised = sign * (numbers[IN_SPOT, i] - option.strike)
-    worth = value + premium.value
+    most = most_value(numbers, i, option)
+    worth = min(value + premium.value, most)
     out[OUT_PRICE, i] = max(worth, exercised)
     out[OUT_VOL, i] = vol
     out[OUT_THETA, i] = np.nan
@@ -204,7 +226,7 @@ def report(
             option.later, option.later, option.strike, option.years - DAY, option.rate, option.dividend_yield, vol, sign
         )
         next_value, _, _, _, _ = european(tomorrow)
-        out[OUT_THETA, i] = max(next_value + premium.next_day, exercised) - out[OUT_PRICE, i]
+        out[OUT_THETA, i] = min(max(next_value + premium.next_day, exercised), most) - out[OUT_PRICE, i]
     if exercised >= worth:
         out[OUT_DELTA, i] = sign
         out[OUT_GAMMA, i] = 0.0
@@ -217,8 +239,11 @@ def report(
     rho += delta * (dearer.spot - option.spot) / RATE_BUMP  # PV(D) moves with the rate
     if full.value != 0.0:
         wilder = escrow(numbers, i, call, seen * (1.0 + VOL_BUMP), 0.0, when, cash)
-        vega += (premiums(wilder, BASE, False, when, cash, desk)[0].value - half.value) / (VOL_BUMP * seen)
-        rho += (premiums(dearer, BASE, False, when, cash, desk)[0].value - half.value) / RATE_BUMP
+        # What a lattice misses of the premium, it misses of the derivatives; the rate's are the rougher ones.
+        more = premiums(wilder, BASE, False, when, cash, desk)[0].value - half.value
+        vega += missed(premium.value, half.value) * more / (VOL_BUMP * seen)
+        more = premiums(dearer, 2 * BASE, False, when, cash, desk)[0].value - full.value
+        rho += missed(premium.value, full.value) * more / RATE_BUMP
     out[OUT_VEGA, i] = max(0.0, vega) / 100.0
     out[OUT_RHO, i] = rho / 100.0
 
@@ -263,6 +288,6 @@ def work(
             continue
         if mode == PRICES:
             option = escrow(numbers, i, call, vol, 0.0, when, cash)
-            out[OUT_PRICE, i], _ = whole(numbers, i, option, combined(half, full, option.sign).value)
+            out[OUT_PRICE, i], _ = whole(numbers, i, option, combined(option, half, full).value)
         else:
             report(numbers, i, call, vol, seen, half, full, when, cash, desk, out)
