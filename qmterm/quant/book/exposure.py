@@ -15,11 +15,14 @@ from numpy.typing import ArrayLike
 from qmterm.core.bars import BoolArray, FloatArray, IntArray
 from qmterm.core.errors import BadInput
 from qmterm.quant.arrays import flatten, to_float
+from qmterm.quant.arrays import window as checked_window
 
 BETA_RETURNS = 252
 LEAST_RETURNS = 60
 ASSUMED_BETA = 1.0
 VEGA_DAYS = 30.0
+# Daily log returns that differ less are rounding errors of the closes: the market did not move.
+ROUNDING = 1e-12
 
 
 class Betas(NamedTuple):
@@ -39,7 +42,8 @@ def betas(closes: ArrayLike, market: ArrayLike, window: int = BETA_RETURNS, leas
     own, other = to_float("closes", closes), to_float("market", market)
     if other.ndim != 1 or own.ndim == 0 or own.shape[-1] != other.size:
         raise BadInput(f"closes {own.shape} and market {other.shape} must end in the same days")
-    own, other = own[..., -(window + 1) :], other[-(window + 1) :]
+    days = checked_window("window", window) + 1
+    own, other = own[..., -days:], other[-days:]
     with np.errstate(all="ignore"):
         moves = np.diff(np.log(np.where(own > 0.0, own, np.nan)), axis=-1)
         market_moves = np.diff(np.log(np.where(other > 0.0, other, np.nan)))
@@ -49,7 +53,7 @@ def betas(closes: ArrayLike, market: ArrayLike, window: int = BETA_RETURNS, leas
     x, y = np.where(joint, market_moves, 0.0), np.where(joint, moves, 0.0)
     x = np.where(joint, x - (x.sum(axis=-1) / each)[..., np.newaxis], 0.0)
     variance = (x * x).sum(axis=-1)
-    assumed = np.asarray((count < least) | (variance <= 0.0))
+    assumed = np.asarray((count < least) | (variance <= count * ROUNDING * ROUNDING))
     beta = np.where(assumed, ASSUMED_BETA, (x * y).sum(axis=-1) / np.where(assumed, 1.0, variance))
     return Betas(beta, count, assumed)
 
@@ -67,7 +71,10 @@ class Measures(NamedTuple):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Exposure:
-    """`total` is NaN in every measure a position is unknown in; `known` sums the rows that are fully known."""
+    """`total` is NaN in every measure a position is unknown in; `known` sums the rows that are fully known.
+
+    Without a market price no row's beta-weighted delta is known: it is NaN in `known` too, the rest stands.
+    """
 
     per_position: Measures
     total: Measures
@@ -111,7 +118,7 @@ def exposure(
         vega=v * size,
         weighted_vega=v * size * weight,
     )
-    missing = np.isnan(np.array(rows)).any(axis=0)
+    missing = np.isnan(np.array(rows[1:])).any(axis=0) | np.isnan(b)
     return Exposure(
         rows,
         Measures(*(np.asarray(column.sum()) for column in rows)),

@@ -19,6 +19,7 @@ from qmterm.core.bars import FloatArray, IntArray
 from qmterm.core.errors import BadInput
 from qmterm.core.reasons import Reason
 from qmterm.quant.arrays import to_float
+from qmterm.quant.arrays import window as checked_window
 from qmterm.quant.book.positions import Positions, Unvalued, unvalued, value_grid, value_now
 
 WINDOW = 500  # daily returns
@@ -74,7 +75,7 @@ def historical(pnl: ArrayLike, alpha: float, least: int = LEAST_RETURNS) -> Tail
     if not np.isfinite(days).all():
         return TailRisk(None, None, Reason.NO_DATA)
     count = max(1, math.ceil((1.0 - alpha) * days.size - 1e-9))
-    worst = -np.partition(days, count - 1)[:count]
+    worst = 0.0 - np.partition(days, count - 1)[:count]
     return TailRisk(float(worst.min()), float(worst.mean()))
 
 
@@ -94,7 +95,7 @@ def historical_pnl(
         raise BadInput(f"argument column must name a column of returns for each of {len(book)} positions")
     if which.size and (which.min() < 0 or which.max() >= table.shape[1]):
         raise BadInput(f"argument column names a column outside 0 … {table.shape[1] - 1}")
-    moves = _joint(table, which.astype(np.int64), window)
+    moves = _joint(table, which.astype(np.int64), checked_window("window", window))
     spots = book.spot[:, np.newaxis] * (1.0 + moves.T)
     now = value_now(book)[:, np.newaxis]
     pnl = (value_grid(book, spots, book.vol[:, np.newaxis], days)[:, :, 0] - now) * book.size[:, np.newaxis]

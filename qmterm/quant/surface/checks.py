@@ -120,9 +120,9 @@ def check_surface(
         for is_call in (True, False):
             found += _spreads(ladder, discount, severity, is_call, neighbours, buy, sell)
     if bid_iv is not None and ask_iv is not None:
-        low, high = ladder.column("bid_iv", bid_iv), ladder.column("ask_iv", ask_iv)
+        low, high = ladder.vol_column("bid_iv", bid_iv), ladder.vol_column("ask_iv", ask_iv)
         found.append(_calendars(ladder, forwards, Severity.RED, low, high))
-    vols = ladder.column("iv", iv)
+    vols = ladder.vol_column("iv", iv)
     found.append(_calendars(ladder, forwards, Severity.AMBER, vols, vols))
     return _each_once(found)
 

@@ -97,8 +97,8 @@ def forwards(
     ).astype(np.int8)
     believed = status == SurfaceStatus.OK
     return Forwards(
-        forward=np.where(believed, parity, known),
-        dividend_yield=np.where(believed, parity_yield, known_yield),
+        forward=np.where(believed, parity, np.where(usable, known, np.nan)),
+        dividend_yield=np.where(believed, parity_yield, np.where(usable, known_yield, np.nan)),
         parity_forward=parity,
         parity_yield=parity_yield,
         strikes=strikes,

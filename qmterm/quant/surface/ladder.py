@@ -74,6 +74,11 @@ class Ladder:
                 "or a single one, is needed"
             ) from error
 
+    def vol_column(self, name: str, values: ArrayLike) -> FloatArray:
+        """As `column`, for volatilities: one that is not above 0 and finite counts as unknown (NaN)."""
+        vols = self.column(name, values)
+        return np.where((vols > 0.0) & (vols < np.inf), vols, np.nan)
+
     def expiry_column(self, name: str, values: ArrayLike) -> FloatArray:
         """Values as one number an expiry; BadInput naming the argument when the length is another."""
         array = to_float(name, values)

@@ -49,7 +49,7 @@ def skew(
 
     Unknown deltas or volatilities leave their strike out.
     """
-    vols, deltas = ladder.column("iv", iv), np.abs(ladder.column("delta", delta))
+    vols, deltas = ladder.vol_column("iv", iv), np.abs(ladder.column("delta", delta))
     forwards = ladder.expiry_column("forward", forward)
     level = forwards[ladder.expiry]
     call25, call_status = _at_delta(ladder, ladder.calls(vols), ladder.calls(deltas), ladder.strike > level, at_delta)

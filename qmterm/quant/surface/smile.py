@@ -29,7 +29,7 @@ def smile_vols(ladder: Ladder, iv: ArrayLike, forward: ArrayLike) -> SmileVols:
 
     The out-of-the-money options of an expiry carry its smile; the others do where it has no such volatility.
     """
-    own = ladder.column("iv", iv)
+    own = ladder.vol_column("iv", iv)
     forwards = ladder.expiry_column("forward", forward)
     unknown = np.flatnonzero(np.isnan(own) & (ladder.row >= 0))
     vol = np.array(own)

@@ -69,7 +69,7 @@ def atm_vols(ladder: Ladder, iv: ArrayLike, forward: ArrayLike) -> AtmVols:
     option, or the other one. Nothing is extrapolated: NOT_BRACKETED when no known strike lies on one of the sides.
     """
     forwards = ladder.expiry_column("forward", forward)
-    vols = ladder.either(ladder.column("iv", iv), forwards)
+    vols = ladder.either(ladder.vol_column("iv", iv), forwards)
     curves = Curves.through(ladder.expiries, ladder.expiry, ladder.strike, vols)
     vol, inside = curves.at(np.arange(ladder.expiries), forwards)
     status = np.select(
@@ -83,12 +83,12 @@ def atm_vols(ladder: Ladder, iv: ArrayLike, forward: ArrayLike) -> AtmVols:
 def iv_at(years: Sequence[float], vols: Sequence[float], maturity: float) -> MaturityVol | None:
     """Volatility of a constant maturity: total variance, linear in time between the expiries around it.
 
-    Leave out expiries under 7 DTE before. None when no expiry has a volatility.
+    Leave out expiries under 7 DTE before. None when no expiry has a volatility, or for a maturity that is not ahead.
     """
     if len(years) != len(vols):
         raise BadInput(f"{len(years)} expiries but {len(vols)} volatilities")
     points = sorted((t, v) for t, v in zip(years, vols, strict=True) if 0 < t < math.inf and 0 < v < math.inf)
-    if not points:
+    if not points or not 0 < maturity < math.inf:
         return None
     before = [point for point in points if point[0] <= maturity]
     after = [point for point in points if point[0] >= maturity]
@@ -145,9 +145,9 @@ def event_flag(years: Sequence[float], vols: Sequence[float]) -> bool | None:
     """True when the variance a year up to the first expiry exceeds 1.5 times that between the first and the second.
 
     Expiries ascend, those under 7 DTE left out. A next variance below nothing (calendar arbitrage) is exceeded too.
-    None with fewer than two.
+    None with fewer than two, or where one of those is unknown.
     """
-    if len(years) < 2:
+    if len(years) < 2 or not (0 < years[0] < years[1] < math.inf and min(vols[:2]) > 0 and sum(vols[:2]) < math.inf):
         return None
     front = vols[0] * vols[0]
     following = (vols[1] * vols[1] * years[1] - front * years[0]) / (years[1] - years[0])

@@ -64,6 +64,16 @@ def test_too_few_returns_are_a_beta_of_one_and_marked():
     assert betas(np.full(400, -1.0), market).assumed
 
 
+def test_a_market_that_only_moves_by_rounding_has_no_betas():
+    own, _ = walk(3)
+    assert betas(own, 100 * 1.0003 ** np.arange(400)) == (1.0, 252, True)
+
+
+def test_a_window_without_returns_is_refused():
+    with pytest.raises(BadInput, match="window"):
+        betas(*walk(3), window=0)
+
+
 def test_histories_of_other_lengths_are_refused():
     with pytest.raises(BadInput, match="same days"):
         betas(np.ones(10), np.ones(11))
@@ -105,9 +115,11 @@ def test_a_position_without_a_delta_makes_the_total_unknown_and_is_named():
 
 
 def test_without_the_market_only_the_beta_weighted_delta_is_unknown():
-    total = exposure(quantity=1, multiplier=1, spot=50.0, delta=1.0, market_spot=np.nan).total
-    assert np.isnan(total.beta_weighted_delta)
-    assert total.dollar_delta == 50.0
+    answer = exposure(quantity=[1, 1], multiplier=1, spot=50.0, delta=[1.0, np.nan], market_spot=np.nan)
+    assert np.isnan(answer.total.beta_weighted_delta)
+    assert np.isnan(answer.known.beta_weighted_delta)
+    assert answer.known.dollar_delta == 50.0
+    assert answer.unknown == (1,)
 
 
 def test_on_the_last_day_vega_is_weighted_as_with_one_day_left():

@@ -188,3 +188,10 @@ def test_columns_must_fit():
             historical_pnl(BOOK, returns_of(), column)
     with pytest.raises(BadInput, match="returns"):
         historical_pnl(BOOK, returns_of()[:, 0], COLUMN)
+
+
+def test_a_window_without_days_is_refused():
+    book = positions(quantity=1.0, spot=100.0, is_stock=True)
+    for window in (0, -1):
+        with pytest.raises(BadInput, match="window"):
+            historical_pnl(book, np.full((10, 1), 0.01), [0], window=window)

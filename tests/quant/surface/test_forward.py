@@ -147,6 +147,7 @@ def test_without_a_spot_nothing_can_be_believed(spot):
     found = forwards(columns.ladder(), spot, RATE, *quoted(columns))
     assert (found.status == SurfaceStatus.BAD_INPUT).all()
     assert np.isnan(found.dividend_yield).all()
+    assert np.isnan(found.forward).all()
     np.testing.assert_allclose(found.parity_forward, forward_of(YEARS), rtol=1e-12)
 
 

@@ -13,7 +13,7 @@ from qmterm.quant.surface.ladder import Ladder
 from qmterm.quant.surface.status import SurfaceStatus
 from qmterm.quant.surface.term import atm_vols, event_flag, forward_vol, iv30, iv_at, term_structure
 from tests import golden
-from tests.quant.surface.chains import YEARS, chain, forward_of
+from tests.quant.surface.chains import SPOT, YEARS, chain, forward_of
 
 DTE = np.array([10, 24, 45, 80, 200])
 
@@ -150,6 +150,29 @@ def test_the_event_flag_compares_forward_variances(front, event):
     years = [14 / 365, 42 / 365]
     second = np.sqrt((front**2 * years[0] + 0.3**2 * (years[1] - years[0])) / years[1])
     assert event_flag(years, [front, second]) is event
+
+
+@pytest.mark.parametrize(
+    ("years", "vols"),
+    [([0.1, 0.1], [0.2, 0.3]), ([0.2, 0.1], [0.2, 0.3]), ([0.1, 0.2], [0.3, np.nan]), ([0.1, 0.2], [np.nan, 0.3])],
+)
+def test_no_event_is_told_from_expiries_out_of_order_or_unknown(years, vols):
+    assert event_flag(years, vols) is None
+
+
+@pytest.mark.parametrize("maturity", [0.0, -1.0, np.nan, np.inf])
+def test_a_maturity_that_is_not_ahead_has_no_vol(maturity):
+    assert iv_at([0.1, 0.2], [0.2, 0.3], maturity) is None
+
+
+@pytest.mark.parametrize("bad", [0.0, -0.3, np.inf, np.nan])
+def test_a_vol_that_cannot_be_is_as_good_as_none(bad):
+    columns = chain()
+    iv = columns.iv.copy()
+    iv[np.abs(columns.strike - SPOT) < 4.0] = bad
+    assert atm_vols(columns.ladder(), iv, forward_of(YEARS)).vol == pytest.approx(np.full(YEARS.size, 0.3))
+    iv[:] = bad
+    assert (atm_vols(columns.ladder(), iv, forward_of(YEARS)).status == SurfaceStatus.NO_QUOTE).all()
 
 
 def test_expiries_under_a_week_decide_nothing():
