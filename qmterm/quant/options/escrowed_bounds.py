@@ -16,6 +16,8 @@ from qmterm.quant.options.implied_vol import MIN_YEARS, TIME_VALUE_FLOOR, IvStat
 # Rows of the inputs.
 IN_SPOT, IN_STRIKE, IN_YEARS, IN_RATE, IN_YIELD, IN_VOL, IN_PRICE = range(7)
 
+MOST_GROWTH = 50.0  # |rate|·years: beyond, sums leave the range of numbers
+
 _OK = int(IvStatus.OK)
 _NO_QUOTE = int(IvStatus.NO_QUOTE)
 _EXPIRED = int(IvStatus.EXPIRED)
@@ -69,6 +71,8 @@ def admit(numbers: FloatArray, i: int, call: bool, solving: bool, when: FloatArr
         return _BAD_INPUT
     if t <= 0.0:
         return _EXPIRED
+    if not max(abs(r), abs(q)) * t < MOST_GROWTH:
+        return _BAD_INPUT
     f = escrowed_spot(s, t, r, when, cash, 0.0)
     if not (f > 0.0 and np.isfinite(f)):  # dividends worth more than the share
         return _BAD_INPUT

@@ -189,7 +189,7 @@ def place_nodes(option: Escrowed, j: int, low: float, high: float, kernel: float
     # Above the boundary: less a put, as far up as it is worth anything.
     start, end = max(low, boundary), min(high, log(option.strike) + REACH * sd)
     if end > start:
-        panels = min(PANELS, int((end - start) / (WIDTH * min(kernel, sd))) + 1)
+        panels = int(min(PANELS - 1.0, (end - start) / (WIDTH * min(kernel, sd)))) + 1
         half = 0.5 * (end - start) / panels
         for p in range(panels):
             middle = start + (2 * p + 1) * half
@@ -212,7 +212,7 @@ def place_nodes(option: Escrowed, j: int, low: float, high: float, kernel: float
                 floor = min(floor, dates.at[j - 1, k])
         start, end = max(low, floor - REACH * spread), min(high, boundary)
         if end > start:
-            panels = min(PANELS, int((end - start) / (WIDTH * min(kernel, spread))) + 1)
+            panels = int(min(PANELS - 1.0, (end - start) / (WIDTH * min(kernel, spread)))) + 1
             half = 0.5 * (end - start) / panels
             first = count
             for p in range(panels):

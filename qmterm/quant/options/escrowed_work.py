@@ -41,6 +41,9 @@ PARALLEL_FROM = 128
 BASE = 32  # steps of the lattice the bumps use; values combine it with one of twice as many
 EXTRAPOLATED = 0.5  # of the step from the coarse lattice to the fine one; all of it would double their noise
 ROUGH = 12  # steps of the search's first lattice
+LEAST_YEARS = 1e-10
+LEAST_DEVIATION = 1e-7  # σ√T
+MOST_DEVIATION = 40.0
 MIN_VOL = 1e-4
 MAX_VOL = 10.0
 VOL_BUMP = 0.01  # of the volatility
@@ -62,11 +65,14 @@ def escrow(
 ) -> Escrowed:
     """Option i at a volatility and a moved rate."""
     s, t, r = numbers[IN_SPOT, i], numbers[IN_YEARS, i], numbers[IN_RATE, i] + rate_bump
+    # Outside these nothing moves any more, and numbers would leave their range.
+    years = max(t, LEAST_YEARS)
+    vol = min(max(vol, LEAST_DEVIATION / np.sqrt(years)), MOST_DEVIATION / np.sqrt(years))
     return Escrowed(
         escrowed_spot(s, t, r, when, cash, 0.0),
         escrowed_spot(s, t, r, when, cash, DAY),
         numbers[IN_STRIKE, i],
-        t,
+        years,
         r,
         numbers[IN_YIELD, i],
         vol,

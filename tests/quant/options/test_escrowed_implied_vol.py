@@ -65,6 +65,8 @@ def test_each_bad_row_has_its_reason_and_the_good_ones_their_answer():
         (5.0, 100.0, 100.0, 0.25, nan, IvStatus.BAD_INPUT),
         (inf, 100.0, 100.0, 0.25, 0.04, IvStatus.BAD_INPUT),
         (5.0, 0.5, 100.0, 0.25, 0.04, IvStatus.BAD_INPUT),  # the dividend is worth more than the share
+        (5.0, 100.0, 100.0, 0.25, 1e6, IvStatus.BAD_INPUT),
+        (5.0, 100.0, 100.0, 0.25, -1e6, IvStatus.BAD_INPUT),
         (5.0, 100.0, 100.0, 0.0, 0.04, IvStatus.EXPIRED),
         (5.0, 100.0, 100.0, -1.0, 0.04, IvStatus.EXPIRED),
         (5.0, 100.0, 100.0, 1e-6, 0.04, IvStatus.EXPIRING),
@@ -113,7 +115,9 @@ def test_bad_numbers_of_prices_and_greeks_are_alone_and_silent():
 def test_extreme_options_are_answered_within_their_bounds():
     strike, years, vol = (
         grid.reshape(-1)
-        for grid in np.meshgrid([0.01, 50.0, 100.0, 200.0, 1e5], [1e-5, 0.01, 1.0, 3.0], [1e-4, 0.03, 4.0, 20.0])
+        for grid in np.meshgrid(
+            [0.01, 50.0, 100.0, 200.0, 1e5], [1e-300, 1e-5, 0.01, 1.0, 3.0], [1e-300, 1e-4, 0.03, 4.0, 20.0, 1e300]
+        )
     )
     for call in (True, False):
         with np.errstate(all="raise"):
