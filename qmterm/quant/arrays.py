@@ -121,6 +121,6 @@ def rows_of(**series: ArrayLike) -> tuple[Shape, tuple[FloatArray, ...]]:
 
 def window(name: str, n: int, least: int = 1) -> int:
     """A window length that makes sense; BadInput otherwise."""
-    if n < least:
-        raise BadInput(f"{name} must be at least {least} bars, not {n}")
+    if not isinstance(n, int | np.integer) or n < least:
+        raise BadInput(f"{name} must be a whole number, at least {least}, not {n}")
     return int(n)

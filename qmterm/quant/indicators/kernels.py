@@ -1,7 +1,8 @@
 """Indicator kernels over (rows, time) blocks, seeded exactly as TA-Lib seeds them (QUANT.md 2).
 
 Each writes NaN up to its first valid bar; many rows are spread over the cores. The trap: leading NaNs only shift a
-row's start, but a NaN *inside* a row poisons running sums from there on; panels never hold one (core/bars.py).
+row's start, but a NaN *inside* a row poisons running sums from there on (extremes only while it is in the window);
+panels never hold one (core/bars.py).
 """
 
 from __future__ import annotations
@@ -229,7 +230,8 @@ def _atr(
         average = 0.0
         for t in range(start + 1, close.shape[1]):
             before = close[i, t - 1]
-            ranges[t] = max(high[i, t] - low[i, t], max(abs(high[i, t] - before), abs(low[i, t] - before)))
+            reach = max(high[i, t] - low[i, t], max(abs(high[i, t] - before), abs(low[i, t] - before)))
+            ranges[t] = reach if before == before else np.nan  # max() drops a NaN on its other side
             if t - start <= n:
                 average += ranges[t] / n
             elif wilder:
@@ -240,16 +242,19 @@ def _atr(
                 out[i, t] = average
 
 
+# An unknown bar makes the windows that hold it unknown: once NaN, an extreme stays NaN.
+
+
 @piece
 def _greater(x: FloatArray, out: FloatArray) -> None:
     for t in range(out.size):
-        out[t] = x[t] if x[t] > out[t] else out[t]
+        out[t] = x[t] if (x[t] > out[t]) | (x[t] != x[t]) else out[t]
 
 
 @piece
 def _smaller(x: FloatArray, out: FloatArray) -> None:
     for t in range(out.size):
-        out[t] = x[t] if x[t] < out[t] else out[t]
+        out[t] = x[t] if (x[t] < out[t]) | (x[t] != x[t]) else out[t]
 
 
 @array_kernel(small=0, parallel_from=PARALLEL_ROWS)

@@ -81,14 +81,12 @@ def bollinger(close: ArrayLike, n: int = 20, k: float = 2.0) -> Bollinger:
     deviation = np.empty_like(rows)
     deviation_rows(rows, window("n", n, 2), deviation)
     mid = sma(rows, n)
-    upper, lower = mid + k * deviation, mid - k * deviation
-    width = upper - lower
+    with np.errstate(all="ignore"):  # prices near the largest number there is
+        upper, lower = mid + k * deviation, mid - k * deviation
+        width = upper - lower
+        place, relative = _ratio(rows - lower, width), _ratio(width, mid)
     return Bollinger(
-        upper.reshape(shape),
-        mid.reshape(shape),
-        lower.reshape(shape),
-        _ratio(rows - lower, width).reshape(shape),
-        _ratio(width, mid).reshape(shape),
+        upper.reshape(shape), mid.reshape(shape), lower.reshape(shape), place.reshape(shape), relative.reshape(shape)
     )
 
 
@@ -119,8 +117,10 @@ def rolling_min(x: ArrayLike, n: int) -> FloatArray:
 
 def range_position(high: ArrayLike, low: ArrayLike, close: ArrayLike, n: int = 20) -> FloatArray:
     """Where the close lies in the range of the last n bars, 0 low to 100 high; NaN where there was no range."""
-    top, bottom = rolling_max(high, n), rolling_min(low, n)
-    return 100.0 * _ratio(np.asarray(close, dtype=np.float64) - bottom, top - bottom)
+    shape, (highs, lows, closes) = rows_of(high=high, low=low, close=close)
+    top, bottom = rolling_max(highs, n), rolling_min(lows, n)
+    with np.errstate(all="ignore"):
+        return (100.0 * _ratio(closes - bottom, top - bottom)).reshape(shape)
 
 
 def rvol(volume: ArrayLike, n: int = 20) -> FloatArray:
@@ -138,5 +138,6 @@ def _extreme(x: ArrayLike, n: int, sign: float) -> FloatArray:
 def _ratio(above: FloatArray, below: FloatArray) -> FloatArray:
     """above/below, NaN where below is not positive."""
     out = np.full(np.broadcast_shapes(above.shape, below.shape), np.nan)
-    np.divide(above, below, out=out, where=below > 0)
+    with np.errstate(all="ignore"):
+        np.divide(above, below, out=out, where=below > 0)
     return out

@@ -64,7 +64,7 @@ def _estimates(
         return []
     last = regular[-1]
     if per_year is not None and per_year > 0:
-        days = float(round(365.0 / per_year))
+        days = max(1.0, float(round(365.0 / per_year)))
     elif len(regular) >= 2:
         days = float((last.ex_date - regular[-2].ex_date).days)
     else:

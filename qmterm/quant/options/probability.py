@@ -22,6 +22,8 @@ from qmterm.quant.options.black_scholes import probability_in_the_money
 REACH = 9.0  # standard deviations: images further away than this add nothing
 # A corridor this many times narrower than a standard deviation is left for certain (all but e⁻⁴⁴ of the paths).
 CERTAIN_EXIT = 3.0
+# Volatilities, years and drifts further from 1 than this (its inverse) are no market: their powers would overflow.
+LIMIT = 1e60
 # A smile may push a probability past 0 or 1 by its own noise; further than this it is no distribution at all.
 SMILE_NOISE = 0.01
 
@@ -107,15 +109,19 @@ def probability_of_profit(
 pop = probability_of_profit
 
 
+@piece
+def _makes_sense(spot: float, years: float, drift: float, vol: float) -> bool:
+    """False for numbers of no market, and for NaN."""
+    return bool((spot > 0.0) & (0.0 <= years < LIMIT) & (abs(drift) < LIMIT) & (1.0 / LIMIT < vol < LIMIT))
+
+
 @array_kernel()
 def _above(low: int, high: int, numbers: FloatArray, out: FloatArray) -> None:
     for i in range(low, high):
         spot, level, years = numbers[0, i], numbers[1, i], numbers[2, i]
         drift, vol, slope = numbers[3, i], numbers[4, i], numbers[5, i]
         out[i] = np.nan
-        if not (spot > 0.0 and level >= 0.0 and years >= 0.0 and vol > 0.0):
-            continue
-        if not np.isfinite(spot + years + drift + vol + slope):
+        if not (_makes_sense(spot, years, drift, vol) and level >= 0.0 and np.isfinite(spot + slope)):
             continue
         if level == 0.0 or level == np.inf:
             out[i] = 1.0 if level == 0.0 else 0.0
@@ -182,9 +188,7 @@ def _touch(low: int, high: int, numbers: FloatArray, out: FloatArray) -> None:
         spot, barrier, years = numbers[0, i], numbers[1, i], numbers[2, i]
         drift, vol = numbers[3, i], numbers[4, i]
         out[i] = np.nan
-        if not (spot > 0.0 and barrier > 0.0 and years >= 0.0 and vol > 0.0):
-            continue
-        if not np.isfinite(spot + barrier + years + drift + vol):
+        if not (_makes_sense(spot, years, drift, vol) and barrier > 0.0 and np.isfinite(spot + barrier)):
             continue
         near = abs(np.log(barrier / spot))
         if near == 0.0:
@@ -203,9 +207,9 @@ def _first_passage(low: int, high: int, numbers: FloatArray, out: FloatArray) ->
         spot, target, stop = numbers[0, i], numbers[1, i], numbers[2, i]
         vol, years, mu = numbers[3, i], numbers[4, i], numbers[5, i]
         out[:, i] = np.nan
-        if not (spot > 0.0 and target > 0.0 and stop > 0.0 and vol > 0.0 and years >= 0.0 and target != stop):
+        if not (_makes_sense(spot, years, mu, vol) and target > 0.0 and stop > 0.0 and target != stop):
             continue
-        if not (np.isfinite(spot + target + stop) and np.isfinite(vol + years + mu)):
+        if not np.isfinite(spot + target + stop):
             continue
         long = target > stop
         above = np.log((target if long else stop) / spot)

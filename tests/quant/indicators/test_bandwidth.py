@@ -46,5 +46,5 @@ def test_equal_widths_are_not_below():
 
 def test_other_lengths_are_possible_and_senseless_ones_refused():
     assert np.flatnonzero(~np.isnan(bandwidth_percentile(PANEL.close[-1], n=10, over=30)))[0] == 39
-    with pytest.raises(BadInput, match="over must be at least 1"):
+    with pytest.raises(BadInput, match="over must be a whole number, at least 1"):
         bandwidth_percentile(PANEL.close, over=0)

@@ -129,7 +129,7 @@ def test_too_few_bars_are_unknown_and_keep_their_shape(shape):
 
 
 def test_windows_that_make_no_sense_and_shapes_that_differ_are_named():
-    with pytest.raises(BadInput, match="n must be at least 2"):
+    with pytest.raises(BadInput, match="n must be a whole number, at least 2"):
         close_to_close(np.ones(9), 1)
     with pytest.raises(BadInput, match="argument low has shape"):
         parkinson(np.ones(9), np.ones(8))

@@ -6,6 +6,7 @@ import talib
 from hypothesis import given
 from hypothesis import strategies as st
 
+from qmterm.core.errors import BadInput
 from qmterm.quant.indicators import series
 from tests import golden
 from tests.quant.panels import random_panel
@@ -155,3 +156,35 @@ def test_the_plain_mean_atr_is_the_mean_of_true_ranges():
 def test_relative_volume_is_against_the_mean_that_includes_the_bar():
     volume = np.r_[np.full(19, 100.0), 300.0]
     assert series.rvol(volume)[-1] == pytest.approx(300 / 110)
+
+
+@pytest.mark.parametrize("spoiled", ["high", "low", "close"])
+def test_an_unknown_bar_never_becomes_a_number(spoiled):
+    panel = random_panel(symbols=1, bars=90, ragged=False)
+    bars = {name: getattr(panel, name)[0].copy() for name in ("high", "low", "close")}
+    bars[spoiled][40] = np.nan
+    after = slice(41 if spoiled == "close" else 40, None)  # a true range looks at the close before
+    for method in ("wilder", "sma"):
+        assert np.isnan(series.atr(**bars, method=method)[after]).all()
+    for extreme in (series.rolling_max, series.rolling_min):
+        unknown = np.isnan(extreme(bars[spoiled], 20))
+        assert unknown[40:60].all()
+        assert not unknown[19:40].any()
+        assert not unknown[60:].any()
+
+
+def test_the_largest_numbers_there_are_warn_of_nothing(recwarn, capfd):
+    largest = np.tile([1.7e308, -1.7e308], 30)
+    series.bollinger(largest)
+    series.range_position(largest, largest, largest)
+    series.rvol(np.r_[np.ones(40), np.inf, np.ones(19)])
+    assert not recwarn.list
+    assert not capfd.readouterr().err
+
+
+def test_series_of_other_lengths_and_broken_windows_are_refused_by_name():
+    with pytest.raises(BadInput, match="close"):
+        series.range_position(np.ones(30), np.ones(30), np.ones(29))
+    for n in (2.5, np.nan, 0):
+        with pytest.raises(BadInput, match="n must be a whole number"):
+            series.sma(np.ones(30), n)

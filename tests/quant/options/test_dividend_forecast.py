@@ -113,3 +113,11 @@ def test_expected_dividends_are_in_order_after_today_and_never_twice_a_day(gaps,
     estimates = [dividend for dividend in found if dividend.estimated]
     assert all(dividend.ex_date.weekday() < 5 and dividend.amount == known[-1].amount for dividend in estimates)
     assert all(dividend.ex_date > known[-1].ex_date for dividend in estimates)
+
+
+@pytest.mark.parametrize("per_year", [0, -4, 365, 1000])
+def test_an_odd_frequency_neither_hangs_nor_pays_twice_a_day(per_year):
+    ahead = [PaidDividend(TODAY + timedelta(days=7), 0.1)]
+    days = [each.ex_date for each in expected_dividends(ahead, TODAY, TODAY + timedelta(days=30), per_year)]
+    assert days[0] == TODAY + timedelta(days=7)
+    assert len(set(days)) == len(days) <= 30

@@ -249,6 +249,18 @@ def test_prices_and_paths_that_make_no_sense_are_nan(arguments, capfd, recwarn):
     assert capfd.readouterr().err == ""
 
 
+@pytest.mark.parametrize(("vol", "years", "drift"), [(1e-200, 1.0, 0.0), (0.2, 1e300, 0.0), (0.2, 1.0, -1e300)])
+def test_numbers_of_no_market_have_no_probability(vol, years, drift):
+    assert np.isnan(touch(100.0, 110.0, years, drift, vol))
+    assert np.isnan(probability_above(100.0, 110.0, years, drift, vol))
+    assert np.isnan(first_passage(100.0, 110.0, 95.0, vol, years, drift)).all()
+
+
+def test_hardly_any_volatility_follows_the_drift():
+    chances = touch(100.0, 110.0, 1.0, [0.0, 0.09, 0.1, -0.1], 1e-9)
+    assert chances == pytest.approx([0.0, 0.0, 1.0, 0.0], abs=1e-300)
+
+
 def test_no_element_is_an_empty_answer():
     assert touch([], 100.0, 0.1, 0.0, 0.3).shape == (0,)
     assert probability_below([], 100.0, 0.1, 0.0, 0.3).shape == (0,)
