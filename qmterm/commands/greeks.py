@@ -6,6 +6,7 @@ named on stderr by line and column, and makes the exit code 1.
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from typing import TextIO
@@ -15,7 +16,7 @@ from qmterm.commands.greeks_print import print_csv, print_json, print_problems
 from qmterm.commands.greeks_read import STDIN, Table, parse, read
 from qmterm.commands.greeks_solve import answer
 from qmterm.commands.greeks_time import as_of_instant
-from qmterm.core.errors import BadInput
+from qmterm.core.errors import BadInput, QmtermError
 
 PROGRESS_FROM = 20_000  # rows: about a second of work
 
@@ -39,7 +40,15 @@ def from_command_line(file: str, as_of: str | None, *, as_json: bool, explain: b
     as_of_ns = as_of_instant(as_of, time.time_ns())
     if file == STDIN and sys.stdin.isatty():
         raise BadInput("no table on standard input; give a file: qmterm greeks chain.csv")
-    return _answered(read(file), as_of_ns, as_json, explain, sys.stdout, sys.stderr)
+    try:
+        code = _answered(read(file), as_of_ns, as_json, explain, sys.stdout, sys.stderr)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise  # `| head` has seen enough: no word about it
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python tries to write the rest at its end
+        raise QmtermError(f"the answer could not be written: {error.strerror or error}") from error
+    return code
 
 
 def _answered(table: Table, as_of_ns: int, as_json: bool, explain: bool, out: TextIO, err: TextIO) -> int:

@@ -1,28 +1,27 @@
-"""Cells of text as numbers, rights, styles, instants and dividends; what cannot be read is said, never guessed.
+"""Cells of text as numbers, rights and styles; what cannot be read is said, never guessed.
 
-The trap: a volatility of 25 may be meant as 25 %, and a wrong answer looks as good as a right one, so it is refused.
+The trap: a volatility of 25 may be meant as 25 %, and 1,500 as one and a half; a wrong answer looks as good as a right
+one, so what can be read in two ways is refused.
 """
 
 from __future__ import annotations
 
-import json
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
 from typing import TypeVar
 
 import numpy as np
 
 from qmterm.core.bars import FloatArray
-from qmterm.core.clock import ET, NS, from_et
 
 T = TypeVar("T")
 
-BLANK = frozenset({"", "-", "–", "—", "na", "n/a", "nan", "null", "none", "nat"})
-_GROUPED = re.compile(r"[+-]?\d{1,3}(,\d{3})+(\.\d*)?\Z")
-_US_DATE = re.compile(r"(\d{1,2})/(\d{1,2})/(\d{4})\Z")
+BLANK = frozenset({"", "-", "--", "–", "—", "na", "n/a", "#n/a", "nan", "null", "none", "nat", "<empty>"})
+_GROUPED = re.compile(r"[+-]?[1-9]\d{0,2}(,\d{3})+(\.\d*)?\Z")
+_EUROPEAN = re.compile(r"([$+-]*)(\d+|[1-9]\d{0,2}(?:[. '\u00a0\u202f]\d{3})+)(?:,(\d*))?\s*(%?)\Z")
+_LONGEST = 60  # characters of a cell in a message
 
 
 class Unreadable(ValueError):
@@ -45,13 +44,40 @@ def blank(cell: str) -> bool:
     return cell.strip().lower() in BLANK
 
 
+def shown(cell: str) -> str:
+    """A cell in a message: quoted, on one line, not longer than a line."""
+    return repr(cell if len(cell) <= _LONGEST else f"{cell[:_LONGEST]}…")
+
+
+def decimal_comma(cells: Iterable[str]) -> bool:
+    """True when some number can only be read with a decimal comma and none only with a decimal point."""
+    found = False
+    for cell in cells:
+        plain = cell.strip().removesuffix("%").strip().removeprefix("$")
+        european = _EUROPEAN.match(plain) is not None
+        if "," in plain and european and not _GROUPED.match(plain):
+            found = True
+        elif "." in plain and not european:
+            return False
+    return found
+
+
+def with_point(cell: str) -> str:
+    """`1.234,50` as `1234.50`; the cell itself where it is no number of that kind."""
+    match = _EUROPEAN.match(cell.strip())
+    if match is None:
+        return cell
+    sign, whole, fraction, percent = match.groups()
+    return f"{sign}{''.join(filter(str.isdecimal, whole))}.{fraction or '0'}{percent}"
+
+
 def number(cell: str, rule: NumberRule) -> float:
     """A finite number within its rule; Unreadable otherwise."""
     text = cell.strip()
     percent = text.endswith("%")
     if percent and not rule.percent:
-        raise Unreadable(f"{cell!r} is a percentage; write {rule.example}")
-    plain = text.removesuffix("%").strip().removeprefix("$")
+        raise Unreadable(f"{shown(cell)} is a percentage; write {rule.example}")
+    plain = text.removesuffix("%").strip().removeprefix("$").strip()
     if _GROUPED.match(plain):
         plain = plain.replace(",", "")
     if percent and "e" not in plain.lower():
@@ -63,7 +89,7 @@ def number(cell: str, rule: NumberRule) -> float:
         value = math.nan
     if not math.isfinite(value):
         comma = " (a decimal point, not a comma)" if "," in plain else ""
-        raise Unreadable(f"{cell!r} is not a number; write {rule.example}{comma}")
+        raise Unreadable(f"{shown(cell)} is not a number; write {rule.example}{comma}")
     return in_range(value / 100.0 if percent else value, cell, rule)
 
 
@@ -125,7 +151,7 @@ def is_call(cell: str) -> bool:
         return True
     if word in ("p", "put", "puts"):
         return False
-    raise Unreadable(f"{cell!r} is neither a call nor a put; write C or P")
+    raise Unreadable(f"{shown(cell)} is neither a call nor a put; write C or P")
 
 
 def is_american(cell: str) -> bool:
@@ -134,93 +160,4 @@ def is_american(cell: str) -> bool:
         return True
     if word in ("e", "european", "eu"):
         return False
-    raise Unreadable(f"{cell!r} is no exercise style; write american or european")
-
-
-def day_or_instant(cell: str) -> date | int:
-    """A date, or an instant in UTC nanoseconds when a time of day is given (New York time without an offset)."""
-    match = _US_DATE.match(cell)
-    try:
-        if match:
-            month, day, year = (int(part) for part in match.groups())
-            return _plausible(date(year, month, day), cell)
-        if len(cell) <= 10:
-            return _plausible(date.fromisoformat(cell), cell)
-        moment = datetime.fromisoformat(cell)
-    except Unreadable:
-        raise
-    except ValueError:
-        raise Unreadable(f"{cell!r} is no date; write it as 2026-04-17") from None
-    _plausible(moment.date(), cell)
-    if moment.tzinfo is None:
-        if moment.time() == time():  # a date as a spreadsheet writes it
-            return moment.date()
-        moment = moment.replace(tzinfo=ET)
-    return int(moment.timestamp()) * NS + moment.microsecond * 1000
-
-
-def _plausible(day: date, cell: str) -> date:
-    if not date(1990, 1, 1) <= day <= date(2099, 12, 31):
-        raise Unreadable(f"{cell!r} is no year of listed options; write a date such as 2026-04-17")
-    return day
-
-
-def instant(cell: str) -> int:
-    """An instant in UTC nanoseconds; a date alone means 16:00 New York time, the end of its session."""
-    found = day_or_instant(cell)
-    return found if isinstance(found, int) else from_et(found, 16, 0)
-
-
-@dataclass(frozen=True, slots=True)
-class Dividend:
-    """A cash amount per share and when the share goes ex: a day, or years from the row's instant."""
-
-    ex: date | float
-    amount: float
-
-    def years_from(self, as_of_ns: int) -> float:
-        """Years from an instant to the ex-date's open, 09:30 New York; negative when it has passed."""
-        if isinstance(self.ex, date):
-            return (from_et(self.ex, 9, 30) - as_of_ns) / (timedelta(days=365).total_seconds() * NS)
-        return self.ex
-
-
-_AMOUNT = NumberRule("2026-12-15:0.80", least=0.0, most=1e6)
-_WHEN = NumberRule("2026-12-15:0.80", least=-100.0, most=100.0)
-_DAYS = NumberRule("20d:0.80", least=-36500.0, most=36500.0)
-
-
-def dividends(cell: str) -> tuple[Dividend, ...]:
-    """`2026-12-15:0.80;2027-03-15:0.80`; years (`0.25:0.80`) or days (`20d:0.80`) instead of a date; or JSON
-    `[[days, amount], …]`."""
-    if cell.startswith("["):
-        return tuple(_json_dividends(cell))
-    found: list[Dividend] = []
-    for part in re.split(r"[;|\s]+", cell.strip(";| ")):
-        when, colon, amount = part.rpartition(":")
-        if not colon:
-            raise Unreadable(f"{part!r} is no dividend; write 2026-12-15:0.80, several separated by semicolons")
-        found.append(Dividend(_ex(when), number(amount, _AMOUNT)))
-    return tuple(found)
-
-
-def _ex(text: str) -> date | float:
-    if text.endswith("d"):
-        return number(text[:-1], _DAYS) / 365.0
-    if "-" in text[1:] or "/" in text:
-        found = day_or_instant(text)
-        if not isinstance(found, int):
-            return found
-    return number(text, _WHEN)
-
-
-def _json_dividends(cell: str) -> list[Dividend]:
-    example = "[[20, 0.8], [111, 0.8]] (days, dollars)"
-    try:
-        pairs = json.loads(cell)
-        found = [Dividend(float(days) / 365.0, float(amount)) for days, amount in pairs]
-    except (ValueError, TypeError):
-        raise Unreadable(f"{cell!r} is no list of dividends; write {example} or 2026-12-15:0.80") from None
-    if not all(0.0 <= one.amount < 1e6 and abs(one.years_from(0)) < 100.0 for one in found):
-        raise Unreadable(f"{cell!r} has a dividend below 0 or without a number; write {example}")
-    return found
+    raise Unreadable(f"{shown(cell)} is no exercise style; write american or european")

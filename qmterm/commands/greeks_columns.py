@@ -1,4 +1,5 @@
-"""Which column of a user's table is what: names in any case, common other names, the nearest one when one is missing.
+"""Which column of a user's table is what: names in any case and spacing, common other names, the nearest one when one
+is missing.
 
 The trap: a column that only looks like an input must never be used silently, so a meaning claimed twice is an error.
 """
@@ -6,6 +7,7 @@ The trap: a column that only looks like an input must never be used silently, so
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
@@ -31,21 +33,58 @@ class Field(StrEnum):
     AS_OF = "as_of"
 
 
+# As they are compared: lower case, letters and digits only (`normal`).
 OTHER_NAMES: Mapping[Field, tuple[str, ...]] = {
-    Field.SPOT: ("underlying_price", "stock_price", "s"),
-    Field.STRIKE: ("strike_price", "k"),
-    Field.RIGHT: ("type", "option_type", "put_call", "call_put", "cp"),
-    Field.EXPIRY: ("expiration", "expiration_date", "expiry_date", "exp"),
-    Field.YEARS: ("t", "years_to_expiry"),
-    Field.DAYS: ("dte", "days_to_expiry"),
-    Field.PRICE: ("mid", "mark", "premium", "option_price"),
-    Field.VOL: ("iv", "volatility", "sigma", "implied_vol", "implied_volatility"),
-    Field.RATE: ("r", "interest_rate", "risk_free_rate"),
-    Field.DIVIDEND_YIELD: ("q", "div_yield"),
-    Field.STYLE: ("exercise", "exercise_style"),
-    Field.DIVIDENDS: ("cash_dividends", "divs"),
-    Field.SYMBOL: ("occ", "occ_symbol", "option_symbol", "contract", "root", "ticker"),
-    Field.AS_OF: ("asof",),
+    Field.SPOT: (
+        "underlyingprice",
+        "underlyinglastprice",
+        "underlyinglast",
+        "lastunderlyingprice",
+        "underlyingmark",
+        "undprice",
+        "stockprice",
+        "spotprice",
+        "s",
+    ),
+    Field.STRIKE: ("strikeprice", "k"),
+    Field.RIGHT: ("optiontype", "putcall", "callput", "callorput", "putorcall", "contracttype", "cpflag", "cp", "pc"),
+    Field.EXPIRY: (
+        "expiration",
+        "expirationdate",
+        "expirydate",
+        "expdate",
+        "expiredate",
+        "expires",
+        "maturity",
+        "maturitydate",
+        "exp",
+    ),
+    Field.YEARS: ("yearstoexpiry", "t"),
+    Field.DAYS: ("daystoexpiry", "daystoexpiration", "dte"),
+    Field.PRICE: ("optionprice", "premium", "midprice", "mid", "midpoint", "markprice", "mark"),
+    Field.BID: ("bidprice", "bestbid"),
+    Field.ASK: ("askprice", "bestask", "offer"),
+    Field.VOL: (
+        "impliedvolatility",
+        "impliedvol",
+        "implvolatility",
+        "implvol",
+        "impvolatility",
+        "impvol",
+        "volatility",
+        "sigma",
+        "iv",
+    ),
+    Field.RATE: ("interestrate", "riskfreerate", "riskfree", "r"),
+    Field.DIVIDEND_YIELD: ("divyield", "q"),
+    Field.STYLE: ("exercisestyle", "exercise"),
+    Field.DIVIDENDS: ("cashdividends", "divs"),
+    Field.SYMBOL: ("occsymbol", "optionsymbol", "contractsymbol", "occ", "contract"),
+}
+# Names that mean something else as often as not (tastytrade's Type is OPTION): taken only when nothing better is there.
+_LAST_RESORT: Mapping[Field, tuple[str, ...]] = {
+    Field.RIGHT: ("type",),
+    Field.SYMBOL: ("root", "ticker"),
 }
 
 # Each of these must be answered by at least one of its alternatives; a symbol may be an OCC symbol that says three.
@@ -56,52 +95,77 @@ _NEEDED: tuple[tuple[str, tuple[tuple[Field, ...], ...]], ...] = (
     ("the expiry", ((Field.EXPIRY,), (Field.YEARS,), (Field.DAYS,), (Field.SYMBOL,))),
     ("the price or the vol", ((Field.PRICE,), (Field.VOL,), (Field.BID, Field.ASK))),
 )
+EXAMPLE = "spot,strike,expiry,right,price"
 
 
 def normal(name: str) -> str:
-    """A heading as it is compared: lower case, words joined by one underscore."""
-    return "_".join(name.replace("-", " ").replace("_", " ").replace(".", " ").lower().split())
+    """A heading as it is compared: lower case, letters and digits only."""
+    return re.sub(r"[\W_]+", "", name.lower())
+
+
+def says_percent(name: str) -> bool:
+    """True for a heading such as `Implied Vol. %`: its plain numbers are percent."""
+    return "%" in name or "percent" in name.lower() or re.search(r"(^|[\W_])pct($|[\W_])", name.lower()) is not None
 
 
 def is_field(name: str) -> bool:
     """True for a heading that would be read as an input."""
-    wanted = normal(name)
-    return any(wanted == field.value or wanted in OTHER_NAMES.get(field, ()) for field in Field)
+    return any(normal(name) in (normal(field), *OTHER_NAMES.get(field, ())) for field in Field)
 
 
-def recognise(header: Sequence[str], source: str) -> dict[Field, int]:
+def recognise(header: Sequence[str], source: str, line: int = 1) -> dict[Field, int]:
     """The position of each field's column; BadInput naming every missing one with the nearest heading."""
-    names = [normal(name) for name in header]
+    where = f"{source}: line {line}"
+    names = [_without_percent(name) for name in header]
     found: dict[Field, int] = {}
     for field in Field:
-        exact = [number for number, name in enumerate(names) if name == field.value]
-        others = [number for number, name in enumerate(names) if name in OTHER_NAMES.get(field, ())]
-        candidates = exact or others
-        if len(candidates) > 1:
-            listed = " and ".join(repr(header[number]) for number in candidates)
-            raise BadInput(
-                f"{source}: line 1: columns {listed} both mean {field.value}; rename one of them to {field.value}"
-            )
-        if candidates:
-            found[field] = candidates[0]
+        for wanted in ((normal(field),), OTHER_NAMES.get(field, ()), _LAST_RESORT.get(field, ())):
+            candidates = [number for number, name in enumerate(names) if name in wanted]
+            if len(candidates) > 1:
+                listed = " and ".join(repr(header[number]) for number in candidates)
+                raise BadInput(
+                    f"{where}: columns {listed} both mean {field.value}; rename one of them to {field.value}"
+                )
+            if candidates:
+                found[field] = candidates[0]
+                break
     missing = [
         (what, choices)
         for what, choices in _NEEDED
         if not any(all(field in found for field in choice) for choice in choices)
     ]
-    if missing:
-        unknown = [header[number] for number in range(len(header)) if number not in found.values()]
-        said = "; ".join(_missing(what, choices, unknown) for what, choices in missing)
-        raise BadInput(f"{source}: line 1: {said}. The columns are: {', '.join(header)}")
-    return found
+    if not missing:
+        return found
+    listed = _short(", ".join(header))
+    unknown = [header[number] for number in range(len(header)) if number not in found.values()]
+    if not found and not any(_nearest(choices, unknown) for _, choices in missing):
+        raise BadInput(f"{where}: is no heading I know: {listed}. The first line must name the columns: {EXAMPLE}")
+    said = "; ".join(_missing(what, choices, unknown) for what, choices in missing)
+    raise BadInput(f"{where}: {said}. The columns are: {listed}")
+
+
+def _without_percent(name: str) -> str:
+    plain = normal(name)
+    return plain.removesuffix("percent").removesuffix("pct") if says_percent(name) else plain
+
+
+def _short(text: str) -> str:
+    printable = "".join(character if character.isprintable() else "?" for character in text)
+    return printable if len(printable) <= 300 else f"{printable[:300]}…"
 
 
 def _missing(what: str, choices: Sequence[Sequence[Field]], unknown: Sequence[str]) -> str:
     wanted = " or ".join("+".join(field.value for field in choice) for choice in choices)
-    compared = {normal(name): name for name in unknown}
+    near = _nearest(choices, unknown)
+    return f"no column says {what}: it is called {wanted}" + (f" (is it {near!r}?)" if near else "")
+
+
+def _nearest(choices: Sequence[Sequence[Field]], unknown: Sequence[str]) -> str | None:
+    """The unused heading that looks most like a name of one of the fields."""
+    compared = {normal(name): name for name in unknown if len(normal(name)) > 2}
     words = [word for choice in choices for field in choice for word in (field.value, *OTHER_NAMES.get(field, ()))]
     for word in words:
-        near = difflib.get_close_matches(word, [name for name in compared if len(name) > 2], n=1, cutoff=0.7)
-        if near and len(word) > 2:
-            return f"no column says {what}: it is called {wanted} (is it {compared[near[0]]!r}?)"
-    return f"no column says {what}: it is called {wanted}"
+        near = difflib.get_close_matches(word, compared, n=1, cutoff=0.7) if len(word) > 2 else []
+        if near:
+            return compared[near[0]]
+    return None

@@ -5,14 +5,16 @@ The trap: a default is an assumption about somebody's money; each one is counted
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qmterm.commands import greeks_cells as cells_of
-from qmterm.commands.greeks_cells import Dividend
 from qmterm.commands.greeks_columns import Field, recognise
+from qmterm.commands.greeks_dates import instant
+from qmterm.commands.greeks_dividends import Dividend, dividends
 from qmterm.commands.greeks_read import Table
 from qmterm.commands.greeks_reader import ColumnReader
 from qmterm.commands.greeks_time import years_left
@@ -43,6 +45,7 @@ class Inputs:
     sources: dict[str, list[str]]  # where rate, style, time, price and yield of each row came from
     notes: list[str]  # assumptions that concern many rows
     fields: dict[Field, int]  # the position of each recognised column
+    given: dict[Field, FloatArray]  # the numbers of those columns as the table gives them
 
     def __len__(self) -> int:
         return len(self.spot)
@@ -50,7 +53,7 @@ class Inputs:
 
 def inputs_of(table: Table, as_of_ns: int) -> Inputs:
     """Every row's inputs; BadInput only when the table as a whole cannot be used."""
-    reader = ColumnReader(table, recognise(table.header, table.source))
+    reader = ColumnReader(table, recognise(table.header, table.source, table.header_line))
     symbols = reader.each(Field.SYMBOL, _symbol)
     contracts = [symbol if isinstance(symbol, OptionContract) else None for symbol in symbols]
     roots = [symbol.root if isinstance(symbol, OptionContract) else symbol for symbol in symbols]
@@ -59,23 +62,33 @@ def inputs_of(table: Table, as_of_ns: int) -> Inputs:
     reader.need(Field.SPOT, ~np.isnan(spot), "is empty; write dollars per share such as 105.50")
     strike = reader.numbers(Field.STRIKE)
     for at, contract in enumerate(contracts):
-        if contract is not None and np.isnan(strike[at]):
+        if contract is None:
+            continue
+        if np.isnan(strike[at]):
             strike[at] = float(contract.strike)
+        elif abs(strike[at] - float(contract.strike)) > 1e-6:
+            reader.wrong(at, Field.STRIKE, f"{strike[at]:g}, but the symbol says {contract.strike:f}")
     reader.need(Field.STRIKE, ~np.isnan(strike), "is empty; write dollars per share such as 105")
 
     rights = reader.each(Field.RIGHT, cells_of.is_call)
+    for at, (right, contract) in enumerate(zip(rights, contracts, strict=True)):
+        if contract is not None and right is not None and right is not (contract.right is Right.CALL):
+            reader.wrong(
+                at, Field.RIGHT, f"is a {'call' if right else 'put'}, but the symbol says {contract.right.name}"
+            )
     rights = [
         contract.right is Right.CALL if right is None and contract is not None else right
         for right, contract in zip(rights, contracts, strict=True)
     ]
     reader.need(Field.RIGHT, [right is not None for right in rights], "is empty; write C or P")
 
-    moments = reader.each(Field.AS_OF, cells_of.instant)
+    moments = reader.each(Field.AS_OF, instant)
     now = [as_of_ns if moment is None else moment for moment in moments]
     years, time_source = years_left(reader, contracts, roots, now)
     american, style_source = _styles(reader, roots)
     price, price_status, price_source = _prices(reader)
     vol = reader.numbers(Field.VOL)
+    reader.forgive(Field.VOL, ~np.isnan(price), "with a vol that cannot be read: the price decides")
     rate, rate_source = _with_default(reader, Field.RATE, FALLBACK_RATE, "fallback")
     dividend_yield, yield_source = _with_default(reader, Field.DIVIDEND_YIELD, 0.0, "assumed")
     paid = _dividends(reader, now, years)
@@ -109,16 +122,20 @@ def inputs_of(table: Table, as_of_ns: int) -> Inputs:
             "dividend_yield": yield_source,
             "style": style_source,
         },
-        notes=_notes(rate_source, style_source, has_price, vol),
+        notes=reader.notes + _notes(rate_source, style_source, has_price, vol),
         fields=reader.fields,
+        given=reader.given,
     )
 
 
 def _symbol(cell: str) -> OptionContract | str:
-    if not is_option(cell):
-        return cell.upper()
+    """An OCC or Polygon symbol; else the letters it begins with: SPX of $SPX, ^SPX, I:SPX, `SPX 17APR26 6000 C`."""
+    text = cell.upper().lstrip("$^.").removeprefix("I:")
+    if not is_option(text):
+        letters = re.match(r"[A-Z]+", text)
+        return letters.group() if letters else text
     try:
-        return parse_option(cell)
+        return parse_option(text)
     except BadSymbol as error:
         raise cells_of.Unreadable(str(error)) from error
 
@@ -167,7 +184,7 @@ def _dividends(reader: ColumnReader, now: list[int], years: FloatArray) -> list[
     """Dividends between each row's instant and its expiry, in the order of their dates."""
     if Field.DIVIDENDS not in reader.fields:
         return [()] * reader.size
-    listed = reader.each(Field.DIVIDENDS, cells_of.dividends)
+    listed = reader.each(Field.DIVIDENDS, dividends)
     left = years.tolist()
     known: dict[tuple[tuple[Dividend, ...], int], list[tuple[float, float]]] = {}
     found: list[tuple[tuple[float, float], ...]] = []

@@ -1,7 +1,7 @@
 """The answered table as CSV or JSON, and what is said about it on stderr.
 
-The trap: an input column may bear the name of an answer (a vendor's delta): it is kept as `given_delta`. A `price`
-column stays where it is, for its answer is the same number, and is filled in where it was empty.
+The trap: an input column may bear the name of an answer (a vendor's Delta, in any case): it is kept as `given_Delta`.
+A `price` column stays where it is, for its answer is the same number, and is filled in where it was empty.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ from typing import Any, TextIO
 from qmterm.commands.greeks_cells import blank
 from qmterm.commands.greeks_inputs import Inputs
 from qmterm.commands.greeks_read import Table
-from qmterm.commands.greeks_reader import RULES
 from qmterm.commands.greeks_solve import Answers
 from qmterm.core.bars import FloatArray
 from qmterm.core.clock import to_et
@@ -44,8 +43,9 @@ REASONS: dict[IvStatus, str] = {
     IvStatus.WIDE_SPREAD: "the quote is wider than 0.10 and than half its mid",
     IvStatus.EXPIRED: "the option has expired",
     IvStatus.EXPIRING: "less than a minute left: worth its intrinsic value, Greeks do not exist",
-    IvStatus.ABOVE_MAX: "the price is above the most this option can be worth",
-    IvStatus.BELOW_INTRINSIC: "the price is below the least this option can be worth",
+    IvStatus.ABOVE_MAX: "the price is above the most this option can be worth; check price, strike and spot",
+    IvStatus.BELOW_INTRINSIC: "the price is below the least this option can be worth; an old price, another moment's "
+    "spot, or a wrong rate, dividend or style",
     IvStatus.NO_TIME_VALUE: "the price is the option's lower bound, which every low volatility explains",
     IvStatus.BAD_INPUT: "these inputs together are outside what the model can price",
     IvStatus.NO_CONVERGENCE: "no volatility up to 500 % was found that explains the price",
@@ -55,8 +55,20 @@ REASONS: dict[IvStatus, str] = {
 def heading(table: Table, explain: bool) -> list[str]:
     """Input columns under their own names (an answer's name is taken by the answer), then the answers."""
     mine = [*ANSWERS, *(EXPLAINED if explain else ())]
-    given = [f"given_{name}" if name in mine and name != PRICE else name for name in table.header]
-    return [*given, *(name for name in mine if name != PRICE or PRICE not in table.header)]
+    at = price_column(table)
+    taken = {name for name in mine if name != PRICE or at is None}
+    given: list[str] = []
+    for position, name in enumerate(table.header):
+        while position != at and name.lower() in taken:
+            name = f"given_{name}"
+        taken.add(name.lower())
+        given.append(name)
+    return [*given, *(name for name in mine if name != PRICE or at is None)]
+
+
+def price_column(table: Table) -> int | None:
+    """The position of the column that is called price in any case."""
+    return next((at for at, name in enumerate(table.header) if name.lower() == PRICE), None)
 
 
 def columns(table: Table, inputs: Inputs, answers: Answers, explain: bool) -> list[Sequence[Any]]:
@@ -69,12 +81,12 @@ def columns(table: Table, inputs: Inputs, answers: Answers, explain: bool) -> li
         reasons[row] = f"line {table.lines[row]}, " + "; ".join(problems)
     for row, theta in enumerate(numbers["theta"]):
         if theta is None and not codes[row]:
-            reasons[row] = "theta: less than a day left"
+            reasons[row] = "theta: a day or less left"
     texts: dict[str, Sequence[Any]] = {"status": [names[code] for code in codes], "reason": reasons}
     found = [
         texts[name] if name in texts else numbers[name]
         for name in ANSWERS
-        if name != PRICE or PRICE not in table.header
+        if name != PRICE or price_column(table) is None
     ]
     return [*found, *_explained(inputs, answers)] if explain else found
 
@@ -86,9 +98,9 @@ def known(values: FloatArray) -> list[float | None]:
 
 def filled(table: Table, answers: Answers) -> list[list[str]]:
     """The input cells, with an empty price filled in."""
-    if PRICE not in table.header:
+    at = price_column(table)
+    if at is None:
         return table.rows
-    at = table.header.index(PRICE)
     rows: list[list[str]] = []
     for cells, price in zip(table.rows, known(answers.numbers[PRICE]), strict=True):
         fill = price is not None and blank(cells[at])
@@ -118,33 +130,30 @@ def print_csv(table: Table, inputs: Inputs, answers: Answers, explain: bool, out
 
 
 def print_json(table: Table, inputs: Inputs, answers: Answers, explain: bool, as_of_ns: int, out: TextIO) -> None:
-    """One object on one line: `as_of`, `rows` (plain numbers of input columns as numbers), `bad_rows` and `notes`."""
+    """One object on one line: `as_of`, `rows`, `bad_rows` and `notes`.
+
+    Cells of number columns are the numbers that were read ($1,200 is 1200.0, 25% is 0.25), null where they are empty,
+    and the text itself where it could not be read.
+    """
     names = heading(table, explain)
     answered = zip(*columns(table, inputs, answers, explain), strict=True)
-    numeric = [position for field, position in inputs.fields.items() if field in RULES]
+    price = price_column(table)
+    numeric = [(inputs.fields[field], known(values)) for field, values in inputs.given.items()]
+    filling = known(answers.numbers[PRICE])
     rows: list[dict[str, Any]] = []
-    for cells, more in zip(filled(table, answers), answered, strict=True):
+    for at, (cells, more) in enumerate(zip(table.rows, answered, strict=True)):
         given: list[Any] = list(cells)
-        for position in numeric:
-            given[position] = _plain(cells[position])
-        row = dict(zip(names, (*given, *more), strict=True))
-        if isinstance(row[PRICE], str):
-            row[PRICE] = None
-        rows.append(row)
+        for position, values in numeric:
+            empty = values[at] is None and blank(cells[position])
+            given[position] = cells[position] if values[at] is None and not empty else values[at]
+            if empty and position == price:
+                given[position] = filling[at]
+        rows.append(dict(zip(names, (*given, *more), strict=True)))
     bad = [
         {"row": row + 1, "line": table.lines[row], "problems": problems} for row, problems in inputs.problems.items()
     ]
     document = {"as_of": to_et(as_of_ns).isoformat(), "rows": rows, "bad_rows": bad, "notes": inputs.notes}
     print(json.dumps(document, allow_nan=False), file=out)
-
-
-def _plain(cell: str) -> float | str:
-    """The number a cell holds; the text itself where it holds none."""
-    try:
-        value = float(cell)
-    except ValueError:
-        return cell
-    return value if math.isfinite(value) else cell
 
 
 def print_problems(table: Table, inputs: Inputs, out: TextIO) -> None:

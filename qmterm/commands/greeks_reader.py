@@ -6,12 +6,14 @@ The trap: a cell that could not be read is not an empty one; only the first is t
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from itertools import chain
 
 import numpy as np
 
 from qmterm.commands import greeks_cells as cells_of
 from qmterm.commands.greeks_cells import NumberRule
-from qmterm.commands.greeks_columns import Field
+from qmterm.commands.greeks_columns import Field, says_percent
 from qmterm.commands.greeks_read import Table
 from qmterm.core.bars import BoolArray, FloatArray
 
@@ -47,11 +49,26 @@ class ColumnReader:
         self.fields = fields
         self.size = len(table.rows)
         self.problems: dict[int, list[str]] = {}
+        self.notes: list[str] = []
+        self.given: dict[Field, FloatArray] = {}  # the numbers as they stand in the table, NaN where there is none
+        numeric = [table.column(position) for field, position in fields.items() if field in RULES]
+        self.decimal_comma = table.delimiter != "," and cells_of.decimal_comma(chain.from_iterable(numeric))
+        if self.decimal_comma:
+            self.notes.append("numbers are read with a decimal comma: 1.234,5 is 1234.5")
+        self._ragged: set[int] = set()
         for at, width in enumerate(table.widths):
             if width != len(table.header):
-                self.wrong(at, None, f"has {width} cells, the header has {len(table.header)}; quote cells with commas")
+                self._ragged.add(at)
+                self.wrong(at, None, f"has {width} cells, the header has {len(table.header)}; {self._width_hint(at)}")
+
+    def _width_hint(self, at: int) -> str:
+        if any("\n" in cell for cell in self.table.rows[at]):
+            return "is a quotation mark not closed?"
+        return "quote cells with commas" if self.table.delimiter == "," else "quote cells with separators"
 
     def wrong(self, at: int, field: Field | None, what: str) -> None:
+        if field is not None and at in self._ragged:
+            return  # its cells are not in their columns: what they say means nothing
         where = "" if field is None else f"column {self.name(field)}: "
         self.problems.setdefault(at, []).append(f"{where}{what}")
 
@@ -62,9 +79,35 @@ class ColumnReader:
     def numbers(self, field: Field) -> FloatArray:
         if field not in self.fields:
             return np.full(self.size, np.nan)
-        values, wrong = cells_of.numbers(self.table.column(self.fields[field]), RULES[field])
+        rule, cells = RULES[field], self.cells(field)
+        if rule.percent and says_percent(self.name(field)):
+            self.notes.append(f"column {self.name(field)!r} is read as percent")
+            cells = [cell if cell.strip().endswith("%") or cells_of.blank(cell) else f"{cell}%" for cell in cells]
+            if field is Field.VOL:  # 0.25 there is a decimal after all, not a quarter of a percent
+                rule = replace(rule, least=0.01, hint="", example="percent such as 25")
+        values, wrong = cells_of.numbers(cells, rule)
         self._note(field, wrong)
+        self.given[field] = values.copy()
         return values
+
+    def cells(self, field: Field) -> list[str]:
+        """The cells of a column, decimal commas made points."""
+        found = self.table.column(self.fields[field])
+        return [cells_of.with_point(cell) for cell in found] if self.decimal_comma else found
+
+    def forgive(self, field: Field, rows: BoolArray, note: str) -> None:
+        """Takes back what is wrong with cells of rows that do not need them, and says how many those are."""
+        forgiven = 0
+        for at in np.flatnonzero(rows).tolist():
+            problems = self.problems.get(at, [])
+            kept = [problem for problem in problems if not problem.startswith(f"column {self.name(field)}:")]
+            forgiven += len(kept) < len(problems)
+            if kept:
+                self.problems[at] = kept
+            else:
+                self.problems.pop(at, None)
+        if forgiven:
+            self.notes.append(f"{forgiven} row(s) {note}")
 
     def each(self, field: Field, reader: Callable[[str], cells_of.T]) -> list[cells_of.T | None]:
         if field not in self.fields:

@@ -10,8 +10,9 @@ from datetime import date, timedelta
 
 import numpy as np
 
-from qmterm.commands import greeks_cells as cells_of
+from qmterm.commands.greeks_cells import Unreadable
 from qmterm.commands.greeks_columns import Field
+from qmterm.commands.greeks_dates import day_or_instant, instant
 from qmterm.commands.greeks_reader import LONGEST_YEARS, ColumnReader
 from qmterm.core.bars import FloatArray
 from qmterm.core.calendar import SessionCalendar, years_to
@@ -27,7 +28,7 @@ def years_left(
     """Years to expiry: as given, else to the expiry's instant, else from days, else from the OCC symbol's date."""
     years = reader.numbers(Field.YEARS)
     days = reader.numbers(Field.DAYS)
-    expiries = reader.each(Field.EXPIRY, cells_of.day_or_instant)
+    expiries = reader.each(Field.EXPIRY, day_or_instant)
     source = ["years given"] * reader.size
     wanted: dict[tuple[date | int, bool, int], list[int]] = {}
     for at in np.flatnonzero(np.isnan(years)).tolist():
@@ -37,13 +38,16 @@ def years_left(
             years[at] = days[at] / 365.0
             source[at] = "days / 365"
             continue
-        if expiry is None and contract is not None:
-            expiry = contract.expiry
+        if contract is not None:
+            if expiry is None:
+                expiry = contract.expiry
+            elif not isinstance(expiry, int) and abs((expiry - contract.expiry).days) > 1:  # old symbols said Saturday
+                reader.wrong(at, Field.EXPIRY, f"{expiry}, but the symbol says {contract.expiry}")
         if expiry is not None:
             wanted.setdefault((expiry, _morning(roots[at], contract, expiry), now[at]), []).append(at)
-    calendar = _calendar([(expiry, instant) for expiry, _, instant in wanted])
-    for (expiry, morning, instant), rows in wanted.items():
-        value, said = _years_until(calendar, expiry, morning, instant)
+    calendar = _calendar([(expiry, moment) for expiry, _, moment in wanted])
+    for (expiry, morning, moment), rows in wanted.items():
+        value, said = _years_until(calendar, expiry, morning, moment)
         for at in rows:
             years[at] = value
             source[at] = said
@@ -51,6 +55,7 @@ def years_left(
                 reader.wrong(at, Field.EXPIRY, f"lies more than {LONGEST_YEARS:.0f} years ahead; write a listed expiry")
     missing = Field.EXPIRY if Field.YEARS not in reader.fields else Field.YEARS
     given = ~np.isnan(years)
+    source = [said if known else "" for said, known in zip(source, given.tolist(), strict=True)]
     for field in (Field.EXPIRY, Field.YEARS, Field.DAYS):  # a cell that was unreadable is the reason, not an empty one
         for at in np.flatnonzero(~given).tolist():
             given[at] = any(f"column {reader.name(field)}:" in problem for problem in reader.problems.get(at, ()))
@@ -83,8 +88,9 @@ def _years_until(calendar: SessionCalendar | None, expiry: date | int, morning: 
     if calendar is None or not _ahead(expiry, now):
         left = (expiry - et_date(now)).days
         return max(0.0, left / 365.0), "expired" if left < 0 else "days / 365"
-    instant = calendar.expiry_ns(expiry, morning)
-    return years_to(now, instant), "to 09:30 New York" if morning else "to the session's close"
+    return years_to(
+        now, calendar.expiry_ns(expiry, morning)
+    ), "to 09:30 New York" if morning else "to the session's close"
 
 
 def as_of_instant(text: str | None, now_ns: int) -> int:
@@ -92,6 +98,6 @@ def as_of_instant(text: str | None, now_ns: int) -> int:
     if text is None:
         return now_ns
     try:
-        return cells_of.instant(text.strip())
-    except cells_of.Unreadable as error:
+        return instant(text.strip())
+    except Unreadable as error:
         raise BadInput(f"--as-of: {error}; or an instant, 2026-03-02T15:30 (New York time)") from error

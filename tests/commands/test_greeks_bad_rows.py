@@ -126,7 +126,10 @@ def test_many_bad_rows_do_not_flood_the_terminal():
         ("spot,strike,right,price", "no column says the expiry"),
         ("spot,strike,expiry,right", r"no column says the price or the vol: it is called price or vol or bid\+ask"),
         ("spot,strike,expiry,right,bid", "no column says the price or the vol"),
-        ("a,b", "the spot.*the strike.*the right.*the expiry.*the price.*The columns are: a, b"),
+        (
+            "a,b",
+            "line 1: is no heading I know: a, b. The first line must name the columns: spot,strike,expiry,right,price",
+        ),
         ("spot,strike,expiry,right,price,price", "column 'price' appears twice"),
         ("spot,strike,k,expiry,right,mid,mark", "columns 'mid' and 'mark' both mean price"),
     ],
@@ -146,7 +149,11 @@ def test_the_exact_name_wins_over_another_name_for_it():
     [
         (b"", "is empty"),
         (b"spot,strike\n\xff\xfe1,2\n", "line 2: not UTF-8 text"),
-        (b"PAR1\x00\x01", "no column says the spot"),
+        (b"PAR1\x00\x01", "is a Parquet file; save the table as CSV"),
+        (b"PK\x03\x04\x14", "is an Excel workbook or a zip file; save the table as CSV"),
+        (bytes(range(256)), "is no text; save the table as CSV"),
+        (b"100,105,2026-04-17,C,1.5\n", "is no heading I know: 100, 105, 2026-04-17, C, 1.5. The first line must name"),
+        (b"# only a comment\n;;;\n", "is empty; the first line must name columns"),
     ],
 )
 def test_a_file_that_is_no_table_is_wrong_use(raw, said, tmp_path, qmterm):
