@@ -123,9 +123,12 @@ def premium_of(option: Escrowed, base: int, times: int, when: FloatArray, cash: 
     layout = lay_out(option, base, times, when, cash, room.ends, room.paid, room.coefficients)
     middle = half_width(base * times)
     power = room.power
-    for k in range(2 * middle + 1):
-        power[k] = exp((k - middle) * layout.spacing)
     up = exp(layout.spacing)
+    down = 1.0 / up
+    power[middle] = 1.0
+    for k in range(1, middle + 1):
+        power[middle + k] = power[middle + k - 1] * up
+        power[middle - k] = power[middle - k + 1] * down
     values, europeans = room.values[0], room.europeans[0]
     next_values, next_europeans = room.values[1], room.europeans[1]
     end_values(option, layout, middle, room, values, europeans)
