@@ -17,13 +17,18 @@ from qmterm.core.errors import BadInput
 from qmterm.core.reasons import Reason
 from qmterm.quant.book.expectation import Costs, Expectation, Measure, chance_of, expected_payoff
 from qmterm.quant.book.legs import MULTIPLIER, Leg, columns, net_premium, positive_multiplier
-from qmterm.quant.book.payoff import Payoff, shape_of, slope_beyond
+from qmterm.quant.book.payoff import Payoff, checked_costs, shape_of, slope_beyond
 from qmterm.quant.book.positions import YEAR_DAYS, Positions, positions, unvalued, value_grid
 from qmterm.quant.options.dividends import DividendTable
 from qmterm.quant.options.probability import probability_below
 
 GRID_SPOTS = 201
 GRID_DEVIATIONS = 4.0
+# Beyond them, as far as the longest leg's deviations reach, on either side: on the front's last day a calendar breaks
+# even far outside the front's own range.
+OUTER_SPOTS = 20
+# In logs: at prices still further out a spread is only rounding.
+WIDEST = 10.0
 # Each round puts the break-evens found so far onto the grid.
 REFINEMENTS = 3
 ROUNDING = 1e-10
@@ -71,9 +76,10 @@ def front_payoff(
 ) -> FrontPayoff:
     """The position at its first expiry: legs that end there at intrinsic value, the others by their model.
 
-    The grid has 201 spots over ±4 standard deviations of `grid_vol` (the mean of the front legs' when None), the
-    strikes, the break-evens and a spot of 0, where every leg's value is known. Profit or loss is unlimited by the
-    number of calls and shares, as at expiry.
+    The grid has 201 spots over ±4 standard deviations of `grid_vol` (the mean of the front legs' when None), a few
+    further out where a later leg may go, the strikes, the break-evens and a spot of 0, where every leg's value is
+    known. Profit or loss is unlimited by the number of calls and shares, as at expiry. BadInput for a spot or grid
+    volatility that is not above 0, or costs below it.
     """
     plain = [leg.leg for leg in legs]
     of = columns(plain)
@@ -82,10 +88,13 @@ def front_payoff(
         raise BadInput("a position without options has no expiry")
     if not (math.isfinite(spot) and spot > 0.0):
         raise BadInput(f"spot {spot} must be above 0")
+    if grid_vol is not None and not (math.isfinite(grid_vol) and grid_vol > 0.0):
+        raise BadInput(f"grid_vol {grid_vol} must be above 0")
+    checked_costs(costs)
     years = min(leg.years for leg in options)
     front_vols = [leg.vol for leg in options if leg.years == years]
-    width = GRID_DEVIATIONS * (grid_vol or sum(front_vols) / len(front_vols)) * math.sqrt(years)
-    nodes = spot * np.exp(np.linspace(-width, width, GRID_SPOTS))
+    deviation = (grid_vol or sum(front_vols) / len(front_vols)) * math.sqrt(years)
+    nodes = spot * np.exp(_grid(deviation, max(leg.vol * math.sqrt(leg.years) for leg in options)))
     strikes = of.strike[of.is_call | of.is_put]
     nodes = np.union1d(nodes, strikes[(strikes > nodes[0]) & (strikes < nodes[-1])])
     book = _as_positions(legs, spot, rate, dividend_yield, positive_multiplier(multiplier), dividends)
@@ -146,6 +155,16 @@ def front_expectation(
     after = mean + front.slope * float(beyond[0]) + earned - (front.payoff.net_premium + spent) * carry
     before = after + spent * (1.0 + carry)
     return Expectation(chance_of(front.payoff.profit_intervals, at), after, before, spent, front.payoff)
+
+
+def _grid(deviation: float, longest: float) -> FloatArray:
+    """The spots as logs from now: dense over the front's deviations, sparse out to those of the longest leg."""
+    inner, outer = (min(WIDEST, GRID_DEVIATIONS * width) for width in (deviation, longest))
+    dense = np.linspace(-inner, inner, GRID_SPOTS)
+    if outer <= inner:
+        return dense
+    sparse = np.linspace(inner, outer, OUTER_SPOTS + 1)[1:]
+    return np.concatenate((-sparse[::-1], dense, sparse))
 
 
 def _worthless(book: Positions, years: float) -> FloatArray:

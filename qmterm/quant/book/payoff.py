@@ -64,7 +64,7 @@ def profit_at(legs: Sequence[Leg], spots: ArrayLike, multiplier: float = MULTIPL
     known = np.where(np.isfinite(at) & (at >= 0.0), at, np.nan)[..., np.newaxis]
     beyond = np.where(of.is_call, known - of.strike, of.strike - known)
     worth = np.where(of.is_call | of.is_put, np.maximum(beyond, 0.0), known)
-    return np.asarray((worth - of.premium) @ of.quantity * positive_multiplier(multiplier) - _checked(costs))
+    return np.asarray((worth - of.premium) @ of.quantity * positive_multiplier(multiplier) - checked_costs(costs))
 
 
 def payoff(legs: Sequence[Leg], multiplier: float = MULTIPLIER, costs: float = 0.0) -> Payoff:
@@ -132,7 +132,8 @@ def _joined(parts: list[tuple[Interval, int]], sign: int) -> tuple[Interval, ...
     return tuple(joined)
 
 
-def _checked(costs: float) -> float:
+def checked_costs(costs: float) -> float:
+    """The costs, or BadInput."""
     if not (math.isfinite(costs) and costs >= 0.0):
         raise BadInput(f"costs {costs} must be a number of dollars, 0 or more")
     return costs

@@ -28,11 +28,15 @@ _ROUNDING = 1e-12
 
 
 class MtfScore(NamedTuple):
-    """score in [−1, 1], NaN where no timeframe has votes; agreement is the weight share with the score's sign."""
+    """score in [−1, 1], NaN where no timeframe has votes; agreement is the weight share with the score's sign.
+
+    `weight` is Σ weights of the timeframes that have votes; the score is usable from `USABLE_WEIGHT` on.
+    """
 
     score: FloatArray
     agreement: FloatArray
     usable: BoolArray
+    weight: FloatArray
 
 
 def timeframe_votes(features: Features) -> FloatArray:
@@ -83,7 +87,7 @@ def mtf_score(votes: Mapping[str, ArrayLike], weights: Mapping[str, float] = DEF
         agreeing += np.where(same, weights[name], 0.0)
     agreement = np.full(shape, np.nan)
     np.divide(agreeing, weight, out=agreement, where=weight > 0)
-    return MtfScore(score, agreement, weight >= USABLE_WEIGHT - _ROUNDING)
+    return MtfScore(score, agreement, weight >= USABLE_WEIGHT - _ROUNDING, weight)
 
 
 def weekly_bars(panel: DailyPanel, calendar: SessionCalendar) -> DailyPanel:

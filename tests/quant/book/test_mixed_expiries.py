@@ -96,3 +96,21 @@ def test_legs_that_make_no_sense_are_refused(years, vol):
 def test_stock_alone_has_no_expiry():
     with pytest.raises(BadInput, match="no expiry"):
         front_payoff([DatedLeg(stock_leg(1, 100))], 100.0, RATE)
+
+
+def test_on_the_fronts_last_day_a_calendar_still_has_both_break_evens():
+    legs = [
+        DatedLeg(option_leg(True, -1, 100, 0.3), 1 / (365 * 24), VOL, False),
+        DatedLeg(option_leg(True, 1, 100, 2.3), 30 / 365, VOL, False),
+    ]
+    low, high = front_payoff(legs, 100.0, RATE).payoff.break_evens
+    for root in (low, high):
+        back = float(black_scholes.price(root, 100.0, 30 / 365 - 1 / (365 * 24), RATE, 0.0, VOL, True))
+        assert back - max(0.0, root - 100.0) == pytest.approx(2.0, abs=1e-5)
+    assert low < 100.0 < high
+
+
+@pytest.mark.parametrize("bad", [{"grid_vol": 0.0}, {"grid_vol": math.nan}, {"costs": math.nan}, {"costs": -1.0}])
+def test_grids_and_costs_that_make_no_sense_are_refused(bad):
+    with pytest.raises(BadInput, match=next(iter(bad))):
+        front_payoff(CALENDAR, 100.0, RATE, **bad)

@@ -19,6 +19,7 @@ def test_golden_scores(row):
     result = mtf_score(json.loads(row["votes"]))
     golden.assert_close("mtf", result.score, row["mtf_score"])
     golden.assert_close("mtf", result.agreement, row["agreement"])
+    golden.assert_close("mtf", result.weight, row["weight_available"])
     assert int(result.usable) == int(row["usable"])
 
 
