@@ -1,8 +1,9 @@
 """The kernels of American options: blocks of sixteen, priced at a volatility or solved for it.
 
 A solve is one Newton iteration in boundary and volatility together: each round moves all nodes of the boundary and the
-volatility at once, so a price costs three rounds from start to Greeks. The trap: lanes of a block share their rounds,
-and what has not settled when they end is marked NO_CONVERGENCE for the caller to search safely.
+volatility at once, so a price costs three rounds from start to Greeks; a lane that has settled moves no more, however
+long its neighbours take. The trap: what has not settled when the rounds end is marked NO_CONVERGENCE, for the caller
+to search safely.
 """
 
 from __future__ import annotations
@@ -38,19 +39,22 @@ from qmterm.quant.options.american_curve import (
 )
 from qmterm.quant.options.american_lanes import (
     CURVE_TOLERANCE,
+    FAR,
     PRICE,
     RATE,
+    STILL_GOOD,
     STOCK,
     STRIKE,
     VOL,
     YEARS,
     YIELD,
-    furthest_step,
     is_usable,
     load,
     load_nothing,
     move_curve,
     price_status,
+    unsettled,
+    waiting,
 )
 from qmterm.quant.options.american_rule import CURVE_WEIGHTS, NODES, POINTS, SPOT_WEIGHTS
 from qmterm.quant.options.american_value import (
@@ -92,12 +96,12 @@ def find_vol_step(
     found: FloatArray,
     by_curve: FloatArray,
     moved: FloatArray,
-) -> float:
-    """The step of v that meets the target, and the largest of them relative to v.
+    waits: FloatArray,
+) -> None:
+    """The step of v that meets the target into `moved`; `waits` grows to its size in VOL_TOLERANCE of v.
 
     In the square root of the time value, which is close to straight where the option is about to be exercised.
     """
-    furthest = 0.0
     for w in range(LANES):
         value = found[EUROPEAN + w] + found[PREMIUM + w]
         slope = found[EUROPEAN_VOL + w] + found[PREMIUM_VOL + w]
@@ -110,9 +114,8 @@ def find_vol_step(
         v = lane[V + w]
         step = max(-0.5 * v, min(0.5 * v, step))
         moved[w] = step
-        part = abs(step) / v
-        furthest = max(furthest, part if part < 1e3 else np.inf)
-    return furthest
+        part = abs(step) / (VOL_TOLERANCE * v)
+        waits[w] = max(waits[w], part if part < FAR else np.inf)
 
 
 @array_kernel(small=LANES, parallel_from=2_000)
@@ -136,12 +139,15 @@ def solve_block(
     found = np.empty(FOUND_SIZE)
     by_curve = np.empty(NODES * LANES)
     moved = np.empty(LANES)
+    used = np.empty(LANES)
+    waits = np.empty(LANES)
     target = np.empty(LANES)
     floor = np.empty(LANES)
     for first in range(low, high, LANES):
         count = min(LANES, high - first)
         for w in range(LANES):
             moved[w] = 0.0
+            used[w] = 0.0
             target[w] = 0.5
             floor[w] = 0.0
             if w >= count:
@@ -157,6 +163,7 @@ def solve_block(
             if status[i] != _OK:
                 load_nothing(lane, w)
                 continue
+            used[w] = 1.0
             load(lane, w, s, k, t, r, q, vol, call)
             target[w] = p / (s if call else k)
             held = np.exp(-lane[A + w]) - lane[SPOT + w] * np.exp(-lane[C + w])
@@ -166,20 +173,19 @@ def solve_block(
             interpolate(curve, CURVE_WEIGHTS, at)
             newton_system(lane, curve, at, sums, work, system)
             eliminate(system)
-            furthest = furthest_step(lane, system)
+            unsettled(lane, system, waits)
             last = turn == rounds - 1
-            if search or last or furthest <= CURVE_TOLERANCE:
+            if search or last or waiting(used, waits) == 0:
                 interpolate(curve, SPOT_WEIGHTS, at)
                 european_and_slopes(lane, found)
                 premium_and_slopes(lane, at, found, by_curve)
-                vol_step = 0.0
                 if search:
-                    vol_step = find_vol_step(lane, target, floor, system, found, by_curve, moved)
-                if last or (furthest <= CURVE_TOLERANCE and vol_step <= VOL_TOLERANCE):
+                    find_vol_step(lane, target, floor, system, found, by_curve, moved, waits)
+                if last or waiting(used, waits) == 0:
                     break
-            move_curve(lane, curve, system, moved)
+            move_curve(lane, curve, system, moved, waits)
             for w in range(LANES):
-                lane[V + w] += moved[w]
+                lane[V + w] += moved[w] if waits[w] > 0.0 else 0.0
         for w in range(count):
             i = first + w
             if status[i] != _OK:
@@ -222,7 +228,7 @@ def _write(
         premium -= slope * system[k * ROW_SIZE + ERROR + w]
         by_vol -= slope * system[k * ROW_SIZE + IN_VOL + w]
         by_rate -= slope * system[k * ROW_SIZE + IN_RATE + w]
-        settled = settled and abs(system[k * ROW_SIZE + ERROR + w]) <= 5.0 * CURVE_TOLERANCE * v
+        settled = settled and abs(system[k * ROW_SIZE + ERROR + w]) <= STILL_GOOD * CURVE_TOLERANCE * v
     premium = max(premium, 0.0)
     boundary = np.exp(lane[X + w] + curve[w] - system[ERROR + w] - system[IN_VOL + w] * moved[w])
     # A solution on the exercise side is none.

@@ -33,7 +33,10 @@ from qmterm.quant.options.solved import IvStatus
 PRICE, STOCK, STRIKE, YEARS, RATE, YIELD, VOL = range(7)
 
 # Of v: a boundary step this small leaves about its square, which moves the price by a few hundredths of that.
-CURVE_TOLERANCE = 1e-2
+CURVE_TOLERANCE = 3e-3
+# In these tolerances: what may be left where the rounds end, and what is no answer at all.
+STILL_GOOD = 16.0
+FAR = 1e5
 
 _OK = int(IvStatus.OK)
 _NO_QUOTE = int(IvStatus.NO_QUOTE)
@@ -102,22 +105,38 @@ def load_nothing(lane: FloatArray, w: int) -> None:
 
 
 @piece
-def furthest_step(lane: FloatArray, system: FloatArray) -> float:
-    """The largest move of a node that the system asks for, in v; infinite when one has no answer."""
-    furthest = 0.0
+def unsettled(lane: FloatArray, system: FloatArray, waits: FloatArray) -> None:
+    """waits[w] = the largest move of a node that the system asks of each lane, in CURVE_TOLERANCE of v.
+
+    Infinite where a node has no answer.
+    """
+    for w in range(LANES):
+        waits[w] = 0.0
     for k in range(NODES):
         for w in range(LANES):
-            step = abs(system[k * ROW_SIZE + ERROR + w]) / lane[V + w]
-            furthest = max(furthest, step if step < 1e3 else np.inf)
-    return furthest
+            step = abs(system[k * ROW_SIZE + ERROR + w]) / (CURVE_TOLERANCE * lane[V + w])
+            waits[w] = max(waits[w], step if step < FAR else np.inf)
 
 
 @piece
-def move_curve(lane: FloatArray, curve: FloatArray, system: FloatArray, moved: FloatArray) -> None:
-    """One Newton step of the boundaries, `moved` being that of v; never across their start, nor far off."""
+def waiting(used: FloatArray, waits: FloatArray) -> int:
+    """How many of the lanes in use have a step to make; `waits` becomes 0 in all others."""
+    count = 0
+    for w in range(LANES):
+        waits[w] = waits[w] if (used[w] > 0.0) & (waits[w] > 1.0) else 0.0
+        count += 1 if waits[w] > 0.0 else 0
+    return count
+
+
+@piece
+def move_curve(lane: FloatArray, curve: FloatArray, system: FloatArray, moved: FloatArray, waits: FloatArray) -> None:
+    """One Newton step of the boundaries, `moved` being that of v; never across their start, nor far off.
+
+    Only where `waits` is above 0: what has settled stays, so that no number depends on its neighbours.
+    """
     for k in range(NODES):
         for w in range(LANES):
             y = curve[k * LANES + w]
             step = y - system[k * ROW_SIZE + ERROR + w] - system[k * ROW_SIZE + IN_VOL + w] * moved[w]
             step = max(2.0 * y - 0.1 * lane[V + w], min(0.4 * y, step))
-            curve[k * LANES + w] = step if step < 0.0 else y
+            curve[k * LANES + w] = step if (step < 0.0) & (waits[w] > 0.0) else y

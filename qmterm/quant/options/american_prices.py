@@ -10,16 +10,13 @@ import numpy as np
 from qmterm.core.bars import BoolArray, FloatArray
 from qmterm.quant.kernel import array_kernel
 from qmterm.quant.options.american_curve import (
-    ERROR,
     LANE_SIZE,
     LANES,
     LOG_SPOT,
-    ROW_SIZE,
     SPOT,
     SUMS_SIZE,
     SYSTEM_SIZE,
     WORK_SIZE,
-    V,
     X,
     eliminate,
     first_guess,
@@ -27,20 +24,23 @@ from qmterm.quant.options.american_curve import (
     newton_system,
 )
 from qmterm.quant.options.american_lanes import (
-    CURVE_TOLERANCE,
     RATE,
+    STILL_GOOD,
     STRIKE,
     VOL,
     YEARS,
     YIELD,
-    furthest_step,
     is_usable,
     load,
     load_nothing,
     move_curve,
+    unsettled,
 )
 from qmterm.quant.options.american_rule import CURVE_WEIGHTS, NODES, POINTS, SPOT_WEIGHTS
 from qmterm.quant.options.american_value import held_value
+
+# In the tolerance of `unsettled`: the last step, whose square is left.
+LAST_STEP = 2.0
 
 
 @array_kernel(small=LANES, parallel_from=4_000)
@@ -67,6 +67,8 @@ def price_block(
     value = np.empty(LANES)
     premium = np.empty(LANES)
     usable = np.zeros(LANES)
+    moving = np.empty(LANES)
+    waits = np.empty(LANES)
     for first in range(low, high, LANES):
         count = min(LANES, high - first)
         for w in range(LANES):
@@ -81,17 +83,24 @@ def price_block(
             if usable[w] == 0.0:
                 load_nothing(lane, w)
         first_guess(lane, curve)
+        for w in range(LANES):
+            moving[w] = usable[w]
         for _ in range(rounds):
             interpolate(curve, CURVE_WEIGHTS, at)
             newton_system(lane, curve, at, sums, work, system)
             eliminate(system)
-            move_curve(lane, curve, system, moved)
-            if furthest_step(lane, system) <= 2.0 * CURVE_TOLERANCE:
+            move_curve(lane, curve, system, moved, moving)
+            unsettled(lane, system, waits)
+            left = 0
+            for w in range(LANES):
+                # What moves no more has settled, whatever the system says of it later.
+                moving[w] = waits[w] if (moving[w] > 0.0) & (waits[w] > LAST_STEP) else 0.0
+                left += 1 if moving[w] > 0.0 else 0
+            if left == 0:
                 break
         for w in range(LANES):
-            for k in range(NODES):
-                if not abs(system[k * ROW_SIZE + ERROR + w]) <= 10.0 * CURVE_TOLERANCE * lane[V + w]:
-                    usable[w] = 0.0
+            if moving[w] > STILL_GOOD:
+                usable[w] = 0.0
         interpolate(curve, SPOT_WEIGHTS, at)
         for column in range(spots.shape[1]):
             for w in range(LANES):

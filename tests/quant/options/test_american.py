@@ -231,7 +231,7 @@ def test_plain_python_gives_the_kernels_digits():
             form(0, call.size, numbers, call, False, 12, out, status)
         assert not status.any()
         answers.append(out)
-    assert answers[0] == pytest.approx(answers[1], rel=1e-8, abs=1e-10, nan_ok=True)
+    assert answers[0] == pytest.approx(answers[1], rel=1e-11, abs=1e-12, nan_ok=True)
 
 
 def test_many_spots_on_one_boundary_are_the_same_prices():
