@@ -125,23 +125,36 @@ def scan(
 @app.command()
 def greeks(
     file: Annotated[
-        str, typer.Argument(help="CSV with spot, strike, expiry or years, right, price or vol; - is stdin")
+        str, typer.Argument(help="a CSV file whose first line names its columns; - reads standard input")
     ] = "-",
     as_of: Annotated[
-        str | None, typer.Option(help="when the prices were seen: 2026-03-02T15:30 (New York); default now")
+        str | None, typer.Option(help="when the prices were seen, New York time: 2026-03-02T15:30; default: now")
     ] = None,
     explain: Annotated[
-        bool, typer.Option("--explain", help="add the inputs used for each row and their origin")
+        bool, typer.Option("--explain", help="add what was used for each row and where it came from")
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Implied volatility, price and Greeks for a CSV of options: the same rows in the same order.
+    """Implied volatility, price and Greeks for a CSV of options: the same rows.
 
-    Optional columns: rate, dividend_yield (decimals or 4%), style (american, european), dividends
-    (2026-12-15:0.80;2027-03-15:0.80, or years 0.25:0.80, or 20d:0.80), bid and ask instead of a price, as_of,
-    and symbol: an OCC symbol says strike, right and expiry, an index root that it is European.
-    Units per share: theta a calendar day, vega a volatility point, rho 1 % of rate.
-    Exit code 1 when a row could not be read; the others are answered.
+    Needed columns: spot, strike, right (C or P), expiry (a date) or years or
+    days, and price, or bid and ask, or vol. OCC symbols in a column symbol
+    say strike, right and expiry; SPX and its like are European by symbol.
+
+    Optional: rate and dividend_yield (0.04 or 4%; without them 4 % and 0),
+    style (american, european; without it american), as_of (a row's own time),
+    dividends (2026-12-15:0.80;2027-03-15:0.80, or 20d:0.80).
+
+    Comes back behind them: iv, status, price, delta, gamma, theta, vega, rho,
+    reason. Per share; theta for a calendar day, vega for a volatility point,
+    rho for 1 % of rate. docs/numbers.md says what each status means.
+
+    Brokers' and spreadsheets' ways are understood: Strike Price, Exp Date,
+    Call/Put, Impl Vol, 17 APR 26, $, %, semicolons, decimal commas. What was
+    assumed and which rows are bad is said on stderr.
+
+    Exit code: 0, or 1 when a row could not be read (the others are answered),
+    or 2 when the table could not.
     """
     from qmterm.commands.greeks import from_command_line
 
@@ -151,18 +164,38 @@ def greeks(
 @app.command()
 def bench(
     name: Annotated[str, typer.Argument(help="greeks, american or scan")],
-    size: Annotated[int | None, typer.Option(help="options, or symbols for scan; default: the whole market")] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="few and small turns: a rough look in seconds")] = False,
+    size: Annotated[
+        int | None, typer.Option(help="options, or symbols for scan; default: the size the limits are for")
+    ] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="one turn on a small size: a rough look in seconds")] = False,
     peer_python: Annotated[
-        str | None, typer.Option(help="Python of an environment with py_vollib_vectorized (bench greeks)")
+        str | None, typer.Option(help="for greeks: the Python of an environment with py_vollib_vectorized")
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure qmterm beside py_vollib, QuantLib, TA-Lib and pandas, with errors beside speeds.
+    """Measure qmterm beside py_vollib, QuantLib, TA-Lib and pandas, with errors.
 
-    The peers come with: pip install 'qmterm[bench]'. py_vollib_vectorized needs old companions and so an environment
-    of its own: python3 -m venv pvv && pvv/bin/pip install py_vollib==1.0.1 py_lets_be_rational==1.0.1
-    py_vollib_vectorized==0.1.1 setuptools, then --peer-python pvv/bin/python.
+    greeks: volatility and Greeks of 1.5 million European options (seconds)
+
+    american: volatility, Greeks, dividends, a chain, stress (half a minute)
+
+    scan: indicators of 32,345 symbols, the running day (half a minute, 1 GB)
+
+    Speeds and errors are of one run; each row says what it must reach and
+    whether it does. A busy machine shows too little. A peer that is not there
+    leaves its row open; pip install QuantLib TA-Lib brings two of them.
+
+    py_vollib_vectorized needs old companions, so an environment of its own:
+
+    python3 -m venv pvv
+
+    pvv/bin/pip install py_vollib==1.0.1 py_lets_be_rational==1.0.1 \\
+    py_vollib_vectorized==0.1.1 setuptools
+
+    qmterm bench greeks --peer-python pvv/bin/python
+
+    Exit code: 0 whether limits are met or not (in --json: met), 2 for wrong
+    use.
     """
     from qmterm.commands.bench import from_command_line
 

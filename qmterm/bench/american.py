@@ -181,7 +181,7 @@ def _dividend_row(options: Options, quantlib: Any, rounds: int, quick: bool, loo
     if not isinstance(quantlib, Missing):
         few = plain.first(min(plain.size, 3 if quick else DIVIDEND_CHECKED))
         peer = QuantLibAmerican(quantlib, "fast")
-        exact = peer.escrowed_prices(few, table.times, table.amounts, 100 if quick else 800)
+        exact = peer.escrowed_prices(few, table.times, table.amounts, 800)
         differences = with_cash[: few.size] - exact
         error = float(np.sqrt(np.mean(differences**2)))
         said = f"largest {np.abs(differences).max():.1e} of {few.size}; {said}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import os
 import subprocess
 import tempfile
 import threading
@@ -18,7 +19,7 @@ from typing import Any, Self
 import numpy as np
 
 from qmterm.bench.option_data import Options
-from qmterm.bench.report import INSTALL, Missing
+from qmterm.bench.report import Missing
 from qmterm.core.bars import FloatArray
 
 VECTORIZED_INSTALL = (
@@ -37,7 +38,7 @@ def load(module: str, package: str) -> Any:
     except ImportError as error:
         absent = isinstance(error, ModuleNotFoundError) and error.name == module
         why = f"{package} is not installed" if absent else f"{package} does not load: {error}"
-        return Missing(why, INSTALL)
+        return Missing(why, f"pip install {package}")
 
 
 class PeerFailed(Exception):
@@ -55,9 +56,11 @@ class VectorizedPeer:
         np.save(folder / "flags.npy", flags)
         np.save(folder / "numbers.npy", np.array([prices, options.spot, options.strike, options.years, options.rate]))
         self._errors = (folder / "stderr").open("w+", encoding="utf-8")
+        # A path relative to us would be looked for in the folder; links stay, for a virtual environment is one.
+        interpreter = os.path.abspath(python) if os.sep in python else python
         try:
             self._process = subprocess.Popen(
-                [python, "-I", str(_SCRIPT), str(folder)],
+                [interpreter, "-I", str(_SCRIPT), str(folder)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._errors,

@@ -12,8 +12,6 @@ from typing import Any, TextIO
 
 from qmterm.bench.machine import Machine
 
-INSTALL = "pip install 'qmterm[bench]'"
-
 
 @dataclass(frozen=True, slots=True)
 class Missing:

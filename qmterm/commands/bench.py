@@ -6,6 +6,7 @@ The trap: a missed figure is a result, not a failure of the command: the exit co
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from qmterm.core.errors import BadInput
@@ -14,17 +15,21 @@ if TYPE_CHECKING:
     from qmterm.bench.report import Report
 
 NAMES = ("greeks", "american", "scan")
+LEAST_SIZE = 20  # below it nothing is left to divide by
+ROUGH = "a rough look: the limits are meant for a run without --quick and --size on a machine that does nothing else"
 
 
 def from_command_line(name: str, *, size: int | None, quick: bool, peer_python: str | None, as_json: bool) -> int:
     """Run one benchmark and print it; BadInput for a name or a size that makes no sense."""
     if name not in NAMES:
         raise BadInput(f"there is no benchmark {name!r}; there are {', '.join(NAMES)}")
-    if size is not None and size < 1:
-        raise BadInput(f"--size {size}: at least 1")
+    if size is not None and size < LEAST_SIZE:
+        raise BadInput(f"--size {size}: at least {LEAST_SIZE}")
     if peer_python is not None and name != "greeks":
-        raise BadInput("--peer-python belongs to `qmterm bench greeks`")
+        raise BadInput("--peer-python belongs to `qmterm bench greeks`; leave it out here")
     report = measured(name, size, quick, peer_python)
+    if quick or size is not None:
+        report = replace(report, notes=(*report.notes, ROUGH))
     from qmterm.bench.report import print_json, print_lines
 
     if as_json:

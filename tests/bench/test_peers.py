@@ -54,6 +54,14 @@ def test_a_peer_elsewhere_times_itself_and_hands_over_what_it_found(interpreter)
         assert np.abs(peer.implied_vols() - options.vol).max() < 1e-10
 
 
+def test_an_interpreter_may_be_named_from_where_the_user_stands(interpreter, tmp_path, monkeypatch):
+    interpreter(fake())
+    monkeypatch.chdir(tmp_path.parent)
+    options, prices = european(100)
+    with VectorizedPeer(f"{tmp_path.name}/python", options, prices) as peer:
+        assert peer.seconds() > 0.0
+
+
 @pytest.mark.parametrize(
     ("module", "said"),
     [
@@ -87,7 +95,7 @@ def test_a_library_that_is_absent_or_broken_is_a_reason_and_a_command(tmp_path, 
     (tmp_path / "broken_peer.py").write_text("import not_there_either")
     monkeypatch.syspath_prepend(str(tmp_path))
     absent, broken = load("no_such_peer", "NoSuch"), load("broken_peer", "Broken")
-    assert absent == Missing("NoSuch is not installed", "pip install 'qmterm[bench]'")
+    assert absent == Missing("NoSuch is not installed", "pip install NoSuch")
     assert isinstance(broken, Missing)
     assert "does not load: No module named 'not_there_either'" in broken.why
     assert load("math", "math") is importlib.import_module("math")
