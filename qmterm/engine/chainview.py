@@ -35,6 +35,8 @@ class ShownChains(Protocol):
 
     def spot(self, underlying: str) -> float | None: ...
 
+    def rate_mark(self, now_ns: int) -> str: ...
+
 
 class ChainLook:
     """One symbol and one expiry at a time."""
@@ -142,7 +144,7 @@ class ChainLook:
             rows=table,
             at_the_money=at_the_money,
             age_s=max(0, now - self._read_ns) / NS,
-            message=self._message,
+            message=self._message or self._chains.rate_mark(now),
         )
 
     def _cell(self, chain: Chain, i: int, now: int) -> OptionCell:

@@ -112,7 +112,7 @@ class ChainView:
     rows: tuple[ChainRow, ...]
     at_the_money: int  # index of the row nearest the spot
     age_s: float | None
-    message: str = ""  # "loading", "no options listed", …
+    message: str = ""  # "no options listed", the mark of a fallback rate, …
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,10 +23,8 @@ from qmterm.market.board import Board
 from qmterm.market.chain_pricing import price_chain
 from qmterm.market.records import OptionRows, YieldCurve
 from qmterm.market.rest import PolygonRest
-from qmterm.quant.options.rates import curve_rate
+from qmterm.quant.options.rates import Rates, rates_for
 
-FALLBACK_RATE = 0.04
-CURVE_MAX_DAYS = 7  # older yields are not believed (QUANT.md 3.2)
 _DAY_NS = 86_400_000_000_000
 _EASTERN_NS = 5 * 3_600_000_000_000  # nothing trades between 20:00 and 04:00: a fixed offset tells days apart
 
@@ -51,10 +49,9 @@ class Chains:
         """Decimal a year; names never set count as 0."""
         self._dividend_yields[underlying] = continuous
 
-    def rate_source(self, now_ns: int) -> str:
-        """Where rates come from, for the mark beside them."""
-        curve = self._believed(now_ns)
-        return f"Treasury curve of {curve.day}" if curve else f"fallback {FALLBACK_RATE:.2%}"
+    def rate_mark(self, now_ns: int) -> str:
+        """What the screen must show beside numbers made with the fallback rate; empty while the curve is believed."""
+        return self._rates(np.empty(0), now_ns).mark
 
     async def read(
         self,
@@ -190,17 +187,14 @@ class Chains:
             out[number] = value
         return out
 
-    def _believed(self, now_ns: int) -> YieldCurve | None:
-        curve = self._curve
-        return curve if curve is not None and (et_date(now_ns) - curve.day).days <= CURVE_MAX_DAYS else None
-
     def rates(self, years: FloatArray, now_ns: int) -> FloatArray:
-        """Continuously compounded, for maturities in years: the curve's, or the fallback (`rate_source` says which)."""
-        curve = self._believed(now_ns)
-        if curve is None:
-            return np.full(years.shape, FALLBACK_RATE)
-        rates = curve_rate(curve.yields, years)
-        return np.where(np.isnan(rates), FALLBACK_RATE, rates)
+        """Continuously compounded, for maturities in years: the curve's, or the fallback (`rate_mark` says so)."""
+        return self._rates(years, now_ns).rate
+
+    def _rates(self, years: FloatArray, now_ns: int) -> Rates:
+        curve = self._curve
+        yields, day = (None, None) if curve is None else (curve.yields, curve.day)
+        return rates_for(yields, day, et_date(now_ns), years)
 
     def _volume_of(self, rows: OptionRows, now_ns: int) -> tuple[IntArray, IntArray]:
         """(today's, the previous session's): the vendor's day bar stays until the contract trades again."""

@@ -6,6 +6,7 @@ from qmterm.core.chain import Chain
 from qmterm.core.errors import DataError
 from qmterm.engine.chainview import ChainLook
 from tests.engine.fakes import clock_at
+from tests.strategy.chains import chain
 
 
 class Chains:
@@ -24,6 +25,9 @@ class Chains:
 
     def spot(self, underlying: str):
         return 178.0
+
+    def rate_mark(self, now_ns: int) -> str:
+        return "fallback 4.00%: no Treasury curve"
 
 
 @pytest.mark.parametrize(
@@ -51,3 +55,12 @@ async def test_another_symbol_is_read_at_once():
         look.select(symbol)
         await look.refresh()
     assert chains.asked == ["NVDA", "AMD"]
+
+
+async def test_a_fallback_rate_is_said_beside_the_numbers_made_with_it():
+    look = ChainLook(Chains(chain()), clock_at(), 15.0, lambda symbol: 0)
+    look.select("AAPL")
+    await look.refresh()
+    shown = look.view(None, None)
+    assert shown.rows
+    assert shown.message == "fallback 4.00%: no Treasury curve"

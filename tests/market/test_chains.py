@@ -12,10 +12,11 @@ from qmterm.core.clock import from_et
 from qmterm.core.errors import DataError
 from qmterm.core.instruments import OptionContract, Right
 from qmterm.market.board import Board
-from qmterm.market.chains import FALLBACK_RATE, Chains
+from qmterm.market.chains import Chains
 from qmterm.market.records import OptionRows, YieldCurve
 from qmterm.quant.options.american import price
-from qmterm.quant.options.implied_vol import IvStatus
+from qmterm.quant.options.rates import FALLBACK_RATE
+from qmterm.quant.options.solved import IvStatus
 
 CALENDAR = SessionCalendar.load(date(2025, 1, 1), date(2027, 12, 31))
 DAY = date(2026, 3, 2)
@@ -106,14 +107,14 @@ async def test_our_volatility_is_the_one_that_made_the_prices():
 
 async def test_the_treasury_curve_gives_each_expiry_its_rate_until_it_is_too_old():
     chains = Chains(FakeRest(rows(STRIKES, EXPIRIES)), Board(), CALENDAR)
-    assert chains.rate_source(NOW) == "fallback 4.00%"
+    assert chains.rate_mark(NOW) == "fallback 4.00%: no Treasury curve"
     chains.set_yields(YieldCurve(date(2026, 2, 27), {"yield_1_month": 4.31, "yield_3_month": 4.25}))
     chain = await chains.read("AAPL", NOW, DAY, DAY)
     assert chain.rate[0] == pytest.approx(2 * np.log1p(0.0431 / 2), abs=2e-4)
     assert chain.rate[0] > chain.rate[-1]
-    assert chains.rate_source(NOW) == "Treasury curve of 2026-02-27"
+    assert chains.rate_mark(NOW) == ""
     chains.set_yields(YieldCurve(date(2026, 2, 20), {"yield_1_month": 4.31}))
-    assert chains.rate_source(NOW) == "fallback 4.00%"
+    assert chains.rate_mark(NOW) == "fallback 4.00%: the Treasury curve of 2026-02-20 is 10 days old"
 
 
 async def test_quotes_that_mean_no_price_have_their_reason_and_neighbours_greeks():

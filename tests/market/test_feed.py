@@ -75,7 +75,7 @@ async def test_it_starts_with_the_snapshot_and_minute_bars_of_everything():
         assert feed.board.last_price("AAPL") == 231.2
         assert feed.board.session_open_ns == from_et(date(2026, 3, 2), 9, 30)
         assert server.subscribed(1) == ["AM.*"]
-        assert feed.chains.rate_source(NOW) == "Treasury curve of 2026-02-27"
+        assert feed.chains.rate_mark(NOW) == ""
         assert feed.status.options_state is None
         assert server.connections == 1
 
@@ -112,7 +112,7 @@ async def test_a_plan_without_snapshots_starts_with_an_empty_board_and_says_so()
         await feed.settled(3.0)
         assert "not entitled" in feed.snapshot_refused
         assert len(feed.board.stocks) == 0
-        assert feed.chains.rate_source(NOW) == "fallback 4.00%"
+        assert feed.chains.rate_mark(NOW) == "fallback 4.00%: no Treasury curve"
 
 
 async def test_status_tells_age_latency_in_real_ms_and_what_was_refused():
