@@ -48,7 +48,7 @@ REASONS: dict[IvStatus, str] = {
     "spot, or a wrong rate, dividend or style",
     IvStatus.NO_TIME_VALUE: "the price is the option's lower bound, which every low volatility explains",
     IvStatus.BAD_INPUT: "these inputs together are outside what the model can price",
-    IvStatus.NO_CONVERGENCE: "no volatility up to 500 % was found that explains the price",
+    IvStatus.NO_CONVERGENCE: "no volatility was found that explains the price; check price, spot and strike",
 }
 
 
