@@ -17,13 +17,42 @@ from qmterm.core.errors import BadInput
 Shape = tuple[int, ...]
 Steps = NDArray[np.int64]  # for each column: 1, or 0 where one value stands for all elements
 
+_NUMBERS = "iufO"  # kinds of numpy types; objects (Decimal, None, large integers) must be convertible one by one
+
 
 def to_float(name: str, value: ArrayLike) -> FloatArray:
-    """A value as a float64 array; BadInput naming the argument when it is not numeric."""
+    """A value as a float64 array; BadInput naming the argument when it is not numeric.
+
+    None and what an array masks is NaN. Texts, booleans and instants are refused, though numpy would make numbers of
+    them: they are arguments in the wrong place.
+    """
     try:
-        return np.asarray(value, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+        array = np.asarray(value)
+        if array.dtype != np.float64:
+            if array.dtype.kind not in _NUMBERS:
+                raise TypeError(f"it holds {array.dtype}")
+            array = np.asarray(value, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
         raise BadInput(f"argument {name} is not a number or an array of numbers: {error}") from error
+    mask = getattr(value, "mask", None)
+    if isinstance(value, np.ndarray) and mask is not None:
+        array = np.where(mask, np.nan, array)
+    return array
+
+
+def to_rights(value: ArrayLike) -> BoolArray:
+    """`is_call` as an array of booleans, or of nothing; BadInput for anything else."""
+    try:
+        rights = np.asarray(value)
+    except ValueError as error:
+        raise BadInput(f"argument is_call must be True or False (or an array of them): {error}") from error
+    if rights.size == 0:
+        return rights.astype(np.bool_)
+    if rights.dtype != np.bool_:
+        raise BadInput(f"argument is_call must be True or False (or an array of them), not {rights.dtype}")
+    if isinstance(value, np.ndarray) and np.any(getattr(value, "mask", False)):
+        raise BadInput("argument is_call has masked elements: whether an option is a call must be known")
+    return rights
 
 
 def common_shape(**shapes: Shape) -> Shape:
@@ -52,9 +81,7 @@ def flatten(**arguments: ArrayLike) -> tuple[Shape, FloatArray]:
 
 def flatten_options(is_call: ArrayLike, **arguments: ArrayLike) -> tuple[Shape, BoolArray, FloatArray]:
     """As `flatten`, with the options' right as booleans beside the numbers."""
-    rights = np.asarray(is_call)
-    if rights.dtype != np.bool_:
-        raise BadInput(f"argument is_call must be True or False (or an array of them), not {rights.dtype}")
+    rights = to_rights(is_call)
     arrays = {name: to_float(name, value) for name, value in arguments.items()}
     shape = common_shape(**{name: array.shape for name, array in arrays.items()}, is_call=rights.shape)
     # A copy: a read-only view would make numba compile every kernel a second time.
@@ -74,9 +101,7 @@ class Columns(NamedTuple):
 
 def option_columns(is_call: ArrayLike, **arguments: ArrayLike) -> Columns:
     """As `flatten_options` without copying: full arrays stay where they are, single values stay single."""
-    rights = np.asarray(is_call)
-    if rights.dtype != np.bool_:
-        raise BadInput(f"argument is_call must be True or False (or an array of them), not {rights.dtype}")
+    rights = to_rights(is_call)
     arrays = {name: to_float(name, value) for name, value in arguments.items()}
     shape = common_shape(**{name: array.shape for name, array in arrays.items()}, is_call=rights.shape)
     every = [*arrays.values(), rights]

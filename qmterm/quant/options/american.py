@@ -30,6 +30,8 @@ from qmterm.quant.options.solved import IvStatus, Solved, StatusArray
 PLAIN_START = 0.5
 # A negative rate on the giving side needs this share of it, positive, on the gaining side.
 NEGATIVE_SHARE = 0.5
+# The tree's search ends at 10, and approaches that end when a price lies beyond it.
+HIGHEST_OF_TREE = 9.9
 _OUT = 7
 
 
@@ -321,5 +323,9 @@ def _try_tree(numbers: FloatArray, calls: BoolArray, found: FloatArray, codes: S
 
 def _tree_solve(numbers: FloatArray, calls: BoolArray, dividends: DividendTable) -> tuple[FloatArray, StatusArray]:
     p, s, k, t, r, q = numbers[PRICE:VOL]
-    found = escrowed.solve(p, s, k, t, r, q, calls, dividends)
-    return np.stack([found.iv, p, *found[2:]]), found.status
+    solved = escrowed.solve(p, s, k, t, r, q, calls, dividends)
+    found, codes = np.stack([solved.iv, p, *solved[2:]]), solved.status.copy()
+    # At the end of its search the tree has run out of volatilities, whatever it says.
+    beyond = (codes == _OK) & (solved.iv > HIGHEST_OF_TREE)
+    found[:, beyond], codes[beyond] = np.nan, _NO_CONVERGENCE
+    return found, codes

@@ -38,11 +38,10 @@ from qmterm.quant.options.american_curve import (
     quick_exp,
 )
 from qmterm.quant.options.american_lanes import (
-    CURVE_TOLERANCE,
+    CURVE_STILL_GOOD,
     FAR,
     PRICE,
     RATE,
-    STILL_GOOD,
     STOCK,
     STRIKE,
     VOL,
@@ -77,8 +76,9 @@ from qmterm.quant.options.solved import IvStatus, StatusArray
 # Rows of `out`.
 OUT_IV, OUT_PRICE, OUT_DELTA, OUT_GAMMA, OUT_THETA, OUT_VEGA, OUT_RHO = range(7)
 
-# Relative: Newton's next step would be its square, and Greeks are taken before the step.
-VOL_TOLERANCE = 2e-4
+# Relative: where the search stands still (Greeks are taken before the last step), and what may be left at its end.
+VOL_TOLERANCE = 1e-6
+VOL_STILL_GOOD = 2e-4
 ONE_DAY = 1.0 / 365.0
 _TINY = 1e-14
 
@@ -222,13 +222,13 @@ def _write(
     by_vol = found[EUROPEAN_VOL + w] + found[PREMIUM_VOL + w]
     by_rate = found[EUROPEAN_RATE + w] + found[PREMIUM_RATE + w]
     # NaN is not settled either.
-    settled = abs(moved[w]) <= 5.0 * VOL_TOLERANCE * v
+    settled = abs(moved[w]) <= VOL_STILL_GOOD * v
     for k in range(NODES):
         slope = by_curve[k * LANES + w]
         premium -= slope * system[k * ROW_SIZE + ERROR + w]
         by_vol -= slope * system[k * ROW_SIZE + IN_VOL + w]
         by_rate -= slope * system[k * ROW_SIZE + IN_RATE + w]
-        settled = settled and abs(system[k * ROW_SIZE + ERROR + w]) <= STILL_GOOD * CURVE_TOLERANCE * v
+        settled = settled and abs(system[k * ROW_SIZE + ERROR + w]) <= CURVE_STILL_GOOD * v
     premium = max(premium, 0.0)
     boundary = np.exp(lane[X + w] + curve[w] - system[ERROR + w] - system[IN_VOL + w] * moved[w])
     # A solution on the exercise side is none.
@@ -239,7 +239,7 @@ def _write(
         return
     gain = stock - numbers[STRIKE, i] if call else numbers[STRIKE, i] - stock
     out[OUT_IV, i] = (v + moved[w]) / np.sqrt(t) if search else numbers[VOL, i]
-    if s <= boundary:
+    if s <= boundary and gain > 0.0:
         out[OUT_PRICE, i] = gain
         out[OUT_DELTA, i] = 1.0 if call else -1.0
         out[OUT_GAMMA, i] = 0.0

@@ -32,11 +32,10 @@ from qmterm.quant.options.solved import IvStatus
 # Rows of `numbers`.
 PRICE, STOCK, STRIKE, YEARS, RATE, YIELD, VOL = range(7)
 
-# Of v: a boundary step this small leaves about its square, which moves the price by a few hundredths of that.
-CURVE_TOLERANCE = 3e-3
-# In these tolerances: what may be left where the rounds end, and what is no answer at all.
-STILL_GOOD = 16.0
-FAR = 1e5
+# Of v: where a boundary stands still. Prices need less (a step leaves about its square), slopes near exercise this much.
+CURVE_TOLERANCE = 5e-4
+CURVE_STILL_GOOD = 2e-2  # what may be left where the rounds end
+FAR = 1e5  # in tolerances: no answer at all
 
 _OK = int(IvStatus.OK)
 _NO_QUOTE = int(IvStatus.NO_QUOTE)

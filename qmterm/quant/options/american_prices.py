@@ -24,8 +24,9 @@ from qmterm.quant.options.american_curve import (
     newton_system,
 )
 from qmterm.quant.options.american_lanes import (
+    CURVE_STILL_GOOD,
+    CURVE_TOLERANCE,
     RATE,
-    STILL_GOOD,
     STRIKE,
     VOL,
     YEARS,
@@ -40,7 +41,7 @@ from qmterm.quant.options.american_rule import CURVE_WEIGHTS, NODES, POINTS, SPO
 from qmterm.quant.options.american_value import held_value
 
 # In the tolerance of `unsettled`: the last step, whose square is left.
-LAST_STEP = 2.0
+LAST_STEP = 12.0
 
 
 @array_kernel(small=LANES, parallel_from=4_000)
@@ -99,7 +100,7 @@ def price_block(
             if left == 0:
                 break
         for w in range(LANES):
-            if moving[w] > STILL_GOOD:
+            if moving[w] * CURVE_TOLERANCE > CURVE_STILL_GOOD:
                 usable[w] = 0.0
         interpolate(curve, SPOT_WEIGHTS, at)
         for column in range(spots.shape[1]):
@@ -119,6 +120,6 @@ def price_block(
                 gain = spot - strike if calls[i] else strike - spot
                 boundary = np.exp(lane[X + w] + curve[w])
                 held = (spot if calls[i] else strike) * (value[w] + max(premium[w], 0.0))
-                worth = gain if lane[SPOT + w] <= boundary else max(0.0, gain, held)
+                worth = gain if gain > 0.0 and lane[SPOT + w] <= boundary else max(0.0, gain, held)
                 known = usable[w] == 1.0 and spot > 0.0 and np.isfinite(spot)
                 out[i, column] = worth if known else np.nan

@@ -288,6 +288,16 @@ def test_extreme_volatility_is_answered(vol):
         assert (values <= np.where(call, spot, 100.0)).all()
 
 
+def test_no_price_is_negative_however_far_rates_carry():
+    rng = np.random.default_rng(6)
+    spot, years = np.exp(rng.normal(0.0, 0.4, 2_000)), rng.uniform(1.0, 30.0, 2_000)
+    rate, dividend_yield = rng.uniform(0.0, 0.9, 2_000), rng.uniform(-0.3, 0.9, 2_000)
+    vol, call = np.exp(rng.uniform(np.log(0.02), np.log(3.0), 2_000)), rng.random(2_000) < 0.5
+    market = (spot, 1.0, years, rate, dividend_yield, vol, call)
+    for values in (american.price(*market), american.greeks(*market).price):
+        assert (values >= exercise(spot, 1.0, call)).all()
+
+
 @pytest.mark.parametrize("vol", [1e-9, 1e-6, 1e-4])
 def test_without_volatility_it_is_exercised_on_the_best_day(vol):
     rng = np.random.default_rng(1)

@@ -128,6 +128,25 @@ def test_a_price_no_volatility_reaches_says_so():
     assert np.isnan(solved.iv)
 
 
+def test_a_price_beyond_the_trees_volatilities_says_so():
+    # Two boundaries (the tree), a negative yield (boundary, then tree), a dividend (tree).
+    table = DividendTable.by_option([[], [], [(0.5e-5, 0.1)]])
+    rate, dividend_yield = np.array([-0.01, 0.08, 0.04]), np.array([-0.03, -0.001, 0.0])
+    solved = american.solve(99.0, 100.0, 100.0, 1e-5, rate, dividend_yield, [False, False, True], table)
+    assert (solved.status == IvStatus.NO_CONVERGENCE).all()
+    assert np.isnan(solved.iv).all()
+    assert np.isnan(solved.delta).all()
+
+
+def test_a_start_far_from_the_root_is_not_taken_for_it():
+    # Most of this put is early exercise: its European volatility, from which the search begins, is 2.4.
+    market = (0.13425, 1.0, 2.50067, 0.0501, 0.1122)
+    solved = american.solve(american.price(*market, 0.899, False), *market, False)
+    assert solved.status == IvStatus.OK
+    assert solved.iv == pytest.approx(0.899, abs=1e-5)
+    assert solved.gamma == pytest.approx(american.greeks(*market, 0.899, False).gamma, rel=1e-3)
+
+
 def test_the_safe_search_finds_what_the_fast_one_finds():
     rng = np.random.default_rng(4)
     strike, years, vol = rng.uniform(85.0, 120.0, 40), rng.uniform(0.05, 2.0, 40), rng.uniform(0.1, 1.0, 40)
