@@ -104,9 +104,10 @@ def spread(function: Callable[..., None], size: int, *arguments: Any, least: int
             if waiting[number - 1].cancel():
                 function(edges[number], edges[number + 1], *arguments)
     finally:
-        for future in waiting:
-            if not future.cancelled():
-                future.result()
+        # After an error or an interrupt nothing more begins; what has begun writes into our arrays until it ends.
+        begun = [future for future in waiting if not future.cancel()]
+        for future in begun:
+            future.result()
 
 
 def set_cores(count: int | None) -> None:
@@ -126,3 +127,8 @@ def _cores() -> int:
 @cache
 def _pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(max(1, _cores() - 1), "qmterm-kernel")
+
+
+# A forked child has the pool but none of its threads.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pool.cache_clear)

@@ -1,5 +1,6 @@
 """Array kernels: plain Python while small, all cores when large, right from any thread, and errors reach the caller."""
 
+import os
 import threading
 import time
 
@@ -81,6 +82,44 @@ def test_kernels_called_from_many_threads_at_once_give_the_same_answers():
     for answer in answers:
         for ours, theirs in zip(answer, expected, strict=True):
             np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.usefixtures("two_cores")
+def test_an_interrupt_leaves_the_rest_undone():
+    begun = []
+
+    def interrupted(low, high):
+        begun.append(low)
+        time.sleep(0.02)
+        if low == 0:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        spread(interrupted, 1000, least=1)
+    assert len(begun) < 8  # parts
+    before = len(begun)
+    time.sleep(0.05)
+    assert len(begun) == before
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # threads and fork: that is the point
+@pytest.mark.usefixtures("two_cores")
+def test_a_forked_child_has_workers_of_its_own():
+    threads = set()
+
+    def note(low, high):
+        threads.add(threading.get_ident())
+        time.sleep(0.02)
+
+    spread(note, 100)
+    assert len(threads) == 2
+    child = os.fork()
+    if child == 0:
+        threads.clear()
+        spread(note, 100)
+        os._exit(len(threads))
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 2
 
 
 def test_the_number_of_cores_can_be_limited():

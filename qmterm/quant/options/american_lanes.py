@@ -32,7 +32,7 @@ from qmterm.quant.options.solved import IvStatus
 # Rows of `numbers`.
 PRICE, STOCK, STRIKE, YEARS, RATE, YIELD, VOL = range(7)
 
-# Of v: where a boundary stands still. Prices need less (a step leaves about its square), slopes near exercise this much.
+# Of v: where a boundary stands still. A price needs less (a step leaves about its square), Greeks near exercise do not.
 CURVE_TOLERANCE = 5e-4
 CURVE_STILL_GOOD = 2e-2  # what may be left where the rounds end
 FAR = 1e5  # in tolerances: no answer at all
