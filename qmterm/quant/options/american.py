@@ -24,12 +24,16 @@ from qmterm.quant.options.american_lanes import PRICE, RATE, STOCK, STRIKE, VOL,
 from qmterm.quant.options.american_prices import price_block
 from qmterm.quant.options.american_search import BOUNDARY, HIGHEST, search
 from qmterm.quant.options.dividends import DividendTable
+from qmterm.quant.options.european_lanes import LEAST, MOST, makes_sense
 from qmterm.quant.options.solved import IvStatus, Solved, StatusArray
 
 # From where the joint search sets out when the price has no European volatility.
 PLAIN_START = 0.5
-# A negative rate on the giving side needs this share of it, positive, on the gaining side.
-NEGATIVE_SHARE = 0.5
+# A rate that brings less than this on exercise is none: its premium would not show in the last digit of a price.
+NEXT_TO_NOTHING = 1e-12
+# A negative rate on the giving side needs this share of it, positive, on the gaining side: with less there are two
+# boundaries, or one so far from the strike that its first guess misses it.
+NEGATIVE_SHARE = 0.02
 # The tree's search ends at 10, and approaches that end when a price lies beyond it.
 HIGHEST_OF_TREE = 9.9
 _OUT = 7
@@ -211,8 +215,7 @@ def _kinds(numbers: FloatArray, calls: BoolArray, dividends: DividendTable | Non
     gained = np.where(calls, numbers[YIELD], numbers[RATE])
     lost = np.where(calls, numbers[RATE], numbers[YIELD])
     kinds = np.zeros(calls.size, dtype=np.int8)
-    kinds[(gained <= 0.0) & (lost >= gained)] = _PLAIN
-    # Two boundaries, or one so far from the strike that its first guess misses it.
+    kinds[(gained <= NEXT_TO_NOTHING) & (lost >= np.minimum(gained, 0.0))] = _PLAIN
     kinds[(lost < 0.0) & (gained < -NEGATIVE_SHARE * lost) & (kinds != _PLAIN)] = _TREE
     if dividends is not None:
         dividends.fits(calls.size)
@@ -258,17 +261,20 @@ def _prices(spots: FloatArray, numbers: FloatArray, calls: BoolArray, dividends:
         else:
             found = np.empty(own.shape)
             price_block(sides.size, own, some, sides, BOUNDARY, found)
-            lost = np.flatnonzero(np.isnan(found).all(axis=1) & _sound(some))
+            priced = (own >= LEAST) & (own <= MOST)
+            lost = np.flatnonzero((np.isnan(found) & priced).any(axis=1) & _sound(some))
             if lost.size:
-                found[lost] = _tree_prices(own[lost], some[:, lost], sides[lost], DividendTable.none())
+                spare = _tree_prices(own[lost], some[:, lost], sides[lost], DividendTable.none())
+                found[lost] = np.where(priced[lost], spare, np.nan)
         out[rows] = found
     return out
 
 
 def _sound(numbers: FloatArray) -> BoolArray:
     """Options whose inputs, spot and price apart, make a price possible."""
-    positive = (numbers[[STRIKE, YEARS, VOL]] > 0.0).all(axis=0)
-    return np.asarray(positive & np.isfinite(numbers[STRIKE:]).all(axis=0))
+    k, t, r, q, v = numbers[STRIKE:]
+    with np.errstate(all="ignore"):
+        return np.asarray(makes_sense(k, k, t, r, q) & (t > 0.0) & (v > 0.0) & (v <= MOST))
 
 
 def _tree_prices(spots: FloatArray, numbers: FloatArray, calls: BoolArray, dividends: DividendTable) -> FloatArray:

@@ -26,6 +26,7 @@ from qmterm.quant.options.american_curve import (
     X,
 )
 from qmterm.quant.options.american_rule import NODES
+from qmterm.quant.options.european_lanes import MOST, makes_sense
 from qmterm.quant.options.implied_vol import MIN_YEARS, TIME_VALUE_FLOOR
 from qmterm.quant.options.solved import IvStatus
 
@@ -50,7 +51,7 @@ _BAD_INPUT = int(IvStatus.BAD_INPUT)
 @piece
 def price_status(p: float, s: float, k: float, t: float, r: float, q: float, call: bool) -> int:
     """What a price alone says, checked in the order of QUANT.md 3.5; OK when there is something to solve."""
-    if not (s > 0.0 and k > 0.0 and np.isfinite(s * k) and np.isfinite(t) and np.isfinite(r + q) and not np.isinf(p)):
+    if not makes_sense(s, k, t, r, q) or np.isinf(p):
         return _BAD_INPUT
     if t <= 0.0:
         return _EXPIRED
@@ -73,9 +74,7 @@ def price_status(p: float, s: float, k: float, t: float, r: float, q: float, cal
 @piece
 def is_usable(s: float, k: float, t: float, r: float, q: float, v: float) -> bool:
     """Whether an option has a price at all."""
-    return bool(
-        s > 0.0 and k > 0.0 and t > 0.0 and v > 0.0 and np.isfinite(s * k) and np.isfinite(t * v) and np.isfinite(r + q)
-    )
+    return bool(makes_sense(s, k, t, r, q) and t > 0.0 and 0.0 < v <= MOST)
 
 
 @piece

@@ -39,6 +39,7 @@ from qmterm.quant.options.american_lanes import (
 )
 from qmterm.quant.options.american_rule import CURVE_WEIGHTS, NODES, POINTS, SPOT_WEIGHTS
 from qmterm.quant.options.american_value import held_value
+from qmterm.quant.options.european_lanes import LEAST, MOST
 
 # In the tolerance of `unsettled`: the last step, whose square is left.
 LAST_STEP = 12.0
@@ -107,7 +108,7 @@ def price_block(
             for w in range(LANES):
                 lane[SPOT + w] = 1.0
                 lane[LOG_SPOT + w] = 0.0
-                if w < count and spots[first + w, column] > 0.0:
+                if w < count and LEAST <= spots[first + w, column] <= MOST:
                     i = first + w
                     s = spots[i, column] / numbers[STRIKE, i]
                     lane[SPOT + w] = 1.0 / s if calls[i] else s
@@ -121,5 +122,5 @@ def price_block(
                 boundary = np.exp(lane[X + w] + curve[w])
                 held = (spot if calls[i] else strike) * (value[w] + max(premium[w], 0.0))
                 worth = gain if gain > 0.0 and lane[SPOT + w] <= boundary else max(0.0, gain, held)
-                known = usable[w] == 1.0 and spot > 0.0 and np.isfinite(spot)
+                known = usable[w] == 1.0 and LEAST <= spot <= MOST
                 out[i, column] = worth if known else np.nan

@@ -187,7 +187,7 @@ def test_beyond_the_boundary_there_is_only_exercise():
 
 @pytest.mark.parametrize(
     ("rate", "dividend_yield", "call"),
-    [(0.04, 0.0, True), (0.04, -0.01, True), (0.0, 0.02, False), (-0.01, 0.0, False)],
+    [(0.04, 0.0, True), (0.04, -0.01, True), (0.0, 0.02, False), (-0.01, 0.0, False), (2.3e-308, 0.0, False)],
 )
 def test_where_exercise_never_pays_the_european_formula_is_exact(rate, dividend_yield, call):
     spot = np.linspace(50.0, 180.0, 40)
@@ -199,7 +199,7 @@ def test_where_exercise_never_pays_the_european_formula_is_exact(rate, dividend_
 
 
 @pytest.mark.parametrize(
-    ("rate", "dividend_yield", "call"), [(-0.01, -0.03, False), (-0.03, -0.01, True), (0.001, -0.02, False)]
+    ("rate", "dividend_yield", "call"), [(-0.01, -0.03, False), (-0.03, -0.01, True), (0.0001, -0.02, False)]
 )
 def test_two_boundaries_are_left_to_the_tree(rate, dividend_yield, call):
     spot = np.linspace(80.0, 120.0, 5)
@@ -210,6 +210,16 @@ def test_two_boundaries_are_left_to_the_tree(rate, dividend_yield, call):
     assert (found.price > black_scholes.price(*market) + 1e-4).any()
     for name in found._fields:
         assert np.array_equal(getattr(found, name), getattr(tree, name), equal_nan=True), name
+
+
+def test_where_the_tree_hands_over_to_the_boundary_prices_go_on():
+    spot, strikes = 100.0, np.linspace(80.0, 150.0, 15)
+    share = american.NEGATIVE_SHARE
+    for years, vol in ((0.1, 0.3), (1.0, 0.2), (3.0, 0.5)):
+        tree, boundary = (
+            american.price(spot, strikes, years, 0.03 * share * by, -0.03, vol, False) for by in (0.999, 1.001)
+        )
+        assert tree == pytest.approx(boundary, abs=5e-3)
 
 
 def test_the_tree_and_the_boundary_agree():

@@ -114,6 +114,21 @@ def test_every_status_has_its_price():
         assert np.array_equal(np.isfinite(column), statuses == IvStatus.OK)
 
 
+def test_what_is_no_option_is_no_option_for_both_styles():
+    rows = [
+        (1e-320, 100.0, 0.5, 0.04),
+        (1e200, 1e200, 0.5, 0.04),
+        (100.0, 100.0, 0.5, 2000.0),
+        (100.0, 100.0, 1e5, 0.04),
+    ]
+    market = np.array(rows).T
+    for call in (False, True):
+        for style in (american, european):
+            assert (style.solve(5.0, *market, 0.02, call).status == IvStatus.BAD_INPUT).all()
+        assert np.isnan(american.price(*market, 0.02, 0.3, call)).all()
+        assert np.isnan(american.greeks(*market, 0.02, 0.3, call).price).all()
+
+
 def test_the_bounds_are_american():
     # Below exercise value, though far above the European bound; and above the European maximum, yet possible.
     solved = american.solve([19.9, 20.0, 99.0], [80.0, 80.0, 10.0], 100.0, 2.0, 0.06, 0.0, False)
