@@ -1,5 +1,6 @@
 """What a headless engine prints may neither hold it up nor bring it down, whatever the terminal does."""
 
+import contextlib
 import io
 import os
 import subprocess
@@ -20,6 +21,17 @@ def pipe():
     return reader, os.fdopen(writer, "w", encoding="utf-8")
 
 
+def fill(descriptor):
+    os.set_blocking(descriptor, False)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(descriptor, b"." * 4096)
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            os.write(descriptor, b".")
+    os.set_blocking(descriptor, True)
+
+
 def test_a_line_names_new_york_time_kind_and_text():
     shown = io.StringIO()
     lines = EventLines(shown)
@@ -32,7 +44,8 @@ def test_a_line_names_new_york_time_kind_and_text():
 def test_a_terminal_that_stands_still_holds_nobody_up(monkeypatch):
     monkeypatch.setattr(event_lines, "WAITING_LINES", 200)
     monkeypatch.setattr(event_lines, "CLOSE_WAIT_S", 0.1)
-    reader, writer = pipe()  # nobody reads: the pipe is full after 64 KiB
+    reader, writer = pipe()
+    fill(writer.fileno())  # nobody reads: not one line more fits in
     lines = EventLines(writer)
     began = time.monotonic()
     for _ in range(5_000):
