@@ -13,14 +13,18 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from qmterm.core.bars import FloatArray
+from qmterm.core.bars import BoolArray, FloatArray, IntArray
 from qmterm.quant.arrays import Shape, flatten_options
 from qmterm.quant.options import escrowed_work as work
 from qmterm.quant.options.dividends import DividendTable
-from qmterm.quant.options.escrowed_bounds import IN_VOL
-from qmterm.quant.options.implied_vol import StatusArray
+from qmterm.quant.options.escrowed_bounds import IN_RATE, IN_VOL, IN_YEARS, IN_YIELD
+from qmterm.quant.options.escrowed_put_rule import MOST_WINDOWS
+from qmterm.quant.options.escrowed_puts import put_block
+from qmterm.quant.options.implied_vol import IvStatus, StatusArray
 from qmterm.quant.options.implied_vol import implied_vol as european_implied_vol
 from qmterm.quant.options.solved import Solved
+
+_NO_CONVERGENCE = int(IvStatus.NO_CONVERGENCE)
 
 
 class EscrowedGreeks(NamedTuple):
@@ -123,5 +127,33 @@ def _work(
         numbers[IN_VOL], _ = european_implied_vol(price, escrowed, strike, years, rate, dividend_yield, calls)
     out = np.empty((work.OUTPUTS, size))
     status = np.empty(size, dtype=np.int8)
-    work.work(size, mode, numbers, calls, dividends.times, dividends.amounts, out, status)
+    left = _puts(mode, numbers, calls, dividends, out, status)
+    if left.size == size:
+        work.work(size, mode, numbers, calls, dividends.times, dividends.amounts, out, status)
+    elif left.size:
+        few = dividends.take(left)
+        some, codes = np.empty((work.OUTPUTS, left.size)), np.empty(left.size, dtype=np.int8)
+        work.work(left.size, mode, numbers[:, left], calls[left], few.times, few.amounts, some, codes)
+        out[:, left], status[left] = some, codes
     return shape, out, status
+
+
+def _puts(
+    mode: int,
+    numbers: FloatArray,
+    calls: BoolArray,
+    dividends: DividendTable,
+    out: FloatArray,
+    status: StatusArray,
+) -> IntArray:
+    """Fills in the puts that the boundary method can do; the other options."""
+    dates = dividends.counted(numbers[IN_YEARS]).sum(axis=1)
+    fit = ~calls & (numbers[IN_RATE] > 0.0) & (numbers[IN_YIELD] == 0.0) & (dates <= MOST_WINDOWS)
+    rows = np.flatnonzero(fit)
+    if rows.size == 0:
+        return np.arange(calls.size)
+    # Options of one block cost as much as the one with most dates.
+    order = rows[np.argsort(dates[rows].astype(np.int8), kind="stable")]
+    put_block(order.size, mode, order, numbers, dividends.times, dividends.amounts, out, status)
+    fit[rows] = status[rows] != _NO_CONVERGENCE
+    return np.flatnonzero(~fit)

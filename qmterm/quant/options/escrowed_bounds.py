@@ -10,7 +10,6 @@ import numpy as np
 
 from qmterm.core.bars import FloatArray
 from qmterm.quant.kernel import piece
-from qmterm.quant.options.escrowed_option import escrowed_spot
 from qmterm.quant.options.implied_vol import MIN_YEARS, TIME_VALUE_FLOOR, IvStatus
 
 # Rows of the inputs.
@@ -63,8 +62,8 @@ def lowest_value(
 
 
 @piece
-def admit(numbers: FloatArray, i: int, call: bool, solving: bool, when: FloatArray, cash: FloatArray) -> int:
-    """The reason why an option has no answer, or OK."""
+def admit(numbers: FloatArray, i: int, call: bool, solving: bool, f: float, lowest: float) -> int:
+    """The reason why an option has no answer, or OK; f is its escrowed spot, lowest its least value (if solving)."""
     s, k, t = numbers[IN_SPOT, i], numbers[IN_STRIKE, i], numbers[IN_YEARS, i]
     r, q, p = numbers[IN_RATE, i], numbers[IN_YIELD, i], numbers[IN_PRICE, i]
     if not (s > 0.0 and k > 0.0 and np.isfinite(s + k) and np.isfinite(t) and np.isfinite(r + q)):
@@ -73,7 +72,6 @@ def admit(numbers: FloatArray, i: int, call: bool, solving: bool, when: FloatArr
         return _EXPIRED
     if not max(abs(r), abs(q)) * t < MOST_GROWTH:
         return _BAD_INPUT
-    f = escrowed_spot(s, t, r, when, cash, 0.0)
     if not (f > 0.0 and np.isfinite(f)):  # dividends worth more than the share
         return _BAD_INPUT
     if not solving:
@@ -87,7 +85,7 @@ def admit(numbers: FloatArray, i: int, call: bool, solving: bool, when: FloatArr
         return _NO_QUOTE
     if p >= (max(s, f * np.exp(-q * t)) if call else max(k, k * np.exp(-r * t))):
         return _ABOVE_MAX
-    value = p - lowest_value(s, f, k, t, r, q, call, when, cash)
+    value = p - lowest
     if value < -TIME_VALUE_FLOOR:
         return _BELOW_INTRINSIC
     return _NO_TIME_VALUE if value <= TIME_VALUE_FLOOR else _OK

@@ -24,6 +24,7 @@ from qmterm.quant.options.escrowed_bounds import (
     IN_YEARS,
     IN_YIELD,
     admit,
+    lowest_value,
     never_exercised,
 )
 from qmterm.quant.options.escrowed_dates import MOST_DATES, Dates, dates_premium, make_dates
@@ -274,11 +275,14 @@ def work(
         row = i if own else 0
         when, cash = times[row], amounts[row]
         call = calls[i]
-        code = admit(numbers, i, call, mode == SOLVE, when, cash)
+        s, k, t = numbers[IN_SPOT, i], numbers[IN_STRIKE, i], numbers[IN_YEARS, i]
+        r, q = numbers[IN_RATE, i], numbers[IN_YIELD, i]
+        f = escrowed_spot(s, t, r, when, cash, 0.0)
+        lowest = lowest_value(s, f, k, t, r, q, call, when, cash) if mode == SOLVE else 0.0
+        code = admit(numbers, i, call, mode == SOLVE, f, lowest)
         vol = seen = numbers[IN_VOL, i]
         half = full = _NONE
         if code == _OK:
-            t, r, q, k = numbers[IN_YEARS, i], numbers[IN_RATE, i], numbers[IN_YIELD, i], numbers[IN_STRIKE, i]
             if never_exercised(t, r, q, k, call, when, cash):
                 if mode == SOLVE and not vol > 0.0:
                     code = _NO_CONVERGENCE
