@@ -17,7 +17,20 @@ from qmterm.core.bars import BoolArray, FloatArray, IntArray
 from qmterm.quant.arrays import Shape, flatten_options
 from qmterm.quant.options import escrowed_work as work
 from qmterm.quant.options.dividends import DividendTable
-from qmterm.quant.options.escrowed_bounds import IN_RATE, IN_VOL, IN_YEARS, IN_YIELD
+from qmterm.quant.options.escrowed_bounds import (
+    GREEKS,
+    IN_RATE,
+    IN_VOL,
+    IN_YEARS,
+    IN_YIELD,
+    OUT_DELTA,
+    OUT_PRICE,
+    OUT_VOL,
+    OUTPUTS,
+    PRICES,
+    SOLVE,
+)
+from qmterm.quant.options.escrowed_calls import call_block
 from qmterm.quant.options.escrowed_put_rule import MOST_WINDOWS
 from qmterm.quant.options.escrowed_puts import put_block
 from qmterm.quant.options.implied_vol import IvStatus, StatusArray
@@ -50,10 +63,10 @@ def price(
 ) -> FloatArray:
     """Values in dollars per share; NaN for elements with a bad number or dividends worth more than the share."""
     shape, out, _ = _work(
-        work.PRICES, is_call, dividends, spot=spot, strike=strike, years=years, rate=rate,
+        PRICES, is_call, dividends, spot=spot, strike=strike, years=years, rate=rate,
         dividend_yield=dividend_yield, vol=vol, price=0.0,
     )  # fmt: skip
-    values: FloatArray = out[work.OUT_PRICE].reshape(shape)
+    values: FloatArray = out[OUT_PRICE].reshape(shape)
     return values
 
 
@@ -69,11 +82,11 @@ def greeks(
 ) -> EscrowedGreeks:
     """Value and the five Greeks; NaN as for `price`."""
     shape, out, _ = _work(
-        work.GREEKS, is_call, dividends, spot=spot, strike=strike, years=years, rate=rate,
+        GREEKS, is_call, dividends, spot=spot, strike=strike, years=years, rate=rate,
         dividend_yield=dividend_yield, vol=vol, price=0.0,
     )  # fmt: skip
-    answer = out.reshape(work.OUTPUTS, *shape)
-    return EscrowedGreeks(answer[work.OUT_PRICE], *answer[work.OUT_DELTA :])
+    answer = out.reshape(OUTPUTS, *shape)
+    return EscrowedGreeks(answer[OUT_PRICE], *answer[OUT_DELTA:])
 
 
 def solve(
@@ -92,11 +105,11 @@ def solve(
     ex-date, expiry) to the spot of a call, the strike of a put.
     """
     shape, out, status = _work(
-        work.SOLVE, is_call, dividends, spot=spot, strike=strike, years=years, rate=rate,
+        SOLVE, is_call, dividends, spot=spot, strike=strike, years=years, rate=rate,
         dividend_yield=dividend_yield, vol=1.0, price=price,
     )  # fmt: skip
-    answer = out.reshape(work.OUTPUTS, *shape)
-    return Solved(answer[work.OUT_VOL], status.reshape(shape), *answer[work.OUT_DELTA :])
+    answer = out.reshape(OUTPUTS, *shape)
+    return Solved(answer[OUT_VOL], status.reshape(shape), *answer[OUT_DELTA:])
 
 
 def implied_vol(
@@ -120,25 +133,25 @@ def _work(
     shape, calls, numbers = flatten_options(is_call, **arguments)
     size = calls.size
     dividends.fits(size)
-    if mode == work.SOLVE:
+    if mode == SOLVE:
         spot, strike, years, rate, dividend_yield, _, price = numbers
         with np.errstate(all="ignore"):
             escrowed = spot - dividends.present_value(rate, years)
         numbers[IN_VOL], _ = european_implied_vol(price, escrowed, strike, years, rate, dividend_yield, calls)
-    out = np.empty((work.OUTPUTS, size))
+    out = np.empty((OUTPUTS, size))
     status = np.empty(size, dtype=np.int8)
-    left = _puts(mode, numbers, calls, dividends, out, status)
+    left = _in_blocks(mode, numbers, calls, dividends, out, status)
     if left.size == size:
         work.work(size, mode, numbers, calls, dividends.times, dividends.amounts, out, status)
     elif left.size:
         few = dividends.take(left)
-        some, codes = np.empty((work.OUTPUTS, left.size)), np.empty(left.size, dtype=np.int8)
+        some, codes = np.empty((OUTPUTS, left.size)), np.empty(left.size, dtype=np.int8)
         work.work(left.size, mode, numbers[:, left], calls[left], few.times, few.amounts, some, codes)
         out[:, left], status[left] = some, codes
     return shape, out, status
 
 
-def _puts(
+def _in_blocks(
     mode: int,
     numbers: FloatArray,
     calls: BoolArray,
@@ -146,14 +159,16 @@ def _puts(
     out: FloatArray,
     status: StatusArray,
 ) -> IntArray:
-    """Fills in the puts that the boundary method can do; the other options."""
+    """Fills in what the two methods for blocks of options can do; the other options."""
+    simple = (numbers[IN_YIELD] == 0.0) & (numbers[IN_RATE] >= 0.0)
     dates = dividends.counted(numbers[IN_YEARS]).sum(axis=1)
-    fit = ~calls & (numbers[IN_RATE] > 0.0) & (numbers[IN_YIELD] == 0.0) & (dates <= MOST_WINDOWS)
-    rows = np.flatnonzero(fit)
-    if rows.size == 0:
-        return np.arange(calls.size)
+    puts = np.flatnonzero(simple & ~calls & (numbers[IN_RATE] > 0.0) & (dates <= MOST_WINDOWS))
     # Options of one block cost as much as the one with most dates.
-    order = rows[np.argsort(dates[rows].astype(np.int8), kind="stable")]
-    put_block(order.size, mode, order, numbers, dividends.times, dividends.amounts, out, status)
-    fit[rows] = status[rows] != _NO_CONVERGENCE
-    return np.flatnonzero(~fit)
+    puts = puts[np.argsort(dates[puts].astype(np.int8), kind="stable")]
+    alone = np.flatnonzero(simple & calls)
+    left = np.ones(calls.size, dtype=np.bool_)
+    for block, rows in ((put_block, puts), (call_block, alone)):
+        if rows.size:
+            block(rows.size, mode, rows, numbers, dividends.times, dividends.amounts, out, status)
+            left[rows] = status[rows] == _NO_CONVERGENCE
+    return np.flatnonzero(left)

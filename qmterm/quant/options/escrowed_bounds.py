@@ -14,6 +14,11 @@ from qmterm.quant.options.implied_vol import MIN_YEARS, TIME_VALUE_FLOOR, IvStat
 
 # Rows of the inputs.
 IN_SPOT, IN_STRIKE, IN_YEARS, IN_RATE, IN_YIELD, IN_VOL, IN_PRICE = range(7)
+# What is wanted.
+PRICES, GREEKS, SOLVE = range(3)
+# Rows of what is filled.
+OUT_PRICE, OUT_VOL, OUT_DELTA, OUT_GAMMA, OUT_THETA, OUT_VEGA, OUT_RHO = range(7)
+OUTPUTS = 7
 
 MOST_GROWTH = 50.0  # |rate|·years: beyond, sums leave the range of numbers
 

@@ -11,21 +11,16 @@ from __future__ import annotations
 import numpy as np
 
 from qmterm.core.bars import FloatArray
+from qmterm.quant.options.escrowed_lanes import (
+    LANES,
+)
 
-LANES = 16
 MOST_WINDOWS = 12  # before the last stretch
 LAST_POINTS = 4
 POINTS = 4  # of a window, seen from before it
 OWN_POINTS = 4  # of what is left of a window, seen from a node in it
 LATE_NODE = 0.75  # of a window; its other node is its start
 
-# Where the rows of a lane begin.
-LANE_ROWS = 20
-LANE_SIZE = LANE_ROWS * LANES
-(
-    SPOT, LOG_SPOT, LATER, LOG_LATER, YEARS, RATE, VOL, OVER_VOL, DRIFT, LOG_STRIKE, BOUNDARY, FLOOR, TARGET, STEP,
-    VALUE, SLOPE, FIRST_U, FIRST_LB, COUNT, LEFT,
-) = range(0, LANE_SIZE, LANES)  # fmt: skip
 # Rows of a window: when it begins, when exercise no longer pays, when it pays again; its two unknowns;
 # ln B when it pays again; the discount factor of its beginning.
 WINDOW_ROWS = 7

@@ -10,70 +10,52 @@ import numpy as np
 from qmterm.core.bars import FloatArray
 from qmterm.quant.elementary import exp, log
 from qmterm.quant.kernel import piece
-from qmterm.quant.normal import cdf, pdf
 from qmterm.quant.options.american_curve import INV_SQRT_TWO_PI, discounted_cdf, quick_exp
+from qmterm.quant.options.escrowed_lanes import (
+    COUNT,
+    DRIFT,
+    LANES,
+    LEFT,
+    LOG_LATER,
+    LOG_SPOT,
+    OVER_VOL,
+    PREMIUM,
+    PREMIUM_X,
+    PREMIUM_XX,
+    RATE,
+    SUM,
+    SUM_X,
+    SUM_XX,
+    TOMORROW,
+    VOL,
+    YEARS,
+)
 from qmterm.quant.options.escrowed_option import DAY, section
 from qmterm.quant.options.escrowed_put_rule import (
     AFTER,
     AT,
-    COUNT,
-    DRIFT,
     EARLY,
     END,
-    LANES,
     LAST_POINTS,
     LATE,
     LATE_NODE,
-    LEFT,
     LOG_BOUNDARY,
-    LOG_LATER,
-    LOG_SPOT,
     NEXT,
     OVER_ROOT,
-    OVER_VOL,
     OWN_POINTS,
     OWN_RULE,
     POINT_SIZE,
     POINTS,
-    RATE,
     START,
-    VOL,
     WEIGHT,
     WINDOW_SIZE,
-    YEARS,
 )
-from qmterm.quant.options.escrowed_put_windows import shape_at
-
-# Rows of what is found; slopes are in ln F.
-FOUND_SIZE = 12 * LANES
-(
-    EUROPEAN, EUROPEAN_X, EUROPEAN_XX, EUROPEAN_VOL, EUROPEAN_RATE, PREMIUM, PREMIUM_X, PREMIUM_XX, TOMORROW,
-    SUM, SUM_X, SUM_XX,
-) = range(0, FOUND_SIZE, LANES)  # fmt: skip
+from qmterm.quant.options.escrowed_put_windows import (
+    shape_at,
+)
 
 _TINY = 1e-14
 _LEAST_GAP = 1e-12
-
-
-@section
-def european_rows(lane: FloatArray, at: int, passed: float, found: FloatArray) -> None:
-    """The European rows of `found` for ln F in lane's row `at`, `passed` years from now, on a strike of 1."""
-    for w in range(LANES):
-        t = max(lane[YEARS + w] - passed, _LEAST_GAP)
-        root = np.sqrt(t)
-        sd = lane[VOL + w] * root
-        x = lane[at + w]
-        d = (x + lane[RATE + w] * t) / sd + 0.5 * sd
-        bond = exp(-lane[RATE + w] * t)
-        spot = exp(x)
-        density = spot * pdf(d)
-        paid = bond * cdf(sd - d)
-        given = spot * cdf(-d)
-        found[EUROPEAN + w] = max(paid - given, 0.0)
-        found[EUROPEAN_X + w] = -given
-        found[EUROPEAN_XX + w] = density / sd - given
-        found[EUROPEAN_VOL + w] = density * root
-        found[EUROPEAN_RATE + w] = -t * paid
 
 
 @piece

@@ -13,26 +13,27 @@ import numpy as np
 from qmterm.core.bars import FloatArray
 from qmterm.quant.elementary import exp, log
 from qmterm.quant.kernel import piece
-from qmterm.quant.options.escrowed_option import DAY, section
+from qmterm.quant.options.escrowed_lanes import (
+    COUNT,
+    LANES,
+    LEFT,
+    RATE,
+    YEARS,
+)
+from qmterm.quant.options.escrowed_option import section
 from qmterm.quant.options.escrowed_put_rule import (
     AT,
     BASE,
     BEND,
-    COUNT,
     DISCOUNT,
     EARLY,
     END,
     GROWTH,
-    LANES,
     LAST_POINTS,
     LAST_RULE,
     LATE,
     LATE_NODE,
-    LATER,
-    LEFT,
     LOG_BOUNDARY,
-    LOG_LATER,
-    LOG_SPOT,
     MOST_W,
     MOST_WINDOWS,
     NEXT,
@@ -57,69 +58,20 @@ from qmterm.quant.options.escrowed_put_rule import (
     OWN_WIDTH,
     POINT_SIZE,
     POINTS,
-    RATE,
     RULE,
     SHAPE,
     SHIFT,
     SPAN,
-    SPOT,
     START,
     WEIGHT,
     WIDTH,
     WINDOW_SIZE,
-    YEARS,
 )
 
 SHORTEST = 0.015  # of the time until exercise pays again: a shorter window is none
 # What the unknown of the late node usually is: in the last window, the one before, and all others.
 USUAL = np.array([0.75, 0.52, 0.42])
 _TINY = 1e-12
-
-
-@piece
-def read_dividends(
-    lane: FloatArray,
-    w: int,
-    s: float,
-    k: float,
-    t: float,
-    r: float,
-    when: FloatArray,
-    cash: FloatArray,
-    discounts: FloatArray,
-    worths: FloatArray,
-) -> None:
-    """Fill lane w's terms, on a strike of 1, and each dividend's discount factor and worth; one that is none has 0."""
-    share = later = s
-    growth = exp(r * DAY)
-    for j in range(when.size):
-        at, money = when[j], cash[j]
-        discount = exp(-r * at)
-        counts = 0.0 < at <= t
-        money = money if counts else 0.0
-        discounts[j] = discount
-        worths[j] = money * discount / k
-        share -= money * discount
-        later -= money * min(1.0, discount * growth)  # gone ex by then: counts in full
-    lane[YEARS + w] = t
-    lane[RATE + w] = r
-    lane[SPOT + w] = share / k
-    lane[LATER + w] = later / k
-    lane[LOG_SPOT + w] = log(max(share / k, _TINY))
-    lane[LOG_LATER + w] = log(max(later / k, _TINY))
-
-
-@piece
-def least_value(lane: FloatArray, w: int, s: float, k: float, discounts: FloatArray, worths: FloatArray) -> float:
-    """The best of exercising now, just after an ex-date or at expiry if nothing moved, on a strike of 1."""
-    spot = lane[SPOT + w]
-    best: float = max(0.0, 1.0 - s / k, exp(-lane[RATE + w] * lane[YEARS + w]) - spot)
-    left = 0.0
-    for j in range(worths.size - 1, -1, -1):
-        if worths[j] > 0.0:
-            best = max(best, discounts[j] - spot - left)
-            left += worths[j]
-    return best
 
 
 @section

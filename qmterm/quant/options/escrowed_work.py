@@ -23,6 +23,16 @@ from qmterm.quant.options.escrowed_bounds import (
     IN_VOL,
     IN_YEARS,
     IN_YIELD,
+    OUT_DELTA,
+    OUT_GAMMA,
+    OUT_PRICE,
+    OUT_RHO,
+    OUT_THETA,
+    OUT_VEGA,
+    OUT_VOL,
+    OUTPUTS,
+    PRICES,
+    SOLVE,
     admit,
     lowest_value,
     never_exercised,
@@ -31,11 +41,6 @@ from qmterm.quant.options.escrowed_dates import MOST_DATES, Dates, dates_premium
 from qmterm.quant.options.escrowed_lattice import Room, make_room, premium_of
 from qmterm.quant.options.escrowed_option import DAY, Escrowed, Premium, escrowed_spot, european, section
 from qmterm.quant.options.implied_vol import IvStatus, StatusArray
-
-PRICES, GREEKS, SOLVE = range(3)
-# Rows of what is filled.
-OUT_PRICE, OUT_VOL, OUT_DELTA, OUT_GAMMA, OUT_THETA, OUT_VEGA, OUT_RHO = range(7)
-OUTPUTS = 7
 
 SMALL = 4  # options done in plain Python while nothing is compiled
 PARALLEL_FROM = 128

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qmterm.core.errors import BadInput
-from qmterm.quant.options import escrowed, escrowed_work
+from qmterm.quant.options import escrowed, escrowed_bounds, escrowed_calls, escrowed_puts, escrowed_work
 from qmterm.quant.options.dividends import DividendTable
 from qmterm.quant.options.implied_vol import IvStatus
 
@@ -137,22 +137,34 @@ def test_tables_that_do_not_fit_are_refused_by_name():
         escrowed.price([100.0, 101.0], [90.0, 100.0, 110.0], 0.5, 0.04, 0.0, 0.3, True, DividendTable.none())
 
 
-def test_plain_python_and_the_compiled_kernel_give_the_same_digits():
+def test_plain_python_and_the_compiled_kernels_give_the_same_digits():
     strike, years, vol, calls = chain(6, 4)
     table = DividendTable.by_option([QUARTERLY, [], QUARTERLY[:1], [(0.001, 1.0)], [(0.5, 2.0)], QUARTERLY])
     inputs = np.array([np.full(6, 100.0), strike, years, np.full(6, 0.04), np.zeros(6), vol, np.zeros(6)])
-    answers = []
-    for run in (escrowed_work.work.python, escrowed_work.work.compiled):
-        values, status = np.empty((escrowed_work.OUTPUTS, 6)), np.empty(6, dtype=np.int8)
-        with np.errstate(all="ignore"):
-            run(0, 6, escrowed_work.GREEKS, inputs, calls, table.times, table.amounts, values, status)
-            inputs[-1] = values[escrowed_work.OUT_PRICE]
-            solved = np.empty_like(values)
-            run(0, 6, escrowed_work.SOLVE, inputs, calls, table.times, table.amounts, solved, status)
-        answers.append((values, solved, status))
-    assert answers[0][0] == pytest.approx(answers[1][0], abs=1e-9, nan_ok=True)
-    assert answers[0][1] == pytest.approx(answers[1][1], abs=1e-6, nan_ok=True)
-    assert np.array_equal(answers[0][2], answers[1][2])
+    dividends = (table.times, table.amounts)
+    kernels = [
+        (escrowed_work.work, (calls,), 6),
+        (escrowed_puts.put_block, (np.flatnonzero(~calls),), int((~calls).sum())),
+        (escrowed_calls.call_block, (np.flatnonzero(calls),), int(calls.sum())),
+    ]
+    for kernel, options, count in kernels:
+        assert count > 1
+        answers = []
+        for run in (kernel.python, kernel.compiled):
+            made, solved = np.zeros((2, escrowed_bounds.OUTPUTS, 6))
+            status, codes = np.zeros((2, 6), dtype=np.int8)
+            # The work takes its options by their right, the blocks by number.
+            by_right = kernel is escrowed_work.work
+            with np.errstate(all="ignore"):
+                for mode, out, code in ((escrowed_bounds.GREEKS, made, status), (escrowed_bounds.SOLVE, solved, codes)):
+                    terms = (inputs, *options) if by_right else (*options, inputs)
+                    run(0, count, mode, *terms, *dividends, out, code)
+                    inputs[-1] = made[escrowed_bounds.OUT_PRICE]
+            answers.append((made, solved, status, codes))
+        plain, compiled = answers
+        assert plain[0] == pytest.approx(compiled[0], abs=1e-8, nan_ok=True)
+        assert plain[1] == pytest.approx(compiled[1], abs=1e-6, nan_ok=True)
+        assert np.array_equal(plain[2:], compiled[2:])
 
 
 def test_a_whole_chain_over_all_cores_is_its_options_one_by_one():
