@@ -84,10 +84,18 @@ def _warm_options() -> None:
     values = black_scholes.price(*market, 0.3, False)
     black_scholes.greeks(*market, 0.3, False)
     european.solve(values, *market, False)
-    for dividends in (None, DividendTable.shared([(0.05, 0.5)])):
-        american.price(*market, 0.3, False, dividends)
-        american.greeks(*market, 0.3, False, dividends)
-        american.solve(values + 0.01, *market, False, dividends)
+    cash = DividendTable.shared([(0.05, 0.5)])
+    # A boundary, a lattice (yield and cash together), windows between ex-dates, calls that an ex-date can end.
+    for dividend_yield, call, dividends in (
+        (0.01, False, None),
+        (0.01, False, cash),
+        (0.0, False, cash),
+        (0.0, True, cash),
+    ):
+        market = (many, 100.0, 0.1, 0.04, dividend_yield)
+        american.price(*market, 0.3, call, dividends)
+        american.greeks(*market, 0.3, call, dividends)
+        american.solve(values + 0.01, *market, call, dividends)
     probability.probability_of_profit(*market, 0.3, True)
     probability.probability_above(many, 110.0, 0.1, 0.0, 0.3)
     probability.touch(many, 110.0, 0.1, 0.0, 0.3)
