@@ -186,4 +186,4 @@ def call_block(
                 for row in range(OUTPUTS):
                     out[row, i] = np.nan
                 continue
-            write(numbers, i, w, 1.0, seen[w] + moved[w], before[w], lane, kept, found, out)
+            write(numbers, i, w, 1.0, seen[w] + moved[w], before[w], False, lane, kept, found, out)

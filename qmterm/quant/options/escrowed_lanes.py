@@ -28,11 +28,11 @@ from qmterm.quant.options.escrowed_option import DAY, section
 
 LANES = 16
 # Where the rows of a lane begin.
-LANE_ROWS = 19
+LANE_ROWS = 20
 LANE_SIZE = LANE_ROWS * LANES
 (
     SPOT, LOG_SPOT, LATER, LOG_LATER, YEARS, RATE, VOL, OVER_VOL, DRIFT, BOUNDARY, FLOOR, TARGET, STEP, SLOPE,
-    OLD_SPOT, COUNT, LEFT, DATE, FAR,
+    OLD_SPOT, COUNT, LEFT, DATE, FAR, NOW,
 ) = range(0, LANE_SIZE, LANES)  # fmt: skip
 # Rows of what is found; slopes are in ln F.
 FOUND_SIZE = 12 * LANES
@@ -166,6 +166,7 @@ def write(
     sign: float,
     vol: float,
     tomorrow: float,
+    exercised: bool,
     lane: FloatArray,
     kept: FloatArray,
     found: FloatArray,
@@ -184,7 +185,10 @@ def write(
     out[OUT_THETA, i] = np.nan
     if t > DAY:
         out[OUT_THETA, i] = min(max(k * (tomorrow + max(kept[TOMORROW + w], 0.0)), gain), most) - worth
-    if gain >= value:
+    if exercised or gain >= value:
+        out[OUT_PRICE, i] = max(gain, least)
+        if out[OUT_THETA, i] != 0.0 and t - lane[LEFT + w] < DAY:
+            out[OUT_THETA, i] = 0.0 if t > DAY else np.nan  # that was the decay of an option held on
         out[OUT_DELTA, i] = sign
         out[OUT_GAMMA, i] = 0.0
         out[OUT_VEGA, i] = 0.0

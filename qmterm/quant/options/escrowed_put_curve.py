@@ -26,10 +26,12 @@ from qmterm.quant.options.escrowed_lanes import (
     DRIFT,
     LANES,
     LEFT,
+    NOW,
     OVER_VOL,
     RATE,
     STEP,
     VOL,
+    YEARS,
 )
 from qmterm.quant.options.escrowed_option import section
 from qmterm.quant.options.escrowed_put_rule import (
@@ -64,6 +66,7 @@ from qmterm.quant.options.escrowed_put_rule import (
     OWN_WIDTH,
     POINT_SIZE,
     POINTS,
+    START,
     TERMS,
     WEIGHT,
     WIDTH,
@@ -88,6 +91,7 @@ _LN2_HIGH = 6.93147180369123816490e-01
 _LN2_LOW = 1.90821492927058770002e-10
 _ROUND = 6755399441055744.0
 FIRST_TURNS = 2
+NEVER = -1e3  # ln F of no exercise now
 
 
 @piece
@@ -107,7 +111,7 @@ def bell(d: float) -> float:
 
 @section
 def last_stretch(lane: FloatArray, points: FloatArray, scratch: FloatArray) -> None:
-    """Fill ln B at the points of the last stretch, and BOUNDARY with ln B at its start, from the fit."""
+    """Fill ln B at the points of the last stretch, and BOUNDARY at its start (NOW, if that is now), from the fit."""
     for w in range(LANES):
         ratio = 2.0 * lane[RATE + w] * lane[OVER_VOL + w] * lane[OVER_VOL + w]
         scratch[REACH_ROW + w] = log(1.0 + 1.0 / ratio)
@@ -133,6 +137,8 @@ def last_stretch(lane: FloatArray, points: FloatArray, scratch: FloatArray) -> N
             z = scratch[w] + a * (scratch[LANES + w] + a * z)
             reach = scratch[REACH_ROW + w]
             row[w] = reach * (quick_exp(-z * quick_exp(ln_width) / reach) - 1.0)
+    for w in range(LANES):
+        lane[NOW + w] = lane[BOUNDARY + w] if lane[LEFT + w] >= lane[YEARS + w] else NEVER
 
 
 @piece
@@ -226,7 +232,7 @@ def earlier_windows(
     pairs: FloatArray,
     sums: FloatArray,
 ) -> None:
-    """A Newton step of each node, later windows first; ln B at the windows' points, and BOUNDARY at the first.
+    """A Newton step of each node, later windows first; ln B at the windows' points; NOW, ln B now.
 
     fresh: nothing is known of the early nodes yet, and one step is not enough.
     """
@@ -266,3 +272,5 @@ def earlier_windows(
             moved = node[NODE_BASE + w] + node[NODE_WIDTH + w] * window[EARLY + w]
             window[AFTER + w] = lane[BOUNDARY + w]
             lane[BOUNDARY + w] -= lane[VOL + w] * moved
+            first = (lane[COUNT + w] == j + 1.0) & (window[START + w] == 0.0)
+            lane[NOW + w] = lane[BOUNDARY + w] if first else lane[NOW + w]

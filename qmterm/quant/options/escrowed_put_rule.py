@@ -16,7 +16,7 @@ from qmterm.quant.options.escrowed_lanes import (
 )
 
 MOST_WINDOWS = 12  # before the last stretch
-LAST_POINTS = 4
+LAST_POINTS = 8
 POINTS = 4  # of a window, seen from before it
 OWN_POINTS = 4  # of what is left of a window, seen from a node in it
 LATE_NODE = 0.75  # of a window; its other node is its start

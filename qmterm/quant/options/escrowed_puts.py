@@ -34,6 +34,7 @@ from qmterm.quant.options.escrowed_lanes import (
     LEFT,
     LOG_LATER,
     LOG_SPOT,
+    NOW,
     OLD_SPOT,
     PREMIUM,
     RATE,
@@ -170,7 +171,8 @@ def _keep(
     found: FloatArray,
     kept: FloatArray,
 ) -> None:
-    """What was found into `kept`, the volatility of it into `seen`, tomorrow's European value into `before`."""
+    """What was found into `kept`, the volatility of it into `seen`, into `before` tomorrow's European value and
+    whether exercise pays now."""
     if mode != PRICES:
         tomorrow_row(lane, windows, points, count, before, found)
     for cell in range(PREMIUM, FOUND_SIZE):
@@ -183,6 +185,7 @@ def _keep(
     european_rows(lane, LOG_LATER, DAY, -1.0, found)
     for w in range(LANES):
         before[w] = found[EUROPEAN + w]
+        before[LANES + w] = 1.0 if lane[LOG_SPOT + w] <= lane[NOW + w] else 0.0
 
 
 @piece
@@ -295,11 +298,15 @@ def put_block(
             i = order[first + w]
             for row in range(OUTPUTS):
                 out[row, i] = np.nan
+            exercised = before[LANES + w] > 0.0
+            if exercised and mode == SOLVE and status[i] == _OK:
+                status[i] = _NO_CONVERGENCE  # a solution on the exercise side is none
             if status[i] != _OK:
                 continue
             if mode == PRICES:
                 k = numbers[IN_STRIKE, i]
-                value = max(lane[FLOOR + w], kept[EUROPEAN + w] + max(kept[PREMIUM + w], 0.0))
+                held = kept[EUROPEAN + w] + max(kept[PREMIUM + w], 0.0)
+                value = lane[FLOOR + w] if exercised else max(lane[FLOOR + w], held)
                 out[OUT_PRICE, i] = max(k - numbers[IN_SPOT, i], k * value)
             else:
-                write(numbers, i, w, -1.0, seen[w] + moved[w], before[w], lane, kept, found, out)
+                write(numbers, i, w, -1.0, seen[w] + moved[w], before[w], exercised, lane, kept, found, out)
