@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from qmterm.core.bars import BoolArray, FloatArray, IntArray
 from qmterm.core.errors import BadInput
 from qmterm.quant.arrays import flatten_options, to_float
-from qmterm.quant.options import black_scholes, escrowed
+from qmterm.quant.options import black_scholes
 from qmterm.quant.options import implied_vol as european
 from qmterm.quant.options.american_block import ONE_DAY, solve_block
 from qmterm.quant.options.american_lanes import PRICE, RATE, STOCK, STRIKE, VOL, YEARS, YIELD
@@ -202,7 +202,7 @@ def implied_vol(
     return found.iv, found.status
 
 
-# The methods: the boundary, Black-Scholes, the escrowed tree.
+# The methods: the boundary, Black-Scholes, the escrowed model.
 _BOUNDARY, _PLAIN, _TREE = range(3)
 _OK = int(IvStatus.OK)
 _NO_CONVERGENCE = int(IvStatus.NO_CONVERGENCE)
@@ -278,6 +278,8 @@ def _sound(numbers: FloatArray) -> BoolArray:
 
 
 def _tree_prices(spots: FloatArray, numbers: FloatArray, calls: BoolArray, dividends: DividendTable) -> FloatArray:
+    from qmterm.quant.options import escrowed  # many kernels, and most options need none of them
+
     wide = dividends
     if dividends.rows > 1:
         wide = DividendTable(
@@ -305,6 +307,8 @@ def _plain_greeks(numbers: FloatArray, calls: BoolArray) -> FloatArray:
 
 
 def _tree_greeks(numbers: FloatArray, calls: BoolArray, dividends: DividendTable) -> FloatArray:
+    from qmterm.quant.options import escrowed  # many kernels, and most options need none of them
+
     s, k, t, r, q, v = numbers[STOCK:]
     return np.stack([v, *escrowed.greeks(s, k, t, r, q, v, calls, dividends)])
 
@@ -328,6 +332,8 @@ def _try_tree(numbers: FloatArray, calls: BoolArray, found: FloatArray, codes: S
 
 
 def _tree_solve(numbers: FloatArray, calls: BoolArray, dividends: DividendTable) -> tuple[FloatArray, StatusArray]:
+    from qmterm.quant.options import escrowed  # many kernels, and most options need none of them
+
     p, s, k, t, r, q = numbers[PRICE:VOL]
     solved = escrowed.solve(p, s, k, t, r, q, calls, dividends)
     found, codes = np.stack([solved.iv, p, *solved[2:]]), solved.status.copy()
