@@ -1,10 +1,10 @@
 """American options on arrays: prices, Greeks and implied volatility, with continuous yield and with cash dividends.
 
 Each option goes to the method that is right for it: Black-Scholes where early exercise never pays, the boundary method
-of american_curve.py where a rate alone decides, and the escrowed tree where a dividend falls before expiry or where two
-boundaries exist (a put with q < r < 0, a call with r < q < 0). The trap: Greeks are the bump definitions of QUANT.md
-3.4, so theta is tomorrow's value less today's and NaN on the last day; in the exercise region delta is ±1 and the
-others 0.
+of american_curve.py where a rate alone decides, and the escrowed model where a dividend falls before expiry or where
+two boundaries exist (a put with q < r < 0, a call with r < q < 0). The trap: Greeks are the bump definitions of
+QUANT.md 3.4, so theta is tomorrow's value less today's and NaN on the last day; in the exercise region delta is ±1 and
+the others 0.
 """
 
 from __future__ import annotations
