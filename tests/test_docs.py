@@ -7,7 +7,7 @@ import pytest
 
 from qmterm.core.settings.model import Settings
 from qmterm.engine.control import VERBS
-from qmterm.engine.summary import RunSummary
+from qmterm.engine.show.summary import RunSummary
 from qmterm.ui.action import shown_key
 from qmterm.ui.actions import ACTIONS
 

@@ -22,7 +22,7 @@ from qmterm.core.settings.connections import Plan, PolygonSettings
 from qmterm.core.settings.engine import MarketClock
 from qmterm.core.settings.model import Settings
 from qmterm.market.clock import SystemClock
-from qmterm.market.rest import PolygonRest
+from qmterm.market.rest.client import PolygonRest
 
 SYMBOL = "AAPL"  # listed, optionable and in the news on every day
 PATIENCE_S = 10.0  # of one call

@@ -12,7 +12,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from qmterm.commands.doctor_report import Check, fail, ok, warn
-from qmterm.market.stream_protocol import AuthRefused, Phase, StreamEvent, StreamProtocol, TooManyConnections
+from qmterm.market.stream.protocol import AuthRefused, Phase, StreamEvent, StreamProtocol, TooManyConnections
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 PLAN = "real-time quotes need the Advanced plan of this cluster; delayed plans use ws_url = wss://delayed.polygon.io"

@@ -30,7 +30,7 @@ from qmterm.engine.thread import EngineThread, Mailbox, ViewHolder
 
 if TYPE_CHECKING:
     from qmterm.core.settings.model import Settings
-    from qmterm.engine.summary import RunSummary
+    from qmterm.engine.show.summary import RunSummary
     from qmterm.engine.wiring import Credentials, PacedClockLike, RunPlace, SimLink
     from qmterm.sim.spawn import RunningSim
 
@@ -169,7 +169,7 @@ def _say(text: str) -> None:
 
 
 def _report(result: object, options: RunOptions) -> None:
-    from qmterm.engine.summary import RunSummary
+    from qmterm.engine.show.summary import RunSummary
 
     if not isinstance(result, RunSummary):
         return

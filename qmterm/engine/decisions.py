@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from qmterm.core.orders import Leg
 from qmterm.core.signals import Signal, TradePlan
-from qmterm.engine.wording import label, price_text
+from qmterm.engine.show.wording import label, price_text
 from qmterm.risk.gate import Verdict
 
 KEPT = 2000

@@ -20,14 +20,14 @@ from qmterm.engine.answering import Answering
 from qmterm.engine.ending import ended
 from qmterm.engine.ladder import Level
 from qmterm.engine.latency import measure_loop_lag
+from qmterm.engine.orders.proposals import Proposal
 from qmterm.engine.parts import Engaged, Parts
-from qmterm.engine.proposals import Proposal
+from qmterm.engine.show.summary import RunSummary, summarise
+from qmterm.engine.show.watch_list import watch_list
+from qmterm.engine.show.wording import describe_signal
 from qmterm.engine.start import split_alarm, start_unless_stopped
-from qmterm.engine.summary import RunSummary, summarise
 from qmterm.engine.thread import Mailbox, ViewHolder
 from qmterm.engine.view import HeaderView, Snapshot
-from qmterm.engine.watch_list import watch_list
-from qmterm.engine.wording import describe_signal
 
 SCAN_RETRY_S = 300.0  # market seconds before a failed history load is tried again
 DAY_RETRY_S = 60.0  # market seconds before a new session that could not be read is read again

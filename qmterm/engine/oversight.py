@@ -16,9 +16,9 @@ from qmterm.core.settings.engine import EngineSettings
 from qmterm.core.settings.risk import RiskSettings
 from qmterm.engine.ladder import Ladder, Level
 from qmterm.engine.latency import Percentiles
-from qmterm.engine.ledger import OrderRecord
-from qmterm.engine.reconcile import Reconciler
-from qmterm.engine.recovery import adopt_difference
+from qmterm.engine.orders.ledger import OrderRecord
+from qmterm.engine.orders.reconcile import Reconciler
+from qmterm.engine.orders.recovery import adopt_difference
 from qmterm.engine.trader import Trader
 
 SETTLE_EVERY_S = 0.5

@@ -13,29 +13,29 @@ from qmterm.core.orders import BrokerEvent
 from qmterm.core.protocols import Broker
 from qmterm.core.settings.model import Settings
 from qmterm.core.ticks import TickTable
-from qmterm.engine.approvals import Approvals
-from qmterm.engine.book import Book
-from qmterm.engine.chainview import ChainLook
 from qmterm.engine.control import ControlSocket
-from qmterm.engine.desk import OrderDesk
-from qmterm.engine.entries import Entries
-from qmterm.engine.exits import Guards
 from qmterm.engine.ladder import Ladder
-from qmterm.engine.lanes import Lanes
 from qmterm.engine.latency import Percentiles
-from qmterm.engine.marks import Marks
+from qmterm.engine.orders.approvals import Approvals
+from qmterm.engine.orders.book import Book
+from qmterm.engine.orders.desk import OrderDesk
+from qmterm.engine.orders.exits import Guards
+from qmterm.engine.orders.lanes import Lanes
+from qmterm.engine.orders.marks import Marks
+from qmterm.engine.orders.proposals import Proposals
+from qmterm.engine.orders.shelf import Shelf
 from qmterm.engine.oversight import Oversight
-from qmterm.engine.proposals import Proposals
-from qmterm.engine.publish import Publisher
 from qmterm.engine.runlog import RunLog
-from qmterm.engine.scanning import Scanning
-from qmterm.engine.shelf import Shelf
+from qmterm.engine.show.chainview import ChainLook
+from qmterm.engine.show.publish import Publisher
+from qmterm.engine.signals.entries import Entries
+from qmterm.engine.signals.scanning import Scanning
 from qmterm.engine.trader import Trader
 from qmterm.journal.journal import Journal
 from qmterm.market.clock import StepClock
 from qmterm.market.feed import PolygonFeed
-from qmterm.market.history import History
-from qmterm.market.lockstep import LockstepDriver
+from qmterm.market.history.history import History
+from qmterm.market.stream.lockstep import LockstepDriver
 
 
 class SteppedBroker(Broker, Protocol):

@@ -12,27 +12,27 @@ from qmterm.core.errors import BrokerError
 from qmterm.core.orders import AccountState, Fill
 from qmterm.core.reasons import Reason
 from qmterm.core.settings.engine import BrokerName
-from qmterm.engine.approvals import Approvals
-from qmterm.engine.book import Book, Position
-from qmterm.engine.chainview import ChainLook
-from qmterm.engine.desk import OrderDesk
 from qmterm.engine.ending import ended
-from qmterm.engine.entries import Entries
-from qmterm.engine.exits import Guards
-from qmterm.engine.greeks import HeldGreeks
-from qmterm.engine.header import Header
 from qmterm.engine.ladder import Ladder, Level
-from qmterm.engine.lanes import Lanes
-from qmterm.engine.ledger import OrderRecord
-from qmterm.engine.marks import Marks
+from qmterm.engine.orders.approvals import Approvals
+from qmterm.engine.orders.book import Book, Position
+from qmterm.engine.orders.desk import OrderDesk
+from qmterm.engine.orders.exits import Guards
+from qmterm.engine.orders.lanes import Lanes
+from qmterm.engine.orders.ledger import OrderRecord
+from qmterm.engine.orders.marks import Marks
+from qmterm.engine.orders.recovery import BASELINE, check_account, rebuild, restore, starting_positions, tail
+from qmterm.engine.orders.shelf import Shelf
+from qmterm.engine.orders.ticks import TickBook
 from qmterm.engine.oversight import DAY, Oversight
 from qmterm.engine.parts import Engaged, Parts
-from qmterm.engine.publish import Publisher
-from qmterm.engine.recovery import BASELINE, check_account, rebuild, restore, starting_positions, tail
-from qmterm.engine.reference import Reference
-from qmterm.engine.scanning import Scanning
-from qmterm.engine.shelf import Shelf
-from qmterm.engine.ticks import TickBook
+from qmterm.engine.show.chainview import ChainLook
+from qmterm.engine.show.greeks import HeldGreeks
+from qmterm.engine.show.header import Header
+from qmterm.engine.show.publish import Publisher
+from qmterm.engine.signals.entries import Entries
+from qmterm.engine.signals.reference import Reference
+from qmterm.engine.signals.scanning import Scanning
 from qmterm.engine.trader import Trader
 from qmterm.risk.gate import Gate
 from qmterm.risk.stops import StopRules

@@ -16,19 +16,19 @@ from qmterm.core.quotes import Quote
 from qmterm.core.reasons import Reason
 from qmterm.core.settings.engine import Mode, OrderSettings
 from qmterm.core.signals import TradePlan
-from qmterm.engine.book import Book
 from qmterm.engine.decisions import DecisionHash, DecisionTrail
-from qmterm.engine.desk import OrderDesk
-from qmterm.engine.exits import Guards
-from qmterm.engine.exposure import closable, risk_book
 from qmterm.engine.ladder import REFUSAL, Ladder, Level
-from qmterm.engine.lanes import Lanes
-from qmterm.engine.ledger import OrderRecord
-from qmterm.engine.marks import Marks
-from qmterm.engine.proposals import Proposal, Proposals
+from qmterm.engine.orders.book import Book
+from qmterm.engine.orders.desk import OrderDesk
+from qmterm.engine.orders.exits import Guards
+from qmterm.engine.orders.exposure import closable, risk_book
+from qmterm.engine.orders.lanes import Lanes
+from qmterm.engine.orders.ledger import OrderRecord
+from qmterm.engine.orders.marks import Marks
+from qmterm.engine.orders.proposals import Proposal, Proposals
+from qmterm.engine.orders.ticks import TickBook
 from qmterm.engine.runlog import RunLog
-from qmterm.engine.ticks import TickBook
-from qmterm.engine.wording import describe_order
+from qmterm.engine.show.wording import describe_order
 from qmterm.risk.book import RiskBook
 from qmterm.risk.gate import Gate, Verdict
 

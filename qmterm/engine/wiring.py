@@ -26,9 +26,9 @@ from qmterm.engine.runlog import RunLog
 from qmterm.journal.journal import Journal
 from qmterm.market.clock import ServerClock, StepClock, SystemClock
 from qmterm.market.feed import PolygonFeed
-from qmterm.market.history import History
-from qmterm.market.lockstep import LockstepDriver
-from qmterm.market.rest import PolygonRest
+from qmterm.market.history.history import History
+from qmterm.market.rest.client import PolygonRest
+from qmterm.market.stream.lockstep import LockstepDriver
 
 if TYPE_CHECKING:
     import aiohttp

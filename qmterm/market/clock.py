@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from qmterm.core.clock import NS
 from qmterm.core.errors import DataError
-from qmterm.market.rest import PolygonRest
+from qmterm.market.rest.client import PolygonRest
 
 _KEPT = 64
 _SAME_RATE = 0.02  # a rate this near to 1 is a clock that runs in real time

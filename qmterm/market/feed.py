@@ -18,15 +18,15 @@ from qmterm.core.clock import et_date
 from qmterm.core.errors import DataError, NotEntitled
 from qmterm.core.instruments import parse_option
 from qmterm.core.settings.connections import PolygonSettings
-from qmterm.market.board import Board
-from qmterm.market.chain_pricing import warm_up
-from qmterm.market.chains import Chains
-from qmterm.market.latency import FeedLatency
-from qmterm.market.listed import OptionsListed
-from qmterm.market.rest import PolygonRest
-from qmterm.market.stream import MarketStream
-from qmterm.market.stream_state import StreamState
-from qmterm.market.wire import FrameDecoder, FrameReport
+from qmterm.market.board.board import Board
+from qmterm.market.board.wire import FrameDecoder, FrameReport
+from qmterm.market.chains.chains import Chains
+from qmterm.market.chains.listed import OptionsListed
+from qmterm.market.chains.pricing import warm_up
+from qmterm.market.rest.client import PolygonRest
+from qmterm.market.stream.latency import FeedLatency
+from qmterm.market.stream.socket import MarketStream
+from qmterm.market.stream.state import StreamState
 
 _RATE_WINDOW_S = 5.0
 

@@ -15,15 +15,15 @@ from qmterm.core.settings.engine import EngineSettings, Mode, OrderSettings
 from qmterm.core.settings.risk import RiskSettings
 from qmterm.core.signals import Signal, SignalState, TradePlan
 from qmterm.engine.answering import Answering
-from qmterm.engine.approvals import Approvals
-from qmterm.engine.book import Book
 from qmterm.engine.commands import ApproveProposal
-from qmterm.engine.desk import OrderDesk
-from qmterm.engine.exits import Guards
 from qmterm.engine.ladder import Ladder
-from qmterm.engine.lanes import Lanes
 from qmterm.engine.latency import Percentiles
-from qmterm.engine.marks import Marks
+from qmterm.engine.orders.approvals import Approvals
+from qmterm.engine.orders.book import Book
+from qmterm.engine.orders.desk import OrderDesk
+from qmterm.engine.orders.exits import Guards
+from qmterm.engine.orders.lanes import Lanes
+from qmterm.engine.orders.marks import Marks
 from qmterm.engine.oversight import Oversight
 from qmterm.engine.runlog import RunLog
 from qmterm.engine.trader import Trader

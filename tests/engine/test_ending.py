@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from qmterm.engine.ending import ended
-from qmterm.engine.lanes import Lanes
+from qmterm.engine.orders.lanes import Lanes
 
 
 async def stubborn(times):

@@ -14,14 +14,14 @@ from qmterm.core.clock import from_et
 from qmterm.core.errors import DataError, DataSilent, SubscriptionLimit
 from qmterm.core.quotes import Quote
 from qmterm.core.reasons import Reason
+from qmterm.market.chains.listed import OptionsListed
 from qmterm.market.clock import StepClock
 from qmterm.market.feed import PolygonFeed
-from qmterm.market.latency import FeedLatency
-from qmterm.market.listed import OptionsListed
-from qmterm.market.lockstep import LockstepDriver, advance_and_read
 from qmterm.market.quality import doubt
-from qmterm.market.rest import PolygonRest
-from qmterm.market.stream_state import StreamState
+from qmterm.market.rest.client import PolygonRest
+from qmterm.market.stream.latency import FeedLatency
+from qmterm.market.stream.lockstep import LockstepDriver, advance_and_read
+from qmterm.market.stream.state import StreamState
 from tests.market.fakes import KEY, forever, json_answer, rest_server, settings, status, stream_server, until
 
 CALENDAR = SessionCalendar.load(date(2025, 1, 1), date(2027, 12, 31))

@@ -13,9 +13,9 @@ from qmterm.core.clock import et_date
 from qmterm.core.errors import DataError, NotEntitled, RateLimited
 from qmterm.market.clock import ServerClock, StepClock
 from qmterm.market.feed import PolygonFeed
-from qmterm.market.history import History
-from qmterm.market.lockstep import LockstepDriver, advance_and_read
-from qmterm.market.rest import PolygonRest
+from qmterm.market.history.history import History
+from qmterm.market.rest.client import PolygonRest
+from qmterm.market.stream.lockstep import LockstepDriver, advance_and_read
 from qmterm.sim.options import SimOptions
 from qmterm.sim.spawn import spawn
 from tests.market.fakes import settings

@@ -1,0 +1,248 @@
+"""A person answers: approve, reject, cancel, close, stage. Every one of these passes the same gate as a strategy."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+
+from qmterm.core.clock import NS, et_date
+from qmterm.core.fees import fill_fees
+from qmterm.core.instruments import is_option, parse_option, underlying_of
+from qmterm.core.orders import Action, Leg, OrderIntent, Purpose
+from qmterm.core.reasons import Reason
+from qmterm.core.signals import Signal, SignalState, TradePlan
+from qmterm.core.ticks import round_price
+from qmterm.engine.commands import (
+    ApproveProposal,
+    CancelOrder,
+    ClosePosition,
+    CommandResult,
+    RejectProposal,
+    StageOrder,
+)
+from qmterm.engine.orders.book import Position
+from qmterm.engine.orders.exits import exit_price
+from qmterm.engine.orders.exposure import closable
+from qmterm.engine.orders.ledger import OrderRecord
+from qmterm.engine.orders.proposals import Proposal
+from qmterm.engine.show.wording import describe_order, label, price_text
+from qmterm.engine.trader import Trader
+from qmterm.risk.price_sanity import natural_price
+
+MANUAL = "manual"
+
+
+class Approvals:
+    def __init__(self, trader: Trader) -> None:
+        self._trader = trader
+
+    def approve(self, command: ApproveProposal) -> CommandResult:
+        """Send what the person saw. The proposal is consumed first: whatever happens, it is sent at most once."""
+        trader = self._trader
+        waiting = trader.proposals.get(command.proposal_id)
+        if waiting is None:
+            used = trader.proposals.was_used(command.proposal_id)
+            return CommandResult(False, "already answered" if used else "this proposal is gone")
+        if command.limit_seen != str(waiting.net_price):
+            return CommandResult(
+                False, f"the limit is {price_text(waiting.net_price)} now, not what you saw; look again and approve"
+            )
+        quote = trader.quotes.quote(waiting.legs[0].symbol)
+        mid = quote.mid if quote else None
+        if waiting.purpose is Purpose.ENTRY and waiting.mid_seen is not None:
+            if mid is None:
+                return CommandResult(False, "no two-sided quote right now; nothing was sent")
+            if abs(mid - waiting.mid_seen) > trader.settings.price_band * waiting.mid_seen:
+                trader.proposals.take(command.proposal_id)
+                trader.reject(waiting.underlying, Reason.PRICE_MOVED, {"seen": waiting.mid_seen, "mid": mid})
+                return CommandResult(False, f"the mid moved from {waiting.mid_seen:.2f} to {mid:.2f}; nothing was sent")
+        proposal = trader.proposals.take(command.proposal_id)
+        if proposal is None:
+            return CommandResult(False, "already answered")
+        if proposal.purpose is Purpose.ENTRY:
+            return self._send_entry(proposal)
+        return self._send_exit(proposal)
+
+    def _send_entry(self, proposal: Proposal) -> CommandResult:
+        trader = self._trader
+        plan = proposal.plan
+        if plan is None:
+            return CommandResult(False, "this proposal has no plan; nothing was sent")
+        # The plan's own life was judged when it was made; a person's answer has the proposal's shelf life instead.
+        alive = replace(plan, expires_ns=max(plan.expires_ns, trader.clock.now() + NS))
+        verdict = trader.gate.check(
+            alive,
+            trader.risk_book(),
+            trader.clock.now(),
+            ladder=trader.entry_refusal(),
+            quotes=trader.quotes_of(plan.legs),
+            market_open=trader.market_open(),
+            program=trader.ticks.of(plan.legs[0].symbol),
+            wanted=proposal.quantity,
+        )
+        trader.trail.add_plan(plan, verdict)
+        if not verdict.approved:
+            reason = verdict.reason or Reason.NO_DATA
+            trader.reject(plan.underlying, reason, verdict.numbers, plan)
+            return CommandResult(False, f"the risk gate refuses it now: {reason.value}; nothing was sent")
+        intent = trader.intent_of(plan, verdict.contracts)
+        trader.journal.decision(
+            plan.underlying, "approved", trader.clock.now(), plan=plan, reason=verdict.reason, numbers=verdict.numbers
+        )
+        trader.send_entry(plan, intent, trader.clock.monotonic())
+        return CommandResult(True, f"sending {describe_order(intent)}")
+
+    def _send_exit(self, proposal: Proposal) -> CommandResult:
+        """Close at the price the person saw, or at a better one if the market offers it now."""
+        trader = self._trader
+        natural = natural_price(proposal.legs, proposal.quantity, trader.quotes_of(proposal.legs))
+        price = proposal.net_price if natural is None else max(proposal.net_price, natural)
+        intent = OrderIntent(
+            intent_id=proposal.proposal_id.removeprefix("p"),
+            created_ns=trader.clock.now(),
+            strategy=proposal.strategy,
+            underlying=proposal.underlying,
+            purpose=proposal.purpose,
+            legs=proposal.legs,
+            quantity=proposal.quantity,
+            net_price=price,
+            plan_id=proposal.plan_id,
+            reason=proposal.reason,
+        )
+        verdict = trader.close(intent, by_person=True, approved=True)
+        if not verdict.approved:
+            return CommandResult(False, f"refused: {verdict.reason.value if verdict.reason else 'unknown'}")
+        return CommandResult(True, f"sending {describe_order(intent)}")
+
+    async def reject(self, command: RejectProposal) -> CommandResult:
+        proposal = self._trader.proposals.take(command.proposal_id)
+        if proposal is None:
+            return CommandResult(False, "this proposal is gone")
+        self._trader.journal.decision(
+            proposal.underlying,
+            "rejected by a person",
+            self._trader.clock.now(),
+            plan=proposal.plan,
+            reason=Reason.PROPOSAL_REJECTED,
+        )
+        if proposal.purpose is not Purpose.ENTRY:
+            await self._trader.guards.call_off(proposal.plan_id)
+        else:
+            self._trader.leave_alone(proposal.underlying)  # a no is not asked again at once
+        self._trader.log.info("PLAN", f"rejected by you: {proposal.underlying}", proposal.plan_id)
+        return CommandResult(True, "rejected")
+
+    async def cancel(self, command: CancelOrder) -> CommandResult:
+        record = self._find_order(command.order_id)
+        if record is None:
+            return CommandResult(False, f"no order {command.order_id!r}")
+        text = await self._trader.desk.cancel(record, "by you")
+        return CommandResult(text.startswith("cancel asked") or "not sent" in text, text)
+
+    def _find_position(self, name: str) -> Position | None:
+        """By symbol or plan; by what the screen shows or the underlying while that names one position only."""
+        positions = self._trader.book.positions
+        exact = [p for p in positions if name in (p.symbol, p.plan_id)]
+        shown = [p for p in positions if name.upper() in (label(p.symbol), p.underlying)]
+        found = exact or shown
+        return found[0] if len(found) == 1 else None
+
+    def _find_order(self, name: str) -> OrderRecord | None:
+        """By our id, the broker's, or the unique end of ours that the screen shows."""
+        ledger = self._trader.desk.ledger
+        exact = ledger.get(name)
+        if exact is not None:
+            return exact
+        matches = [r for r in ledger.records if r.broker_id == name or r.intent.intent_id.endswith(name)]
+        return matches[0] if len(matches) == 1 else None
+
+    def close(self, command: ClosePosition) -> CommandResult:
+        """Stage a close of all that nothing closes already."""
+        trader = self._trader
+        held = self._find_position(command.position_id)
+        if held is None:
+            return CommandResult(False, f"no position {command.position_id!r}")
+        free = closable(trader.book, trader.desk.ledger, held.symbol)
+        if free == 0:
+            return CommandResult(False, f"{label(held.symbol)}: a working order closes it already")
+        selling = free > 0
+        quote = trader.quotes.quote(held.symbol)
+        price = exit_price(quote, 0, trader.ticks.of(held.symbol), selling=selling) if quote else None
+        if price is None:
+            return CommandResult(False, f"{label(held.symbol)}: nobody is quoting the other side right now")
+        now = trader.clock.now()
+        intent = OrderIntent(
+            intent_id=f"c{held.plan_id or 'ext'}-{now:x}",
+            created_ns=now,
+            strategy=held.strategy,
+            underlying=held.underlying,
+            purpose=Purpose.EXIT,
+            legs=(Leg(held.symbol, Action.SELL_TO_CLOSE if selling else Action.BUY_TO_CLOSE, abs(free)),),
+            quantity=abs(free),
+            net_price=price if selling else -price,
+            plan_id=held.plan_id,
+            reason=Reason.USER,
+        )
+        verdict = trader.close(intent, by_person=True, propose=not command.send)
+        if not verdict.approved:
+            return CommandResult(False, f"refused: {verdict.reason.value if verdict.reason else 'unknown'}")
+        verb = "proposed" if any(p.legs == intent.legs for p in trader.proposals.waiting) else "sending"
+        return CommandResult(True, f"{verb} {describe_order(intent)}")
+
+    def stage(self, command: StageOrder) -> CommandResult:
+        """A single leg picked by hand. Selling what is not held would open an undefined risk: refused."""
+        trader = self._trader
+        if not is_option(command.symbol):
+            return CommandResult(False, f"{command.symbol!r} is not an option contract")
+        if command.quantity < 1:
+            return CommandResult(False, "the quantity must be at least 1")
+        held = trader.book.quantity(command.symbol)
+        if (held > 0 and not command.buys) or (held < 0 and command.buys):
+            return self.close(ClosePosition(command.symbol))
+        if not command.buys:
+            return CommandResult(False, f"{label(command.symbol)} is not held; selling it naked is undefined risk")
+        quote = trader.quotes.quote(command.symbol)
+        if quote is None or not quote.two_sided:
+            return CommandResult(False, f"{label(command.symbol)} has no two-sided quote right now")
+        plan = self._manual_plan(command.symbol, Decimal(str(round((quote.bid + quote.ask) / 2, 4))))
+        verdict = trader.open(plan, trader.clock.monotonic(), wanted=command.quantity, propose=True)
+        if not verdict.approved:
+            return CommandResult(False, f"the risk gate refuses it: {verdict.reason.value if verdict.reason else ''}")
+        cut = verdict.contracts < command.quantity and verdict.reason is not None
+        why = f" ({command.quantity} wanted, {verdict.reason.value} allows no more)" if cut and verdict.reason else ""
+        return CommandResult(True, f"proposed BUY {verdict.contracts} {label(command.symbol)}{why}; approve it with a")
+
+    def _manual_plan(self, symbol: str, mid: Decimal) -> TradePlan:
+        trader = self._trader
+        contract = parse_option(symbol)
+        now = trader.clock.now()
+        underlying = underlying_of(symbol)
+        limit = round_price(trader.ticks.of(symbol), mid, buys=True)
+        fees = sum(
+            fill_fees(symbol, action, 1, limit, et_date(now), 0)
+            for action in (Action.BUY_TO_OPEN, Action.SELL_TO_CLOSE)
+        )
+        cost = limit * 100 + fees
+        stock = trader.quotes.quote(underlying)
+        spot = (stock.mid if stock else None) or float(contract.strike)
+        # A hand-picked trade has no setup behind it: only the premium, time and DTE stops guard it.
+        signal = Signal(
+            underlying, MANUAL, now, SignalState.HOLD, spot, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, (0.0, 0.0, 0.0), 0.0, 0, None
+        )
+        return TradePlan(
+            plan_id=f"m{now:x}",
+            time_ns=now,
+            expires_ns=now + 3600 * NS,
+            strategy=MANUAL,
+            underlying=underlying,
+            legs=(Leg(symbol, Action.BUY_TO_OPEN, 1),),
+            net_price=-limit,
+            max_loss=cost,
+            buying_power=cost,
+            stop=0.0,
+            targets=(),
+            horizon_date=max(et_date(now), contract.expiry - timedelta(days=7)),
+            signal=signal,
+            numbers={"bid_ask_mid": float(mid)},
+        )

@@ -1,0 +1,377 @@
+"""Protecting what is held: stops and scale-outs become closing orders (auto) or alarmed proposals (confirm).
+
+A decision sets a goal ("close 2 of these"); the goal lives, journalled, until fills have met it. So a stop that was
+hit stays hit across cancels, re-pricing and restarts, and a scale-out level is used exactly once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import date
+from decimal import Decimal
+from typing import Any, Protocol
+
+from qmterm.core.clock import NS, Clock, et_date
+from qmterm.core.orders import Action, Fill, Leg, OrderIntent, OrderState, Purpose
+from qmterm.core.protocols import QuoteSource
+from qmterm.core.quotes import Quote
+from qmterm.core.reasons import Reason
+from qmterm.core.settings.engine import OrderSettings
+from qmterm.core.signals import TradePlan
+from qmterm.core.ticks import TickProgram, TickTable, round_price, tick
+from qmterm.engine.orders.book import Book, Position
+from qmterm.engine.orders.exposure import closable
+from qmterm.engine.orders.ledger import Ledger, OrderRecord
+from qmterm.engine.orders.marks import Marks
+from qmterm.engine.orders.ticks import TickBook
+from qmterm.risk.protect import ProtectState, StopInputs, protect
+from qmterm.risk.stops import StopRules, decide, rules_text
+
+REARM_NS = 300 * NS  # a refused exit asks again after a 5-minute bar that a person has not seen
+
+
+class ProtectJournal(Protocol):
+    async def write_protect(self, position_id: str, state: Mapping[str, object] | None) -> None: ...
+
+
+class Underlyings(Protocol):
+    """What the stops need to know of a stock; None where it is not known."""
+
+    def five_minute_close(self, symbol: str, since_ns: int) -> float | None: ...
+
+    def last(self, symbol: str) -> float | None: ...
+
+    def split_ratio(self, symbol: str, after: date, until: date) -> float:
+        """New shares for one old share between two dates; 1.0 without a split."""
+        ...
+
+    def daily(self, symbol: str, after: date) -> Daily | None:
+        """The last completed session if it is later than `after`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Daily:
+    """One completed session of a stock; dollars per share."""
+
+    session: date
+    close: float
+    sma50: float
+    atr: float
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """One position's protection: `goal` contracts are still to be closed, for `reason`."""
+
+    symbol: str
+    opened_ns: int
+    state: ProtectState
+    goal: int = 0
+    reason: Reason | None = None
+    attempts: int = 0
+    daily_seen: date | None = None
+    levels_day: date | None = None  # stop, SMA50 and ATR are prices of this day; None: of the opening day
+    called_off_ns: int = 0  # a person refused the exit then: what was known before does not ask again
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            **self.state.to_dict(),
+            "symbol": self.symbol,
+            "opened_ns": self.opened_ns,
+            "goal": self.goal,
+            "goal_reason": self.reason.value if self.reason else None,
+            "called_off_ns": self.called_off_ns,
+            "levels_day": self.levels_day.isoformat() if self.levels_day else None,
+            "daily_seen": self.daily_seen.isoformat() if self.daily_seen else None,
+        }
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> Guard:
+        seen, levels = plain.get("daily_seen"), plain.get("levels_day")
+        return cls(
+            symbol=str(plain["symbol"]),
+            opened_ns=int(plain["opened_ns"]),
+            state=ProtectState.from_dict(plain),
+            goal=int(plain.get("goal") or 0),
+            reason=Reason(plain["goal_reason"]) if plain.get("goal_reason") else None,
+            daily_seen=date.fromisoformat(seen) if seen else None,
+            levels_day=date.fromisoformat(levels) if levels else None,
+            called_off_ns=int(plain.get("called_off_ns") or 0),
+        )
+
+
+class Guards:
+    """All guards, by position id (the plan that opened the position)."""
+
+    def __init__(
+        self,
+        book: Book,
+        ledger: Ledger,
+        marks: Marks,
+        quotes: QuoteSource,
+        underlyings: Underlyings,
+        journal: ProtectJournal,
+        clock: Clock,
+        rules: StopRules,
+        settings: OrderSettings,
+        ticks: TickBook | None = None,
+    ) -> None:
+        self._book = book
+        self._ledger = ledger
+        self._marks = marks
+        self._quotes = quotes
+        self._underlyings = underlyings
+        self._journal = journal
+        self._clock = clock
+        self._rules = rules
+        self._settings = settings
+        self._ticks = ticks or TickBook()
+        self._guards: dict[str, Guard] = {}
+
+    def restore(self, saved: Mapping[str, Mapping[str, Any]]) -> None:
+        self._guards = {position_id: Guard.from_dict(body) for position_id, body in saved.items()}
+
+    async def catch_up(self) -> None:
+        """After a restart: a fill whose guard was not written any more (killed between the two) is counted now."""
+        for position_id, guard in list(self._guards.items()):
+            held = self._book.position(guard.symbol)
+            state = guard.state
+            entered = sum(
+                record.filled(guard.symbol)
+                for record in self._ledger.records
+                if record.intent.plan_id == position_id
+                and any(leg.symbol == guard.symbol and leg.action.opens for leg in record.intent.legs)
+            )
+            missed = max(0, entered - state.opened)
+            quantity = min(state.quantity + missed, abs(held.quantity) if held else 0)
+            if missed or quantity != state.quantity:
+                premium = held.average if missed and held else state.entry_premium
+                state = replace(state, opened=state.opened + missed, quantity=quantity, entry_premium=premium)
+                await self._keep(replace(guard, state=state, goal=min(guard.goal, quantity)))
+
+    def of(self, position_id: str) -> Guard | None:
+        return self._guards.get(position_id)
+
+    @property
+    def all(self) -> tuple[Guard, ...]:
+        return tuple(self._guards.values())
+
+    def text(self, position_id: str, today: date) -> str:
+        guard = self._guards.get(position_id)
+        return rules_text(guard.state, self._rules, today) if guard else "no rules (opened elsewhere)"
+
+    def next_target(self, position_id: str) -> float | None:
+        guard = self._guards.get(position_id)
+        if guard is None:
+            return None
+        waiting = [level for level in self._rules.scale_out if level not in guard.state.fired]
+        return guard.state.level_price(waiting[0], self._rules.distance_mode) if waiting else None
+
+    # --- life of a guard ---
+
+    async def prepare(self, plan: TradePlan, symbol: str) -> None:
+        """Before an entry is sent its guard is on disk, so that a fill after a crash finds its stop."""
+        state = protect(plan, plan.plan_id, 0, -plan.net_price)
+        await self._keep(Guard(symbol, self._clock.now(), state))
+
+    async def on_fill(self, record: OrderRecord, fill: Fill, after: Position | None) -> None:
+        """Follow a fill of an order that opened or closed a guarded position."""
+        guard = self._guards.get(record.intent.plan_id)
+        if guard is None:
+            guard = next((g for g in self._guards.values() if g.symbol == fill.symbol), None)
+        if guard is None or guard.symbol != fill.symbol:
+            return
+        if fill.action.opens:
+            average = after.average if after is not None else fill.price
+            await self._keep(replace(guard, state=guard.state.filled_entry(fill.quantity, average)))
+            return
+        goal = max(0, guard.goal - fill.quantity)
+        guard = replace(
+            guard,
+            state=guard.state.filled_exit(fill.quantity),
+            goal=goal,
+            reason=guard.reason if goal else None,
+            attempts=guard.attempts if goal else 0,
+        )
+        await self._keep(guard)
+
+    async def adjust_for_splits(self) -> tuple[str, ...]:
+        """Bring stops and levels to today's shares: a split is no loss. Returns the underlyings concerned."""
+        today = et_date(self._clock.now())
+        touched = []
+        for position_id in tuple(self._guards):
+            guard = self._guards.get(position_id)  # looked up anew: a fill may have moved it while we wrote another
+            if guard is None:
+                continue
+            since = guard.levels_day or et_date(guard.opened_ns)
+            ratio = self._underlyings.split_ratio(guard.state.underlying, since, today)
+            if ratio == 1.0:
+                continue
+            state = guard.state
+            state = replace(state, stop=state.stop / ratio, sma50=state.sma50 / ratio, atr=state.atr / ratio)
+            await self._keep(replace(guard, state=state, levels_day=today))
+            touched.append(state.underlying)
+        return tuple(touched)
+
+    async def tidy(self) -> None:
+        """Forget guards whose position is flat and whose entry can no longer fill."""
+        for position_id, guard in list(self._guards.items()):
+            entry_works = any(record.intent.plan_id == position_id for record in self._ledger.working)
+            if not entry_works and self._book.quantity(guard.symbol) == 0:
+                del self._guards[position_id]
+                await self._journal.write_protect(position_id, None)
+
+    async def _keep(self, guard: Guard) -> None:
+        self._guards[guard.state.position_id] = guard
+        await self._journal.write_protect(guard.state.position_id, guard.to_dict())
+
+    # --- deciding ---
+
+    async def look(self, announce: Callable[[Guard, Reason, Mapping[str, float | None]], None]) -> None:
+        """Run the rules over every guard; new decisions become goals."""
+        for position_id in tuple(self._guards):
+            guard = self._guards.get(position_id)  # looked up anew: a fill may have moved it while we wrote another
+            if guard is None:
+                continue
+            # A pending scale-out never blinds the stops: a whole exit that hits meanwhile takes its goal over.
+            scaling = guard.goal > 0 and guard.reason is Reason.SCALE_OUT
+            if guard.state.quantity <= 0 or (guard.goal > 0 and not scaling):
+                continue
+            inputs, guard = self._inputs(guard)
+            decisions = decide(guard.state, inputs, self._rules)
+            if scaling:
+                decisions = [decision for decision in decisions if decision.reason is not Reason.SCALE_OUT]
+            if not decisions:
+                self._guards[position_id] = guard
+                continue
+            state = guard.state.after(decisions)
+            # A working scale-out closes part of it already; the whole exit's goal is everything that is held.
+            contracts = guard.state.quantity if scaling else sum(decision.contracts for decision in decisions)
+            first = decisions[0]
+            fresh = guard.state.latched is None
+            await self._keep(
+                replace(guard, state=state, goal=contracts, reason=first.reason if contracts else None, attempts=0)
+            )
+            if fresh and contracts:
+                announce(guard, first.reason, first.numbers)
+
+    def _inputs(self, guard: Guard) -> tuple[StopInputs, Guard]:
+        now = self._clock.now()
+        underlying = guard.state.underlying
+        opened = et_date(guard.opened_ns)
+        # A trade picked by hand (no ATR behind it) has no setup whose end could close it.
+        seen = guard.daily_seen or _day_before(opened)
+        daily = self._underlyings.daily(underlying, seen) if guard.state.atr > 0 else None
+        if daily is not None:
+            guard = replace(guard, state=guard.state.new_session(daily.sma50, daily.atr), daily_seen=daily.session)
+        mark = self._marks.of(guard.symbol)
+        rested = now - guard.called_off_ns >= REARM_NS
+        return (
+            StopInputs(
+                today=et_date(now),
+                closable=abs(closable(self._book, self._ledger, guard.symbol)),
+                five_minute_close=self._underlyings.five_minute_close(
+                    underlying, max(guard.opened_ns, guard.called_off_ns)
+                ),
+                last_trade=self._underlyings.last(underlying) if rested else None,
+                daily_close=daily.close if daily else None,
+                daily_sma50=daily.sma50 if daily else None,
+                mark=mark.price if rested and mark is not None and not mark.flag else None,
+            ),
+            guard,
+        )
+
+    # --- turning goals into orders ---
+
+    def due(self) -> tuple[OrderIntent, ...]:
+        """Closing orders that goals ask for now: nothing closes the symbol yet and a price is known."""
+        orders = []
+        for guard in self._guards.values():
+            if guard.goal <= 0 or self._ledger.closing(guard.symbol) or self._just_refused(guard):
+                continue
+            free = closable(self._book, self._ledger, guard.symbol)
+            contracts = min(guard.goal, abs(free))
+            price = self._exit_price(guard, selling=free > 0)
+            if contracts and price is not None:
+                orders.append(self._intent(guard, contracts, price, selling=free > 0))
+        return tuple(orders)
+
+    def _just_refused(self, guard: Guard) -> bool:
+        """The broker said no to this exit a moment ago: it is asked again at re-pricing pace, not every turn."""
+        since = self._clock.now() - int(self._settings.exit_reprice_s * NS)
+        return any(
+            record.state is OrderState.REJECTED
+            and record.intent.created_ns > since
+            and record.intent.plan_id == guard.state.position_id
+            and record.intent.purpose in (Purpose.EXIT, Purpose.SCALE_OUT)
+            for record in self._ledger.records
+        )
+
+    def tried(self, position_id: str) -> None:
+        """An order for this goal left; the next one gives way a tick more."""
+        guard = self._guards.get(position_id)
+        if guard is not None:
+            self._guards[position_id] = replace(guard, attempts=guard.attempts + 1)
+
+    async def call_off(self, position_id: str) -> None:
+        """A person refused this exit: the goal goes, a latched stop is re-armed and watches again from now."""
+        guard = self._guards.get(position_id)
+        if guard is not None:
+            await self._keep(
+                replace(guard, goal=0, reason=None, state=guard.state.rearmed(), called_off_ns=self._clock.now())
+            )
+
+    def stale_exits(self) -> tuple[OrderRecord, ...]:
+        """Working closes of ours that waited too long at their price."""
+        limit = int(self._settings.exit_reprice_s * NS)
+        now = self._clock.now()
+        return tuple(
+            record
+            for record in self._ledger.working
+            if record.intent.purpose in (Purpose.EXIT, Purpose.SCALE_OUT)
+            and record.intent.reason is not Reason.USER  # a person's own price is the person's
+            and not record.cancelling(self._clock.monotonic(), now)
+            and now - record.worked_from_ns >= limit
+        )
+
+    def _exit_price(self, guard: Guard, *, selling: bool) -> Decimal | None:
+        quote = self._quotes.quote(guard.symbol)
+        if quote is None:
+            return None
+        return exit_price(quote, guard.attempts, self._ticks.of(guard.symbol), selling=selling)
+
+    def _intent(self, guard: Guard, contracts: int, price: Decimal, *, selling: bool) -> OrderIntent:
+        now = self._clock.now()
+        return OrderIntent(
+            intent_id=f"x{guard.state.position_id}-{now:x}",
+            created_ns=now,
+            strategy=guard.state.strategy,
+            underlying=guard.state.underlying,
+            purpose=Purpose.SCALE_OUT if guard.reason is Reason.SCALE_OUT else Purpose.EXIT,
+            legs=(Leg(guard.symbol, Action.SELL_TO_CLOSE if selling else Action.BUY_TO_CLOSE, contracts),),
+            quantity=contracts,
+            net_price=price if selling else -price,
+            plan_id=guard.state.position_id,
+            reason=guard.reason,
+        )
+
+
+def exit_price(quote: Quote, attempts: int, program: TickTable | TickProgram, *, selling: bool) -> Decimal | None:
+    """The natural price, one tick worse after a first try: a protective order wants out, not a bargain.
+
+    None when there is nobody on the other side.
+    """
+    side = quote.bid if selling else quote.ask
+    if side <= 0:
+        return None
+    price = Decimal(str(round(side, 4)))
+    step = tick(program, price)
+    give = step * min(attempts, 1)  # the gate allows one tick beyond the market; later tries follow the quote
+    price = price - give if selling else price + give
+    return round_price(program, max(price, step), buys=not selling)
+
+
+def _day_before(day: date) -> date:
+    return date.fromordinal(day.toordinal() - 1)

@@ -1,0 +1,191 @@
+"""The order ledger's memory: one record an order, matched to what the broker reports.
+
+Pure state, no I/O: the desk (desk.py) does the sending and the journalling around it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from qmterm.core.instruments import is_option, parse_option
+from qmterm.core.orders import BrokerOrder, Fill, OrderIntent, OrderState, Purpose, TimeInForce, may_become
+from qmterm.engine.show.wording import describe_order
+
+CANCEL_AGAIN_S = 15.0
+CANCEL_REST_NS = 1_000_000_000  # market time after a cancel that was refused or not confirmed: no storm of cancels
+
+
+@dataclass(slots=True)
+class OrderRecord:
+    """One order of ours (or one placed elsewhere and adopted) and everything known of it."""
+
+    intent: OrderIntent
+    state: OrderState
+    broker_id: str | None = None
+    reason: str = ""
+    fills: dict[str, Fill] = field(default_factory=dict)
+    external: bool = False
+    known_since: float = 0.0  # monotonic seconds
+    decided_at: float | None = None  # monotonic seconds when the decision had all its data
+    scanned_at: float | None = None  # monotonic seconds when the pass that found it began
+    acknowledged_ms: float | None = None
+    alarmed: bool = False  # its moved position was told once
+    unknown_since: float = 0.0  # monotonic seconds when its outcome was lost
+    absent_since: float | None = None  # first complete read-back without it
+    cancel_asked: bool = False
+    cancel_asked_at: float = 0.0  # monotonic seconds
+    cancel_rests_until_ns: int = 0  # market time; a person's cancel does not wait for it
+    spared: bool = False  # a person's close sent under HALT: the sweep of cancels leaves it alone
+    worked_from_ns: int = 0  # market time it was sent
+
+    @property
+    def working(self) -> bool:
+        return self.state.working
+
+    def cancelling(self, monotonic: float, now_ns: int) -> bool:
+        """A cancel was asked and may still come; one that led to nothing is asked again after a while."""
+        if now_ns < self.cancel_rests_until_ns:
+            return True
+        return self.cancel_asked and monotonic - self.cancel_asked_at < CANCEL_AGAIN_S
+
+    def describe(self) -> str:
+        """`BUY 2 NVDA 17APR26 175C @ 4.15 db live 1/2`."""
+        return f"{describe_order(self.intent)} {self.state.value} {self.filled_units}/{self.intent.quantity}"
+
+    def filled(self, symbol: str) -> int:
+        """Contracts of one leg executed so far."""
+        return sum(fill.quantity for fill in self.fills.values() if fill.symbol == symbol)
+
+    @property
+    def filled_units(self) -> int:
+        """Whole units filled on every leg."""
+        if not self.intent.legs or not self.intent.quantity:
+            return 0
+        return min(
+            self.filled(leg.symbol) * self.intent.quantity // leg.quantity for leg in self.intent.legs if leg.quantity
+        )
+
+    @property
+    def remaining_units(self) -> int:
+        return max(0, self.intent.quantity - self.filled_units)
+
+    @property
+    def worst_loss(self) -> Decimal:
+        """Dollars still at risk in the unfilled part; the whole of it while the outcome is unknown."""
+        if not self.working or self.intent.max_loss is None or self.intent.quantity == 0:
+            return Decimal(0)
+        return self.intent.max_loss * self.remaining_units / self.intent.quantity
+
+    def remaining(self, symbol: str) -> int:
+        """Contracts of one leg that may still execute."""
+        if not self.working:
+            return 0
+        wanted = sum(leg.quantity for leg in self.intent.legs if leg.symbol == symbol)
+        return max(0, wanted - self.filled(symbol))
+
+
+class Ledger:
+    """All records, found by our id or the broker's."""
+
+    def __init__(self) -> None:
+        self._records: dict[str, OrderRecord] = {}
+        self._by_broker_id: dict[str, str] = {}
+
+    def add(self, record: OrderRecord) -> None:
+        self._records[record.intent.intent_id] = record
+        if record.broker_id:
+            self._by_broker_id[record.broker_id] = record.intent.intent_id
+
+    def get(self, intent_id: str) -> OrderRecord | None:
+        return self._records.get(intent_id)
+
+    def find(self, order: BrokerOrder) -> OrderRecord | None:
+        """Whose order is it? Our tag, while it names no other order of the broker; then the broker's own id.
+
+        A tag can stand on two orders (edited elsewhere, or entered twice): the second is one of its own. A number of
+        the broker's can come again too (a sandbox that starts anew each day), so a tag of ours outranks it.
+        """
+        tagged = self._records.get(order.external_id) if order.external_id else None
+        if tagged is not None and tagged.broker_id in (None, order.broker_id):
+            return tagged
+        known = self._records.get(self._by_broker_id.get(order.broker_id, ""))
+        return known if known is not None and (tagged is None or known.external) else None
+
+    def name(self, record: OrderRecord, broker_id: str) -> None:
+        record.broker_id = broker_id
+        self._by_broker_id[broker_id] = record.intent.intent_id
+
+    @property
+    def records(self) -> tuple[OrderRecord, ...]:
+        return tuple(self._records.values())
+
+    @property
+    def working(self) -> tuple[OrderRecord, ...]:
+        return tuple(record for record in self._records.values() if record.working)
+
+    @property
+    def unknown(self) -> tuple[OrderRecord, ...]:
+        return tuple(r for r in self._records.values() if r.state is OrderState.UNKNOWN)
+
+    def closing(self, symbol: str) -> int:
+        """Contracts of `symbol` that working orders may still close."""
+        return sum(
+            record.remaining(symbol)
+            for record in self._records.values()
+            if record.working and any(leg.symbol == symbol and not leg.action.opens for leg in record.intent.legs)
+        )
+
+
+def next_state(record: OrderRecord, reported: OrderState) -> OrderState | None:
+    """The state to move to, or None when the report is old news (streams and polls overtake each other)."""
+    if reported is record.state or not may_become(record.state, reported):
+        return None
+    return reported
+
+
+def new_fills(record: OrderRecord, order: BrokerOrder) -> Iterable[Fill]:
+    """Executions in the report that the record does not hold yet, oldest first."""
+    return sorted(
+        (fill for fill in order.fills if fill.fill_id not in record.fills),
+        key=lambda fill: (fill.time_ns, fill.fill_id),
+    )
+
+
+def adopt(order: BrokerOrder, now_ns: int, monotonic: float) -> OrderRecord:
+    """A record for an order that somebody placed elsewhere: shown and watched, never repriced by the machine."""
+    quantity = min((leg.quantity for leg in order.legs), default=0)
+    intent = OrderIntent(
+        intent_id=f"ext-{order.broker_id}",
+        created_ns=order.received_ns or now_ns,
+        strategy="external",
+        underlying=order.underlying,
+        purpose=Purpose.EXTERNAL,
+        legs=order.legs,
+        quantity=quantity,
+        net_price=order.net_price if order.net_price is not None else Decimal(0),
+        time_in_force=TimeInForce.GTC if order.time_in_force == "GTC" else TimeInForce.DAY,
+        max_loss=_external_worst_loss(order),
+    )
+    return OrderRecord(
+        intent=intent,
+        state=order.state,
+        broker_id=order.broker_id,
+        external=True,
+        known_since=monotonic,
+        worked_from_ns=order.received_ns,
+    )
+
+
+def _external_worst_loss(order: BrokerOrder) -> Decimal | None:
+    """What an adopted opening order can lose at most: its debit or its sold strikes; None when it only closes."""
+    opening = [leg for leg in order.legs if leg.action.opens]
+    if not opening or order.net_price is None:
+        return None
+    units = min((leg.quantity for leg in order.legs), default=0)
+    if order.net_price < 0:
+        return -order.net_price * units * (order.legs[0].multiplier if order.legs else 1)
+    # A credit that opens: no bound is known to us, so the sold strikes are counted in full.
+    sold = (leg for leg in opening if not leg.action.buys and is_option(leg.symbol))
+    return sum((parse_option(leg.symbol).strike * leg.quantity * leg.multiplier for leg in sold), Decimal(0))

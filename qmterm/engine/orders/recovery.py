@@ -1,0 +1,142 @@
+"""Start = recovery: rebuild from the journal, compare with the broker, show every difference (DESIGN.md 5, point 3).
+
+There is one way to start, whether the last run ended cleanly, was killed, or never was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from qmterm.core.errors import ConfigError
+from qmterm.core.orders import AccountState, BrokerPosition, OrderState
+from qmterm.engine.orders.book import Book, Position
+from qmterm.engine.orders.ledger import Ledger, OrderRecord
+from qmterm.journal.state import JournalState, StoredSession
+
+BASELINE = "baseline"  # the document that names fills older than the journal
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """What the journal says we have, before the broker is asked."""
+
+    book: Book
+    records: tuple[OrderRecord, ...]
+    first_session: bool
+
+
+def check_account(session: StoredSession | None, account: str, journal: str) -> None:
+    """A journal belongs to one account; ConfigError when this is another."""
+    if session is not None and session.account != account:
+        raise ConfigError(
+            f"{journal} was kept for account {tail(session.account)}, this is {tail(account)}; "
+            "name another file with --journal"
+        )
+
+
+def tail(account: str) -> str:
+    """`..4417`: all of an account number that screens and logs show."""
+    return f"..{account[-4:]}"
+
+
+def rebuild(
+    saved: JournalState, broker: AccountState, baseline: Mapping[str, object] | None, monotonic: float
+) -> Rebuilt:
+    """Book and orders from the journal alone; from the broker's account when the journal is new."""
+    owners = _owners(saved)
+    if saved.session is None:
+        book = Book(broker.balance.cash, (_position(p, owners, 0) for p in broker.positions))
+        book.already_counted(fill.fill_id for order in broker.orders for fill in order.fills)
+        return Rebuilt(book, (), first_session=True)
+    session = saved.session
+    earlier = Book(
+        session.starting_cash, (_position(p, owners, session.started_ns) for p in session.starting_positions)
+    )
+    plans = {order.intent.intent_id: order.intent for order in saved.orders}
+    for stored in saved.fills:
+        if stored.session_id == session.session_id:
+            intent = plans.get(stored.intent_id)
+            strategy, plan_id = owners.get(stored.fill.symbol, ("external", ""))
+            earlier.apply(stored.fill, intent.strategy if intent else strategy, intent.plan_id if intent else plan_id)
+    for adjustment in saved.adjustments:
+        if adjustment.session_id == session.session_id:
+            _adjust(earlier, adjustment.symbol, adjustment.amount, adjustment.time_ns)
+    for reported in broker.positions:
+        held = earlier.position(reported.symbol)
+        if held is not None and held.average == 0:  # adopted by its quantity alone; the broker knows what it cost
+            earlier.adopt(replace(reported, quantity=held.quantity), "external", "", held.opened_ns)
+    # The new session starts where the old one stopped: what was filled meanwhile is found and counted in the new one.
+    book = Book(earlier.cash, earlier.positions)
+    book.already_counted(stored.fill.fill_id for stored in saved.fills)
+    known = (baseline or {}).get("fill_ids", [])
+    if isinstance(known, list):
+        book.already_counted(str(fill_id) for fill_id in known)
+    return Rebuilt(book, tuple(_record(saved, i, monotonic) for i in range(len(saved.orders))), first_session=False)
+
+
+def _record(saved: JournalState, index: int, monotonic: float) -> OrderRecord:
+    stored = saved.orders[index]
+    # An intent may have left in the instant before the crash: only the broker can say.
+    state = OrderState.UNKNOWN if stored.state in (OrderState.INTENT, OrderState.SENT) else stored.state
+    return OrderRecord(
+        stored.intent,
+        state,
+        broker_id=stored.broker_id,
+        reason=stored.reason or "",
+        fills={f.fill.fill_id: f.fill for f in saved.fills if f.intent_id == stored.intent.intent_id},
+        external=stored.intent.strategy == "external",
+        known_since=monotonic,
+        worked_from_ns=stored.intent.created_ns,
+    )
+
+
+def restore(ledger: Ledger, rebuilt: Rebuilt) -> None:
+    for record in rebuilt.records:
+        ledger.add(record)
+
+
+def starting_positions(book: Book) -> tuple[BrokerPosition, ...]:
+    return tuple(BrokerPosition(p.symbol, p.quantity, p.average, p.multiplier) for p in book.positions)
+
+
+def adopt_difference(book: Book, symbol: str, theirs: Decimal, broker: AccountState, now_ns: int) -> Decimal:
+    """Take the broker's word for one symbol ("" = cash); returns the change that the journal must record."""
+    if not symbol:
+        change = theirs - book.cash
+        book.adjustments += change
+        return change
+    change = theirs - book.quantity(symbol)
+    reported = next((p for p in broker.positions if p.symbol == symbol), None)
+    book.adopt(reported or BrokerPosition(symbol, 0, Decimal(0), 100), "external", "", now_ns)
+    return change
+
+
+def _adjust(book: Book, symbol: str | None, amount: Decimal, time_ns: int) -> None:
+    if symbol is None:
+        book.adjustments += amount
+        return
+    held = book.position(symbol)
+    quantity = (held.quantity if held else 0) + int(amount)
+    average = held.average if held else Decimal(0)
+    book.adopt(BrokerPosition(symbol, quantity, average, 100), "external", "", time_ns)
+
+
+def _owners(saved: JournalState) -> dict[str, tuple[str, str]]:
+    """Which strategy and plan opened a symbol: the newest opening intent, else the stop state that names it."""
+    owners: dict[str, tuple[str, str]] = {}
+    for plan_id, state in saved.protects.items():
+        symbol = state.get("symbol")
+        if isinstance(symbol, str):
+            owners[symbol] = (str(state.get("strategy", "external")), plan_id)
+    for order in saved.orders:
+        for leg in order.intent.legs:
+            if leg.action.opens:
+                owners[leg.symbol] = (order.intent.strategy, order.intent.plan_id)
+    return owners
+
+
+def _position(reported: BrokerPosition, owners: Mapping[str, tuple[str, str]], now_ns: int) -> Position:
+    strategy, plan_id = owners.get(reported.symbol, ("external", ""))
+    return Position(reported.symbol, reported.quantity, reported.average_open_price, strategy, plan_id, now_ns)

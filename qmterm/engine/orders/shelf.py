@@ -1,0 +1,58 @@
+"""Keeps what waits for a person sendable: a proposal whose price has gone is taken back, and asked again at today's.
+
+Without this a person in a moving market approves yesterday's limit and is told no. Hand-made closes stay: the person
+meant that price.
+"""
+
+from __future__ import annotations
+
+from qmterm.core.orders import Purpose
+from qmterm.core.reasons import Reason
+from qmterm.engine.orders.proposals import Proposal
+from qmterm.engine.show.wording import describe_leg
+from qmterm.engine.trader import Trader
+from qmterm.risk.price_sanity import natural_price, price_fault, tick_of
+
+EXIT_TICKS = 2  # an exit's limit may lie this far from the natural price
+
+
+class Shelf:
+    def __init__(self, trader: Trader) -> None:
+        self._trader = trader
+
+    def look(self) -> tuple[Proposal, ...]:
+        """Withdraw what could not be sent as it stands; the next scan or turn proposes it anew."""
+        gone = self._trader.proposals.withdraw(self._gone)
+        for proposal in gone:
+            self._trader.journal.decision(
+                proposal.underlying,
+                "withdrawn",
+                self._trader.clock.now(),
+                plan=proposal.plan,
+                reason=Reason.PRICE_MOVED,
+            )
+            self._trader.log.info(
+                "PLAN", f"taken back, the price moved: {describe_leg(proposal.legs[0])}", proposal.plan_id
+            )
+        return gone
+
+    def _gone(self, proposal: Proposal) -> bool:
+        trader = self._trader
+        if not trader.market_open():
+            return False
+        quotes = trader.quotes_of(proposal.legs)
+        if proposal.purpose is Purpose.ENTRY:
+            quote = quotes.get(proposal.legs[0].symbol)
+            mid = quote.mid if quote else None
+            if mid is None or proposal.mid_seen is None:
+                return False  # no quote right now says nothing about the price
+            if abs(mid - proposal.mid_seen) > trader.settings.price_band * proposal.mid_seen:
+                return True
+            band = trader.gate.settings.price_band
+            program = trader.ticks.of(proposal.legs[0].symbol)
+            return price_fault(proposal.legs, proposal.quantity, proposal.net_price, quotes, band, program) is not None
+        natural = natural_price(proposal.legs, proposal.quantity, quotes)
+        if not proposal.alarm or natural is None:
+            return False
+        step = tick_of(proposal.legs, natural, trader.ticks.of(proposal.legs[0].symbol))
+        return abs(natural - proposal.net_price) > EXIT_TICKS * step

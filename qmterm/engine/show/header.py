@@ -1,0 +1,47 @@
+"""Line 1 of the screen, and what `ctl status` answers: mode, money, data, broker, ladder."""
+
+from __future__ import annotations
+
+from qmterm.engine.orders.recovery import tail
+from qmterm.engine.parts import Parts
+from qmterm.engine.show.publish import SESSION_WORD
+from qmterm.engine.signals.scanning import Scanning
+from qmterm.engine.trader import Trader
+from qmterm.engine.view import HeaderView
+
+
+class Header:
+    def __init__(self, parts: Parts, trader: Trader, scanning: Scanning) -> None:
+        self._parts = parts
+        self._trader = trader
+        self._scanning = scanning
+
+    def view(self) -> HeaderView:
+        parts, trader = self._parts, self._trader
+        feed = parts.feed.status
+        nlv, pnl, base = trader.marks.nlv, trader.day_pnl, trader.day.nlv
+        spent = nlv - trader.book.cash
+        ladder = trader.ladder
+        return HeaderView(
+            mode=trader.mode.value,
+            real_money=parts.real_money,
+            source=parts.source_word,
+            broker=parts.broker_word,
+            account=tail(parts.broker.account),
+            nlv=nlv,
+            cash=trader.book.cash,
+            day_pnl=pnl,
+            day_pnl_pct=float(pnl / base * 100) if pnl is not None and base else None,
+            buying_power_used_pct=float(spent / nlv * 100) if nlv > 0 else None,
+            feed_state=feed.state,
+            feed_age_s=feed.age_s,
+            feed_events_per_s=feed.events_per_s,
+            broker_state="up" if parts.broker.stream_up else "down",
+            broker_ms=parts.broker.round_trip_ms,
+            market_ns=parts.clock.now(),
+            session=SESSION_WORD[parts.calendar.phase(parts.clock.now())],
+            ladder=ladder.level.label,
+            ladder_reason=ladder.text,
+            loop_lag_ms_p99=parts.loop_lag.recent_p99,
+            starting="" if self._scanning.ready else "history",
+        )

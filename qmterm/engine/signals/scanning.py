@@ -1,0 +1,224 @@
+"""The scanner inside the engine: history once a session, then every pass is array maths over the board's prices."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qmterm.core.bars import DailyPanel, FloatArray, IntArray
+from qmterm.core.calendar import SessionCalendar
+from qmterm.core.clock import Clock
+from qmterm.core.compute import ComputeThread
+from qmterm.core.errors import DataError
+from qmterm.core.instruments import option_root
+from qmterm.core.settings.strategy import AtrMatrixSettings, ScannerSettings
+from qmterm.core.signals import Signal, SignalState
+from qmterm.engine.orders.exits import Daily
+from qmterm.engine.runlog import RunLog
+from qmterm.market.board.board import Board
+from qmterm.market.history.history import History
+from qmterm.quant.indicators.features import Features, last_features
+from qmterm.strategy.matrix_columns import STATE_CODE
+from qmterm.strategy.scanner import ScanResult, daily_mtf, scan
+from qmterm.strategy.signals_log import changes
+
+Progress = Callable[[str], None]
+
+
+class Scanning:
+    def __init__(
+        self,
+        board: Board,
+        history: History,
+        calendar: SessionCalendar,
+        compute: ComputeThread,
+        clock: Clock,
+        log: RunLog,
+        matrix: AtrMatrixSettings,
+        scanner: ScannerSettings,
+        sessions: int,
+    ) -> None:
+        self._board = board
+        self._history = history
+        self._calendar = calendar
+        self._compute = compute
+        self._clock = clock
+        self._log = log
+        self._matrix = matrix
+        self._scanner = scanner
+        self._sessions = sessions
+        self._panel: DailyPanel | None = None
+        self._features: Features | None = None
+        self._mtf: FloatArray | None = None
+        self._numbers: IntArray = np.empty(0, dtype=np.int64)
+        self._listed: NDArray[np.int8] = np.empty(0, dtype=np.int8)
+        self._row_of: dict[str, int] = {}
+        self._ticker_of: dict[str, str] = {}  # BRKB, as its options are named -> BRK.B, as the stock is
+        self._before: NDArray[np.int8] | None = None
+        self._rescaled = False
+        self.result: ScanResult | None = None
+        self.scanned_ns: int | None = None
+        self.scan_ms: float | None = None
+        self.signals = 0
+
+    # --- loading ---
+
+    async def load(self, progress: Progress) -> None:
+        """History up to the last completed session, pulled where it is missing, and all indicators.
+
+        DataError when too little could be had to compute anything.
+        """
+        last = self._calendar.last_completed(self._clock.now())
+        days = self._calendar.last_n(last, self._sessions)
+        report = await self._history.pull(days, lambda done, total: progress(f"history {done}/{total}"))
+        for day, why in list(report.failed.items())[:3]:
+            self._log.warn("FEED", f"no history for {day}: {why}")
+        if len(report.failed) > len(days) - self._matrix.min_bars:
+            why = next(iter(report.failed.values()))
+            raise DataError(
+                f"{len(report.failed)} of {len(days)} sessions of history are missing; the first says: {why}"
+            )
+        await self._refresh_splits()
+        self._rescaled = False  # the panel below is made with all of them
+        progress("indicators")
+        panel = await self._history.panel(last, self._sessions, allow_missing=bool(report.failed))
+        features = await self._compute.arun(last_features, panel)
+        mtf = await self._compute.arun(daily_mtf, panel, features, self._calendar)
+        self._board.add_stocks(panel.symbols)
+        numbers = self._board.stocks.numbers
+        if self._panel is None or self._panel.symbols != panel.symbols:
+            listed = {s: int(self._listed[r]) for s, r in self._row_of.items() if self._listed[r] >= 0}
+            before = {} if self._before is None else {s: int(self._before[r]) for s, r in self._row_of.items()}
+            self._row_of = {symbol: row for row, symbol in enumerate(panel.symbols)}
+            self._numbers = np.array([numbers[symbol] for symbol in panel.symbols], dtype=np.int64)
+            self._listed = np.array([listed.get(symbol, -1) for symbol in panel.symbols], dtype=np.int8)
+            # A symbol that was known keeps its state: only changes are signals, not a universe that grew by one name.
+            known = [before.get(symbol, STATE_CODE[SignalState.NO_DATA]) for symbol in panel.symbols]
+            self._before = np.array(known, dtype=np.int8) if before else None
+            self._ticker_of = {option_root(s): s for s in panel.symbols if option_root(s) != s}
+        self._panel, self._features, self._mtf = panel, features, mtf
+        self._log.info(
+            "SCAN",
+            f"{len(panel):,} symbols, {panel.close.shape[1]} bars up to {panel.last_session}",
+            symbols=len(panel),
+        )
+
+    @property
+    def ready(self) -> bool:
+        return self._panel is not None
+
+    async def new_session(self) -> bool:
+        """A new trading day: splits that take effect today make the loaded history a different scale.
+
+        False when they could not be read: ask again.
+        """
+        return await self._refresh_splits()
+
+    def split_ratio(self, symbol: str, after: date, until: date) -> float:
+        return self._history.split_ratio(self.ticker(symbol), after, until)
+
+    async def _refresh_splits(self) -> bool:
+        try:
+            splits = await self._history.refresh_splits()
+        except DataError as error:
+            self._log.warn("FEED", f"splits are not known ({error}); history may be unadjusted")
+            return False
+        for split in splits:
+            self._log.info("FEED", f"split {split.symbol} {split.split_to:g}:{split.split_from:g} on {split.day}")
+        self._rescaled = self._rescaled or bool(splits)
+        return True
+
+    @property
+    def outdated(self) -> bool:
+        """A session has closed since the history was loaded, or a split has changed its scale."""
+        return (
+            self._panel is None
+            or self._rescaled
+            or self._calendar.last_completed(self._clock.now()) > self._panel.last_session
+        )
+
+    # --- a pass ---
+
+    def run(self) -> tuple[Signal, ...]:
+        """One pass over all symbols; returns those that *became* a signal since the last pass."""
+        if self._panel is None or self._features is None:
+            return ()
+        started = self._clock.monotonic()
+        last = self._board.stocks.last[self._numbers]
+        self.result = scan(
+            self._panel,
+            self._features,
+            last,
+            matrix=self._matrix,
+            scanner=self._scanner,
+            mtf=self._mtf,
+            options_listed=self._listed,
+        )
+        now = self._clock.now()
+        turned = changes(self._before, self.result.matrix.state)
+        self._before = self.result.matrix.state.copy()
+        self.scanned_ns = now
+        self.scan_ms = (self._clock.monotonic() - started) * 1000
+        self.signals += len(turned)
+        return tuple(self.result.signal(change.row, now) for change in turned)
+
+    def entries(self, limit: int) -> tuple[Signal, ...]:
+        """Symbols that stand in an entry now, best first."""
+        if self.result is None or self.scanned_ns is None:
+            return ()
+        return tuple(self.result.signal(int(row), self.scanned_ns) for row in self.result.entries[:limit])
+
+    def learn_options(self, symbol: str, listed: bool) -> None:
+        """Remember whether a stock has options; until then the gate says "not checked"."""
+        row = self._row_of.get(self.ticker(symbol))
+        if row is not None:
+            self._listed[row] = 1 if listed else 0
+
+    # --- what the stops ask (exits.Underlyings) ---
+
+    def ticker(self, symbol: str) -> str:
+        """The stock's own spelling of an option root."""
+        return self._ticker_of.get(symbol, symbol)
+
+    def five_minute_close(self, symbol: str, since_ns: int) -> float | None:
+        """The latest completed 5-minute close, if its bar began after `since_ns`."""
+        found = self._board.five_minute_close(self.ticker(symbol), self._clock.now())
+        if found is None:
+            return None
+        close, end_ns = found
+        return close if end_ns - 300_000_000_000 >= since_ns else None
+
+    def last(self, symbol: str) -> float | None:
+        return self._board.last_price(self.ticker(symbol))
+
+    def daily(self, symbol: str, after: date) -> Daily | None:
+        row = self._row_of.get(self.ticker(symbol))
+        if row is None or self._panel is None or self._features is None or self._panel.last_session <= after:
+            return None
+        close, sma50, atr = (
+            float(column[row]) for column in (self._features.close, self._features.sma50, self._features.atr14)
+        )
+        if self._panel.stale[row] > 0 or not np.isfinite([close, sma50, atr]).all() or atr <= 0:
+            return None
+        return Daily(self._panel.last_session, close, sma50, atr)
+
+    def hv20(self, symbol: str) -> float | None:
+        row = self._row_of.get(self.ticker(symbol))
+        if row is None or self._features is None:
+            return None
+        value = float(self._features.hv20[row])
+        return value if np.isfinite(value) and value > 0 else None
+
+    def previous_close(self, symbol: str) -> float | None:
+        row = self._row_of.get(self.ticker(symbol))
+        if row is None or self._features is None:
+            return None
+        value = float(self._features.close[row])
+        return value if np.isfinite(value) else None
+
+    @property
+    def symbols(self) -> int:
+        return len(self._panel) if self._panel is not None else 0

@@ -1,0 +1,1 @@
+"""Option chains: read, priced with our own volatilities and Greeks, re-priced from the board."""

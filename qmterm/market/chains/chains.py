@@ -1,0 +1,221 @@
+"""Option chains with our own volatilities and Greeks: read from REST, then re-priced from the board at every look.
+
+The trap: the vendor's snapshot is older than the stream. Live quotes on the board win whenever their exchange time
+is newer, and a chain on the screen is re-priced from the board without any call.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qmterm.core.bars import FloatArray, IntArray
+from qmterm.core.calendar import SessionCalendar, years_to
+from qmterm.core.chain import Chain
+from qmterm.core.clock import et_date
+from qmterm.core.errors import DataError
+from qmterm.core.expiry import expiry_instant
+from qmterm.core.settlement import Settlement, terms_of
+from qmterm.market.board.board import Board
+from qmterm.market.chains.pricing import price_chain
+from qmterm.market.records import OptionRows, YieldCurve
+from qmterm.market.rest.client import PolygonRest
+from qmterm.quant.options.rates import Rates, rates_for
+
+_DAY_NS = 86_400_000_000_000
+_EASTERN_NS = 5 * 3_600_000_000_000  # nothing trades between 20:00 and 04:00: a fixed offset tells days apart
+
+
+class Chains:
+    """Yields and dividend yields are given from outside; without them the fallback is used and says so."""
+
+    def __init__(self, rest: PolygonRest, board: Board, calendar: SessionCalendar) -> None:
+        self._rest = rest
+        self._board = board
+        self._calendar = calendar
+        self._curve: YieldCurve | None = None
+        self._dividend_yields: dict[str, float] = {}
+        self._volumes: dict[str, tuple[int, int]] = {}  # contract: (day number, volume of that day)
+        self.delayed = False
+        self.malformed = 0
+
+    def set_yields(self, curve: YieldCurve | None) -> None:
+        self._curve = curve
+
+    def set_dividend_yield(self, underlying: str, continuous: float) -> None:
+        """Decimal a year; names never set count as 0."""
+        self._dividend_yields[underlying] = continuous
+
+    def rate_mark(self, now_ns: int) -> str:
+        """What the screen must show beside numbers made with the fallback rate; empty while the curve is believed."""
+        return self._rates(np.empty(0), now_ns).mark
+
+    async def read(
+        self,
+        underlying: str,
+        now_ns: int,
+        expiry_from: date,
+        expiry_to: date,
+        strike_from: float | None = None,
+        strike_to: float | None = None,
+    ) -> Chain:
+        """The chain between two expiries, priced at `now_ns`; DataError when there is no price of the underlying."""
+        rows = await self._rest.option_rows(underlying, expiry_from, expiry_to, strike_from, strike_to)
+        self.delayed |= rows.delayed
+        self.malformed += rows.malformed
+        self._board.load_options(rows, now_ns)
+        return self._chain(rows, now_ns)
+
+    def requote(self, chain: Chain, now_ns: int) -> Chain:
+        """The same contracts with the board's quotes and spot, priced again; no call is made."""
+        spot = self.spot(chain.underlying) or chain.spot
+        bid, ask, bid_size, ask_size, quote_ns = self._quotes(chain.occ)
+        years = self._years(chain.occ, chain.expiry, now_ns)
+        numbers = price_chain(
+            chain.underlying,
+            spot,
+            chain.strike,
+            years,
+            chain.is_call,
+            chain.rate,
+            chain.dividend_yield,
+            bid,
+            ask,
+        )
+        return replace(
+            chain,
+            spot=spot,
+            time_ns=now_ns,
+            years=years,
+            dte=_dte(chain.expiry, now_ns),
+            bid=bid,
+            ask=ask,
+            bid_size=bid_size,
+            ask_size=ask_size,
+            quote_ns=quote_ns,
+            iv=numbers.iv,
+            iv_status=numbers.iv_status,
+            delta=numbers.delta,
+            gamma=numbers.gamma,
+            theta=numbers.theta,
+            vega=numbers.vega,
+            rho=numbers.rho,
+        )
+
+    def spot(self, underlying: str) -> float | None:
+        """What the underlying is worth now: its mid or its last trade, whichever is newer; None when unknown."""
+        table = self._board.stocks
+        number = table.numbers.get(underlying)
+        if number is None:
+            return None
+        bid, ask = float(table.bid[number]), float(table.ask[number])
+        if 0 < bid < ask and table.quote_ns[number] >= table.trade_ns[number]:
+            return (bid + ask) / 2
+        return self._board.last_price(underlying)
+
+    # --- inside ---
+
+    def _chain(self, rows: OptionRows, now_ns: int) -> Chain:
+        underlying = rows.underlying
+        spot = self.spot(underlying) or rows.spot
+        if spot is None:
+            raise DataError(f"option chain of {underlying}: no price of the underlying; does the plan include stocks?")
+        bid, ask, bid_size, ask_size, quote_ns = self._quotes(rows.occ)
+        years = self._years(rows.occ, rows.expiry, now_ns)
+        rate = self.rates(years, now_ns)
+        dividend_yield = np.full(len(rows), self._dividend_yields.get(underlying, 0.0))
+        numbers = price_chain(underlying, spot, rows.strike, years, rows.is_call, rate, dividend_yield, bid, ask)
+        volume, previous = self._volume_of(rows, now_ns)
+        return Chain(
+            underlying=underlying,
+            spot=spot,
+            time_ns=now_ns,
+            occ=rows.occ,
+            expiry=rows.expiry,
+            years=years,
+            dte=_dte(rows.expiry, now_ns),
+            strike=rows.strike,
+            is_call=rows.is_call,
+            multiplier=rows.multiplier,
+            adjusted=rows.adjusted,
+            bid=bid,
+            ask=ask,
+            bid_size=bid_size,
+            ask_size=ask_size,
+            quote_ns=quote_ns,
+            volume=volume,
+            previous_volume=previous,
+            open_interest=rows.open_interest,
+            rate=rate,
+            dividend_yield=dividend_yield,
+            iv=numbers.iv,
+            iv_status=numbers.iv_status,
+            delta=numbers.delta,
+            gamma=numbers.gamma,
+            theta=numbers.theta,
+            vega=numbers.vega,
+            rho=numbers.rho,
+            vendor_iv=rows.iv,
+            vendor_delta=rows.delta,
+            vendor_gamma=rows.gamma,
+            vendor_theta=rows.theta,
+            vendor_vega=rows.vega,
+        )
+
+    def _quotes(self, occ: tuple[str, ...]) -> tuple[FloatArray, FloatArray, IntArray, IntArray, IntArray]:
+        table = self._board.options
+        at = np.fromiter((table.numbers[name] for name in occ), dtype=np.int64, count=len(occ))
+        return (
+            table.bid[at],
+            table.ask[at],
+            table.bid_size[at].astype(np.int64),
+            table.ask_size[at].astype(np.int64),
+            table.quote_ns[at],
+        )
+
+    def _years(self, occ: tuple[str, ...], expiry: NDArray[np.datetime64], now_ns: int) -> FloatArray:
+        out = np.empty(len(occ))
+        known: dict[tuple[date, Settlement], float] = {}
+        for number, (day, name) in enumerate(zip(expiry.tolist(), occ, strict=True)):
+            key = (day, terms_of(name[:6].rstrip()).settlement)
+            value = known.get(key)
+            if value is None:
+                value = known[key] = years_to(now_ns, expiry_instant(self._calendar, *key))
+            out[number] = value
+        return out
+
+    def rates(self, years: FloatArray, now_ns: int) -> FloatArray:
+        """Continuously compounded, for maturities in years: the curve's, or the fallback (`rate_mark` says so)."""
+        return self._rates(years, now_ns).rate
+
+    def _rates(self, years: FloatArray, now_ns: int) -> Rates:
+        curve = self._curve
+        yields, day = (None, None) if curve is None else (curve.yields, curve.day)
+        return rates_for(yields, day, et_date(now_ns), years)
+
+    def _volume_of(self, rows: OptionRows, now_ns: int) -> tuple[IntArray, IntArray]:
+        """(today's, the previous session's): the vendor's day bar stays until the contract trades again."""
+        today = (now_ns - _EASTERN_NS) // _DAY_NS
+        days = np.where(rows.day_ns > 0, (rows.day_ns - _EASTERN_NS) // _DAY_NS, 0)
+        volume = np.where(days == today, rows.day_volume, 0)
+        yesterday = (self._session_before(now_ns) - date(1970, 1, 1)).days
+        previous = np.full(len(rows), -1, dtype=np.int64)
+        for number, (name, day) in enumerate(zip(rows.occ, days.tolist(), strict=True)):
+            if day == today:
+                before, held = self._volumes.get(name, (0, -1))
+                if before == yesterday:
+                    previous[number] = held
+            elif day:
+                previous[number] = rows.day_volume[number] if day == yesterday else 0
+                self._volumes[name] = (day, int(rows.day_volume[number]))
+        return volume, previous
+
+    def _session_before(self, now_ns: int) -> date:
+        return self._calendar.previous(et_date(now_ns))
+
+
+def _dte(expiry: NDArray[np.datetime64], now_ns: int) -> IntArray:
+    return (expiry - np.datetime64(et_date(now_ns), "D")).astype(np.int64)

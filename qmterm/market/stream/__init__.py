@@ -1,0 +1,1 @@
+"""What is told: the supervised sockets, their protocol without I/O, and how late data arrive."""

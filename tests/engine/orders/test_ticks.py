@@ -1,0 +1,60 @@
+"""Orders lie on the grid the broker says, and on the usual one until it has said."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from qmterm.core.errors import BrokerError
+from qmterm.core.ticks import TickTable, program_for
+from qmterm.engine.orders.ticks import TickBook
+from tests.engine.fakes import OCC
+from tests.engine.house import GONE, close_at, opened
+
+NICKEL = TickTable.from_broker([{"value": "0.05", "threshold": "3.0"}, {"value": "0.10"}])
+
+
+class Source:
+    def __init__(self, answers) -> None:
+        self.answers = list(answers)
+        self.asked = []
+
+    async def tick_table(self, underlying):
+        self.asked.append(underlying)
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+async def test_the_brokers_table_is_asked_once_and_serves_every_spelling():
+    source = Source([NICKEL])
+    book = TickBook(source)
+    assert book.of("BRK.B") is program_for("BRKB")
+    await book.learn("BRK.B")
+    await book.learn("BRKB")
+    assert source.asked == ["BRK.B"]
+    assert book.of("BRKB  260417C00490000") is NICKEL
+
+
+async def test_a_failed_question_is_asked_again_and_no_answer_leaves_the_usual_grid():
+    source = Source([BrokerError("502"), None])
+    book = TickBook(source)
+    await book.learn("NVDA")
+    await book.learn("NVDA")
+    await book.learn("NVDA")
+    assert source.asked == ["NVDA", "NVDA"]
+    assert book.of(OCC) is program_for("NVDA")
+
+
+async def test_a_stop_on_a_nickel_class_leaves_on_the_dime_grid():
+    """A bid of 4.25 is no price for a class that trades in dimes above $3: the broker would refuse the exit."""
+    async with opened() as house:
+        await house.hold(4)
+        source = Source([NICKEL])
+        house.guards._ticks = house.trader.ticks = TickBook(source)
+        await house.trader.ticks.learn("NVDA")
+        house.quote(4.25, 4.45)
+        close_at(house, GONE)
+        await house.turn()
+        (record,) = house.working
+        assert record.intent.net_price % Decimal("0.10") == 0

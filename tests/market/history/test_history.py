@@ -1,0 +1,174 @@
+"""History: one call a session, kept at once, resumed, repaired, and right after a split."""
+
+from datetime import date
+
+import numpy as np
+import pytest
+
+from qmterm.core.calendar import SessionCalendar
+from qmterm.core.clock import ManualClock, from_et
+from qmterm.core.errors import DataAuthError, DataError, NotEntitled
+from qmterm.market.history.history import History
+from qmterm.market.records import GroupedColumns, Split
+from qmterm.tape.grouped import DaysMissing, day_path
+
+CALENDAR = SessionCalendar.load(date(2025, 1, 1), date(2026, 12, 31))
+LAST = date(2026, 2, 27)
+DAYS = CALENDAR.last_n(LAST, 12)
+SYMBOLS = ("AAPL", "MSFT")
+
+
+class FakeRest:
+    """Closes are the day's number; failures are taken from a list, once each."""
+
+    def __init__(self, fail=None, splits=()):
+        self.calls = []
+        self.split_calls = []
+        self.fail = fail or {}
+        self.known_splits = splits
+
+    async def grouped_daily(self, day):
+        self.calls.append(day)
+        errors = self.fail.get(day)
+        if errors:
+            raise errors.pop(0)
+        price = np.full(len(SYMBOLS), 100.0 + DAYS.index(day))
+        return GroupedColumns(day, SYMBOLS, price, price + 1, price - 1, price, price * 10, price)
+
+    async def splits(self, since):
+        self.split_calls.append(since)
+        return tuple(split for split in self.known_splits if split.day >= since)
+
+
+def history(tmp_path, rest, day=date(2026, 3, 2)):
+    return History(rest, tmp_path / "daily", CALENDAR, ManualClock(from_et(day, 9, 25)))
+
+
+async def test_each_missing_session_is_one_call_newest_first_and_never_again(tmp_path):
+    rest = FakeRest()
+    seen = []
+    kept = history(tmp_path, rest)
+    assert kept.missing(DAYS) == DAYS
+    report = await kept.pull(DAYS, lambda done, of: seen.append((done, of)))
+    assert report.complete
+    assert report.pulled == DAYS
+    assert rest.calls == sorted(DAYS, reverse=True)
+    assert seen == [(n, 12) for n in range(1, 13)]
+    again = FakeRest()
+    assert history(tmp_path, again).missing(DAYS) == ()
+    panel = await history(tmp_path, again).panel(LAST, 12)
+    assert again.calls == []
+    assert panel.symbols == SYMBOLS
+    assert panel.close[0].tolist() == [100.0 + n for n in range(12)]
+
+
+async def test_a_failed_day_is_tried_again_and_then_named(tmp_path):
+    twice, once = DAYS[3], DAYS[5]
+    rest = FakeRest({twice: [DataError("bad"), DataError("worse")], once: [DataError("bad")]})
+    kept = history(tmp_path, rest)
+    report = await kept.pull(DAYS)
+    assert report.failed == {twice: "worse"}
+    assert once in report.pulled
+    assert kept.missing(DAYS) == (twice,)
+    rest.fail[twice] = [DataError("still"), DataError("still")]
+    with pytest.raises(DaysMissing):
+        await kept.panel(LAST, 12)
+    rest.fail[twice] = [DataError("still"), DataError("still")]
+    panel = await kept.panel(LAST, 12, allow_missing=True)
+    assert panel.bars.tolist() == [11, 11]
+    assert (await kept.pull(DAYS)).pulled == (twice,)
+
+
+async def test_history_beyond_the_plan_is_asked_once_and_a_wrong_key_stops_everything(tmp_path):
+    old = DAYS[0]
+    rest = FakeRest({old: [NotEntitled("plan")] * 3})
+    report = await history(tmp_path, rest).pull(DAYS)
+    assert report.failed == {old: "plan"}
+    assert rest.calls.count(old) == 1
+    rest = FakeRest({day: [DataAuthError("key")] * 3 for day in DAYS})
+    report = await history(tmp_path / "other", rest).pull(DAYS)
+    assert set(report.failed) == set(DAYS)
+    assert len(rest.calls) <= 3
+
+
+async def test_a_session_without_bars_is_not_kept(tmp_path):
+    class Empty(FakeRest):
+        async def grouped_daily(self, day):
+            none = np.zeros(0)
+            return GroupedColumns(day, (), none, none, none, none, none, none)
+
+    report = await history(tmp_path, Empty()).pull(DAYS[-1:])
+    assert "was a session" in report.failed[DAYS[-1]]
+
+
+async def test_a_torn_file_is_pulled_again(tmp_path):
+    rest = FakeRest()
+    kept = history(tmp_path, rest)
+    await kept.pull(DAYS)
+    day_path(tmp_path / "daily", DAYS[4]).write_bytes(b"PAR1 torn")
+    panel = await history(tmp_path, rest).panel(LAST, 12)
+    assert rest.calls.count(DAYS[4]) == 2
+    assert panel.bars.tolist() == [12, 12]
+
+
+async def test_files_without_a_pull_date_count_as_missing(tmp_path):
+    kept = history(tmp_path, FakeRest())
+    await kept.pull(DAYS)
+    (tmp_path / "daily" / "manifest.json").write_text("{torn")
+    assert history(tmp_path, FakeRest()).missing(DAYS) == DAYS
+
+
+async def test_a_split_since_the_pull_adjusts_what_was_pulled_before_it(tmp_path):
+    split = Split("MSFT", date(2026, 3, 3), 1, 4)
+    rest = FakeRest(splits=(split,))
+    await history(tmp_path, rest, date(2026, 3, 2)).pull(DAYS)
+
+    later = history(tmp_path, rest, date(2026, 3, 4))
+    assert await later.refresh_splits() == (split,)
+    assert await later.refresh_splits() == ()
+    panel = await later.panel(LAST, 12)
+    assert panel.close[1].tolist() == [(100.0 + n) / 4 for n in range(12)]
+    assert panel.volume[1, 0] == 4_000.0
+    assert panel.close[0, 0] == 100.0
+
+    # A file pulled after the split has it already.
+    day_path(tmp_path / "daily", DAYS[-1]).unlink()
+    again = history(tmp_path, rest, date(2026, 3, 4))
+    panel = await again.panel(LAST, 12)
+    assert panel.close[1, -1] == 111.0
+    assert panel.close[1, -2] == 110.0 / 4
+
+
+async def test_splits_are_asked_for_once_a_day_and_future_ones_wait(tmp_path):
+    announced = Split("AAPL", date(2026, 3, 5), 1, 2)
+    rest = FakeRest(splits=(announced,))
+    await history(tmp_path, rest, date(2026, 3, 2)).pull(DAYS)
+    early = history(tmp_path, rest, date(2026, 3, 4))
+    assert await early.refresh_splits() == ()
+    assert rest.split_calls == [date(2026, 3, 3)]
+    late = history(tmp_path, rest, date(2026, 3, 5))
+    assert await late.refresh_splits() == (announced,)
+    assert (await late.panel(LAST, 12)).close[0, 0] == 50.0
+
+
+async def test_the_ratio_of_splits_counts_those_after_one_day_up_to_another(tmp_path):
+    rest = FakeRest(splits=(Split("MSFT", date(2026, 3, 3), 1, 4), Split("MSFT", date(2026, 3, 4), 2, 1)))
+    await history(tmp_path, rest, date(2026, 3, 2)).pull(DAYS)
+    later = history(tmp_path, rest, date(2026, 3, 4))
+    await later.refresh_splits()
+    assert later.split_ratio("MSFT", date(2026, 3, 2), date(2026, 3, 4)) == 2.0
+    assert later.split_ratio("MSFT", date(2026, 3, 3), date(2026, 3, 4)) == 0.5
+    assert later.split_ratio("MSFT", date(2026, 3, 4), date(2026, 3, 4)) == 1.0
+    assert later.split_ratio("AAPL", date(2026, 3, 2), date(2026, 3, 4)) == 1.0
+
+
+async def test_a_bar_pulled_on_its_own_day_is_pulled_once_more_when_the_day_is_over(tmp_path):
+    rest = FakeRest()
+    day = DAYS[-1]
+    same_day = history(tmp_path, rest, day)
+    await same_day.pull([day])
+    assert same_day.missing([day]) == ()
+    next_day = history(tmp_path, rest, date(2026, 3, 4))
+    assert next_day.missing([day]) == (day,)
+    await next_day.pull([day])
+    assert next_day.missing([day]) == ()
