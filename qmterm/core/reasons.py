@@ -29,6 +29,23 @@ class Reason(StrEnum):
     HARD_TO_BORROW = "HARD_TO_BORROW"
     NEGATIVE_VARIANCE = "NEGATIVE_VARIANCE"
 
+    # --- market data that must not be traded on (market/quality) ---
+    LOCKED = "LOCKED"
+    ZERO_BID = "ZERO_BID"
+    OFF_PARITY = "OFF_PARITY"
+    OFF_NEIGHBOURS = "OFF_NEIGHBOURS"
+    HALTED = "HALTED"
+    STALE_UNDERLYING = "STALE_UNDERLYING"
+    DELAYED = "DELAYED"
+    FEED_DOWN = "FEED_DOWN"
+
+    # --- why a symbol was not evaluated (market/quality/coverage) ---
+    NOT_ENTITLED = "NOT_ENTITLED"
+    WAITING_BUDGET = "WAITING_BUDGET"
+    NOT_TRADED = "NOT_TRADED"
+    RENAMED = "RENAMED"
+    DELISTED = "DELISTED"
+
     # --- scanner gates (QUANT.md 1.3) ---
     TOO_FEW_BARS = "TOO_FEW_BARS"
     STALE_BARS = "STALE_BARS"
