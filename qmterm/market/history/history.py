@@ -23,7 +23,8 @@ from qmterm.core.clock import Clock, et_date
 from qmterm.core.errors import DataAuthError, DataError, NotEntitled
 from qmterm.market.records import GroupedColumns, Split
 from qmterm.market.rest.client import PolygonRest
-from qmterm.tape.grouped import DaysMissing, missing_days, read_grouped, write_grouped
+from qmterm.tape.grouped import DaysMissing, missing_days, write_grouped
+from qmterm.tape.panel import read_grouped
 
 IN_FLIGHT = 3
 ROUNDS = 2  # a failed day is tried again once, after all the others
