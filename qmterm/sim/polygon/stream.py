@@ -61,6 +61,7 @@ class Connection:
     options: OptionFeed | None = None
     options_version: int = -1
     ending: asyncio.Task[None] | None = None
+    muted: bool = False  # says nothing at all, not even the lockstep marker
     distortion: Distortion = field(default_factory=Distortion)
 
     def send(self, frame: bytes) -> None:
@@ -214,7 +215,8 @@ class StreamHub:
         """Faults of the stream; True when nothing else is to be sent."""
         cluster = connection.wanted.cluster
         faults = self._context.faults
-        if faults.take(STREAM, cluster, "mute"):
+        connection.muted = faults.take(STREAM, cluster, "mute") is not None
+        if connection.muted:
             return True
         if faults.take(STREAM, cluster, "not_json"):
             connection.send(b"<html>not json")
@@ -314,7 +316,7 @@ class StreamHub:
         """The lockstep marker: everything of the step was sent before it. Returns once it left the queues."""
         frame = status_frame(("success", f"step {step}"))
         for connection in self.everybody:
-            if connection.ready:
+            if connection.ready and not connection.muted:
                 connection.send(frame)
         await self.flush()
 
