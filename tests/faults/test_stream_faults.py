@@ -55,7 +55,7 @@ async def test_a_refused_connect_is_tried_until_the_service_is_back(simulator):
 async def test_a_mute_stream_is_noticed_in_five_seconds_and_replaced(simulator):
     async with floor(simulator) as one:
         async with one.moving():
-            await one.fault("mute", path="stocks")
+            await one.fault("mute", path="stocks", marker=0)
             await one.until(lambda: any(state == "mute" for _, state, _ in one.states), 5.0, "mute is noticed")
         await one.heal()
         await one.whole_again()

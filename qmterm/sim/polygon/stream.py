@@ -215,8 +215,9 @@ class StreamHub:
         """Faults of the stream; True when nothing else is to be sent."""
         cluster = connection.wanted.cluster
         faults = self._context.faults
-        connection.muted = faults.take(STREAM, cluster, "mute") is not None
-        if connection.muted:
+        mute = faults.take(STREAM, cluster, "mute")
+        connection.muted = mute is not None and mute.value == 0
+        if mute is not None:
             return True
         if faults.take(STREAM, cluster, "not_json"):
             connection.send(b"<html>not json")
