@@ -61,6 +61,7 @@ class Connection:
     options: OptionFeed | None = None
     options_version: int = -1
     ending: asyncio.Task[None] | None = None
+    muted: bool = False  # says nothing at all, not even the lockstep marker
     distortion: Distortion = field(default_factory=Distortion)
 
     def send(self, frame: bytes) -> None:
@@ -214,7 +215,9 @@ class StreamHub:
         """Faults of the stream; True when nothing else is to be sent."""
         cluster = connection.wanted.cluster
         faults = self._context.faults
-        if faults.take(STREAM, cluster, "mute"):
+        mute = faults.take(STREAM, cluster, "mute")
+        connection.muted = mute is not None and mute.value == 0
+        if mute is not None:
             return True
         if faults.take(STREAM, cluster, "not_json"):
             connection.send(b"<html>not json")
@@ -314,7 +317,7 @@ class StreamHub:
         """The lockstep marker: everything of the step was sent before it. Returns once it left the queues."""
         frame = status_frame(("success", f"step {step}"))
         for connection in self.everybody:
-            if connection.ready:
+            if connection.ready and not connection.muted:
                 connection.send(frame)
         await self.flush()
 
