@@ -34,7 +34,15 @@ class RawTickers(Body):
     tickers: list[msgspec.Raw] | None = None
 
 
-# --- whole-market snapshot ---
+class RawTicker(Body):
+    ticker: msgspec.Raw | None = None
+
+
+class RawSingle(Body):
+    results: msgspec.Raw | None = None
+
+
+# --- snapshots ---
 
 
 class DayBar(msgspec.Struct):
@@ -146,11 +154,105 @@ class Contract(msgspec.Struct):
     underlying_asset: Underlying | None = None
 
 
-class ContractReference(msgspec.Struct):
+class ContractPage(Body):
+    results: list[Contract] | None = None
+
+
+# --- single moments ---
+
+
+class TradeRow(msgspec.Struct):
+    price: float
+    size: float
+    sip_timestamp: int = 0
+    participant_timestamp: int = 0
+    exchange: int = 0
+    sequence_number: int = 0
+    correction: int = 0
+    conditions: list[int] | None = None
+
+
+class QuoteRow(msgspec.Struct):
+    bid_price: float = 0.0
+    ask_price: float = 0.0
+    bid_size: float = 0.0
+    ask_size: float = 0.0
+    sip_timestamp: int = 0
+    participant_timestamp: int = 0
+    sequence_number: int = 0
+
+
+class LastTradeRow(msgspec.Struct):
+    p: float
+    T: str = ""
+    s: float = 0.0
+    t: int = 0
+    x: int = 0
+    c: list[int] | None = None
+
+
+class LastQuoteRow(msgspec.Struct):
+    T: str = ""
+    p: float = NAN
+    P: float = NAN
+    s: float = 0.0
+    S: float = 0.0
+    t: int = 0
+
+
+class OpenCloseBody(Body):
+    symbol: str = ""
+    open: float | None = None
+    high: float | None = None
+    low: float | None = None
+    close: float | None = None
+    volume: float | None = None
+    preMarket: float | None = None
+    afterHours: float | None = None
+
+
+class Session(msgspec.Struct):
+    close: float | None = None
+    previous_close: float | None = None
+    change_percent: float | None = None
+    volume: float | None = None
+
+
+class UniversalTrade(msgspec.Struct):
+    price: float | None = None
+    last_updated: int = 0
+    sip_timestamp: int = 0
+    timeframe: str = ""
+
+
+class Universal(msgspec.Struct):
     ticker: str
+    type: str = ""
+    error: str = ""
+    message: str = ""
+    market_status: str = ""
+    session: Session | None = None
+    last_trade: UniversalTrade | None = None
+    last_quote: OptionQuote | None = None
+    value: float | None = None
+    last_updated: int = 0
+    open_interest: float | None = None
+    implied_volatility: float | None = None
+    timeframe: str = ""
 
 
-# --- reference, calendar, news ---
+class IndicatorRow(msgspec.Struct):
+    timestamp: int
+    value: float
+    signal: float = NAN
+    histogram: float = NAN
+
+
+class IndicatorValues(msgspec.Struct):
+    values: list[IndicatorRow] = []
+
+
+# --- calendar, corporate actions, news ---
 
 
 class StatusBody(msgspec.Struct):

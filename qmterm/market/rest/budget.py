@@ -1,49 +1,207 @@
-"""A token bucket in front of REST: the plan's calls a minute, shared by everything that asks."""
+"""The plan's REST calls shared by importance: an order's question goes before a position's, history goes last.
+
+The trap: the service counts calls in a sliding minute, so a bucket that bursts and then refills spends double the plan
+in its first minute. The latest calls are remembered instead. When the service asks for a long pause, callers are told
+how long it is; nobody is kept waiting for it.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import heapq
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from enum import IntEnum
 
-LONGEST_HOLD_S = 60.0
+from qmterm.core.errors import RateLimited
+
+LONGEST_WAIT_S = 15.0  # a pause longer than this is said to the caller instead of waited for
+LONGEST_HOLD_S = 3600.0  # a Retry-After beyond an hour is a fault of the server, not a plan
+MINUTE_S = 60.0
+_MARGIN_S = 0.5  # the server counts arrivals, we count departures
+_COUNTED_BY_MINUTE = 600  # plans of fewer calls a minute are counted by the minute, others by the second
+
+
+class Priority(IntEnum):
+    """Smaller goes first."""
+
+    ORDERS = 0  # an order waits for the answer
+    POSITIONS = 1  # what is held
+    WATCH = 2  # what somebody looks at
+    SCAN = 3
+    HISTORY = 4  # evenly paced on small plans, so that a free call comes up soon for everything above
+
+
+asking: ContextVar[Priority] = ContextVar("what the REST calls of this task are for", default=Priority.SCAN)
+
+
+@contextmanager
+def asking_for(priority: Priority) -> Iterator[None]:
+    """All REST calls inside, and in the tasks started inside, are for this."""
+    token = asking.set(priority)
+    try:
+        yield
+    finally:
+        asking.reset(token)
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetView:
+    spent_this_minute: int
+    per_minute: int
+    waiting: Mapping[Priority, int]  # classes without a waiting call are left out
+    next_in_s: float  # until the next call may go; 0 = at once
+    held_s: float  # how much of the server's own pause is left
+    pull_eta_s: float | None  # until the running history pull is through; None when there is none
 
 
 class RequestBudget:
-    """First come, first served. A second of the budget, or all of a small plan's minute, may go in a burst."""
+    """Use from one event loop."""
 
     def __init__(self, per_minute: int, monotonic: Callable[[], float]) -> None:
-        self._rate = per_minute / 60.0
-        self._burst = float(per_minute if per_minute < 60 else max(20, per_minute // 60))
-        self._tokens = self._burst
+        by_minute = per_minute < _COUNTED_BY_MINUTE
+        self._per_minute = per_minute
+        self._most = per_minute if by_minute else per_minute // 60
+        self._window_s = MINUTE_S + _MARGIN_S if by_minute else 1.0
+        self._even_s = self._window_s / self._most if by_minute else 0.0
         self._monotonic = monotonic
-        self._at = monotonic()
-        self._blocked_until = 0.0
-        self._turn = asyncio.Lock()
+        self._calls: deque[float] = deque()  # departures, at least those of the latest minute
+        self._last_history = float("-inf")
+        self._held_until = float("-inf")
+        self._queue: list[tuple[Priority, int, asyncio.Future[None]]] = []
+        self._arrivals = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self.pull_left = 0  # calls that the running history pull still needs
         self.spent = 0
+
+    # --- taking ---
+
+    async def take(self, priority: Priority | None = None) -> None:
+        """Wait for one call's worth of budget; RateLimited while the server's own pause is a long one."""
+        of = asking.get() if priority is None else priority
+        if self.held_s > LONGEST_WAIT_S:
+            raise self._told_to_wait()
+        if not self._queue and self.next_in_s(of) <= 0:
+            self._spend(of)
+            return
+        waiting = asyncio.get_running_loop().create_future()
+        self._arrivals += 1
+        heapq.heappush(self._queue, (of, self._arrivals, waiting))
+        self._serve()
+        try:
+            await waiting
+        finally:
+            if waiting.cancelled():
+                self._serve()  # whoever stood behind it
+
+    async def open_again(self) -> None:
+        """Wait until the server's own pause is over; what can wait for ever (a history pull) calls this."""
+        rest = self.held_s
+        while rest > 0:
+            await asyncio.sleep(rest)
+            rest = self.held_s
+
+    def hold(self, seconds: float) -> None:
+        """The server said too many: nobody calls for this long, an hour at most."""
+        self._held_until = max(self._held_until, self._monotonic() + min(seconds, LONGEST_HOLD_S))
+        if self.held_s > LONGEST_WAIT_S:
+            queue, self._queue = self._queue, []
+            for _, _, waiting in queue:
+                if not waiting.done():
+                    waiting.set_exception(self._told_to_wait())
+        self._serve()
+
+    # --- telling ---
+
+    @property
+    def spacing_s(self) -> float:
+        """Seconds between two calls at the plan's even pace."""
+        return self._window_s / self._most
+
+    @property
+    def held_s(self) -> float:
+        return max(0.0, self._held_until - self._monotonic())
 
     @property
     def wait_s(self) -> float:
-        """Seconds until the next call could go, 0 when at once."""
+        """Seconds until the next important call could go, 0 when at once."""
+        return self.next_in_s(Priority.ORDERS)
+
+    def next_in_s(self, priority: Priority) -> float:
+        """Seconds until one call of this class could go if nothing else waited."""
         now = self._monotonic()
-        tokens = min(self._burst, self._tokens + (now - self._at) * self._rate)
-        return max(0.0, self._blocked_until - now, (1.0 - tokens) / self._rate)
+        wait = self.held_s
+        if len(self._calls) >= self._most:
+            wait = max(wait, self._calls[-self._most] + self._window_s - now)
+        if priority is Priority.HISTORY:
+            wait = max(wait, self._last_history + self._even_s - now)
+        return max(0.0, wait)
 
-    async def take(self) -> None:
-        """Wait for one call's worth of budget."""
-        async with self._turn:
-            while True:
-                wait = self.wait_s
-                if wait <= 0:
-                    break
-                await asyncio.sleep(wait)
-            now = self._monotonic()
-            self._tokens = min(self._burst, self._tokens + (now - self._at) * self._rate) - 1.0
-            self._at = now
-            self.spent += 1
+    def eta_s(self, calls: int, priority: Priority) -> float:
+        """Seconds until `calls` more calls of a class have gone, with all that waits before them now."""
+        if calls <= 0:
+            return 0.0
+        now = self._monotonic()
+        ahead = sum(1 for of, _, waiting in self._queue if of <= priority and not waiting.done())
+        needed = ahead + calls
+        window = [at for at in self._calls if at > now - self._window_s][-self._most :]
+        free = self._most - len(window)
+        if needed <= free:
+            wait = 0.0
+        else:
+            freed = (window + [now] * free)[: self._most]  # when each slot was, or will be, taken last
+            turn, slot = divmod(needed - free - 1, self._most)
+            wait = freed[slot] + self._window_s * (turn + 1) - now
+        if priority is Priority.HISTORY:
+            wait = max(wait, self.next_in_s(priority) + (calls - 1) * self._even_s)
+        return max(wait, self.held_s)
 
-    def hold(self, seconds: float) -> None:
-        """The server said too many: nobody calls for this long, a minute at most.
+    def view(self) -> BudgetView:
+        now = self._monotonic()
+        waiting = Counter(of for of, _, future in self._queue if not future.done())
+        return BudgetView(
+            spent_this_minute=sum(1 for at in self._calls if at > now - MINUTE_S),
+            per_minute=self._per_minute,
+            waiting=dict(sorted(waiting.items())),
+            next_in_s=self.wait_s,
+            held_s=self.held_s,
+            pull_eta_s=self.eta_s(self.pull_left, Priority.HISTORY) if self.pull_left else None,
+        )
 
-        Plans count by the minute, and whoever waits here waits without a deadline: an hour would look like a hang.
-        """
-        self._blocked_until = max(self._blocked_until, self._monotonic() + min(seconds, LONGEST_HOLD_S))
+    # --- inside ---
+
+    def _spend(self, priority: Priority) -> None:
+        now = self._monotonic()
+        self._calls.append(now)
+        while len(self._calls) > self._most and self._calls[0] < now - MINUTE_S:
+            self._calls.popleft()
+        if priority is Priority.HISTORY:
+            self._last_history = now
+        self.spent += 1
+
+    def _serve(self) -> None:
+        """Let those go that may, most important first, and come back when the next one may."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        while self._queue:
+            priority, _, waiting = self._queue[0]
+            if waiting.done():  # given up
+                heapq.heappop(self._queue)
+                continue
+            wait = self.next_in_s(priority)
+            if wait > 0:
+                self._timer = waiting.get_loop().call_later(wait, self._serve)
+                return
+            heapq.heappop(self._queue)
+            self._spend(priority)
+            waiting.set_result(None)
+
+    def _told_to_wait(self) -> RateLimited:
+        return RateLimited(
+            f"the data server wants no calls for another {self.held_s:.0f} s; they go on by themselves after that "
+            "(lower [polygon] calls_per_minute if it happens again)"
+        )

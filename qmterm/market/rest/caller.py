@@ -1,7 +1,8 @@
 """How a REST call is made: worker thread, deadline, budget, retries, pages; every failure one of core's errors.
 
 The trap: a call that returns nothing usable must fail. `[]` for bad JSON or a missing page is how the vendor's
-client turns a fault into an empty market.
+client turns a fault into an empty market. Pages are decoded while the next one is on the wire, so a page is first
+read for where the next one is, and only then for what it says.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ import urllib3
 
 from qmterm.core.errors import DataAuthError, DataError, DataSilent, NotEntitled, RateLimited
 from qmterm.core.settings.connections import PolygonSettings
-from qmterm.market.rest.budget import RequestBudget
+from qmterm.market.rest.bodies import Body
+from qmterm.market.rest.budget import LONGEST_WAIT_S, Priority, RequestBudget
+from qmterm.market.rest.entitlements import Entitlements, Family
 from qmterm.market.rest.vendor import BodyTooSlow, HttpRefusal, Vendor, open_vendor
 
 T = TypeVar("T")
@@ -30,13 +33,15 @@ Request = Callable[[Any], Any]
 """Calls one method of the vendor's client with raw=True."""
 
 _PASSING = frozenset({408, 429, 499, 500, 502, 503, 504})
-_LONGEST_RETRY_AFTER_S = 15.0  # above this the caller is told instead of kept waiting
+_head = msgspec.json.Decoder(Body)
 
 
 @dataclass(frozen=True, slots=True)
-class Page(Generic[T]):
-    rows: list[T]
-    next_url: str | None
+class Pages(Generic[T]):
+    """What each page said; not `complete` when there was more than was asked for."""
+
+    parts: list[T]
+    complete: bool
 
 
 class RestCaller:
@@ -53,54 +58,104 @@ class RestCaller:
         self._vendor: Vendor | None = None
         self._opening = threading.Lock()
         self._jitter = random.Random(seed)
+        self._decoder = ThreadPoolExecutor(1, thread_name_prefix="polygon-pages")
         self.budget = RequestBudget(settings.budget_per_minute, monotonic)
+        self.entitlements = Entitlements(f"{self._host} {settings.plan.value}")
         self.last_ok_s: float | None = None  # monotonic seconds of the latest good answer
         self.round_trip_ms: float | None = None
 
-    async def one(self, endpoint: str, request: Request, decode: Callable[[bytes], T]) -> T:
-        """One call: `request` names the client's method, `decode` turns the body into our words, both off the loop."""
-        return await self._tries(endpoint, lambda vendor: decode(request(vendor.client).data))
+    async def one(
+        self,
+        endpoint: str,
+        request: Request,
+        decode: Callable[[bytes], T],
+        family: Family | None = None,
+        priority: Priority | None = None,
+    ) -> T:
+        """One call: `request` names the client's method, `decode` turns the body into our words, both off the loop.
 
-    async def pages(self, endpoint: str, request: Request, decode: Callable[[bytes], Page[T]]) -> list[T]:
-        """All pages, or an error: a run that breaks on page 3 is not a short list."""
-        page = await self.one(endpoint, request, decode)
-        rows = list(page.rows)
-        read = 1
-        while page.next_url:
-            if read >= self._settings.page_cap:
-                raise DataError(
-                    f"{endpoint} on {self._host} has more than {self._settings.page_cap} pages: ask for less "
-                    "(fewer expiries, a shorter time) or raise [polygon] page_cap"
-                )
-            following = page.next_url
-            where = f"{endpoint} (page {read + 1})"
-            page = await self._tries(where, partial(_follow, url=following, decode=decode))
-            rows += page.rows
-            read += 1
-        return rows
+        `family` None: a refusal by plan is not remembered. `priority` None: what the task says (`asking_for`).
+        """
+        return await self._tries(endpoint, lambda vendor: decode(request(vendor.client).data), family, priority)
+
+    async def pages(
+        self,
+        endpoint: str,
+        request: Request,
+        decode: Callable[[bytes], T],
+        family: Family | None = None,
+        most: int | None = None,
+    ) -> Pages[T]:
+        """All pages (or the first `most`), or an error: a run that breaks on page 3 is not a short list."""
+        body, following = await self._tries(endpoint, lambda vendor: _headed(request(vendor.client).data), family)
+        parts: list[T] = []
+        decoding = self._decode(decode, body)
+        try:
+            while following:
+                read = len(parts) + 1
+                if most is not None and read >= most:
+                    break
+                if read >= self._settings.page_cap:
+                    raise DataError(
+                        f"{endpoint} on {self._host} has more than {self._settings.page_cap} pages: ask for less "
+                        "(fewer expiries, a shorter time) or raise [polygon] page_cap"
+                    )
+                where = f"{endpoint} (page {read + 1})"
+                body, following = await self._tries(where, partial(_follow, url=following), family)
+                parts.append(await self._decoded(endpoint, decoding))
+                decoding = self._decode(decode, body)
+            parts.append(await self._decoded(endpoint, decoding))
+        finally:
+            decoding.cancel()
+        return Pages(parts, complete=not following)
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
+        self._decoder.shutdown(wait=False, cancel_futures=True)
         if self._vendor is not None:
             self._vendor.close()
 
     # --- inside ---
 
-    async def _tries(self, endpoint: str, work: Callable[[Vendor], T]) -> T:
+    def _decode(self, decode: Callable[[bytes], T], body: bytes) -> asyncio.Future[T]:
+        return asyncio.get_running_loop().run_in_executor(self._decoder, decode, body)
+
+    async def _decoded(self, endpoint: str, decoding: asyncio.Future[T]) -> T:
+        try:
+            return await decoding
+        except (msgspec.DecodeError, UnicodeError, ArithmeticError) as failure:  # numbers no column can hold, too
+            raise self._unreadable(endpoint, failure) from None
+
+    async def _tries(
+        self,
+        endpoint: str,
+        work: Callable[[Vendor], T],
+        family: Family | None,
+        priority: Priority | None = None,
+    ) -> T:
+        known = self.entitlements.refusal(family) if family is not None else None
+        if known is not None:
+            raise NotEntitled(f"{endpoint} on {self._host}: your plan does not include it ({known}; not asked again)")
         for attempt in range(1, self._settings.attempts + 1):
-            await self.budget.take()
+            await self.budget.take(priority)
             try:
-                return await self._once(endpoint, work)
+                answer = await self._once(endpoint, work, family)
             except _Again as again:
                 wait = again.wait_s if again.wait_s is not None else 0.1 * 2**attempt * self._jitter.uniform(0.5, 1.5)
                 if isinstance(again.error, RateLimited):
+                    if again.wait_s is None:
+                        wait = max(wait, self.budget.spacing_s)
                     self.budget.hold(wait)
-                if attempt == self._settings.attempts or wait > _LONGEST_RETRY_AFTER_S:
+                if attempt == self._settings.attempts or wait > LONGEST_WAIT_S:
                     raise again.error from None
                 await asyncio.sleep(wait)
+            else:
+                if family is not None:
+                    self.entitlements.answered(family)
+                return answer
         raise DataError(f"{endpoint} on {self._host}: no attempt allowed ([polygon] attempts)")
 
-    async def _once(self, endpoint: str, work: Callable[[Vendor], T]) -> T:
+    async def _once(self, endpoint: str, work: Callable[[Vendor], T], family: Family | None) -> T:
         start = self._monotonic()
         call = asyncio.get_running_loop().run_in_executor(self._pool, self._in_thread, work)
         # The door enforces the deadline on connect, read and body; this outer one also covers a wait for a thread.
@@ -114,6 +169,8 @@ class RestCaller:
             error = self._classify(endpoint, refusal)
             if refusal.status in _PASSING:
                 raise _Again(error, refusal.retry_after_s) from None
+            if refusal.status == 403 and family is not None:
+                self.entitlements.refuse(family, self._scrub(_message(refusal.body)))
             raise error from None
         except (urllib3.exceptions.ReadTimeoutError, BodyTooSlow):
             raise self._silent(endpoint, self._settings.read_timeout_s) from None
@@ -123,8 +180,7 @@ class RestCaller:
             error = DataError(self._scrub(f"{endpoint} on {self._host}: the answer broke off ({failure})"))
             raise _Again(error, None) from None
         except (msgspec.DecodeError, UnicodeError, ArithmeticError) as failure:  # numbers no column can hold, too
-            error = DataError(self._scrub(f"{endpoint} on {self._host}: the answer is not readable ({failure})"))
-            raise _Again(error, None) from None
+            raise _Again(self._unreadable(endpoint, failure), None) from None
         self.last_ok_s = self._monotonic()
         self.round_trip_ms = (self.last_ok_s - start) * 1e3
         return result
@@ -146,12 +202,17 @@ class RestCaller:
             case 404:
                 return DataError(f"{where}: not found ({said}); check the symbol and [polygon] rest_url")
             case 429:
-                return RateLimited(f"{where}: too many calls ({said}); lower [polygon] calls_per_minute")
+                pause = refusal.retry_after_s
+                after = "" if pause is None else f", wants none for {pause:.0f} s"
+                return RateLimited(f"{where}: too many calls ({said}{after}); lower [polygon] calls_per_minute")
             case status:
                 return DataError(f"{where}: the server failed with {status} ({said}); it is tried again later")
 
     def _silent(self, endpoint: str, seconds: float) -> DataSilent:
         return DataSilent(f"{endpoint} on {self._host}: no complete answer in {seconds:g} s; is the server well?")
+
+    def _unreadable(self, endpoint: str, failure: Exception) -> DataError:
+        return DataError(self._scrub(f"{endpoint} on {self._host}: the answer is not readable ({failure})"))
 
     def _unreachable(self, endpoint: str, failure: Exception) -> DataError:
         text = self._scrub(str(failure).rsplit(": ", 1)[-1])
@@ -163,8 +224,13 @@ class RestCaller:
         return "".join(char if char.isprintable() else " " for char in text)  # nothing that steers a terminal
 
 
-def _follow(vendor: Vendor, url: str, decode: Callable[[bytes], T]) -> T:
-    return decode(vendor.follow(url))
+def _follow(vendor: Vendor, url: str) -> tuple[bytes, str | None]:
+    return _headed(vendor.follow(url))
+
+
+def _headed(body: bytes) -> tuple[bytes, str | None]:
+    """A body and where its next page is; DecodeError when it is cut off."""
+    return body, _head.decode(body).next_url
 
 
 class _Again(Exception):
