@@ -30,8 +30,17 @@ class Board:
         self.options = QuoteTable((), wire=_stream_spelling)
         self.minutes = MinuteRing(self.stocks.capacity)
         self.grace_ns = int(bar_grace_s * 1e9)
-        self.session_open_ns = 0  # only bars inside the regular session move the day's high and low
-        self.session_close_ns = _FOREVER
+        # Open and close of the regular session: only bars inside it move the day's high and low. In an array, at one
+        # address for good, because the decoder reads it there.
+        self.session: IntArray = np.array([0, _FOREVER], dtype=np.int64)
+
+    @property
+    def session_open_ns(self) -> int:
+        return int(self.session[0])
+
+    @property
+    def session_close_ns(self) -> int:
+        return int(self.session[1])
 
     # --- reading ---
 
@@ -85,11 +94,12 @@ class Board:
 
     def start_session(self, open_ns: int, close_ns: int) -> None:
         """A new trading day: the day's columns start empty."""
-        self.session_open_ns, self.session_close_ns = open_ns, close_ns
+        self.session[:] = open_ns, close_ns
         for table in (self.stocks, self.options):
             for column in (table.day_open, table.day_high, table.day_low, table.day_vwap):
                 column[:] = np.nan
             table.day_volume[:] = 0
+            table.halted_ns[:] = 0
 
     def load_snapshot(self, snapshot: SnapshotColumns, arrival_ns: int) -> None:
         """Take the whole-market snapshot; stream values that are newer stay."""

@@ -14,6 +14,8 @@ class TradeEvent(msgspec.Struct, tag_field="ev", tag="T", gc=False):
     p: float
     t: int
     c: list[int] | None = None
+    s: float = 0.0
+    x: int = 0
 
 
 class QuoteEvent(msgspec.Struct, tag_field="ev", tag="Q", gc=False):
@@ -49,9 +51,13 @@ class MinuteBar(BarEvent, tag_field="ev", tag="AM", gc=False):
 
 
 class BandEvent(msgspec.Struct, tag_field="ev", tag="LULD", gc=False):
+    """`t` is in ms by the documents and in µs by their example; indicators 17 and 18: halted, resumed."""
+
     T: str
     h: float
     l: float  # noqa: E741
+    t: int = 0
+    i: list[int] | None = None
 
 
 class Status(msgspec.Struct, tag_field="ev", tag="status", gc=False):

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 import numpy as np
-from numpy.typing import NDArray
 
 from qmterm.core.bars import FloatArray, IntArray
 from qmterm.core.quotes import Quote
@@ -30,7 +29,9 @@ _FLOATS = (
     "band_high",
     "band_low",
 )
-_TIMES = ("quote_ns", "trade_ns", "arrival_ns", "bar_ns")
+_TIMES = ("quote_ns", "trade_ns", "arrival_ns", "bar_ns", "band_ns", "halted_ns")
+FLOAT_ROW = {name: number for number, name in enumerate(_FLOATS)}  # of `float_block`
+TIME_ROW = {name: number for number, name in enumerate(_TIMES)}  # of `time_block`
 _ZERO = frozenset({"bid_size", "ask_size", "day_volume", "prev_volume"})  # the others are unknown (NaN) at first
 
 
@@ -56,12 +57,15 @@ class QuoteTable:
     trade_ns: IntArray  # exchange time of `last`
     arrival_ns: IntArray  # market time when the quote arrived here
     bar_ns: IntArray  # end of the latest bar
+    band_ns: IntArray  # exchange time of the price bands
+    halted_ns: IntArray  # since when trading is halted by its bands (only NASDAQ's own say so); 0 = it is not
 
     def __init__(self, symbols: Iterable[str] = (), wire: Callable[[str], str] | None = None) -> None:
         """`wire` spells a symbol as the stream does, where that differs from our key."""
         self._wire = wire
         self._capacity = 0
-        self._blocks: dict[str, NDArray[np.float64] | NDArray[np.int64]] = {}
+        self.float_block: FloatArray = np.zeros((len(_FLOATS), 0))  # every price column with its spare room
+        self.time_block: IntArray = np.zeros((len(_TIMES), 0), dtype=np.int64)
         self.symbols: list[str] = []
         self.numbers: dict[str, int] = {}
         self.wire_numbers: dict[str, int] = self.numbers if wire is None else {}
@@ -83,13 +87,9 @@ class QuoteTable:
                 self.symbols.append(symbol)
                 if self._wire is not None:
                     self.wire_numbers[self._wire(symbol)] = number
-        if len(self.symbols) > self._capacity or not self._blocks:
+        if len(self.symbols) > self._capacity or not self._capacity:
             self._grow(max(256, len(self.symbols) + len(self.symbols) // 2))
         self._expose()
-
-    def block(self, name: str) -> NDArray[np.float64] | NDArray[np.int64]:
-        """A column with its spare room, for the decoder's memoryviews; valid while `generation` stays."""
-        return self._blocks[name]
 
     def quote(self, number: int) -> Quote | None:
         """The row as a Quote; None when there never was one."""
@@ -108,19 +108,18 @@ class QuoteTable:
 
     def _grow(self, capacity: int) -> None:
         kept = self._capacity
-        for name in (*_FLOATS, *_TIMES):
-            fresh: NDArray[np.float64] | NDArray[np.int64]
-            if name in _TIMES:
-                fresh = np.zeros(capacity, dtype=np.int64)
-            else:
-                fresh = np.full(capacity, 0.0 if name in _ZERO else np.nan)
-            if kept:
-                fresh[:kept] = self._blocks[name]
-            self._blocks[name] = fresh
+        floats = np.full((len(_FLOATS), capacity), np.nan)
+        for name in _ZERO:
+            floats[FLOAT_ROW[name]] = 0.0
+        times = np.zeros((len(_TIMES), capacity), dtype=np.int64)
+        floats[:, :kept], times[:, :kept] = self.float_block, self.time_block
+        self.float_block, self.time_block = floats, times
         self._capacity = capacity
         self.generation += 1
 
     def _expose(self) -> None:
         count = len(self.symbols)
-        for name, block in self._blocks.items():
-            setattr(self, name, block[:count])
+        for name, number in FLOAT_ROW.items():
+            setattr(self, name, self.float_block[number, :count])
+        for name, number in TIME_ROW.items():
+            setattr(self, name, self.time_block[number, :count])
