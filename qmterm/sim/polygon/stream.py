@@ -17,7 +17,9 @@ from aiohttp import WSMsgType, web
 from qmterm.core.bars import BoolArray, IntArray
 from qmterm.sim.faults import STREAM
 from qmterm.sim.polygon.answers import Context
+from qmterm.sim.polygon.distortion import Distortion
 from qmterm.sim.polygon.frames import (
+    StockQuote,
     frames,
     minute_events,
     quote_events,
@@ -59,9 +61,15 @@ class Connection:
     options: OptionFeed | None = None
     options_version: int = -1
     ending: asyncio.Task[None] | None = None
+    distortion: Distortion = field(default_factory=Distortion)
 
     def send(self, frame: bytes) -> None:
-        """Queue a frame; a reader that lets too much pile up is given up."""
+        """Queue a frame, as the faults in force have it."""
+        for piece in self.distortion.bent(frame):
+            self._queue(piece)
+
+    def _queue(self, frame: bytes) -> None:
+        """A reader that lets too much pile up is given up."""
         if self.dropped:
             return
         if self.queued + len(frame) > QUEUED_BYTES:
@@ -195,7 +203,10 @@ class StreamHub:
                         slow = self._end(connection, "slow_consumer", "Connection is too slow.", 1008)
                         connection.ending = asyncio.create_task(slow)
                 elif not await self._strike(connection):
+                    connection.distortion.begin(self._context.faults, cluster)
                     await (self._stocks if cluster == "stocks" else self._options)(connection, progress)
+                    for frame in connection.distortion.end():
+                        connection.send(frame)
         if progress.minutes:
             self._last_minute = progress.minutes[-1]
 
@@ -207,6 +218,10 @@ class StreamHub:
             return True
         if faults.take(STREAM, cluster, "not_json"):
             connection.send(b"<html>not json")
+        if faults.take(STREAM, cluster, "cut"):
+            cut = self._end(connection, "slow_consumer", "Connection is too slow.", 1008)
+            connection.ending = asyncio.create_task(cut)
+            return True
         slow = faults.take(STREAM, cluster, "slow")
         if slow is not None:
             await asyncio.sleep(slow.value / 1000.0)
@@ -245,6 +260,9 @@ class StreamHub:
         if connection.wanted.of("Q"):
             for frame in frames(quote_events(world, *self._changed(connection))):
                 connection.send(frame)
+            burst = faults.take(STREAM, "stocks", "burst")
+            for frame in frames(self._again(connection, int(burst.value))) if burst is not None else ():
+                connection.send(frame)
 
     def _mask(self, connection: Connection, kind: str) -> BoolArray | None:
         """Which symbol numbers a channel covers; None for all."""
@@ -259,6 +277,14 @@ class StreamHub:
             mask[[universe.number[name] for name in names if name in universe.number]] = True
         connection.masks[kind] = (connection.wanted.version, mask)
         return mask
+
+    def _again(self, connection: Connection, count: int) -> list[StockQuote]:
+        """Every subscribed quote as it stands, over and over: `count` events."""
+        mask = self._mask(connection, "Q")
+        sides = np.array(self._context.world.stock_sides(), dtype=np.int64)
+        rows = np.arange(sides.shape[1]) if mask is None else np.flatnonzero(mask)
+        once = quote_events(self._context.world, rows, sides[0, rows], sides[1, rows])
+        return [] if not once else (once * (count // len(once) + 1))[:count]
 
     def _changed(self, connection: Connection) -> tuple[IntArray, IntArray, IntArray]:
         """Symbol numbers, bids and asks of quotes that differ from what this connection heard last."""
