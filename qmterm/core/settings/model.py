@@ -13,6 +13,7 @@ from qmterm.core.settings.broker import PaperSettings, TastytradeSettings
 from qmterm.core.settings.connections import PolygonSettings
 from qmterm.core.settings.engine import DisconnectSettings, EngineSettings, OrderSettings
 from qmterm.core.settings.explain import explain, toml_problem
+from qmterm.core.settings.quality import QualitySettings
 from qmterm.core.settings.risk import RiskSettings
 from qmterm.core.settings.screen import ScreenSettings
 from qmterm.core.settings.strategy import AtrMatrixSettings, OptionChoiceSettings, ScannerSettings
@@ -39,6 +40,7 @@ class Settings(Section):
     scanner: ScannerSettings = Field(default=ScannerSettings(), description="which symbols are looked at")
     atr_matrix: AtrMatrixSettings = Field(default=AtrMatrixSettings(), description="the ATR Matrix strategy")
     option_choice: OptionChoiceSettings = Field(default=OptionChoiceSettings(), description="from signal to option")
+    quality: QualitySettings = Field(default=QualitySettings(), description="which prices are too old to believe")
     polygon: PolygonSettings = Field(
         default=PolygonSettings(), description="market data; the key is QMTERM_POLYGON_KEY"
     )
