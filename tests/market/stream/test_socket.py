@@ -11,6 +11,7 @@ from qmterm.market.board.board import Board
 from qmterm.market.board.wire import FrameDecoder
 from qmterm.market.stream.socket import MarketStream
 from qmterm.market.stream.state import StreamState
+from qmterm.market.stream.vigil import Tide
 from tests.market.fakes import KEY, forever, settings, status, stream_server, until
 
 NOW = 1_772_463_600_000_000_000
@@ -121,7 +122,7 @@ async def test_a_mute_connection_is_replaced_only_while_data_are_expected():
 
     open_now = False
     async with stream_server(script) as (url, server):
-        stream, _ = open_stream(url, changes={"mute_after_s": 0.15}, expects_data=lambda: open_now)
+        stream, _ = open_stream(url, changes={"mute_after_s": 0.15}, tide=lambda: Tide.BUSY if open_now else Tide.STILL)
         await until(lambda: stream.state is StreamState.LIVE)
         await asyncio.sleep(0.4)
         assert server.connections == 1
