@@ -167,15 +167,15 @@ def near_the_money(chain: Chain, strikes: int) -> Chain:
 
 def document(session: MarketSession, chain: Chain) -> dict[str, Any]:
     """`qmterm chain --json` (DESIGN.md 10)."""
+    from qmterm.market.quality.codes import code_name
+
     now = session.now()
-    table = session.board.stocks
-    number = table.numbers.get(chain.underlying)
-    spot_ns = 0 if number is None else max(int(table.trade_ns[number]), int(table.quote_ns[number]))
     return {
         "symbol": chain.underlying,
         **session.about(),
         "spot": known(chain.spot),
-        "spot_age_s": age_s(now, spot_ns),
+        "spot_age_s": age_s(now, chain.spot_ns),
+        "spot_code": code_name(chain.spot_code) or None,
         "rate_mark": session.chains.rate_mark(now),
         "rows": chain_rows(chain, now),
     }
@@ -183,13 +183,14 @@ def document(session: MarketSession, chain: Chain) -> dict[str, Any]:
 
 def chain_rows(chain: Chain, now_ns: int) -> list[dict[str, Any]]:
     """One row a contract, sorted by expiry, strike, call before put; unknown numbers are None and `code` says why."""
+    from qmterm.market.quality.codes import code_name
     from qmterm.quant.options.implied_vol import IvStatus
     from qmterm.strategy.liquidity import liquidity_score
 
     liquidity = liquidity_score(
         chain.bid, chain.ask, chain.bid_size, chain.ask_size, chain.open_interest, chain.volume
     ).tolist()
-    codes = quote_codes(chain, now_ns)
+    codes = [code_name(code) or None for code in chain.quote_code.tolist()]
     columns = {
         name: [known(value) for value in getattr(chain, name).tolist()]
         for name in ("strike", "bid", "ask", "iv", "delta", "gamma", "theta", "vega", "rho")
@@ -221,23 +222,6 @@ def chain_rows(chain: Chain, now_ns: int) -> list[dict[str, Any]]:
             }
         )
     return out
-
-
-def quote_codes(chain: Chain, now_ns: int) -> list[str | None]:
-    """Why each contract's quote must not be traded on; None = nothing against it."""
-    from qmterm.core.quotes import Quote
-    from qmterm.market.quality import doubt
-
-    def of(row: int) -> str | None:
-        stamp = int(chain.quote_ns[row])
-        quote = None
-        if stamp:
-            bid, ask = float(chain.bid[row]), float(chain.ask[row])
-            quote = Quote(chain.occ[row], bid, ask, int(chain.bid_size[row]), int(chain.ask_size[row]), stamp, stamp)
-        reason = doubt(quote, now_ns)
-        return None if reason is None else reason.value
-
-    return [of(row) for row in range(len(chain))]
 
 
 def known(value: float) -> float | None:

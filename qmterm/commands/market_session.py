@@ -132,7 +132,10 @@ async def open_market(wish: MarketWish) -> AsyncIterator[MarketSession]:
 
             settings = with_sim(settings, link)
         key = link.token if link is not None else require_secret("polygon", "market data from Polygon")
-        yield await _session(settings, key, link, opened)
+        from qmterm.market.rest.budget import Priority, asking_for
+
+        with asking_for(Priority.WATCH):  # somebody waits for the answer
+            yield await _session(settings, key, link, opened)
 
 
 async def _session(

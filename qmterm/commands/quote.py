@@ -103,7 +103,7 @@ async def _options(session: MarketSession, contracts: list[OptionContract]) -> l
 
 
 def _row(session: MarketSession, table: QuoteTable, symbol: str, kind: str, source: str) -> dict[str, Any]:
-    from qmterm.market.quality import doubt
+    from qmterm.market.quality.quotes import doubt
 
     number = table.numbers.get(symbol)
     if number is None:
@@ -130,9 +130,7 @@ def _row(session: MarketSession, table: QuoteTable, symbol: str, kind: str, sour
 
 async def _close(session: MarketSession, symbol: str, ticker: str, kind: str) -> dict[str, Any]:
     """The latest close where the plan has no snapshot: old, and marked so."""
-    from qmterm.market.rest.closes import previous_close
-
-    bars = await previous_close(session.rest, ticker)
+    bars = await session.rest.previous_close(ticker)
     if not len(bars):
         return {**_empty(symbol, kind), "code": Reason.NO_DATA.value}
     day = et_date(int(bars.start_ns[0]))

@@ -9,15 +9,12 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
-import msgspec
-
 from qmterm.market.records import SnapshotColumns
-from qmterm.market.rest import bodies
 from qmterm.market.rest.client import PolygonRest
-from qmterm.market.rest.columns import check_status, snapshot_columns
+from qmterm.market.rest.columns import some_snapshots
+from qmterm.market.rest.entitlements import Family
 
 _AT_ONCE = 250
-_raw = msgspec.json.Decoder(bodies.RawTickers)
 
 
 async def few_stocks(rest: PolygonRest, symbols: Sequence[str]) -> tuple[SnapshotColumns, ...]:
@@ -25,22 +22,13 @@ async def few_stocks(rest: PolygonRest, symbols: Sequence[str]) -> tuple[Snapsho
     found: list[SnapshotColumns] = []
     for first in range(0, len(symbols), _AT_ONCE):
         part = list(symbols[first : first + _AT_ONCE])
-        snapshot = await rest.caller.one(
-            f"snapshot of {', '.join(part[:3])}{' …' if len(part) > 3 else ''}",
-            partial(_ask, part),
-            _known,
-        )
-        if snapshot is not None:
-            rest.delayed |= snapshot.delayed
-            found.append(snapshot)
+        what = f"snapshot of {', '.join(part[:3])}{' …' if len(part) > 3 else ''}"
+        ask, decode = partial(_ask, part), partial(some_snapshots, what=what)
+        snapshot = await rest.caller.one(what, ask, decode, Family.SNAPSHOTS)
+        rest.delayed |= snapshot.delayed
+        found.append(snapshot)
     return tuple(found)
 
 
 def _ask(symbols: list[str], client: Any) -> Any:
     return client.get_snapshot_all("stocks", tickers=symbols, raw=True)
-
-
-def _known(body: bytes) -> SnapshotColumns | None:
-    parsed = _raw.decode(body)
-    check_status(parsed, "snapshot")
-    return snapshot_columns(body) if parsed.tickers else None
