@@ -28,6 +28,14 @@ config_app.add_typer(secret_app, name="secret")
 ConfigOption = Annotated[Path | None, typer.Option("--config", help="configuration file instead of your own")]
 JsonOption = Annotated[bool, typer.Option("--json", help="one JSON object on the last line of stdout")]
 
+# the commands that look at the market read-only, at the real hosts or at a simulator
+SourceOption = Annotated[str | None, typer.Option("--source", help="sim or polygon")]
+SimOption = Annotated[str | None, typer.Option("--sim", help="address of a running simulator")]
+SimTokenOption = Annotated[Path | None, typer.Option("--sim-token-file", help="file with that simulator's token")]
+SimSymbolsOption = Annotated[int, typer.Option("--symbols", help="symbols of a simulated market of its own")]
+SimStartOption = Annotated[str | None, typer.Option("--start", help="New York time it starts, 2026-03-02T10:00")]
+SimSeedOption = Annotated[int, typer.Option("--seed", help="which simulated world")]
+
 
 @app.callback(invoke_without_command=True)
 def run_engine(
@@ -120,6 +128,48 @@ def scan(
     from qmterm.commands.scan import from_command_line
 
     raise typer.Exit(from_command_line(history, as_of, limit, config, as_json=as_json))
+
+
+@app.command()
+def chain(
+    symbol: Annotated[str, typer.Argument(help="a stock with listed options, e.g. AAPL")],
+    expiry: Annotated[
+        str | None, typer.Option(help="a date, 2026-04-17, or days to expiry: the listed expiry nearest to it")
+    ] = None,
+    strikes: Annotated[int | None, typer.Option(help="only so many strikes on each side of the price")] = None,
+    source: SourceOption = None,
+    sim: SimOption = None,
+    sim_token_file: SimTokenOption = None,
+    symbols: SimSymbolsOption = 500,
+    start: SimStartOption = None,
+    seed: SimSeedOption = 7,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """An option chain with our own volatilities and Greeks, the age of each quote and what speaks against it."""
+    from qmterm.commands.chain import from_command_line
+
+    wish = _market(config, source, sim, sim_token_file, symbols, start, seed)
+    raise typer.Exit(from_command_line(symbol, expiry, strikes, wish, as_json=as_json))
+
+
+@app.command()
+def quote(
+    names: Annotated[list[str], typer.Argument(help="stocks and option contracts: AAPL 'AAPL  260417C00230000'")],
+    source: SourceOption = None,
+    sim: SimOption = None,
+    sim_token_file: SimTokenOption = None,
+    symbols: SimSymbolsOption = 500,
+    start: SimStartOption = None,
+    seed: SimSeedOption = 7,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Bid, ask and last of stocks and option contracts, each with its age and what speaks against it."""
+    from qmterm.commands.quote import from_command_line
+
+    wish = _market(config, source, sim, sim_token_file, symbols, start, seed)
+    raise typer.Exit(from_command_line(names, wish, as_json=as_json))
 
 
 @app.command()
@@ -254,6 +304,22 @@ def config_secret_set(name: Annotated[str, typer.Argument(help="e.g. QMTERM_POLY
     from qmterm.commands.configure import set_secret
 
     raise typer.Exit(set_secret(name))
+
+
+def _market(
+    config: Path | None,
+    source: str | None,
+    sim: str | None,
+    sim_token_file: Path | None,
+    symbols: int,
+    start: str | None,
+    seed: int,
+) -> Any:
+    """Which market a read-only command looks at (commands/market_session.py)."""
+    from qmterm.commands.market_session import MarketWish
+    from qmterm.commands.simulator import SimWish
+
+    return MarketWish(config, source, sim, sim_token_file, SimWish(world_seed=seed, symbols=symbols, start=start))
 
 
 def main(arguments: list[str] | None = None) -> Any:

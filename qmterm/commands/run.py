@@ -31,7 +31,8 @@ from qmterm.engine.thread import EngineThread, Mailbox, ViewHolder
 if TYPE_CHECKING:
     from qmterm.core.settings.model import Settings
     from qmterm.engine.show.summary import RunSummary
-    from qmterm.engine.wiring import Credentials, PacedClockLike, RunPlace, SimLink
+    from qmterm.engine.sim_link import SimLink
+    from qmterm.engine.wiring import Credentials, PacedClockLike, RunPlace
     from qmterm.sim.spawn import RunningSim
 
 SIM_RUNS_KEPT = 20
@@ -213,8 +214,9 @@ async def _engine_main(
 ) -> RunSummary | None:
     from qmterm.engine.engine import Engine
     from qmterm.engine.runlog import RunLog, Scrubber
+    from qmterm.engine.sim_link import with_sim
     from qmterm.engine.view import HeaderView, Snapshot
-    from qmterm.engine.wiring import RunBounds, build, with_sim
+    from qmterm.engine.wiring import RunBounds, build
 
     running: RunningSim | None = None
     link: SimLink | None = None

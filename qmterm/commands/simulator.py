@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from qmterm.core.errors import ConfigError, SimError
 
 if TYPE_CHECKING:
-    from qmterm.engine.wiring import SimLink
+    from qmterm.engine.sim_link import SimLink
     from qmterm.sim.spawn import RunningSim
 
 
@@ -30,7 +30,7 @@ class SimWish:
 
 async def own_simulator(wish: SimWish) -> tuple[RunningSim, SimLink]:
     """A child process that dies with us."""
-    from qmterm.engine.wiring import SimLink
+    from qmterm.engine.sim_link import SimLink
     from qmterm.sim.options import DEFAULT_START, SimOptions
     from qmterm.sim.spawn import spawn
 
@@ -51,7 +51,7 @@ async def own_simulator(wish: SimWish) -> tuple[RunningSim, SimLink]:
 
 def joined_simulator(url: str, token_file: Path) -> SimLink:
     """A simulator that runs already (`qmterm sim serve`); SimError when it does not answer."""
-    from qmterm.engine.wiring import LOOPBACK, SimLink
+    from qmterm.engine.sim_link import LOOPBACK, SimLink
 
     try:
         token = token_file.read_text(encoding="utf-8").strip()

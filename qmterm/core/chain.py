@@ -16,12 +16,15 @@ class Chain:
     """All columns have one entry a contract, sorted by expiry, strike, call before put.
 
     Unknown numbers are NaN inside arrays and carry a code in `iv_status` (index into quant.implied_vol.STATUS);
-    they become None at the edge (view, JSON). Prices in dollars per share; iv decimal; Greeks in the units of
-    QUANT.md 3.3 (theta per calendar day, vega per volatility point, rho per 1 %).
+    they become None at the edge (view, JSON). `quote_code` and `spot_code` are the quality gate's word on bid, ask and
+    mid, and on the spot (market.quality.codes.CODES; 0 = may be traded on). Prices in dollars per share; iv decimal;
+    Greeks in the units of QUANT.md 3.3 (theta per calendar day, vega per volatility point, rho per 1 %).
     """
 
     underlying: str
     spot: float
+    spot_ns: int  # when the spot was made, 0 when that is not known
+    spot_code: int
     time_ns: int  # market time the chain was read
     occ: tuple[str, ...]
     expiry: NDArray[np.datetime64]  # datetime64[D]
@@ -36,6 +39,7 @@ class Chain:
     bid_size: IntArray
     ask_size: IntArray
     quote_ns: IntArray  # exchange time of the quote, 0 when there is none
+    quote_code: NDArray[np.int8]  # as of `time_ns`
     volume: IntArray  # today's contracts
     previous_volume: IntArray  # previous session's, −1 when unknown
     open_interest: IntArray  # end of the previous session, −1 when unknown

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from qmterm.core.calendar import SessionCalendar
 from qmterm.core.clock import et_date, from_et
@@ -23,6 +22,7 @@ from qmterm.core.settings.model import Settings
 from qmterm.engine.control import ControlSocket
 from qmterm.engine.parts import Limits, Lockstep, Parts, SteppedBroker
 from qmterm.engine.runlog import RunLog
+from qmterm.engine.sim_link import SimLink
 from qmterm.journal.journal import Journal
 from qmterm.market.clock import ServerClock, StepClock, SystemClock
 from qmterm.market.feed import PolygonFeed
@@ -33,20 +33,8 @@ from qmterm.market.stream.lockstep import LockstepDriver
 if TYPE_CHECKING:
     import aiohttp
 
-LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 CALENDAR_YEARS_BACK = 3
 CALENDAR_DAYS_AHEAD = 1100  # LEAPS
-
-
-@dataclass(frozen=True, slots=True)
-class SimLink:
-    """A simulator that is up: where it is, what opens it, and whether it waits for us after each step."""
-
-    url: str
-    ws_url: str
-    token: str
-    world: str  # names the history cache: two worlds must not share one
-    lockstep: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,22 +65,6 @@ class RunBounds:
     for_s: float | None = None
     until: tuple[int, int] | None = None  # hour, minute in New York
     speed: float | None = None
-
-
-def with_sim(settings: Settings, link: SimLink) -> Settings:
-    """The same settings, pointed at a simulator; ConfigError unless every address is on this machine."""
-    for address in (link.url, link.ws_url):
-        if urlsplit(address).hostname not in LOOPBACK:
-            raise ConfigError(f"the simulator must be on this machine, not at {address}")
-    broker = settings.tastytrade
-    if settings.engine.broker is BrokerName.SIM:
-        broker = broker.model_copy(update={"rest_url": link.url, "streamer_url": f"{link.ws_url}/streamer"})
-    return settings.model_copy(
-        update={
-            "polygon": settings.polygon.model_copy(update={"rest_url": link.url, "ws_url": link.ws_url}),
-            "tastytrade": broker,
-        }
-    )
 
 
 def check_sense(settings: Settings) -> None:

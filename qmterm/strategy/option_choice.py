@@ -22,6 +22,7 @@ from qmterm.core.reasons import Reason
 from qmterm.core.settings.strategy import OptionChoiceSettings
 from qmterm.core.settlement import terms_of
 from qmterm.core.signals import Signal
+from qmterm.market.quality.codes import QuoteCode
 from qmterm.quant.options.implied_vol import STATUS, IvStatus
 from qmterm.quant.options.probability import first_passage
 from qmterm.strategy.candidate import Candidate, build_candidate
@@ -79,6 +80,10 @@ def choose(
     skipped = _not_checked(signal, earnings, iv_rank)
     if not in_range.any():
         rejected[Reason.NO_EXPIRY] += 1
+        return OptionChoice(None, (), rejected, skipped)
+    spot_doubt = QuoteCode(chain.spot_code).reason
+    if spot_doubt is not None:  # a price that is refused decides nothing, not even that it is too late
+        rejected[spot_doubt] += int(np.count_nonzero(in_range))
         return OptionChoice(None, (), rejected, skipped)
     if not _spot_between(signal, chain.spot, calls):
         rejected[Reason.SIGNAL_GONE] += int(np.count_nonzero(in_range))
@@ -192,7 +197,6 @@ def _filter(
 ) -> BoolArray:
     """Mask of the contracts that pass; every other one is counted under its first failed filter."""
     rows, worth = screened.rows, screened.scenario
-    bid, ask = chain.bid[rows], chain.ask[rows]
     delta = np.abs(chain.delta[rows])
     alive = np.ones(len(rows), dtype=np.bool_)
 
@@ -204,8 +208,12 @@ def _filter(
 
     with np.errstate(invalid="ignore"):
         demand(Reason.ADJUSTED, ~chain.adjusted[rows] & (chain.multiplier[rows] == 100))
-        demand(Reason.NO_QUOTE, (bid > 0) & np.isfinite(ask))
-        demand(Reason.CROSSED, ask > bid)
+        # What the quality gate refused is not looked at any further, whatever it promises.
+        codes = chain.quote_code[rows]
+        for code in QuoteCode:
+            if code.reason is not None:
+                demand(code.reason, codes != code)
+        # A strategy may want fresher quotes than the gate, never older ones.
         demand(Reason.STALE_QUOTE, screened.quote_age_s <= settings.quote_max_age_s)
         demand(Reason.DTE_SHORT, chain.years[rows] * DAYS > signal.horizon_days)
         for status in IvStatus:

@@ -55,10 +55,10 @@ def process(home):
 class Simulator:
     """`python -m qmterm.sim` as a child that ends with us."""
 
-    def __init__(self, plan):
+    def __init__(self, plan, *more):
         self.token = f"token-of-{plan}-1234567890"
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "qmterm.sim", "--symbols", "50", "--plan", plan, "--token-env", "--owned"],
+            [sys.executable, "-m", "qmterm.sim", "--symbols", "50", "--plan", plan, "--token-env", "--owned", *more],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -83,6 +83,14 @@ def advanced():
 @pytest.fixture(scope="session")
 def starter():
     simulator = Simulator("starter")
+    yield simulator
+    simulator.close()
+
+
+@pytest.fixture(scope="session")
+def in_session():
+    """The advanced plan ten minutes after the open: contracts have traded and are quoted."""
+    simulator = Simulator("advanced", "--start", "2026-03-02T09:40")
     yield simulator
     simulator.close()
 

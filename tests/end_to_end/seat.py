@@ -11,8 +11,9 @@ from qmterm.core.settings.model import Settings, parse_settings
 from qmterm.engine.commands import StopEngine
 from qmterm.engine.engine import Engine
 from qmterm.engine.runlog import RunLog, Scrubber
+from qmterm.engine.sim_link import with_sim
 from qmterm.engine.thread import EngineThread
-from qmterm.engine.wiring import Credentials, RunBounds, RunPlace, build, with_sim
+from qmterm.engine.wiring import Credentials, RunBounds, RunPlace, build
 from tests.end_to_end.running import CONFIG, Home
 
 

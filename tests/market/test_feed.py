@@ -17,7 +17,7 @@ from qmterm.core.reasons import Reason
 from qmterm.market.chains.listed import OptionsListed
 from qmterm.market.clock import StepClock
 from qmterm.market.feed import PolygonFeed
-from qmterm.market.quality import doubt
+from qmterm.market.quality.quotes import doubt
 from qmterm.market.rest.client import PolygonRest
 from qmterm.market.stream.latency import FeedLatency
 from qmterm.market.stream.lockstep import LockstepDriver, advance_and_read
@@ -276,7 +276,7 @@ def test_a_doubtful_quote_has_its_reason():
     assert doubt(good, NOW) is None
     assert doubt(None, NOW) is Reason.NO_QUOTE
     assert doubt(good, NOW + 61 * 10**9) is Reason.STALE_QUOTE
-    assert doubt(Quote("SPY", 0.0, 1.1, 1, 1, NOW, NOW), NOW) is Reason.NO_QUOTE
+    assert doubt(Quote("SPY", 0.0, 1.1, 1, 1, NOW, NOW), NOW) is Reason.ZERO_BID
     assert doubt(Quote("SPY", 1.2, 1.1, 1, 1, NOW, NOW), NOW) is Reason.CROSSED
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from qmterm.core.chain import Chain
 from qmterm.core.clock import NS, et_date, from_et
 from qmterm.core.signals import Signal, SignalState
+from qmterm.market.quality.gate import Circumstances, chain_codes
 from qmterm.quant.options import black_scholes
 
 NOW = from_et(date(2026, 3, 2), 11, 0)
@@ -53,6 +54,8 @@ def chain(dtes=(11, 25, 32, 39, 60), strikes=(95.0, 100.0, 105.0, 110.0), now_ns
     base = Chain(
         underlying="AAPL",
         spot=SPOT,
+        spot_ns=now_ns - NS,
+        spot_code=0,
         time_ns=now_ns,
         occ=tuple(
             f"AAPL  {day:%y%m%d}{'C' if call else 'P'}{int(level * 1000):08d}"
@@ -70,6 +73,7 @@ def chain(dtes=(11, 25, 32, 39, 60), strikes=(95.0, 100.0, 105.0, 110.0), now_ns
         bid_size=np.full(count, 40, dtype=np.int64),
         ask_size=np.full(count, 60, dtype=np.int64),
         quote_ns=np.full(count, now_ns - 2 * NS, dtype=np.int64),
+        quote_code=np.zeros(count, dtype=np.int8),
         volume=np.full(count, 400, dtype=np.int64),
         previous_volume=np.full(count, 300, dtype=np.int64),
         open_interest=np.full(count, 2000, dtype=np.int64),
@@ -88,4 +92,23 @@ def chain(dtes=(11, 25, 32, 39, 60), strikes=(95.0, 100.0, 105.0, 110.0), now_ns
         vendor_theta=unknown,
         vendor_vega=unknown,
     )
-    return replace(base, **columns)
+    return judged(replace(base, **columns))
+
+
+def judged(made, now_ns=None, **around):
+    """The chain with the gate's word on it, as market.chains gives it."""
+    codes = chain_codes(
+        made.time_ns if now_ns is None else now_ns,
+        made.spot,
+        made.spot_ns,
+        made.years,
+        made.strike,
+        made.is_call,
+        made.adjusted,
+        made.rate,
+        made.bid,
+        made.ask,
+        made.quote_ns,
+        Circumstances(**around),
+    )
+    return replace(made, quote_code=codes)

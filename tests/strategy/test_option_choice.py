@@ -1,5 +1,6 @@
 """The best contract is found, and every other one is counted under the filter that turned it down."""
 
+from dataclasses import replace
 from datetime import date, timedelta
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from qmterm.core.clock import NS, from_et
 from qmterm.core.reasons import Reason
 from qmterm.core.settings.strategy import OptionChoiceSettings
+from qmterm.market.quality.codes import QuoteCode
 from qmterm.quant.options.implied_vol import IvStatus
 from qmterm.strategy.option_choice import choose
 from tests.strategy.chains import NOW, chain, signal
@@ -83,11 +85,11 @@ def full(value, dtype=float):
     [
         ({"adjusted": full(True, bool)}, Reason.ADJUSTED),
         ({"multiplier": full(150, np.int64)}, Reason.ADJUSTED),
-        ({"bid": full(0.0)}, Reason.NO_QUOTE),
-        ({"bid": full(np.nan)}, Reason.NO_QUOTE),
+        ({"bid": full(0.0)}, Reason.ZERO_BID),
+        ({"bid": full(np.nan)}, Reason.ZERO_BID),
         ({"bid": full(9.0), "ask": full(8.0)}, Reason.CROSSED),
         ({"quote_ns": full(NOW - 61 * NS, np.int64)}, Reason.STALE_QUOTE),
-        ({"quote_ns": full(0, np.int64)}, Reason.STALE_QUOTE),
+        ({"quote_ns": full(0, np.int64)}, Reason.NO_QUOTE),
         ({"years": full(18 / 365)}, Reason.DTE_SHORT),
         ({"iv_status": full(IvStatus.BELOW_INTRINSIC, np.int8)}, Reason.BELOW_INTRINSIC),
         ({"iv": full(np.nan)}, Reason.NO_DATA),
@@ -108,6 +110,20 @@ def test_each_filter_counts_the_contract_it_turns_down(columns, reason):
     choice = pick(chain(**columns))
     assert choice.rejected[reason] > 0
     assert choice.best is None
+
+
+@pytest.mark.parametrize("code", [code for code in QuoteCode if code.reason is not None])
+def test_a_quote_that_the_gate_refused_is_never_chosen_and_counted_under_its_own_code(code):
+    best = pick(chain()).best
+    refused = np.array([occ == best.occ for occ in chain().occ])
+    choice = pick(replace(chain(), quote_code=np.where(refused, code, 0).astype(np.int8)))
+    assert best.occ not in [candidate.occ for candidate in choice.candidates]
+    assert choice.rejected[code.reason] == pick(chain()).rejected[code.reason] + 1
+    everything = pick(replace(chain(), quote_code=full(code, np.int8)))
+    assert everything.best is None
+    by_spot = pick(replace(chain(), spot_code=int(code), spot=1.0))
+    assert by_spot.best is None
+    assert set(by_spot.rejected) == {Reason.DTE_RANGE, code.reason}  # not SIGNAL_GONE: that price says nothing
 
 
 def test_low_vega_is_a_mark_not_a_refusal():

@@ -13,8 +13,10 @@ from qmterm.core.settings.broker import PaperSettings, TastytradeSettings
 from qmterm.core.settings.connections import PolygonSettings
 from qmterm.core.settings.engine import DisconnectSettings, EngineSettings, OrderSettings
 from qmterm.core.settings.explain import explain, toml_problem
+from qmterm.core.settings.quality import QualitySettings
 from qmterm.core.settings.risk import RiskSettings
 from qmterm.core.settings.screen import ScreenSettings
+from qmterm.core.settings.signals import FlowSettings, NewsSettings
 from qmterm.core.settings.strategy import AtrMatrixSettings, OptionChoiceSettings, ScannerSettings
 
 HEADER = (
@@ -39,6 +41,9 @@ class Settings(Section):
     scanner: ScannerSettings = Field(default=ScannerSettings(), description="which symbols are looked at")
     atr_matrix: AtrMatrixSettings = Field(default=AtrMatrixSettings(), description="the ATR Matrix strategy")
     option_choice: OptionChoiceSettings = Field(default=OptionChoiceSettings(), description="from signal to option")
+    flow: FlowSettings = Field(default=FlowSettings(), description="unusual options activity")
+    news: NewsSettings = Field(default=NewsSettings(), description="what the news may prevent")
+    quality: QualitySettings = Field(default=QualitySettings(), description="which prices are too old to believe")
     polygon: PolygonSettings = Field(
         default=PolygonSettings(), description="market data; the key is QMTERM_POLYGON_KEY"
     )

@@ -12,7 +12,7 @@ from datetime import date
 import numpy as np
 from numpy.typing import NDArray
 
-from qmterm.core.bars import FloatArray, IntArray
+from qmterm.core.bars import BoolArray, FloatArray, IntArray
 from qmterm.core.calendar import SessionCalendar, years_to
 from qmterm.core.chain import Chain
 from qmterm.core.clock import et_date
@@ -20,7 +20,10 @@ from qmterm.core.errors import DataError
 from qmterm.core.expiry import expiry_instant
 from qmterm.core.settlement import Settlement, terms_of
 from qmterm.market.board.board import Board
-from qmterm.market.chains.pricing import price_chain
+from qmterm.market.chains.pricing import ChainNumbers, price_chain
+from qmterm.market.quality.codes import WRONG_PRICES, CodeArray, QuoteCode
+from qmterm.market.quality.gate import chain_codes, spot_code
+from qmterm.market.quality.watch import QualityWatch
 from qmterm.market.records import OptionRows, YieldCurve
 from qmterm.market.rest.client import PolygonRest
 from qmterm.quant.options.rates import Rates, rates_for
@@ -32,10 +35,13 @@ _EASTERN_NS = 5 * 3_600_000_000_000  # nothing trades between 20:00 and 04:00: a
 class Chains:
     """Yields and dividend yields are given from outside; without them the fallback is used and says so."""
 
-    def __init__(self, rest: PolygonRest, board: Board, calendar: SessionCalendar) -> None:
+    def __init__(
+        self, rest: PolygonRest, board: Board, calendar: SessionCalendar, quality: QualityWatch | None = None
+    ) -> None:
         self._rest = rest
         self._board = board
         self._calendar = calendar
+        self._quality = quality or QualityWatch(board, delayed=lambda: self.delayed)
         self._curve: YieldCurve | None = None
         self._dividend_yields: dict[str, float] = {}
         self._volumes: dict[str, tuple[int, int]] = {}  # contract: (day number, volume of that day)
@@ -71,23 +77,26 @@ class Chains:
 
     def requote(self, chain: Chain, now_ns: int) -> Chain:
         """The same contracts with the board's quotes and spot, priced again; no call is made."""
-        spot = self.spot(chain.underlying) or chain.spot
+        spot, spot_ns = self._spot(chain.underlying) or (chain.spot, chain.spot_ns)
         bid, ask, bid_size, ask_size, quote_ns = self._quotes(chain.occ)
         years = self._years(chain.occ, chain.expiry, now_ns)
-        numbers = price_chain(
-            chain.underlying,
-            spot,
+        spot_word, codes, numbers = self._judge(
+            (chain.underlying, spot, spot_ns, now_ns),
             chain.strike,
             years,
             chain.is_call,
+            chain.adjusted,
             chain.rate,
             chain.dividend_yield,
             bid,
             ask,
+            quote_ns,
         )
         return replace(
             chain,
             spot=spot,
+            spot_ns=spot_ns,
+            spot_code=spot_word,
             time_ns=now_ns,
             years=years,
             dte=_dte(chain.expiry, now_ns),
@@ -96,6 +105,7 @@ class Chains:
             bid_size=bid_size,
             ask_size=ask_size,
             quote_ns=quote_ns,
+            quote_code=codes,
             iv=numbers.iv,
             iv_status=numbers.iv_status,
             delta=numbers.delta,
@@ -107,31 +117,74 @@ class Chains:
 
     def spot(self, underlying: str) -> float | None:
         """What the underlying is worth now: its mid or its last trade, whichever is newer; None when unknown."""
+        found = self._spot(underlying)
+        return None if found is None else found[0]
+
+    # --- inside ---
+
+    def _spot(self, underlying: str) -> tuple[float, int] | None:
+        """The spot and when it was made, 0 for yesterday's close."""
         table = self._board.stocks
         number = table.numbers.get(underlying)
         if number is None:
             return None
         bid, ask = float(table.bid[number]), float(table.ask[number])
         if 0 < bid < ask and table.quote_ns[number] >= table.trade_ns[number]:
-            return (bid + ask) / 2
-        return self._board.last_price(underlying)
+            return (bid + ask) / 2, int(table.quote_ns[number])
+        price = self._board.last_price(underlying)
+        if price is None:
+            return None
+        return price, int(table.trade_ns[number]) if table.last[number] > 0 else 0
 
-    # --- inside ---
+    def _judge(
+        self,
+        about: tuple[str, float, int, int],  # underlying, spot, spot_ns, now_ns
+        strike: FloatArray,
+        years: FloatArray,
+        is_call: BoolArray,
+        adjusted: BoolArray,
+        rate: FloatArray,
+        dividend_yield: FloatArray,
+        bid: FloatArray,
+        ask: FloatArray,
+        quote_ns: IntArray,
+    ) -> tuple[QuoteCode, CodeArray, ChainNumbers]:
+        """The gate's word first, then the numbers: a wrong price must not bend its neighbours' Greeks."""
+        underlying, spot, spot_ns, now_ns = about
+        around = self._quality.around(underlying)
+        codes = chain_codes(now_ns, spot, spot_ns, years, strike, is_call, adjusted, rate, bid, ask, quote_ns, around)
+        wrong = np.isin(codes, WRONG_PRICES)
+        numbers = price_chain(underlying, spot, strike, years, is_call, rate, dividend_yield, bid, ask, wrong)
+        return spot_code(spot, spot_ns, now_ns, around), codes, numbers
 
     def _chain(self, rows: OptionRows, now_ns: int) -> Chain:
         underlying = rows.underlying
-        spot = self.spot(underlying) or rows.spot
-        if spot is None:
+        found = self._spot(underlying) or (None if rows.spot is None else (rows.spot, rows.spot_ns))
+        if found is None:
             raise DataError(f"option chain of {underlying}: no price of the underlying; does the plan include stocks?")
+        spot, spot_ns = found
         bid, ask, bid_size, ask_size, quote_ns = self._quotes(rows.occ)
         years = self._years(rows.occ, rows.expiry, now_ns)
         rate = self.rates(years, now_ns)
         dividend_yield = np.full(len(rows), self._dividend_yields.get(underlying, 0.0))
-        numbers = price_chain(underlying, spot, rows.strike, years, rows.is_call, rate, dividend_yield, bid, ask)
+        spot_word, codes, numbers = self._judge(
+            (underlying, spot, spot_ns, now_ns),
+            rows.strike,
+            years,
+            rows.is_call,
+            rows.adjusted,
+            rate,
+            dividend_yield,
+            bid,
+            ask,
+            quote_ns,
+        )
         volume, previous = self._volume_of(rows, now_ns)
         return Chain(
             underlying=underlying,
             spot=spot,
+            spot_ns=spot_ns,
+            spot_code=spot_word,
             time_ns=now_ns,
             occ=rows.occ,
             expiry=rows.expiry,
@@ -146,6 +199,7 @@ class Chains:
             bid_size=bid_size,
             ask_size=ask_size,
             quote_ns=quote_ns,
+            quote_code=codes,
             volume=volume,
             previous_volume=previous,
             open_interest=rows.open_interest,

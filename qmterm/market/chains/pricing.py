@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from qmterm.core.bars import BoolArray, FloatArray
 from qmterm.core.settlement import terms_of
 from qmterm.core.ticks import program_for, table_of
-from qmterm.market.quality import mids
+from qmterm.market.quality.quotes import mids
 from qmterm.quant.kernel import SMALL
 from qmterm.quant.options import american, black_scholes, european
 from qmterm.quant.options.black_scholes import display_theta
@@ -47,10 +47,13 @@ def price_chain(
     dividend_yield: FloatArray,
     bid: FloatArray,
     ask: FloatArray,
+    wrong: BoolArray | None = None,
 ) -> ChainNumbers:
-    """Everything of all contracts of one underlying, in their order."""
+    """Everything of all contracts of one underlying, in their order; of `wrong` prices no volatility is made."""
     is_european = terms_of(root).european
     middle, crossed, wide = mids(bid, ask)
+    if wrong is not None:
+        middle = np.where(wrong, np.nan, middle)
     market = (spot, strike, years, rate, dividend_yield)
     solve = european.solve if is_european else american.solve
     found = solve(middle, *market, is_call)

@@ -1,0 +1,99 @@
+"""The gate's word on what is on the board now: for chains, single quotes, single stocks and all of them.
+
+One object, so that what a strategy, a mark, a stop and the screen hear about a number is the same. It changes nothing.
+The trap: it never asks a clock; market time comes with each question, or a lockstep run would depend on the machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from qmterm.core.bars import IntArray
+from qmterm.core.instruments import is_option, underlying_of
+from qmterm.core.quotes import Quote
+from qmterm.core.reasons import Reason
+from qmterm.core.settings.quality import QualitySettings
+from qmterm.market.board.board import Board
+from qmterm.market.quality.codes import CODES, CodeArray
+from qmterm.market.quality.gate import FRESH_WITHOUT_FEED_S, Circumstances
+from qmterm.market.quality.quotes import doubt
+from qmterm.market.quality.stocks import StockCircumstances, halted, stock_codes
+
+
+def _no() -> bool:
+    return False
+
+
+class QualityWatch:
+    def __init__(
+        self,
+        board: Board,
+        settings: QualitySettings | None = None,
+        *,
+        delayed: Callable[[], bool] = _no,
+        stocks_down: Callable[[], bool] = _no,
+        options_down: Callable[[], bool] = _no,
+        ticker_of: Callable[[str], str] = lambda root: root,
+    ) -> None:
+        """`…_down`: a stream that should be there is not, in a session; `ticker_of`: BRKB, as options say, is BRK.B."""
+        self._board = board
+        self._delayed = delayed
+        self._stocks_down = stocks_down
+        self._options_down = options_down
+        self.ticker_of = ticker_of
+        self.settings = settings or QualitySettings()
+
+    # --- options ---
+
+    def around(self, underlying: str) -> Circumstances:
+        """What a chain of this stock is judged by."""
+        return Circumstances(
+            halted=self.halted(underlying),
+            feed_down=self._options_down(),
+            delayed=self._delayed(),
+            quote_max_age_s=self.settings.quote_max_age_s,
+            spot_max_age_s=self.settings.spot_max_age_s,
+        )
+
+    def quote(self, quote: Quote | None, now_ns: int) -> Reason | None:
+        """Why this one quote must not be traded on or marked at; what other contracts say of it is for the chain."""
+        if quote is not None:
+            option = is_option(quote.symbol)
+            if self.halted(underlying_of(quote.symbol) if option else quote.symbol):
+                return Reason.HALTED
+            down = self._options_down() if option else self._stocks_down()
+            if down and quote.age_s(now_ns) > FRESH_WITHOUT_FEED_S:
+                return Reason.FEED_DOWN
+        if self._delayed():
+            return Reason.DELAYED
+        return doubt(quote, now_ns, self.settings.quote_max_age_s)
+
+    # --- stocks ---
+
+    def halted(self, underlying: str) -> bool:
+        number = self._number(underlying)
+        return number is not None and bool(halted(self._board.stocks)[number])
+
+    def stock(self, symbol: str, now_ns: int) -> Reason | None:
+        """Why this stock's last price must not decide anything; NOT_TRADED when there is none today."""
+        number = self._number(symbol)
+        if number is None:
+            return Reason.NOT_TRADED
+        return CODES[int(self.stocks(now_ns, np.array([number]))[0])]
+
+    def stocks(self, now_ns: int, rows: IntArray | None = None) -> CodeArray:
+        """The code of every stock's last price, in the board's order or for these rows of it."""
+        board = self._board
+        around = StockCircumstances(
+            open_ns=board.session_open_ns,
+            close_ns=board.session_close_ns,
+            feed_down=self._stocks_down(),
+            delayed=self._delayed(),
+            silent_s=self.settings.silent_stock_min * 60.0,
+        )
+        return stock_codes(board.stocks, now_ns, around, rows)
+
+    def _number(self, symbol: str) -> int | None:
+        return self._board.stocks.numbers.get(self.ticker_of(symbol))
