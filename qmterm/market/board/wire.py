@@ -17,6 +17,7 @@ from qmterm.market.board.plain import PlainDecoder
 from qmterm.market.board.report import FrameReport
 from qmterm.market.board.symbol_index import SymbolIndex
 from qmterm.market.board.trades import TradeTape
+from qmterm.market.native import MachineCode
 
 __all__ = ["FrameDecoder", "FrameReport", "warm_up"]
 
@@ -25,7 +26,7 @@ _report: Callable[..., FrameReport] = FrameReport  # its numbers come in the ord
 
 
 @cache
-def _machine_code() -> Callable[[bytes, int, int, int], int]:
+def _machine_code() -> MachineCode:
     from qmterm.market.board.frame_code import decode
     from qmterm.market.native import machine_code
 
@@ -48,8 +49,8 @@ class FrameDecoder:
         self._tape = trades
         self.slow_frames = 0  # read by plain.py: statuses, and whatever is not in the common form
         self._index = SymbolIndex(self._table.capacity)
-        self._generation = self._ring_generation = 0
-        self._run: Callable[[bytes, int, int, int], int]
+        self._generation = 0
+        self._run: MachineCode
         self._state: IntArray
         self._event_ints: IntArray
         self._event_floats: FloatArray
@@ -61,7 +62,7 @@ class FrameDecoder:
         A stamp from the future is taken at its arrival: held as it is, every later quote would be "late", and this
         one fresh for ever.
         """
-        if self._generation != self._table.generation or self._ring_generation != self._board.minutes.generation:
+        if self._generation != self._table.generation:
             self._bind()
         count = self._run(frame, len(frame), arrival_ns, self._address)
         if count < 0:
@@ -109,6 +110,8 @@ class FrameDecoder:
             self._counts = self._state[code.OUT : code.OUT + code.OUT_COUNT].data
             self._make_room(_FIRST_EVENTS)
         table, minutes, state = self._table, self._board.minutes, self._state
+        if minutes.capacity < self._board.stocks.capacity:  # it is only replaced when the table is
+            minutes.resize(self._board.stocks.capacity)
         arrays = [table.float_block, table.time_block, self._index.slots, *minutes.arrays, self._board.session]
         places = [code.TABLE_FLOATS, code.TABLE_TIMES, code.NAMES]
         places += [code.STAMPS, code.PRICES, code.CARRY_MINUTE, code.CARRY_CLOSE, code.SESSION]
@@ -121,7 +124,7 @@ class FrameDecoder:
         state[code.CAPACITY], state[code.LOT] = table.capacity, self._plain.lot
         state[code.NAMES_MASK], state[code.RING_CAPACITY] = self._index.mask, minutes.capacity
         self._held = arrays  # an address is only good while its array lives
-        self._generation, self._ring_generation = table.generation, minutes.generation
+        self._generation = table.generation
 
     def _make_room(self, events: int) -> None:
         from qmterm.market.board import frame_state as code
