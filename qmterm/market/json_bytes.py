@@ -61,6 +61,12 @@ def ints_at(typing_context: Any, address: Any) -> Any:
 
 
 @_inserted
+def bytes_to(typing_context: Any, address: Any) -> Any:
+    """The bytes at an address, to be written."""
+    return types.CPointer(types.uint8)(types.int64), _to_pointer
+
+
+@_inserted
 def bytes_of(typing_context: Any, text: Any) -> Any:
     """The bytes of a Python bytes object, with the zero behind them."""
 

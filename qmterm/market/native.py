@@ -7,27 +7,40 @@ it must hold on to them. numba's own way in, which looks at every argument, cost
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any, cast
 
 MachineCode = Callable[[bytes, int, int, int], int]
 
 
-def machine_code(function: Callable[..., int], *, holds_gil: bool) -> MachineCode:
-    """function(text, length, number, address of state) -> int, as machine code.
+class Native:
+    """function(text, length, number, address of state) -> int as machine code, once `load` was called.
 
     With the lock held a call costs less and cannot be kept waiting by other threads; without it, a long one does not
     keep them waiting.
     """
-    import numba
-    from numba import types as numba_types
 
-    from qmterm.quant.kernel_cache import cache_for
+    def __init__(self, module: str, function: str, *, holds_gil: bool) -> None:
+        self._module, self._function, self._holds_gil = module, function, holds_gil
+        self.run: MachineCode | None = None  # None: not loaded yet, the plain way must do
 
-    types: Any = numba_types
-    compiled: Any = numba.njit(nogil=not holds_gil, error_model="numpy")(function)
-    kept = cache_for(function)
-    if kept is not None:
-        compiled._cache = kept
-    text = numba.typeof(b"")  # type: ignore[no-untyped-call]
-    signature = types.int64(text, types.int64, types.int64, types.int64)
-    return cast(MachineCode, compiled.compile(signature))
+    def load(self) -> MachineCode:
+        """From the disk, or compiled: that takes seconds, so in a thread and not when somebody waits."""
+        if self.run is None:
+            self.run = self._compiled()
+        return self.run
+
+    def _compiled(self) -> MachineCode:
+        import numba
+        from numba import types as numba_types
+
+        from qmterm.quant.kernel_cache import cache_for
+
+        function = getattr(import_module(self._module), self._function)
+        types: Any = numba_types
+        dispatcher: Any = numba.njit(nogil=not self._holds_gil, error_model="numpy")(function)
+        kept = cache_for(function)
+        if kept is not None:
+            dispatcher._cache = kept
+        text = numba.typeof(b"")  # type: ignore[no-untyped-call]
+        return cast(MachineCode, dispatcher.compile(types.int64(text, types.int64, types.int64, types.int64)))

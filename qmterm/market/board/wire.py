@@ -7,7 +7,6 @@ code (frame_code.py), which is given the addresses of the columns: they are told
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
 
 import numpy as np
 
@@ -17,7 +16,7 @@ from qmterm.market.board.plain import PlainDecoder
 from qmterm.market.board.report import FrameReport
 from qmterm.market.board.symbol_index import SymbolIndex
 from qmterm.market.board.trades import TradeTape
-from qmterm.market.native import MachineCode
+from qmterm.market.native import MachineCode, Native
 
 __all__ = ["FrameDecoder", "FrameReport", "warm_up"]
 
@@ -25,18 +24,13 @@ _FIRST_EVENTS = 256
 _report: Callable[..., FrameReport] = FrameReport  # its numbers come in the order of its fields
 
 
-@cache
-def _machine_code() -> MachineCode:
-    from qmterm.market.board.frame_code import decode
-    from qmterm.market.native import machine_code
-
-    # With the lock: a frame takes microseconds, and another thread's turn milliseconds.
-    return machine_code(decode, holds_gil=True)
+# With the lock: a frame takes microseconds, and another thread's turn milliseconds.
+_machine_code = Native("qmterm.market.board.frame_code", "decode", holds_gil=True)
 
 
 def warm_up() -> None:
-    """Load the decoder's machine code (seconds on a fresh machine), before the first frame waits for it."""
-    _machine_code()
+    """Load the decoder's machine code (seconds on a fresh machine); until then frames are read by plain.py."""
+    _machine_code.load()
 
 
 class FrameDecoder:
@@ -62,8 +56,8 @@ class FrameDecoder:
         A stamp from the future is taken at its arrival: held as it is, every later quote would be "late", and this
         one fresh for ever.
         """
-        if self._generation != self._table.generation:
-            self._bind()
+        if self._generation != self._table.generation and not self._bind():
+            return self._plain.apply(frame, arrival_ns)
         count = self._run(frame, len(frame), arrival_ns, self._address)
         if count < 0:
             return self._unusual(frame, arrival_ns, count)
@@ -99,12 +93,14 @@ class FrameDecoder:
                 events[number, frame_state.ROW] = row
                 self._index.add(name, row)
 
-    def _bind(self) -> None:
-        """Tell the machine code where everything is now."""
+    def _bind(self) -> bool:
+        """Tell the machine code where everything is now; False while it is not loaded."""
+        if _machine_code.run is None:
+            return False
         from qmterm.market.board import frame_state as code
 
         if not self._generation:  # the first frame
-            self._run = _machine_code()
+            self._run = _machine_code.run
             self._state = np.zeros(code.STATE_SIZE, dtype=np.int64)
             self._address = self._state.ctypes.data
             self._counts = self._state[code.OUT : code.OUT + code.OUT_COUNT].data
@@ -125,6 +121,7 @@ class FrameDecoder:
         state[code.NAMES_MASK], state[code.RING_CAPACITY] = self._index.mask, minutes.capacity
         self._held = arrays  # an address is only good while its array lives
         self._generation = table.generation
+        return True
 
     def _make_room(self, events: int) -> None:
         from qmterm.market.board import frame_state as code

@@ -32,6 +32,7 @@ from qmterm.market.records import (
 )
 from qmterm.market.rest import bodies, columns
 from qmterm.market.rest.caller import RestCaller
+from qmterm.market.rest.snapshot import snapshot_columns
 from qmterm.market.times import iso_date, rfc3339_ns, utc_text
 
 R = TypeVar("R")
@@ -69,7 +70,7 @@ class PolygonRest:
     async def whole_market_snapshot(self) -> SnapshotColumns:
         """Every stock in one call."""
         snapshot = await self.caller.one(
-            "whole-market snapshot", lambda c: c.get_snapshot_all("stocks", raw=True), columns.snapshot_columns
+            "whole-market snapshot", lambda c: c.get_snapshot_all("stocks", raw=True), snapshot_columns
         )
         self.delayed |= snapshot.delayed
         return snapshot

@@ -1,4 +1,4 @@
-"""REST bodies to columns: the large answers (market snapshot, grouped bars, chains), in worker threads.
+"""REST bodies to columns: grouped bars and chains, in worker threads (the market snapshot is in snapshot.py).
 
 The trap: msgspec holds the GIL while it decodes, so a 20 MB body in one go would stall the engine's loop. Large
 bodies are split into undecoded rows first, and the rows decoded one by one, which lets other threads in between.
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from qmterm.core.bars import FloatArray, IntArray
 from qmterm.core.errors import BadSymbol, DataError
 from qmterm.core.instruments import OptionContract, parse_option
-from qmterm.market.records import BarColumns, GroupedColumns, OptionRows, SnapshotColumns
+from qmterm.market.records import BarColumns, GroupedColumns, OptionRows
 from qmterm.market.rest import bodies
 from qmterm.market.rest.caller import Page
 from qmterm.market.times import NEVER_NS, to_ns, to_ns_array
@@ -25,12 +25,10 @@ from qmterm.market.times import NEVER_NS, to_ns, to_ns_array
 R = TypeVar("R")
 
 ROUND_LOT = 100  # the stock feed counts quote sizes in round lots
-_MOST_UNITS = 1e15
-_MOST_BAD_ROWS = 0.01  # above this share the answer is broken, not a few rows
+MOST_UNITS = 1e15
+MOST_BAD_ROWS = 0.01  # above this share the answer is broken, not a few rows
 
 _raw_rows = msgspec.json.Decoder(bodies.RawRows)
-_raw_tickers = msgspec.json.Decoder(bodies.RawTickers)
-_ticker = msgspec.json.Decoder(bodies.Ticker)
 _bar_page = msgspec.json.Decoder(bodies.BarPage)
 _bar = msgspec.json.Decoder(bodies.Bar)
 _contract = msgspec.json.Decoder(bodies.Contract)
@@ -45,7 +43,7 @@ def rows_of(raw: list[msgspec.Raw], decoder: msgspec.json.Decoder[R], what: str)
             good.append(decoder.decode(row))
         except msgspec.DecodeError:
             bad += 1
-    if bad > max(1, _MOST_BAD_ROWS * len(raw)):
+    if bad > max(1, MOST_BAD_ROWS * len(raw)):
         raise DataError(f"{what}: {bad} of {len(raw)} rows are not readable; the server sends something else")
     return good, bad
 
@@ -65,47 +63,6 @@ def rows_page(body: bytes, decoder: msgspec.json.Decoder[R], what: str) -> Page[
             return Page([], None)
         raise DataError(f"{what}: the answer has no results and does not say that it is empty")
     return Page(rows_of(parsed.results, decoder, what)[0], parsed.next_url)
-
-
-# --- whole-market snapshot ---
-
-
-def snapshot_columns(body: bytes) -> SnapshotColumns:
-    parsed = _raw_tickers.decode(body)
-    check_status(parsed, "whole-market snapshot")
-    if not parsed.tickers:
-        raise DataError("whole-market snapshot: the answer has no tickers (the market is never empty)")
-    rows, bad = rows_of(parsed.tickers, _ticker, "whole-market snapshot")
-    no_day, no_minute = bodies.DayBar(), bodies.MinuteBar()
-    no_trade, no_quote = bodies.SnapshotTrade(), bodies.SnapshotQuote()
-    day = [row.day or no_day for row in rows]
-    previous = [row.prevDay or no_day for row in rows]
-    minute = [row.min or no_minute for row in rows]
-    trade = [row.lastTrade or no_trade for row in rows]
-    quote = [row.lastQuote or no_quote for row in rows]
-    return SnapshotColumns(
-        symbols=tuple(row.ticker for row in rows),
-        bid=_floats([q.p for q in quote]),
-        ask=_floats([q.P for q in quote]),
-        bid_size=_sizes([q.s for q in quote]) * ROUND_LOT,
-        ask_size=_sizes([q.S for q in quote]) * ROUND_LOT,
-        quote_ns=_times([q.t for q in quote]),
-        last=_floats([t.p for t in trade]),
-        trade_ns=_times([t.t for t in trade]),
-        day_open=_prices([d.o for d in day]),
-        day_high=_prices([d.h for d in day]),
-        day_low=_prices([d.l for d in day]),
-        day_close=_prices([d.c for d in day]),
-        day_volume=_floats([d.v for d in day]),
-        day_vwap=_prices([d.vw for d in day]),
-        minute_close=_prices([m.c for m in minute]),
-        minute_ns=_times([m.t for m in minute]),
-        prev_close=_prices([p.c for p in previous]),
-        prev_volume=_floats([p.v for p in previous]),
-        updated_ns=_times([row.updated for row in rows]),
-        delayed=parsed.status == "DELAYED",
-        malformed=bad,
-    )
 
 
 # --- bars ---
@@ -227,7 +184,7 @@ def _newest_spot(rows: list[bodies.Contract]) -> tuple[int, float | None]:
         for row in rows
         if (asset := row.underlying_asset) is not None
         and (price := asset.price if asset.price is not None else asset.value) is not None
-        and 0 < price < _MOST_UNITS
+        and 0 < price < MOST_UNITS
     ]
     return max(found, default=(0, None))
 
@@ -244,13 +201,13 @@ def _floats(values: list[float]) -> FloatArray:
 def _sizes(values: list[float]) -> FloatArray:
     """Shares or contracts: a size beyond any market is none."""
     column: FloatArray = np.array(values, dtype=np.float64)
-    return np.where((column >= 0) & (column < _MOST_UNITS), column, 0.0)
+    return np.where((column >= 0) & (column < MOST_UNITS), column, 0.0)
 
 
 def _whole(values: list[float], unknown: int = 0) -> IntArray:
     """Whole numbers; `unknown` in the place of anything impossible."""
     column: FloatArray = np.array(values, dtype=np.float64)
-    return np.where((column >= 0) & (column < _MOST_UNITS), column, unknown).astype(np.int64)
+    return np.where((column >= 0) & (column < MOST_UNITS), column, unknown).astype(np.int64)
 
 
 def _prices(values: list[float]) -> FloatArray:
