@@ -18,10 +18,8 @@ from qmterm.core.clock import NS, et_date
 from qmterm.core.errors import DataError, NotEntitled
 from qmterm.core.instruments import parse_option
 from qmterm.core.settings.connections import PolygonSettings
-from qmterm.market.board import wire
 from qmterm.market.board.board import Board
 from qmterm.market.board.wire import FrameDecoder, FrameReport
-from qmterm.market.chains import pricing
 from qmterm.market.chains.chains import Chains
 from qmterm.market.chains.listed import OptionsListed
 from qmterm.market.rest.client import PolygonRest
@@ -30,6 +28,7 @@ from qmterm.market.stream.latency import FeedLatency
 from qmterm.market.stream.socket import MarketStream
 from qmterm.market.stream.state import StreamState
 from qmterm.market.stream.vigil import Tide
+from qmterm.market.warm_up import warm_up
 from qmterm.tape.recorder import FrameRecorder
 
 _RATE_WINDOW_S = 5.0
@@ -111,8 +110,7 @@ class PolygonFeed:
         """Snapshot, yields and the stocks stream. A plan without snapshots starts with an empty board and says so."""
         say = progress or (lambda text: None)
         say("machine code")
-        await asyncio.to_thread(pricing.warm_up)
-        await asyncio.to_thread(wire.warm_up)
+        await asyncio.to_thread(warm_up)
         say("market snapshot")
         await self.load_snapshot()
         say("Treasury yields")

@@ -36,7 +36,6 @@ class MinuteRing:
 
     def __init__(self, capacity: int) -> None:
         self._capacity = 0
-        self.generation = 0  # goes up whenever the arrays are replaced
         self._stamp: IntArray = np.zeros((DEPTH, 0), dtype=np.int64)
         self._prices: NDArray[np.float64] = np.zeros((4, DEPTH, 0))  # open, high, low, close
         self._carry_minute: IntArray = np.zeros(0, dtype=np.int64)
@@ -59,7 +58,6 @@ class MinuteRing:
         carry_close = np.full(capacity, np.nan)
         carry_close[:kept] = self._carry_close
         self._capacity = capacity
-        self.generation += 1
         self._stamp, self._prices = stamp, prices
         self._carry_minute, self._carry_close = carry_minute, carry_close
         # Item access through a memoryview costs a third of numpy's, and this runs for every bar of the market.
@@ -68,7 +66,7 @@ class MinuteRing:
 
     @property
     def arrays(self) -> tuple[IntArray, NDArray[np.float64], IntArray, FloatArray]:
-        """(minute numbers, prices, carried minute, carried close) for the decoder; valid while `generation` stays."""
+        """(minute numbers, prices, carried minute, carried close) for the decoder; valid until `resize`."""
         return self._stamp, self._prices, self._carry_minute, self._carry_close
 
     def write(self, row: int, start_ns: int, open_: float, high: float, low: float, close: float) -> bool:
