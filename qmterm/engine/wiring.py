@@ -17,6 +17,7 @@ from qmterm.core.calendar import SessionCalendar
 from qmterm.core.clock import et_date, from_et
 from qmterm.core.compute import ComputeThread
 from qmterm.core.errors import ConfigError
+from qmterm.core.settings.connections import PolygonSettings
 from qmterm.core.settings.engine import BrokerName, MarketClock, Source
 from qmterm.core.settings.model import Settings
 from qmterm.engine.control import ControlSocket
@@ -29,6 +30,7 @@ from qmterm.market.feed import PolygonFeed
 from qmterm.market.history.history import History
 from qmterm.market.rest.client import PolygonRest
 from qmterm.market.stream.lockstep import LockstepDriver
+from qmterm.tape.recorder import FrameRecorder
 
 if TYPE_CHECKING:
     import aiohttp
@@ -56,6 +58,11 @@ class RunPlace:
     journal: Path
     history: Path
     control: Path | None
+
+    @property
+    def frames(self) -> Path:
+        """Recorded stream frames: beside the history of the same market."""
+        return self.history.parent.parent / "frames" / self.history.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +121,7 @@ async def build(
             lockstep=lockstep is not None,
             on_state=lambda cluster, state, why: log.info("FEED", f"{cluster} stream {state}: {why}", cluster),
             rest=rest,
+            recorder=_recorder(settings.polygon, place.frames, clock.now(), log),
         )
         opened.push_async_callback(feed.close)
         compute = ComputeThread()
@@ -163,6 +171,21 @@ async def _clock(
         opened.callback(follow.cancel)
         return server, None
     return SystemClock(), None
+
+
+def _recorder(settings: PolygonSettings, folder: Path, start_ns: int, log: RunLog) -> FrameRecorder | None:
+    """Records what the streams bring when the settings ask for it; why it ends is told by its thread."""
+    if not settings.record_frames:
+        return None
+    loop = asyncio.get_running_loop()
+    return FrameRecorder(
+        folder,
+        ("stocks", "options"),
+        start_ns,
+        limit_bytes=settings.record_limit_mb * 1_000_000,
+        keep_days=settings.record_keep_days,
+        on_stop=lambda text: loop.call_soon_threadsafe(log.warn, "FEED", text),
+    )
 
 
 def _http() -> aiohttp.ClientSession:
