@@ -129,14 +129,18 @@ def read_day(directory: Path, day: date) -> DayRows:
     return DayRows(day, symbols, {name: table[name].to_numpy() for name in BAR_COLUMNS})
 
 
-def read_columns(path: Path, names: Sequence[str]) -> Any:
+def read_columns(path: Path, names: Sequence[str]) -> dict[str, Any]:
     """Columns of a session's file in their proper types, checksums verified; TornFile when that cannot be."""
     import pyarrow as pa
 
     with opened(path) as file:
-        table = file.read(columns=list(names), use_threads=False).select(list(names))
+        table = file.read(columns=list(names), use_threads=False)
         types = {"symbol": pa.string(), NUMBER: pa.int32()}
-        return table.cast(pa.schema([(name, types.get(name, pa.float64())) for name in names]))
+        columns = {}
+        for name in names:
+            column, kind = table[name], types.get(name, pa.float64())
+            columns[name] = column if column.type == kind else column.cast(kind)
+        return columns
 
 
 def trusted_numbers(path: Path, table: SymbolTable) -> Numbers | None:
