@@ -100,14 +100,8 @@ def _lived(bars: list[MinuteBars], symbol: int) -> list[tuple[int, float, float,
             continue
         cents = (minute.open[place], minute.high[place], minute.low[place], minute.close[place])
         o, h, l, c = (float(value) / 100.0 for value in cents)  # noqa: E741
-        volume = float(minute.volume[place])
-        rows.append((minute.start_ns // MS, o, h, l, c, volume, average_price(o, h, l, c)))
+        rows.append((minute.start_ns // MS, o, h, l, c, float(minute.volume[place]), float(minute.vwap[place])))
     return rows
-
-
-def average_price(o: float, h: float, l: float, c: float) -> float:  # noqa: E741
-    """What a minute bar says as its volume-weighted average (the world keeps no turnover per minute)."""
-    return round((o + h + l + c) / 4.0, 4)
 
 
 def _made_up(world: World, bars: DayBars, symbol: int) -> list[tuple[int, float, float, float, float, float, float]]:

@@ -26,6 +26,7 @@ from qmterm.tape.quality import BAR_COLUMNS, usable
 from qmterm.tape.symbols import CHECKSUM, Numbers, SymbolTable
 
 NUMBER = "number"  # column: the symbol's line in the store's symbol table
+PULLED = b"qmterm.pulled"  # key of the pull's day in a file's schema metadata
 _naming = threading.Lock()  # sessions are pulled side by side; two programs at once are what the checksum is for
 
 
@@ -68,10 +69,11 @@ def missing_days(directory: Path, days: Iterable[date]) -> tuple[date, ...]:
     return tuple(day for day in days if not day_path(directory, day).exists())
 
 
-def write_grouped(directory: Path, day: date, columns: Mapping[str, Any]) -> Path:
+def write_grouped(directory: Path, day: date, columns: Mapping[str, Any], pulled: date | None = None) -> Path:
     """Store one session: `symbol`, open, high, low, close, volume (equal lengths, any order of symbols).
 
-    Unusable rows and repeated symbols are left out. The file appears whole or not at all.
+    Unusable rows and repeated symbols are left out. The file appears whole or not at all, and says in itself up to
+    which day (`pulled`) its prices are adjusted for splits.
     """
     import pyarrow as pa
 
@@ -101,7 +103,9 @@ def write_grouped(directory: Path, day: date, columns: Mapping[str, Any]) -> Pat
             NUMBER: pa.array(numbers),
             **{name: pa.array(column[rows]) for name, column in bars.items()},
         }
-    ).replace_schema_metadata({CHECKSUM: table.checksum(numbers) or b""})
+    ).replace_schema_metadata(
+        {CHECKSUM: table.checksum(numbers) or b"", **({} if pulled is None else {PULLED: pulled.isoformat().encode()})}
+    )
     path = day_path(directory, day)
     write_whole(path, content, dictionary=["date"])
     return path
@@ -129,14 +133,28 @@ def read_day(directory: Path, day: date) -> DayRows:
     return DayRows(day, symbols, {name: table[name].to_numpy() for name in BAR_COLUMNS})
 
 
-def read_columns(path: Path, names: Sequence[str]) -> Any:
+def read_columns(path: Path, names: Sequence[str]) -> dict[str, Any]:
     """Columns of a session's file in their proper types, checksums verified; TornFile when that cannot be."""
     import pyarrow as pa
 
     with opened(path) as file:
-        table = file.read(columns=list(names), use_threads=False).select(list(names))
+        table = file.read(columns=list(names), use_threads=False)
         types = {"symbol": pa.string(), NUMBER: pa.int32()}
-        return table.cast(pa.schema([(name, types.get(name, pa.float64())) for name in names]))
+        columns = {}
+        for name in names:
+            column, kind = table[name], types.get(name, pa.float64())
+            columns[name] = column if column.type == kind else column.cast(kind)
+        return columns
+
+
+def pulled_on(directory: Path, day: date) -> date | None:
+    """The day of a session's pull as its file says it; None when it does not or cannot be read."""
+    try:
+        with opened(day_path(directory, day)) as file:
+            told = (file.schema_arrow.metadata or {}).get(PULLED)
+        return None if told is None else date.fromisoformat(told.decode())
+    except (FileNotFoundError, TornFile, ValueError):
+        return None
 
 
 def trusted_numbers(path: Path, table: SymbolTable) -> Numbers | None:
@@ -182,7 +200,7 @@ def numbered(directory: Path, days: Iterable[date]) -> tuple[date, ...]:
             rows = read_day(directory, day)
         except (FileNotFoundError, TornFile):
             continue
-        write_grouped(directory, day, {"symbol": rows.symbols, **rows.columns})
+        write_grouped(directory, day, {"symbol": rows.symbols, **rows.columns}, pulled_on(directory, day))
         table = SymbolTable.load(directory)
         changed.append(day)
     return tuple(changed)

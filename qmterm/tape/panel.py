@@ -1,15 +1,15 @@
 """Sessions of the store as one panel, filled in place: 300 sessions of the whole market in about a second.
 
-Two passes. The first reads only who traded when (numbers of the symbol table, a bit a bar), the second writes prices
-into blocks of a few sessions that are turned into the panel while they are in the processor's cache. The trap is
-memory: the panel is all there may be, so nothing of a file outlives the copying of it, and rows with holes are moved
-together at the end, a few at a time.
+Two passes. The first reads only who traded (numbers of the symbol table), the second writes prices into blocks of a
+few sessions that are turned into the panel while they are in the processor's cache. The trap is memory: the panel is
+all there may be, so nothing of a file outlives the copying of it, a date is kept instead of a mark, and rows with
+holes are moved together at the end, a few at a time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
@@ -24,9 +24,8 @@ from qmterm.tape.grouped import NUMBER, DaysMissing, TornFile, day_path, read_co
 from qmterm.tape.quality import BAR_COLUMNS
 from qmterm.tape.symbols import Numbers, SymbolTable
 
-TOGETHER = 16  # sessions turned at a time: two cache lines a row
-ROWS = 1024  # rows turned or moved at a time
-THREADS = 2
+TOGETHER = 4  # sessions turned at a time: more would cost memory, fewer too many passes over the panel
+ROWS = 512  # rows turned or moved at a time
 NO_DAY = np.datetime64("NaT", "D")
 
 
@@ -39,18 +38,30 @@ def read_grouped(directory: Path, days: Iterable[date], allow_missing: bool = Fa
     wanted = sorted(set(days))
     if not wanted:
         raise BadInput(f"no session asked of the history in {directory}")
-    with ThreadPoolExecutor(THREADS) as pool:
+    with _system_memory():
         while True:
             source = _Source(directory, SymbolTable.load(directory))
-            present = source.who_traded(wanted)
-            held = sorted(present)
-            absent = [day for day in wanted if day not in present]
+            held = source.look_at(wanted)
+            absent = sorted(set(wanted) - set(held))
             if absent and (not allow_missing or not held):
                 raise DaysMissing(directory, absent)
             try:
-                return _Filling(source, held, present).panel(pool, wanted)
+                return _Filling(source, held).panel(wanted)
             except TornFile as torn:  # its prices, when its numbers could be read
                 torn.path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _system_memory() -> Iterator[None]:
+    """Arrow's own pool keeps 20 MB of what it was given back, for every reader; here each file is let go at once."""
+    import pyarrow as pa
+
+    usual = pa.default_memory_pool()
+    pa.set_memory_pool(pa.system_memory_pool())
+    try:
+        yield
+    finally:
+        pa.set_memory_pool(usual)
 
 
 @dataclass(slots=True)
@@ -59,11 +70,12 @@ class _Source:
 
     directory: Path
     table: SymbolTable
+    traded: BoolArray = field(default_factory=lambda: np.zeros(0, dtype=np.bool_))  # over the table
     foreign: set[date] = field(default_factory=set)  # sessions whose numbers cannot be trusted: read by name
 
-    def who_traded(self, days: Sequence[date]) -> dict[date, BoolArray]:
-        """A mask over the table for each readable session; a torn file is deleted."""
-        found: dict[date, BoolArray] = {}
+    def look_at(self, days: Sequence[date]) -> list[date]:
+        """The readable sessions; `traded` then says which symbols have a row in any. A torn file is deleted."""
+        held = []
         for day in days:
             try:
                 numbers = self._numbers(day)
@@ -72,75 +84,65 @@ class _Source:
             except TornFile as torn:
                 torn.path.unlink(missing_ok=True)
                 continue
-            mask = np.zeros(len(self.table), dtype=np.bool_)
-            mask[numbers] = True
-            found[day] = mask
-        return found
+            if len(self.traded) < len(self.table):
+                self.traded = np.pad(self.traded, (0, len(self.table) - len(self.traded)))
+            self.traded[numbers] = True
+            held.append(day)
+        return held
 
     def _numbers(self, day: date) -> Numbers:
         path = day_path(self.directory, day)
         numbers = trusted_numbers(path, self.table)
-        if numbers is not None:
-            return numbers
-        self.foreign.add(day)
-        names = read_columns(path, ("symbol",))["symbol"].combine_chunks().drop_null()
-        self.table = self.table.with_names(names)
-        return self.table.numbers(names)
+        if numbers is None:
+            self.foreign.add(day)
+            names = read_columns(path, ("symbol",))["symbol"].combine_chunks().drop_null()
+            self.table = self.table.with_names(names)
+            numbers = self.table.numbers(names)
+        return numbers
 
     def bars(self, day: date) -> tuple[Numbers, list[FloatArray]]:
         """Numbers and the five columns of a session; −1 for a row without a name."""
-        if day not in self.foreign:
-            table = read_columns(day_path(self.directory, day), (NUMBER, *BAR_COLUMNS))
-            numbers = np.asarray(table[NUMBER].to_numpy(), dtype=np.int32)
+        first = "symbol" if day in self.foreign else NUMBER
+        columns = read_columns(day_path(self.directory, day), (first, *BAR_COLUMNS))
+        if day in self.foreign:
+            numbers = self.table.numbers(columns[first].combine_chunks())
         else:
-            table = read_columns(day_path(self.directory, day), ("symbol", *BAR_COLUMNS))
-            numbers = self.table.numbers(table["symbol"].combine_chunks())
-        return numbers, [table[name].to_numpy() for name in BAR_COLUMNS]
+            numbers = np.asarray(columns[first].to_numpy(), dtype=np.int32)
+        return numbers, [columns[name].to_numpy() for name in BAR_COLUMNS]
 
 
 class _Filling:
     """The arrays while they are filled: by calendar first, holes closed afterwards."""
 
-    def __init__(self, source: _Source, held: Sequence[date], present: dict[date, BoolArray]) -> None:
-        self._source = source
-        self._held = held
-        size = len(source.table)
-        names = source.table.names
-        traded = np.zeros(size, dtype=np.bool_)
-        for mask in present.values():
-            traded[: len(mask)] |= mask
-        used = np.flatnonzero(traded)
-        spelled = names.take(used)
+    def __init__(self, source: _Source, held: Sequence[date]) -> None:
         import pyarrow.compute as pc
 
+        self._source = source
+        self._held = held
+        used = np.flatnonzero(source.traded)
+        spelled = source.table.names.take(used)
         order = pc.array_sort_indices(spelled).to_numpy().astype(np.int64)
         used = used[order]
         self.symbols: list[str] = spelled.take(order).to_pylist()
-        self._row_of = np.full(size + 1, -1, dtype=np.int64)  # the last place answers for number −1
+        self._row_of = np.full(len(source.table) + 1, -1, dtype=np.int64)  # the last place answers for number −1
         self._row_of[used] = np.arange(len(used))
-        # (sessions, symbols): True where a usable bar is; a row of memory a session
-        self.present = np.zeros((len(held), len(used)), dtype=np.bool_)
-        for line, day in enumerate(held):
-            mask = present.pop(day)
-            self.present[line, self._row_of[np.flatnonzero(mask)]] = True
-        self.blocks = {name: np.empty((len(used), len(held))) for name in BAR_COLUMNS}
+        shape = (len(used), len(held))
+        self.blocks = {name: np.empty(shape) for name in BAR_COLUMNS}
+        self.days: NDArray[np.datetime64] = np.empty(shape, dtype="datetime64[D]")
 
-    def panel(self, pool: ThreadPoolExecutor, sessions: Sequence[date]) -> DailyPanel:
-        self._fill(pool)
-        count = self.present.sum(axis=0, dtype=np.int64)
-        lines = np.arange(len(self._held))
-        newest = np.where(self.present.any(axis=0), len(lines) - 1 - np.argmax(self.present[::-1], axis=0), -1)
-        gaps = np.flatnonzero((newest != len(lines) - 1) | (count != len(lines) - np.argmax(self.present, axis=0)))
-        days = self._days()
-        list(pool.map(lambda start: self._close(gaps[start : start + ROWS], days), range(0, len(gaps), ROWS)))
-        width = int(count.max(initial=0))
-        known = count > 0
+    def panel(self, sessions: Sequence[date]) -> DailyPanel:
+        self._fill()
+        size, lines = self.days.shape
+        count, last = np.zeros(size, dtype=np.int64), np.full(size, -1, dtype=np.int64)
+        for start in range(0, size, ROWS):
+            part = slice(start, start + ROWS)
+            count[part], last[part] = self._close(part)
+        width, known = int(count.max(initial=0)), count > 0
         # The usual panel is full width and every name has a bar: then nothing is copied.
-        if width < len(lines) or not known.all():
+        if width < lines or not known.all():
             for name in BAR_COLUMNS:
-                block = self.blocks.pop(name)
-                self.blocks[name] = np.ascontiguousarray(block[known, len(lines) - width :])
-            days = np.ascontiguousarray(days[known, len(lines) - width :])
+                self.blocks[name] = np.ascontiguousarray(self.blocks[name][known, lines - width :])
+            self.days = np.ascontiguousarray(self.days[known, lines - width :])
         number_of = {day: number for number, day in enumerate(sessions)}
         place = np.array([number_of[day] for day in self._held], dtype=np.int64)
         return DailyPanel(
@@ -148,55 +150,61 @@ class _Filling:
             last_session=sessions[-1],
             **self.blocks,
             bars=count[known],
-            stale=(len(sessions) - 1 - place[newest])[known],
-            days=days,
+            stale=(len(sessions) - 1 - place[last])[known],
+            days=self.days,
         )
 
-    def _fill(self, pool: ThreadPoolExecutor) -> None:
-        chunk = np.empty((len(BAR_COLUMNS), TOGETHER, len(self.symbols)))
+    def _fill(self) -> None:
+        size = len(self.symbols)
+        chunk = np.empty((len(BAR_COLUMNS), TOGETHER, size))
+        days: NDArray[np.datetime64] = np.empty((TOGETHER, size), dtype="datetime64[D]")
         for begin in range(0, len(self._held), TOGETHER):
-            days = range(begin, min(begin + TOGETHER, len(self._held)))
+            held = self._held[begin : begin + TOGETHER]
             chunk.fill(np.nan)
-            list(pool.map(lambda line, first=begin: self._day(line, chunk[:, line - first]), days))
-
-            def turn(start: int, days: range = days) -> None:
+            days.fill(NO_DAY)
+            for line, day in enumerate(held):
+                self._day(day, chunk[:, line], days[line])
+            here = slice(begin, begin + len(held))
+            for start in range(0, size, ROWS):
+                rows = slice(start, start + ROWS)
                 for number, block in enumerate(self.blocks.values()):
-                    rows = slice(start, start + ROWS)
-                    block[rows, days.start : days.stop] = chunk[number, : len(days), rows].T
+                    block[rows, here] = chunk[number, : len(held), rows].T
+                self.days[rows, here] = days[: len(held), rows].T
 
-            list(pool.map(turn, range(0, len(self.symbols), ROWS)))
-
-    def _day(self, line: int, into: FloatArray) -> None:
-        numbers, columns = self._source.bars(self._held[line])
+    def _day(self, day: date, into: FloatArray, days: NDArray[np.datetime64]) -> None:
+        numbers, columns = self._source.bars(day)
         rows = self._row_of[numbers]
         good = _usable(columns) & (rows >= 0)
-        if good.all() and np.count_nonzero(self.present[line]) == len(rows):
-            for number, column in enumerate(columns):
-                into[number, rows] = column
-            return
+        if good.all():
+            days[rows] = day
+            if np.count_nonzero(~np.isnat(days)) == len(rows):
+                for number, column in enumerate(columns):
+                    into[number, rows] = column
+                return
+            days.fill(NO_DAY)
         # Files written by other tools can hold bad rows and repeated symbols: the first good one counts.
         kept = np.flatnonzero(good)
         _, first = np.unique(rows[kept], return_index=True)
         kept = kept[first]
-        self.present[line] = False
-        self.present[line, rows[kept]] = True
+        days[rows[kept]] = day
         for number, column in enumerate(columns):
             into[number, rows[kept]] = column[kept]
 
-    def _days(self) -> NDArray[np.datetime64]:
-        held = np.array(self._held, dtype="datetime64[D]")
-        days: NDArray[np.datetime64] = np.empty((len(self.symbols), len(held)), dtype="datetime64[D]")
-        days[:] = held
-        for start in range(0, len(self.symbols), ROWS):
-            days[start : start + ROWS][~self.present[:, start : start + ROWS].T] = NO_DAY
-        return days
-
-    def _close(self, rows: IntArray, days: NDArray[np.datetime64]) -> None:
-        """Move the bars of rows with holes together, to the right."""
-        order: IntArray = np.argsort(self.present[:, rows].T, axis=1, kind="stable")  # absent ones first
-        block: Any
-        for block in (*self.blocks.values(), days):
-            block[rows] = np.take_along_axis(block[rows], order, axis=1)
+    def _close(self, part: slice) -> tuple[IntArray, IntArray]:
+        """Move bars of rows with holes together, to the right; (bars, place of the newest before the move) of each."""
+        lines = self.days.shape[1]
+        there: BoolArray = ~np.isnat(self.days[part])
+        count = there.sum(axis=1, dtype=np.int64)
+        newest = lines - 1 - np.argmax(there[:, ::-1], axis=1)
+        newest[count == 0] = -1
+        holes = np.flatnonzero((count < lines - np.argmax(there, axis=1)) & (count > 0))
+        if len(holes):
+            order = np.argsort(there[holes], axis=1, kind="stable")  # absent ones first
+            block: Any
+            for block in (*self.blocks.values(), self.days):
+                rows = block[part]
+                rows[holes] = np.take_along_axis(rows[holes], order, axis=1)
+        return count, newest.astype(np.int64)
 
 
 def _usable(columns: list[FloatArray]) -> BoolArray:

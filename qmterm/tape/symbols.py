@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,8 @@ FILE = "symbols.txt"  # one name a line; its number is the line's place, from 0
 CHECKSUM = b"qmterm.names"  # key of the checksum in a file's schema metadata
 
 
-_latest: dict[Path, tuple[tuple[int, int, int], SymbolTable]] = {}  # hashing 32,345 names takes 20 ms
+_MIX = np.uint64(0x9E3779B97F4A7C15)
+_latest: dict[Path, tuple[tuple[int, int, int], SymbolTable]] = {}  # it is asked for at every session written
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,7 @@ class SymbolTable:
     def load(cls, directory: Path) -> SymbolTable:
         """The store's table; an absent one is empty (its files are then read by their names)."""
         import pyarrow as pa
+        import pyarrow.compute as pc
 
         path = directory / FILE
         try:
@@ -52,7 +53,8 @@ class SymbolTable:
             text = path.read_text(encoding="utf-8")
         except (FileNotFoundError, UnicodeDecodeError):
             return cls.of(pa.array([], pa.string()))
-        table = cls.of(pa.array(text.splitlines(), pa.string()))
+        lines = pc.split_pattern(pa.array([text.removesuffix("\n")] if text else [], pa.string()), "\n")
+        table = cls.of(pa.concat_arrays([lines.flatten()]))
         _latest.clear()  # one store at a time is in use
         _latest[path] = (key, table)
         return table
@@ -88,11 +90,23 @@ class SymbolTable:
 
 
 def _hashes(names: Any) -> NDArray[np.uint64]:
-    """64 bits a name, the same in every process (Python's own hash is not)."""
-    texts = [name.encode() for name in names.to_pylist()]
-    low = np.array([zlib.crc32(text) for text in texts], dtype=np.uint64)
-    high = np.array([zlib.adler32(text, zlib.crc32(text[::-1])) for text in texts], dtype=np.uint64)
-    return low | (high << np.uint64(32))
+    """64 bits a name, the same in every process (Python's own hash is not); no Python string is made."""
+    count = len(names)
+    hashes = np.zeros(count, dtype=np.uint64)
+    if not count:
+        return hashes
+    _, offsets, letters = names.buffers()
+    ends = np.frombuffer(offsets, np.int32, count + names.offset + 1)[names.offset :]
+    starts, lengths = ends[:-1], np.diff(ends)
+    text = np.frombuffer(letters, np.uint8) if letters is not None else np.zeros(1, np.uint8)
+    for place in range(0, int(lengths.max(initial=0)), 8):
+        word = np.zeros((count, 8), dtype=np.uint8)
+        for letter in range(8):
+            inside = np.flatnonzero(lengths > place + letter)
+            word[inside, letter] = text[starts[inside] + place + letter]
+        hashes = (hashes ^ word.view(np.uint64)[:, 0]) * _MIX
+        hashes ^= hashes >> np.uint64(29)
+    return hashes
 
 
 def replace_file(path: Path, content: bytes) -> None:

@@ -12,7 +12,9 @@ import msgspec
 import numpy as np
 
 from qmterm.core.bars import BoolArray, IntArray
+from qmterm.core.clock import NS
 from qmterm.sim.bar_history import MS
+from qmterm.sim.prints import EXTENDED_HOURS
 from qmterm.sim.session import MinuteBars, Trades
 from qmterm.sim.world import World
 
@@ -115,7 +117,7 @@ def minute_events(world: World, bars: MinuteBars, keep: BoolArray | None) -> Ite
 def _minute_part(world: World, bars: MinuteBars, rows: IntArray) -> list[Aggregate]:
     symbol = bars.symbol[rows]
     prices = [column[rows] / 100.0 for column in (bars.open, bars.close, bars.high, bars.low)]
-    window = np.round(sum(prices) / 4.0, 4).tolist()
+    window = bars.vwap[rows].tolist()
     volume = bars.volume[rows]
     return _aggregates(
         "AM", world, symbol, volume, bars.day_volume[rows], window, prices, bars.start_ns // MS, bars.end_ns // MS
@@ -174,14 +176,33 @@ def _aggregates(
 
 
 def trade_events(world: World, trades: Trades, keep: BoolArray | None) -> list[StockTrade]:
-    rows: IntArray | slice = slice(None) if keep is None else np.flatnonzero(keep[trades.symbol])
-    names, stamp = world.universe.tickers, trades.time_ns // MS
-    sequence = stamp // 1000 % 10**7
-    columns = (trades.symbol[rows].tolist(), (trades.price[rows] / 100.0).tolist(), trades.volume[rows].tolist())
-    return [
-        StockTrade("T", names[number], 4, f"{sequence}{number}", 3, price, size, [0], stamp, sequence)
+    """One regular print a symbol, and those with conditions: Form T outside the session, odd lots and their like.
+
+    A step's trades happened up to its instant, so they are stamped the millisecond before it: they belong to the bar
+    that ends there.
+    """
+    mine: IntArray = np.arange(len(trades.symbol)) if keep is None else np.flatnonzero(keep[trades.symbol])
+    names, stamp = world.universe.tickers, trades.time_ns // MS - 1
+    sequence = trades.time_ns // NS % 10**7
+    extra, hours = trades.conditioned, [] if trades.regular else [EXTENDED_HOURS]
+    main = trades.volume.copy()
+    np.subtract.at(main, extra.of, extra.size)
+    columns = (trades.symbol[mine].tolist(), (trades.price[mine] / 100.0).tolist(), main[mine].tolist())
+    events = [
+        StockTrade("T", names[number], 4, f"{sequence}{number}", 3, price, size, hours or [0], stamp, sequence)
         for number, price, size in zip(*columns, strict=True)
     ]
+    wanted = np.flatnonzero(np.isin(extra.of, mine))
+    columns = (
+        trades.symbol[extra.of[wanted]].tolist(),
+        (extra.price[wanted] / 100.0).tolist(),
+        extra.size[wanted].tolist(),
+    )
+    events += [
+        StockTrade("T", names[number], 4, f"{sequence}{number}x", 3, price, size, [*hours, code], stamp, sequence)
+        for number, price, size, code in zip(*columns, extra.condition[wanted].tolist(), strict=True)
+    ]
+    return events
 
 
 def quote_events(world: World, rows: IntArray, bid: IntArray, ask: IntArray) -> list[StockQuote]:
