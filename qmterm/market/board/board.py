@@ -142,6 +142,5 @@ class Board:
 
 
 def _stream_spelling(occ: str) -> str:
-    """Cheap, because a chain brings ten thousand: the form decides, not the careful reader."""
-    plain = len(occ) == _OCC_LENGTH and occ[6:12].isdigit() and occ[13:].isdigit()
-    return f"O:{occ[:6].rstrip()}{occ[6:]}" if plain else occ
+    """Cheap, because a chain brings ten thousand: the length decides, not the careful reader."""
+    return f"O:{occ[:6].rstrip()}{occ[6:]}" if len(occ) == _OCC_LENGTH else occ

@@ -87,13 +87,11 @@ def read_symbols(tickers: Sequence[str]) -> Symbols:
     if width > _PREFIX:
         plain &= (raw[:, 0] == ord("O")) & (raw[:, 1] == ord(":"))
     out = np.full((count, _OCC), _SPACE, dtype=np.uint8)
-    rows = np.flatnonzero(plain)
-    if rows.size:
-        ends = length[rows, None]
-        out[rows, _OCC - _TAIL :] = raw[rows[:, None], ends - _TAIL + np.arange(_TAIL)]
-        for letters in np.unique(root[rows]).tolist():
-            some = rows[root[rows] == letters]
-            out[some, :letters] = raw[some, _PREFIX : _PREFIX + letters]
+    for letters in np.unique(root[plain]).tolist():
+        some = plain & (root == letters)
+        end = letters + _PREFIX + _TAIL
+        out[some, _OCC - _TAIL :] = raw[some, end - _TAIL : end]
+        out[some, :letters] = raw[some, _PREFIX : _PREFIX + letters]
     good = plain & _well_formed(out, root)
     for number in np.flatnonzero(~good).tolist():
         try:
@@ -205,8 +203,10 @@ def option_rows(underlying: str, parts: Sequence[OptionPart]) -> OptionRows:
     occ, expiry, strike, is_call = symbols.occ, symbols.expiry, symbols.strike, symbols.is_call
     rows = np.flatnonzero(symbols.good)
     # The last page that names a contract wins: stable sorts keep the pages' order among equals.
-    order = rows[np.lexsort((occ[rows], ~is_call[rows], strike[rows], expiry[rows]))]
-    if order.size:
+    order = rows[np.lexsort((~is_call[rows], strike[rows], expiry[rows]))]
+    same = (strike[order[1:]] == strike[order[:-1]]) & (expiry[order[1:]] == expiry[order[:-1]])
+    if (same & (is_call[order[1:]] == is_call[order[:-1]])).any():  # two roots, or a contract on two pages
+        order = rows[np.lexsort((occ[rows], ~is_call[rows], strike[rows], expiry[rows]))]
         order = order[np.append(occ[order[1:]] != occ[order[:-1]], True)]
     of = {name: numbers[order, column] for column, name in enumerate(_FLOATS)}
     at = {name: to_ns_array(stamps[order, column]) for column, name in enumerate(_TIMES)}
