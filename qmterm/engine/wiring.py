@@ -130,6 +130,8 @@ async def build(
             date(today.year - CALENDAR_YEARS_BACK, 1, 1),
             today + timedelta(days=CALENDAR_DAYS_AHEAD),
         )
+        # Before the first question that a plan may refuse.
+        rest.entitlements.keep_in(place.history / "entitlements.json", lambda: et_date(clock.now()))
         until_ns = _until(bounds.until, today, clock.now())
         log = make_log(clock)
         journal = await Journal.open(place.journal, clock)
@@ -142,6 +144,7 @@ async def build(
             lockstep=lockstep is not None,
             on_state=lambda cluster, state, why: log.info("FEED", f"{cluster} stream {state}: {why}", cluster),
             rest=rest,
+            analysis=settings.analysis,
         )
         opened.push_async_callback(feed.close)
         compute = ComputeThread()

@@ -6,8 +6,10 @@ is newer, and a chain on the screen is re-priced from the board without any call
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import date
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +20,8 @@ from qmterm.core.chain import Chain
 from qmterm.core.clock import et_date
 from qmterm.core.errors import DataError
 from qmterm.core.expiry import expiry_instant
-from qmterm.core.settlement import terms_of
+from qmterm.core.settlement import CASH_SETTLED_ROOTS, terms_of
+from qmterm.market.analysis.cache import AnalysisCache, Kind
 from qmterm.market.board.board import Board
 from qmterm.market.chains.cash import CashDividends
 from qmterm.market.chains.pricing import price_chain
@@ -34,8 +37,11 @@ _EASTERN_NS = 5 * 3_600_000_000_000  # nothing trades between 20:00 and 04:00: a
 class Chains:
     """Yields and dividends are given from outside; without yields the fallback is used and says so."""
 
-    def __init__(self, rest: PolygonRest, board: Board, calendar: SessionCalendar) -> None:
+    def __init__(
+        self, rest: PolygonRest, board: Board, calendar: SessionCalendar, cache: AnalysisCache | None = None
+    ) -> None:
         self._rest = rest
+        self._cache = cache
         self._board = board
         self._calendar = calendar
         self._curve: YieldCurve | None = None
@@ -66,11 +72,31 @@ class Chains:
         strike_from: float | None = None,
         strike_to: float | None = None,
     ) -> Chain:
-        """The chain between two expiries, priced at `now_ns`; DataError when there is no price of the underlying."""
-        rows = await self._rest.option_rows(underlying, expiry_from, expiry_to, strike_from, strike_to)
+        """The chain between two expiries, priced at `now_ns`; DataError when there is no price of the underlying.
+
+        With a cache a chain that was read just now is priced again with the board's newest quotes, without a call.
+        """
+        window = (underlying, expiry_from, expiry_to, strike_from, strike_to)
+        if self._cache is None:
+            rows = await self._rest.option_rows(*window)
+        else:
+            # Together: one call more, but no time.
+            ask = partial(self._rest.option_rows, *window)
+            aged, _ = await asyncio.gather(self._cache.get(Kind.CHAIN, window, ask), self._learn_cash(underlying))
+            rows = aged.value
         self.delayed |= rows.delayed
         self.malformed += rows.malformed
         return self._chain(rows, self._board.load_options(rows, now_ns), now_ns)
+
+    async def _learn_cash(self, underlying: str) -> None:
+        """Dividends that cannot be had are not known (`cash.known`): the chain is priced without."""
+        if self._cache is None or _root(underlying) in CASH_SETTLED_ROOTS:
+            return
+        try:
+            found = await self._cache.dividends(underlying)
+        except DataError:
+            return
+        self.cash.set(underlying, found.value)
 
     def requote(self, chain: Chain, now_ns: int) -> Chain:
         """The same contracts with the board's quotes and spot, priced again; no call is made."""
