@@ -213,7 +213,7 @@ def greeks(
 
 @app.command()
 def bench(
-    name: Annotated[str, typer.Argument(help="greeks, american or scan")],
+    name: Annotated[str, typer.Argument(help="greeks, american, scan or chain")],
     size: Annotated[
         int | None, typer.Option(help="options, or symbols for scan; default: the size the limits are for")
     ] = None,

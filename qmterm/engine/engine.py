@@ -384,6 +384,7 @@ class Engine:
             parts.log.warn("STOP", f"still working: {record.describe()}", record.intent.intent_id)
         engaged.marks.update()
         engaged.marks.keep(parts.journal, force=True)
+        await engaged.scanning.close()
         summary = summarise(engaged, parts, market_from)
         try:
             await parts.journal.end_session(summary.to_dict())

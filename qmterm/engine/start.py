@@ -31,6 +31,7 @@ from qmterm.engine.show.greeks import HeldGreeks
 from qmterm.engine.show.header import Header
 from qmterm.engine.show.publish import Publisher
 from qmterm.engine.signals.entries import Entries
+from qmterm.engine.signals.history_pull import HistoryPull
 from qmterm.engine.signals.reference import Reference
 from qmterm.engine.signals.scanning import Scanning
 from qmterm.engine.trader import Trader
@@ -134,6 +135,7 @@ def _engage(parts: Parts, book: Book, saved_ladder: Mapping[str, object] | None)
         settings.atr_matrix,
         settings.scanner,
         settings.engine.history_sessions,
+        HistoryPull(parts.history, parts.feed.rest.budget, parts.clock, patient=parts.lockstep is not None),
     )
 
     async def on_fill(record: OrderRecord, fill: Fill, after: Position | None) -> None:

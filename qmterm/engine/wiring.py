@@ -109,6 +109,8 @@ async def build(
             date(today.year - CALENDAR_YEARS_BACK, 1, 1),
             today + timedelta(days=CALENDAR_DAYS_AHEAD),
         )
+        # Before the first question that a plan may refuse.
+        rest.entitlements.keep_in(place.history / "entitlements.json", lambda: et_date(clock.now()))
         until_ns = _until(bounds.until, today, clock.now())
         log = make_log(clock)
         journal = await Journal.open(place.journal, clock)
@@ -122,6 +124,7 @@ async def build(
             on_state=lambda cluster, state, why: log.info("FEED", f"{cluster} stream {state}: {why}", cluster),
             rest=rest,
             recorder=_recorder(settings.polygon, place.frames, clock.now(), log),
+            analysis=settings.analysis,
         )
         opened.push_async_callback(feed.close)
         compute = ComputeThread()
@@ -178,13 +181,17 @@ def _recorder(settings: PolygonSettings, folder: Path, start_ns: int, log: RunLo
     if not settings.record_frames:
         return None
     loop = asyncio.get_running_loop()
+
+    def stopped(why: str) -> None:
+        loop.call_soon_threadsafe(log.warn, "FEED", why)
+
     return FrameRecorder(
         folder,
         ("stocks", "options"),
         start_ns,
         limit_bytes=settings.record_limit_mb * 1_000_000,
         keep_days=settings.record_keep_days,
-        on_stop=lambda text: loop.call_soon_threadsafe(log.warn, "FEED", text),
+        on_stop=stopped,
     )
 
 

@@ -17,7 +17,9 @@ from qmterm.core.calendar import Phase, SessionCalendar
 from qmterm.core.clock import NS, et_date
 from qmterm.core.errors import DataError, NotEntitled
 from qmterm.core.instruments import parse_option
+from qmterm.core.settings.analysis import AnalysisSettings
 from qmterm.core.settings.connections import PolygonSettings
+from qmterm.market.analysis.cache import AnalysisCache
 from qmterm.market.board.board import Board
 from qmterm.market.board.wire import FrameDecoder, FrameReport
 from qmterm.market.chains.chains import Chains
@@ -91,6 +93,7 @@ class PolygonFeed:
         on_state: Callable[[str, StreamState, str], None] | None = None,
         rest: PolygonRest | None = None,
         recorder: FrameRecorder | None = None,
+        analysis: AnalysisSettings | None = None,
     ) -> None:
         self._clock = clock
         self._calendar = calendar
@@ -102,7 +105,8 @@ class PolygonFeed:
         self.settings = settings
         self.rest = rest or PolygonRest(settings, key, clock.monotonic)
         self.board = Board(symbols, settings.bar_grace_s)
-        self.chains = Chains(self.rest, self.board, calendar)
+        self.cache = AnalysisCache(self.rest, clock, analysis or AnalysisSettings(), patient=lockstep)
+        self.chains = Chains(self.rest, self.board, calendar, cache=self.cache)
         self.listed = OptionsListed(self.rest)
         self.latency = FeedLatency()
         self._stocks = self._stream("stocks", key, on_state)
@@ -178,6 +182,7 @@ class PolygonFeed:
         await self._options.close()
         if self._recorder is not None:
             await asyncio.to_thread(self._recorder.close)
+        await self.cache.close()
         self.rest.close()
 
     # --- what is watched ---

@@ -63,7 +63,7 @@ class World:
         self._falls = self.corporate.ex_dividends()
         self.history = make_history(self.universe, past_days, self.seed, self._falls)
         self._first_row = len(self.history.rows) - 1
-        self._pricer = OptionPricer(self.universe, self.seed)
+        self._pricer = OptionPricer(self.universe, self.seed, self.corporate.dividends_of)
         self._listings: OrderedDict[tuple[int, date], Listing] = OrderedDict()
         self._news: list[Article] = []
         for past in past_days[-NEWS_SESSIONS:]:

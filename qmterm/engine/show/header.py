@@ -45,5 +45,5 @@ class Header:
             ladder=ladder.level.label,
             ladder_reason=ladder.text,
             loop_lag_ms_p99=parts.loop_lag.recent_p99,
-            starting="" if self._scanning.ready else "history",
+            starting=self._scanning.pulling or ("" if self._scanning.ready else "history"),
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import date
 
 import numpy as np
@@ -18,14 +17,13 @@ from qmterm.core.settings.strategy import AtrMatrixSettings, ScannerSettings
 from qmterm.core.signals import Signal, SignalState
 from qmterm.engine.orders.exits import Daily
 from qmterm.engine.runlog import RunLog
+from qmterm.engine.signals.history_pull import HistoryPull, Progress
 from qmterm.market.board.board import Board
-from qmterm.market.history.history import History
+from qmterm.market.history.history import History, PullReport
 from qmterm.quant.indicators.features import Features, last_features
 from qmterm.strategy.matrix_columns import STATE_CODE
 from qmterm.strategy.scanner import ScanResult, daily_mtf, scan
 from qmterm.strategy.signals_log import changes
-
-Progress = Callable[[str], None]
 
 
 class Scanning:
@@ -40,9 +38,12 @@ class Scanning:
         matrix: AtrMatrixSettings,
         scanner: ScannerSettings,
         sessions: int,
+        pull: HistoryPull,
     ) -> None:
         self._board = board
         self._history = history
+        self._pull = pull
+        self._loaded = 0  # sessions in the panel
         self._calendar = calendar
         self._compute = compute
         self._clock = clock
@@ -69,22 +70,22 @@ class Scanning:
     async def load(self, progress: Progress) -> None:
         """History up to the last completed session, pulled where it is missing, and all indicators.
 
-        DataError when too little could be had to compute anything.
+        When the plan makes the pull long, it goes on behind and the newest sessions that are there are loaded, in
+        steps (`outdated` says when). DataError when too little could be had to compute anything.
         """
         last = self._calendar.last_completed(self._clock.now())
         days = self._calendar.last_n(last, self._sessions)
-        report = await self._history.pull(days, lambda done, total: progress(f"history {done}/{total}"))
-        for day, why in list(report.failed.items())[:3]:
-            self._log.warn("FEED", f"no history for {day}: {why}")
-        if len(report.failed) > len(days) - self._matrix.min_bars:
-            why = next(iter(report.failed.values()))
-            raise DataError(
-                f"{len(report.failed)} of {len(days)} sessions of history are missing; the first says: {why}"
-            )
+        report = await self._pull.run(days, progress)
+        sessions = self._pull.ready_step()
+        if report is not None:
+            self._judge(report, len(days))
+        elif sessions == 0 or (self._of(last) and sessions <= self._loaded):
+            return  # too little to look at, or nothing new
         await self._refresh_splits()
         self._rescaled = False  # the panel below is made with all of them
-        progress("indicators")
-        panel = await self._history.panel(last, self._sessions, allow_missing=bool(report.failed))
+        progress(self._pull.text or "indicators")
+        panel = await self._history.panel(last, sessions, allow_missing=report is not None and bool(report.failed))
+        self._loaded = sessions
         features = await self._compute.arun(last_features, panel)
         mtf = await self._compute.arun(daily_mtf, panel, features, self._calendar)
         self._board.add_stocks(panel.symbols)
@@ -106,9 +107,24 @@ class Scanning:
             symbols=len(panel),
         )
 
+    def _judge(self, report: PullReport, days: int) -> None:
+        for day, why in list(report.failed.items())[:3]:
+            self._log.warn("FEED", f"no history for {day}: {why}")
+        if len(report.failed) > days - self._matrix.min_bars:
+            why = next(iter(report.failed.values()))
+            raise DataError(f"{len(report.failed)} of {days} sessions of history are missing; the first says: {why}")
+
+    async def close(self) -> None:
+        await self._pull.close()
+
     @property
     def ready(self) -> bool:
         return self._panel is not None
+
+    @property
+    def pulling(self) -> str:
+        """How far a history pull behind the engine is: "history 42/300, 52 min left"; empty when there is none."""
+        return self._pull.text
 
     async def new_session(self) -> bool:
         """A new trading day: splits that take effect today make the loaded history a different scale.
@@ -133,12 +149,16 @@ class Scanning:
 
     @property
     def outdated(self) -> bool:
-        """A session has closed since the history was loaded, or a split has changed its scale."""
+        """A session has closed since the history was loaded, more of it has come, or a split has changed its scale."""
         return (
             self._panel is None
             or self._rescaled
+            or (self._pull.running and self._pull.ready_step() > self._loaded)
             or self._calendar.last_completed(self._clock.now()) > self._panel.last_session
         )
+
+    def _of(self, session: date) -> bool:
+        return self._panel is not None and self._panel.last_session == session
 
     # --- a pass ---
 

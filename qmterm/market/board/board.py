@@ -11,7 +11,6 @@ from collections.abc import Iterable
 import numpy as np
 
 from qmterm.core.bars import FloatArray, IntArray
-from qmterm.core.instruments import is_option, parse_option
 from qmterm.core.quotes import Quote
 from qmterm.market.board.minutes import FIVE_NS, FiveMinuteBar, MinuteRing
 from qmterm.market.board.table import QuoteTable
@@ -20,6 +19,7 @@ from qmterm.market.times import held_back
 
 _MINUTE_NS = 60_000_000_000
 _FOREVER = 2**62
+_OCC_LENGTH = 21
 
 
 class Board:
@@ -152,4 +152,5 @@ class Board:
 
 
 def _stream_spelling(occ: str) -> str:
-    return occ if occ.startswith("O:") or not is_option(occ) else parse_option(occ).polygon
+    """Cheap, because a chain brings ten thousand: the length decides, not the careful reader."""
+    return f"O:{occ[:6].rstrip()}{occ[6:]}" if len(occ) == _OCC_LENGTH else occ

@@ -150,7 +150,12 @@ def sizes(values: list[float]) -> FloatArray:
     return np.where((column >= 0) & (column < MOST_UNITS), column, 0.0)
 
 
-def whole(values: list[float], unknown: int = 0) -> IntArray:
+def finite(column: FloatArray) -> FloatArray:
+    """NaN in the place of anything infinite: 1e400 is readable JSON."""
+    return np.where(np.isinf(column), np.nan, column)
+
+
+def whole(values: list[float] | FloatArray, unknown: int = 0) -> IntArray:
     """Whole numbers; `unknown` in the place of anything impossible."""
     column: FloatArray = np.array(values, dtype=np.float64)
     return np.where((column >= 0) & (column < MOST_UNITS), column, unknown).astype(np.int64)
