@@ -142,6 +142,7 @@ async def build(
             lockstep=lockstep is not None,
             on_state=lambda cluster, state, why: log.info("FEED", f"{cluster} stream {state}: {why}", cluster),
             rest=rest,
+            quality=settings.quality,
         )
         opened.push_async_callback(feed.close)
         compute = ComputeThread()

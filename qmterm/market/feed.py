@@ -18,11 +18,14 @@ from qmterm.core.clock import et_date
 from qmterm.core.errors import DataError, NotEntitled
 from qmterm.core.instruments import parse_option
 from qmterm.core.settings.connections import PolygonSettings
+from qmterm.core.settings.quality import QualitySettings
 from qmterm.market.board.board import Board
 from qmterm.market.board.wire import FrameDecoder, FrameReport
 from qmterm.market.chains.chains import Chains
 from qmterm.market.chains.listed import OptionsListed
 from qmterm.market.chains.pricing import warm_up
+from qmterm.market.quality.coverage import Listed
+from qmterm.market.quality.watch import QualityWatch
 from qmterm.market.rest.client import PolygonRest
 from qmterm.market.stream.latency import FeedLatency
 from qmterm.market.stream.socket import MarketStream
@@ -76,6 +79,7 @@ class PolygonFeed:
         on_frame: Callable[[FrameReport], None] | None = None,
         on_state: Callable[[str, StreamState, str], None] | None = None,
         rest: PolygonRest | None = None,
+        quality: QualitySettings | None = None,
     ) -> None:
         self._clock = clock
         self._calendar = calendar
@@ -84,7 +88,14 @@ class PolygonFeed:
         self.settings = settings
         self.rest = rest or PolygonRest(settings, key, clock.monotonic)
         self.board = Board(symbols, settings.bar_grace_s)
-        self.chains = Chains(self.rest, self.board, calendar)
+        self.quality = QualityWatch(
+            self.board,
+            quality,
+            delayed=lambda: self.delayed,
+            stocks_down=lambda: self._down(self._stocks),
+            options_down=lambda: self._options_on and self._down(self._options),
+        )
+        self.chains = Chains(self.rest, self.board, calendar, self.quality)
         self.listed = OptionsListed(self.rest)
         self.latency = FeedLatency()
         self._stocks = self._stream("stocks", key, on_state)
@@ -94,6 +105,7 @@ class PolygonFeed:
         self._rate_from = (clock.monotonic(), 0)
         self._rate = 0.0
         self.snapshot_refused = ""
+        self.snapshot_symbols: tuple[str, ...] = ()  # what the vendor's latest whole-market snapshot held
 
     # --- life ---
 
@@ -123,7 +135,19 @@ class PolygonFeed:
         except NotEntitled as refusal:
             self.snapshot_refused = str(refusal)
             return
+        self.snapshot_symbols = snapshot.symbols
         self.board.load_snapshot(snapshot, self._clock.now())
+
+    async def active_symbols(self) -> Listed | None:
+        """What the vendor lists as active, from its reference; None when the plan has none of it."""
+        read = getattr(self.rest, "tickers", None)
+        if read is None:
+            return None
+        try:
+            rows = await read()
+        except NotEntitled:
+            return None
+        return Listed(tuple(rows.ticker), tuple(rows.type))
 
     async def load_yields(self) -> None:
         """The Treasury curve for option rates; without it chains use the fallback rate and say so."""
@@ -181,10 +205,19 @@ class PolygonFeed:
         return None if last is None else max(0.0, self._clock.monotonic() - last)
 
     @property
+    def delayed(self) -> bool:
+        """Everything is 15 minutes old, by the plan."""
+        return self.rest.delayed or self.chains.delayed or "delayed." in self.settings.ws_url
+
+    def _down(self, stream: MarketStream) -> bool:
+        """In a session and not delivering. In lockstep a step waits for its data, so nothing is ever judged without."""
+        return stream.state is not StreamState.LIVE and self._expects_data()
+
+    @property
     def status(self) -> FeedStatus:
         stocks, options = self._stocks, self._options
         events = stocks.counters.events + options.counters.events
-        delayed = self.rest.delayed or "delayed." in self.settings.ws_url
+        delayed = self.delayed
         state = "delayed" if delayed and stocks.state is StreamState.LIVE else str(stocks.state)
         return FeedStatus(
             state=state,

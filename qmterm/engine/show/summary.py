@@ -33,6 +33,7 @@ class RunSummary:
     scan_to_ack_ms: dict[str, float | None]
     feed_latency_ms: dict[str, float | None]
     loop_lag_ms: dict[str, float | None]
+    coverage: dict[str, Any]
     decisions_sha256: str
     journal: str
 
@@ -71,6 +72,7 @@ def summarise(engaged: Engaged, parts: Parts, market_from_ns: int) -> RunSummary
         if latency is None
         else {"p50": round(latency[0], 3), "p99": round(latency[1], 3)},
         loop_lag_ms=parts.loop_lag.summary(),
+        coverage=engaged.scanning.covered().to_dict(),
         decisions_sha256=trader.decisions.hexdigest(),
         journal=str(parts.journal.path),
     )
