@@ -30,6 +30,7 @@ from qmterm.engine.commands import (
     Why,
 )
 from qmterm.engine.ladder import Level
+from qmterm.engine.orders.priced import quote_lines
 from qmterm.engine.parts import Engaged, Parts
 from qmterm.engine.thread import Mailbox
 
@@ -159,7 +160,9 @@ class Answering:
                 lines.append(f"order {record.describe()} {record.reason}".rstrip())
         for name in sorted(names):
             rows = await self._parts.journal.why(name)
-            lines += [event_line(row.kind, row.subject, row.time_ns, row.body) for row in rows]
+            for row in rows:
+                lines.append(event_line(row.kind, row.subject, row.time_ns, row.body))
+                lines += quote_lines(row.body)
         if not lines:
             return CommandResult(False, f"nothing is recorded about {subject!r}")
         return CommandResult(True, "\n".join(dict.fromkeys(lines)), list(dict.fromkeys(lines)))
@@ -169,16 +172,23 @@ class Answering:
         nlv = "–" if header.nlv is None else f"{header.nlv:,.2f}"
         return (
             f"{header.mode} {header.source}/{header.broker} {header.account} NLV {nlv} ladder {header.ladder} "
-            f"feed {header.feed_state} broker {header.broker_state} "
+            f"feed {header.feed_state} broker {header.broker_state} {self._coverage_words()}"
             f"positions {len(engaged.book.positions)} working {len(engaged.desk.ledger.working)} "
             f"proposals {len(engaged.proposals.waiting)}"
         )
+
+    def _coverage_words(self) -> str:
+        covered = self._engaged.scanning.covered()
+        if covered.pct is None or covered.oldest_age_s is None:
+            return ""
+        return f"coverage {covered.pct:.2f} % of {covered.listed:,}, oldest {covered.oldest_age_s:.0f} s "
 
     def _status(self) -> dict[str, object]:
         engaged, header = self._engaged, self._engaged.publisher.header
         plain = {k: str(v) if type(v).__name__ == "Decimal" else v for k, v in asdict(header).items()}
         return {
             **plain,
+            "coverage": engaged.scanning.covered().to_dict(),
             "positions": len(engaged.book.positions),
             "working_orders": len(engaged.desk.ledger.working),
             "unknown_orders": len(engaged.desk.ledger.unknown),

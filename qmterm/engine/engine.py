@@ -107,6 +107,7 @@ class Engine:
             self._guarded("chain", self._read_shown_chain),
             self._guarded("commands", lambda: answering.serve(mailbox)),
             self._guarded("poll", self._poll_orders),
+            self._guarded("listing", engaged.listing.follow),
         ]
         if parts.lockstep is None:
             jobs.append(self._guarded("events", self._listen))
@@ -339,6 +340,7 @@ class Engine:
             splits_known = await self._need().scanning.new_session()
             await split_alarm(self._need(), self._parts)
             await self._parts.feed.load_snapshot()
+            self._need().listing.new_day()
             await self._parts.feed.load_yields()
             self._parts.log.info("FEED", f"new session {day}: snapshot and yields read")
             if not splits_known:

@@ -29,6 +29,7 @@ from qmterm.engine.runlog import RunLog
 from qmterm.engine.show.chainview import ChainLook
 from qmterm.engine.show.publish import Publisher
 from qmterm.engine.signals.entries import Entries
+from qmterm.engine.signals.listing import Listing
 from qmterm.engine.signals.scanning import Scanning
 from qmterm.engine.trader import Trader
 from qmterm.journal.journal import Journal
@@ -115,6 +116,7 @@ class Engaged:
     approvals: Approvals
     oversight: Oversight
     scanning: Scanning
+    listing: Listing
     entries: Entries
     look: ChainLook
     publisher: Publisher

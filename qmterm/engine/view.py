@@ -39,6 +39,8 @@ class HeaderView:
     ladder: str = "NORMAL"  # NORMAL | NO-NEW | REDUCE-ONLY | FLATTEN | HALT
     ladder_reason: str = ""
     loop_lag_ms_p99: float | None = None
+    coverage_pct: float | None = None  # of the vendor's active symbols, evaluated in the latest scan
+    oldest_age_s: float | None = None  # market seconds since the symbol looked at longest ago was looked at
     starting: str = ""  # what the start is doing, "" once it is done ("history 120/300")
 
 
@@ -60,7 +62,8 @@ class ScanRow:
     state: str  # ENTRY_LONG, HOLD, …
     failed: tuple[str, ...]  # gate names
     note: str  # "proposed", "held", "LOW_RISK_REWARD x12", …
-    age_s: float | None
+    age_s: float | None  # of the price; None where the last close of another day stands in
+    code: str = ""  # why the price is refused: the row then has the state of its last close; "" = believed
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,9 @@ class ScanView:
     scanned_ns: int | None = None
     scan_ms: float | None = None
     rejected: Mapping[str, int] = field(default_factory=dict)  # reason code -> count, latest pass
+    coverage_pct: float | None = None
+    oldest_age_s: float | None = None
+    skipped: Mapping[str, int] = field(default_factory=dict)  # reason code -> listed symbols not evaluated
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +97,7 @@ class OptionCell:
     open_interest: int | None
     age_s: float | None
     held: int = 0  # signed contracts we hold
+    code: str = ""  # why the quality gate refuses bid, ask and mid; "" = may be traded on
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +121,9 @@ class ChainView:
     rows: tuple[ChainRow, ...]
     at_the_money: int  # index of the row nearest the spot
     age_s: float | None
+    spot_age_s: float | None = None
+    spot_code: str = ""  # why the spot is refused
+    codes: Mapping[str, int] = field(default_factory=dict)  # reason code -> shown contracts refused
     message: str = ""  # "no options listed", the mark of a fallback rate, …
 
 

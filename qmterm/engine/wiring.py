@@ -125,6 +125,7 @@ async def build(
             rest=rest,
             recorder=_recorder(settings.polygon, place.frames, clock.now(), log),
             analysis=settings.analysis,
+            quality=settings.quality,
         )
         opened.push_async_callback(feed.close)
         compute = ComputeThread()

@@ -19,11 +19,14 @@ from qmterm.core.errors import DataError, NotEntitled
 from qmterm.core.instruments import parse_option
 from qmterm.core.settings.analysis import AnalysisSettings
 from qmterm.core.settings.connections import PolygonSettings
+from qmterm.core.settings.quality import QualitySettings
 from qmterm.market.analysis.cache import AnalysisCache
 from qmterm.market.board.board import Board
 from qmterm.market.board.wire import FrameDecoder, FrameReport
 from qmterm.market.chains.chains import Chains
 from qmterm.market.chains.listed import OptionsListed
+from qmterm.market.quality.coverage import Listed
+from qmterm.market.quality.watch import QualityWatch
 from qmterm.market.records import SnapshotColumns
 from qmterm.market.rest.client import PolygonRest
 from qmterm.market.stream import canaries
@@ -94,6 +97,7 @@ class PolygonFeed:
         rest: PolygonRest | None = None,
         recorder: FrameRecorder | None = None,
         analysis: AnalysisSettings | None = None,
+        quality: QualitySettings | None = None,
     ) -> None:
         self._clock = clock
         self._calendar = calendar
@@ -106,7 +110,14 @@ class PolygonFeed:
         self.rest = rest or PolygonRest(settings, key, clock.monotonic)
         self.board = Board(symbols, settings.bar_grace_s)
         self.cache = AnalysisCache(self.rest, clock, analysis or AnalysisSettings(), patient=lockstep)
-        self.chains = Chains(self.rest, self.board, calendar, cache=self.cache)
+        self.quality = QualityWatch(
+            self.board,
+            quality,
+            delayed=lambda: self.delayed,
+            stocks_down=lambda: self._down(self._stocks),
+            options_down=lambda: self._options_on and self._down(self._options),
+        )
+        self.chains = Chains(self.rest, self.board, calendar, self.quality, self.cache)
         self.listed = OptionsListed(self.rest)
         self.latency = FeedLatency()
         self._stocks = self._stream("stocks", key, on_state)
@@ -121,6 +132,7 @@ class PolygonFeed:
         self._rate_from = (clock.monotonic(), 0)
         self._rate = 0.0
         self.snapshot_refused = ""
+        self.snapshot_symbols: tuple[str, ...] = ()  # what the vendor's latest whole-market snapshot held
 
     # --- life ---
 
@@ -160,9 +172,21 @@ class PolygonFeed:
         except NotEntitled as refusal:
             self.snapshot_refused = str(refusal)
             return None
+        self.snapshot_symbols = snapshot.symbols
         self.board.load_snapshot(snapshot, self._clock.now())
         self._choose_canaries()
         return snapshot
+
+    async def active_symbols(self) -> Listed | None:
+        """What the vendor lists as active, from its reference; None when the plan has none of it."""
+        read = getattr(self.rest, "tickers", None)
+        if read is None:
+            return None
+        try:
+            rows = await read()
+        except NotEntitled:
+            return None
+        return Listed(tuple(rows.ticker), tuple(rows.type))
 
     async def load_yields(self) -> None:
         """The Treasury curve for option rates; without it chains use the fallback rate and say so."""
@@ -239,14 +263,19 @@ class PolygonFeed:
         return None if last is None else max(0.0, self._clock.monotonic() - last)
 
     @property
-    def _delayed(self) -> bool:
-        return self.rest.delayed or "delayed." in self.settings.ws_url
+    def delayed(self) -> bool:
+        """Everything is 15 minutes old, by the plan."""
+        return self.rest.delayed or self.chains.delayed or "delayed." in self.settings.ws_url
+
+    def _down(self, stream: MarketStream) -> bool:
+        """In a session and not delivering. In lockstep a step waits for its data, so nothing is ever judged without."""
+        return stream.state is not StreamState.LIVE and self._tide() is Tide.BUSY
 
     @property
     def status(self) -> FeedStatus:
         stocks, options = self._stocks, self._options
         events = stocks.counters.events + options.counters.events
-        delayed = self._delayed
+        delayed = self.delayed
         state = "delayed" if delayed and stocks.state is StreamState.LIVE else str(stocks.state)
         return FeedStatus(
             state=state,
@@ -322,7 +351,7 @@ class PolygonFeed:
 
     def _market_ns(self) -> int:
         """Of the data that come now: delayed ones are a quarter of an hour old."""
-        return self._clock.now() - (DELAY_NS if self._delayed else 0)
+        return self._clock.now() - (DELAY_NS if self.delayed else 0)
 
     def _matters(self) -> tuple[str, ...]:
         return tuple(sorted(self._wished))

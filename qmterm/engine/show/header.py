@@ -22,6 +22,7 @@ class Header:
         nlv, pnl, base = trader.marks.nlv, trader.day_pnl, trader.day.nlv
         spent = nlv - trader.book.cash
         ladder = trader.ladder
+        covered = self._scanning.covered()
         return HeaderView(
             mode=trader.mode.value,
             real_money=parts.real_money,
@@ -45,5 +46,7 @@ class Header:
             ladder=ladder.level.label,
             ladder_reason=ladder.text,
             loop_lag_ms_p99=parts.loop_lag.recent_p99,
+            coverage_pct=covered.pct,
+            oldest_age_s=covered.oldest_age_s,
             starting=self._scanning.pulling or ("" if self._scanning.ready else "history"),
         )

@@ -100,6 +100,7 @@ class Publisher:
         if self._scan_rows[0] != at:
             self._scan_rows = (at, self._make_rows())
         rejected = dict(self._entries.rejected)
+        covered = self._scanning.covered()
         return ScanView(
             rows=self._scan_rows[1],
             symbols=len(result),
@@ -108,6 +109,9 @@ class Publisher:
             scanned_ns=at,
             scan_ms=self._scanning.scan_ms,
             rejected=rejected,
+            coverage_pct=covered.pct,
+            oldest_age_s=covered.oldest_age_s,
+            skipped=covered.skipped,
         )
 
     def _make_rows(self) -> tuple[ScanRow, ...]:
@@ -119,7 +123,6 @@ class Publisher:
         rows = [*first.tolist(), *others[: max(0, SCAN_ROWS - len(first))].tolist()]
         held = {position.underlying for position in self._trader.book.positions}
         matrix = result.matrix
-        age = max(0, self._clock.now() - (self._scanning.scanned_ns or 0)) / NS
         out = []
         for row in rows:
             symbol = result.symbols[row]
@@ -144,7 +147,8 @@ class Publisher:
                     state=result.state(row).value,
                     failed=tuple(gate.value for bit, gate in enumerate(GATES) if mask & (1 << bit)),
                     note="held" if symbol in held else self._entries.notes.get(symbol, ""),
-                    age_s=age,
+                    age_s=self._scanning.price_age_s(row),
+                    code=self._scanning.price_code(row),
                 )
             )
         return tuple(out)

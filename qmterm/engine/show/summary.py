@@ -34,6 +34,7 @@ class RunSummary:
     feed_latency_ms: dict[str, float | None]
     loop_lag_ms: dict[str, float | None]
     minutes: dict[str, int]  # of the session's minute bars: lost and not repaired, repaired
+    coverage: dict[str, Any]
     decisions_sha256: str
     journal: str
 
@@ -74,6 +75,7 @@ def summarise(engaged: Engaged, parts: Parts, market_from_ns: int) -> RunSummary
         else {"p50": round(latency[0], 3), "p99": round(latency[1], 3)},
         loop_lag_ms=parts.loop_lag.summary(),
         minutes={"lost": feed.lost_minutes, "repaired": feed.repaired_minutes},
+        coverage=engaged.scanning.covered().to_dict(),
         decisions_sha256=trader.decisions.hexdigest(),
         journal=str(parts.journal.path),
     )

@@ -9,17 +9,22 @@ from numpy.typing import NDArray
 
 from qmterm.core.bars import DailyPanel, FloatArray, IntArray
 from qmterm.core.calendar import SessionCalendar
-from qmterm.core.clock import Clock
+from qmterm.core.clock import NS, Clock
 from qmterm.core.compute import ComputeThread
 from qmterm.core.errors import DataError
 from qmterm.core.instruments import option_root
+from qmterm.core.reasons import Reason
 from qmterm.core.settings.strategy import AtrMatrixSettings, ScannerSettings
 from qmterm.core.signals import Signal, SignalState
-from qmterm.engine.orders.exits import Daily
+from qmterm.engine.orders.underlyings import Daily
 from qmterm.engine.runlog import RunLog
 from qmterm.engine.signals.history_pull import HistoryPull, Progress
 from qmterm.market.board.board import Board
 from qmterm.market.history.history import History, PullReport
+from qmterm.market.quality.codes import CodeArray, QuoteCode, code_name
+from qmterm.market.quality.coverage import Coverage, CoverageView
+from qmterm.market.quality.stocks import DAY_NS, SHOWN_ANYWAY
+from qmterm.market.quality.watch import QualityWatch
 from qmterm.quant.indicators.features import Features, last_features
 from qmterm.strategy.matrix_columns import STATE_CODE
 from qmterm.strategy.scanner import ScanResult, daily_mtf, scan
@@ -39,6 +44,7 @@ class Scanning:
         scanner: ScannerSettings,
         sessions: int,
         pull: HistoryPull,
+        quality: QualityWatch,
     ) -> None:
         self._board = board
         self._history = history
@@ -51,15 +57,20 @@ class Scanning:
         self._matrix = matrix
         self._scanner = scanner
         self._sessions = sessions
+        self._quality = quality
+        quality.ticker_of = self.ticker
         self._panel: DailyPanel | None = None
         self._features: Features | None = None
         self._mtf: FloatArray | None = None
         self._numbers: IntArray = np.empty(0, dtype=np.int64)
+        self._result_numbers = self._numbers  # of the latest result: a reload may order its symbols anew
         self._listed: NDArray[np.int8] = np.empty(0, dtype=np.int8)
         self._row_of: dict[str, int] = {}
         self._ticker_of: dict[str, str] = {}  # BRKB, as its options are named -> BRK.B, as the stock is
         self._before: NDArray[np.int8] | None = None
         self._rescaled = False
+        self.coverage = Coverage()
+        self.codes: CodeArray = np.empty(0, dtype=np.int8)  # the gate's word on each price, in the result's order
         self.result: ScanResult | None = None
         self.scanned_ns: int | None = None
         self.scan_ms: float | None = None
@@ -163,11 +174,18 @@ class Scanning:
     # --- a pass ---
 
     def run(self) -> tuple[Signal, ...]:
-        """One pass over all symbols; returns those that *became* a signal since the last pass."""
+        """One pass over all symbols; returns those that *became* a signal since the last pass.
+
+        A price that the gate refuses is not looked at: the symbol keeps the state of its last close, and what it
+        becomes by that is no signal.
+        """
         if self._panel is None or self._features is None:
             return ()
         started = self._clock.monotonic()
-        last = self._board.stocks.last[self._numbers]
+        now = self._clock.now()
+        codes = self._quality.stocks(now, self._numbers)
+        believed = (codes == QuoteCode.OK) | (codes == QuoteCode.DELAYED)
+        last = np.where(believed, self._board.stocks.last[self._numbers], np.nan)
         self.result = scan(
             self._panel,
             self._features,
@@ -177,19 +195,41 @@ class Scanning:
             mtf=self._mtf,
             options_listed=self._listed,
         )
-        now = self._clock.now()
-        turned = changes(self._before, self.result.matrix.state)
-        self._before = self.result.matrix.state.copy()
+        state = self.result.matrix.state
+        refused = ~np.isin(codes, SHOWN_ANYWAY)
+        turned = [change for change in changes(self._before, state) if not refused[change.row]]
+        # Once believed again it is compared with what it was when it was last believed.
+        self._before = state.copy() if self._before is None else np.where(refused, self._before, state)
+        self.codes, self._result_numbers = codes, self._numbers
+        self.coverage.note(now, self._panel.symbols, self._features.close, codes, self._board.stocks)
         self.scanned_ns = now
         self.scan_ms = (self._clock.monotonic() - started) * 1000
         self.signals += len(turned)
         return tuple(self.result.signal(change.row, now) for change in turned)
 
     def entries(self, limit: int) -> tuple[Signal, ...]:
-        """Symbols that stand in an entry now, best first."""
+        """Symbols that stand in an entry now by a price that is believed, best first."""
         if self.result is None or self.scanned_ns is None:
             return ()
-        return tuple(self.result.signal(int(row), self.scanned_ns) for row in self.result.entries[:limit])
+        rows = self.result.entries
+        rows = rows[np.isin(self.codes[rows], SHOWN_ANYWAY)][:limit]
+        return tuple(self.result.signal(int(row), self.scanned_ns) for row in rows)
+
+    def covered(self) -> CoverageView:
+        """The coverage ledger's figures now; price ages are those of today's prices."""
+        return self.coverage.view(self._clock.now(), self._board.session_open_ns - DAY_NS // 2)
+
+    def price_code(self, row: int) -> str:
+        """Why the price of a row of the result is refused; "" when it is believed, or the last close stands in."""
+        code = int(self.codes[row])
+        return "" if code == QuoteCode.NOT_TRADED else code_name(code)
+
+    def price_age_s(self, row: int) -> float | None:
+        """Seconds since the price of a row was made; None when its last close of another day stands in."""
+        made = int(self._board.stocks.trade_ns[self._result_numbers[row]])
+        if not made or self.codes[row] == QuoteCode.NOT_TRADED:
+            return None
+        return max(0, self._clock.now() - made) / NS
 
     def learn_options(self, symbol: str, listed: bool) -> None:
         """Remember whether a stock has options; until then the gate says "not checked"."""
@@ -198,6 +238,11 @@ class Scanning:
             self._listed[row] = 1 if listed else 0
 
     # --- what the stops ask (exits.Underlyings) ---
+
+    def doubt(self, symbol: str) -> Reason | None:
+        """Why no stop may act on this stock's price now; None when it may (late prices are better than none)."""
+        reason = self._quality.stock(symbol, self._clock.now())
+        return None if reason in (Reason.DELAYED, Reason.NOT_TRADED) else reason
 
     def ticker(self, symbol: str) -> str:
         """The stock's own spelling of an option root."""

@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from qmterm.core.bars import BoolArray, FloatArray, IntArray
 from qmterm.core.calendar import SessionCalendar, years_to
 from qmterm.core.chain import Chain
-from qmterm.core.clock import et_date
+from qmterm.core.clock import NS, et_date
 from qmterm.core.errors import DataError
 from qmterm.core.expiry import expiry_instant
+from qmterm.core.instruments import Right, parse_option
 from qmterm.core.settlement import CASH_SETTLED_ROOTS, terms_of
 from qmterm.market.analysis.cache import AnalysisCache, Kind
 from qmterm.market.board.board import Board
@@ -32,6 +33,7 @@ from qmterm.market.records import OptionRows, YieldCurve
 from qmterm.market.rest.client import PolygonRest
 from qmterm.quant.options.dividends import DividendTable
 from qmterm.quant.options.rates import Rates, rates_for
+from qmterm.quant.options.solved import IvStatus
 
 _DAY_NS = 86_400_000_000_000
 _EASTERN_NS = 5 * 3_600_000_000_000  # nothing trades between 20:00 and 04:00: a fixed offset tells days apart
@@ -152,6 +154,51 @@ class Chains:
         """What the underlying is worth now: its mid or its last trade, whichever is newer; None when unknown."""
         found = self._spot(underlying)
         return None if found is None else found[0]
+
+    def leg_numbers(self, symbol: str, now_ns: int) -> dict[str, float | str | None]:
+        """What one contract is priced with at this moment: enough to price it again later. Unknown is None."""
+        contract = parse_option(symbol)
+        underlying = contract.root
+        found = self._spot(self._quality.ticker_of(underlying))
+        years = self._years((contract.occ,), np.array([contract.expiry], dtype="datetime64[D]"), now_ns)
+        rate, dividend_yield = self.rates(years, now_ns), self._dividend_yields.get(underlying, 0.0)
+        numbers: dict[str, float | str | None] = {
+            "strike": float(contract.strike),
+            "right": contract.right.value,
+            "years": float(years[0]),
+            "rate": float(rate[0]),
+            "dividend_yield": dividend_yield,
+            "spot": None,
+            "spot_age_s": None,
+            "spot_code": QuoteCode.NO_QUOTE.name,
+            "iv": None,
+            "iv_status": IvStatus.NO_QUOTE.name,
+        }
+        quote = self._board.quote(symbol)
+        if found is None:
+            return numbers
+        spot, spot_ns = found
+        around = self._quality.around(underlying)
+        numbers["spot"], numbers["spot_code"] = spot, spot_code(spot, spot_ns, now_ns, around).name
+        numbers["spot_age_s"] = max(0, now_ns - spot_ns) / NS if spot_ns > 0 else None
+        if quote is None:
+            return numbers
+        priced = price_chain(
+            underlying,
+            spot,
+            np.array([float(contract.strike)]),
+            years,
+            np.array([contract.right is Right.CALL]),
+            rate,
+            np.array([dividend_yield]),
+            np.array([quote.bid]),
+            np.array([quote.ask]),
+        )
+        numbers["iv_status"] = IvStatus(int(priced.iv_status[0])).name
+        for name in ("iv", "delta"):
+            value = float(getattr(priced, name)[0])
+            numbers[name] = value if np.isfinite(value) else None
+        return numbers
 
     # --- inside ---
 
