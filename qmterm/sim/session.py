@@ -41,6 +41,7 @@ class MinuteBars:
     close: CentsArray
     volume: NDArray[np.int32]
     day_volume: IntArray
+    vwap: NDArray[np.float64] | None = None  # as the source has it; None = the world keeps no turnover per minute
 
     @property
     def start_ns(self) -> int:

@@ -8,8 +8,8 @@ import numpy as np
 from qmterm.core.bars import BoolArray
 from qmterm.sim.bar_history import MS
 from qmterm.sim.listing import Contracts
+from qmterm.sim.market import Market, stamps
 from qmterm.sim.polygon.frames import Aggregate, OptionQuote, OptionTrade
-from qmterm.sim.world import World
 
 MINUTE_MS = 60_000
 
@@ -17,7 +17,7 @@ MINUTE_MS = 60_000
 class OptionFeed:
     """Remembers what was last sent, so that only news is sent. Unknown or expired contracts stay silent."""
 
-    def __init__(self, world: World, names: frozenset[str], before: OptionFeed | None = None) -> None:
+    def __init__(self, world: Market, names: frozenset[str], before: OptionFeed | None = None) -> None:
         """`before` is the feed of the old subscriptions: what it had sent is not sent again."""
         self._world = world
         found = [(name, world.listed(name)) for name in sorted(names)]
@@ -52,16 +52,19 @@ class OptionFeed:
         now = world.option_quotes(contracts.take(rows))
         columns = np.zeros_like(self._sent)
         columns[:, rows] = (now.bid, now.ask, now.bid_size, now.ask_size)
-        changed = alive & np.any(columns != self._sent, axis=0)
+        quoted = np.zeros(len(self.names), dtype=np.bool_)
+        quoted[rows] = ~np.isnan(now.ask)
+        changed = quoted & np.any(columns != self._sent, axis=0)
         self._sent = columns
-        stamp = now.time_ns // MS
-        sequence = stamp // 1000 % 10**8
+        times = dict(zip(rows.tolist(), stamps(now.time_ns, len(rows)), strict=True))
+        stamp = max(times.values()) // MS
         out: list[msgspec.Struct] = []
         for row in np.flatnonzero(changed).tolist():
             if self.names[row] in quotes:
                 bid, ask, bid_size, ask_size = columns[:, row].tolist()
-                name = self.names[row]
-                out.append(OptionQuote("Q", name, 302, 302, bid, ask, int(bid_size), int(ask_size), stamp, sequence))
+                name, at = self.names[row], times[row] // MS
+                sizes = int(bid_size), int(ask_size)
+                out.append(OptionQuote("Q", name, 302, 302, bid, ask, *sizes, at, at // 1000 % 10**8))
         if trades or bars:
             value = np.zeros(len(self.names))
             value[rows] = np.round(now.value, 2)

@@ -16,6 +16,7 @@ from aiohttp import WSMsgType, web
 
 from qmterm.core.bars import BoolArray, IntArray
 from qmterm.sim.faults import STREAM
+from qmterm.sim.market import PriceArray, Progress
 from qmterm.sim.polygon.answers import Context
 from qmterm.sim.polygon.frames import (
     frames,
@@ -28,7 +29,6 @@ from qmterm.sim.polygon.frames import (
 from qmterm.sim.polygon.option_feed import OptionFeed
 from qmterm.sim.polygon.subscriptions import CLUSTERS, Subscriptions
 from qmterm.sim.session import MinuteBars
-from qmterm.sim.world import Progress
 
 AUTH_SECONDS = 10.0
 QUEUED_BYTES = 128 * 1024 * 1024
@@ -54,7 +54,7 @@ class Connection:
     queued: int = 0  # bytes waiting
     ready: bool = False
     dropped: bool = False
-    sides: IntArray | None = None  # bids and asks last sent, cents by symbol number
+    sides: PriceArray | None = None  # bids and asks last sent, by symbol number
     masks: dict[str, tuple[int, BoolArray | None]] = field(default_factory=dict)
     options: OptionFeed | None = None
     options_version: int = -1
@@ -194,7 +194,11 @@ class StreamHub:
                     if connection.ending is None:
                         slow = self._end(connection, "slow_consumer", "Connection is too slow.", 1008)
                         connection.ending = asyncio.create_task(slow)
-                elif not await self._strike(connection):
+                elif await self._strike(connection):
+                    continue
+                elif self._context.world.recorded:
+                    self._as_recorded(connection, progress)
+                else:
                     await (self._stocks if cluster == "stocks" else self._options)(connection, progress)
         if progress.minutes:
             self._last_minute = progress.minutes[-1]
@@ -219,6 +223,13 @@ class StreamHub:
             connection.dropped = True
             await connection.socket.close(code=int(close.value), message=b"fault")
         return True
+
+    def _as_recorded(self, connection: Connection, progress: Progress) -> None:
+        """Frames of a recording go out byte for byte to whoever subscribed to anything of their cluster."""
+        if any(connection.wanted.symbols.values()):
+            for cluster, frame in progress.frames:
+                if cluster == connection.wanted.cluster:
+                    connection.send(frame)
 
     async def _stocks(self, connection: Connection, progress: Progress) -> None:
         world, faults = self._context.world, self._context.faults
@@ -260,10 +271,10 @@ class StreamHub:
         connection.masks[kind] = (connection.wanted.version, mask)
         return mask
 
-    def _changed(self, connection: Connection) -> tuple[IntArray, IntArray, IntArray]:
+    def _changed(self, connection: Connection) -> tuple[IntArray, PriceArray, PriceArray]:
         """Symbol numbers, bids and asks of quotes that differ from what this connection heard last."""
         world = self._context.world
-        sides = np.array(world.stock_sides(), dtype=np.int64)
+        sides = np.array(world.stock_sides())
         if connection.sides is None:
             connection.sides = np.zeros_like(sides)
         mask = self._mask(connection, "Q")
