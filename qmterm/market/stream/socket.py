@@ -51,11 +51,13 @@ class MarketStream:
         on_frame: Callable[[FrameReport], None] = lambda report: None,
         on_state: Callable[[StreamState, str], None] = lambda state, why: None,
         monotonic: Callable[[], float] = time.monotonic,
+        record: Callable[[int, bytes], None] | None = None,
         seed: int | None = None,
     ) -> None:
         self._url, self._key, self._settings, self._decoder = url, key, settings, decoder
         self._market_now, self._expects_data, self._monotonic = market_now, expects_data, monotonic
         self._on_frame, self._on_state = on_frame, on_state
+        self._record = record
         self._jitter = random.Random(seed)
         self._wanted: frozenset[str] = frozenset()
         self._protocol: protocol.StreamProtocol | None = None
@@ -244,7 +246,8 @@ class MarketStream:
                 await socket.send(message.decode())
 
     def _take(self, frame: bytes, talk: protocol.StreamProtocol) -> None:
-        report = self._decoder.apply(frame, self._market_now())
+        arrival_ns = self._market_now()
+        report = self._decoder.apply(frame, arrival_ns)
         self.last_frame_s = self._monotonic()
         counters = self.counters
         counters.frames += 1
@@ -254,7 +257,17 @@ class MarketStream:
         counters.malformed += report.malformed
         for event in talk.handle(report.statuses) if report.statuses else ():
             self._status(event)
+        # A server may repeat the key in what it says about it: nothing of the login is kept.
+        if (
+            self._record is not None
+            and talk.phase is protocol.Phase.READY
+            and not (report.statuses and self._key_in(frame))
+        ):
+            self._record(arrival_ns, frame)
         self._on_frame(report)
+
+    def _key_in(self, frame: bytes) -> bool:
+        return bool(self._key) and self._key.encode() in frame
 
     def _status(self, event: protocol.StreamEvent) -> None:
         match event:
