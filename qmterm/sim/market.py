@@ -24,6 +24,7 @@ from qmterm.sim.corporate import Dividend, Earnings, Split
 from qmterm.sim.listing import Contracts, Listing
 from qmterm.sim.news import Article
 from qmterm.sim.option_quotes import OptionQuotes
+from qmterm.sim.option_tape import Prints
 from qmterm.sim.past import DailyHistory, DayBars
 from qmterm.sim.session import MinuteBars, Trades
 
@@ -217,6 +218,16 @@ class Market(Protocol):
 
     def option_volume(self, contracts: Contracts, interest: NDArray[Any]) -> tuple[IntArray, IntArray]:
         """(today so far, the session before) in contracts."""
+        ...
+
+    def option_ticks(self, contracts: Contracts, price: FloatArray) -> FloatArray: ...
+
+    def option_prints(self, contracts: Contracts, first_ns: int, last_ns: int) -> Prints:
+        """Trades of contracts in (first, last], as far as the session has come."""
+        ...
+
+    def last_option_prints(self, contracts: Contracts, interest: NDArray[Any]) -> Prints:
+        """The latest trade of each contract that traded in the running session."""
         ...
 
 

@@ -90,6 +90,9 @@ class OptionPricer:
             vega=sensitivity.vega,
         )
 
+    def ticks(self, contracts: Contracts, price: FloatArray) -> FloatArray:
+        return tick_sizes(price, self._every_cent[contracts.symbol])
+
     def _sides(
         self, contracts: Contracts, value: FloatArray, delta: FloatArray, now_ns: int
     ) -> tuple[FloatArray, FloatArray]:

@@ -249,9 +249,11 @@ class TradingDay:
             np.rint(vwap).astype(np.int32),
         )
 
-    def volume_share(self, now_ns: int) -> float:
-        """Share of the regular session's usual volume that is done by an instant."""
-        if now_ns <= self.open_ns:
-            return 0.0
-        done = min((now_ns - self.open_ns) // NS, len(self._shares))
-        return float(self._done[done])
+    def second(self, now_ns: int) -> int:
+        """Whole seconds of the regular session that are done at an instant."""
+        return int(min(max(now_ns - self.open_ns, 0) // NS, len(self._shares)))
+
+    @property
+    def volume_done(self) -> FloatArray:
+        """Share of the regular session's usual volume that is done after each second, from 0."""
+        return self._done

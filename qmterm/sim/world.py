@@ -24,6 +24,7 @@ from qmterm.sim.listing import Contracts, Listing, make_listing
 from qmterm.sim.market import BarRow, Progress
 from qmterm.sim.news import Article, day_news
 from qmterm.sim.option_quotes import OptionPricer, OptionQuotes
+from qmterm.sim.option_tape import Campaigns, Prints, campaign_volume, campaigns, latest, prints
 from qmterm.sim.options import SimOptions
 from qmterm.sim.past import CentsArray, DayBars, make_history
 from qmterm.sim.randomness import chance
@@ -278,16 +279,46 @@ class World:
         """What contracts were worth at the previous session's close."""
         return self.option_values(contracts, self.previous.close / 100.0, self._previous_close_ns)
 
+    def option_ticks(self, contracts: Contracts, price: FloatArray) -> FloatArray:
+        """The tick of each contract's grid at a price."""
+        return self._pricer.ticks(contracts, price)
+
     def open_interest(self, contracts: Contracts) -> IntArray:
         return self._pricer.open_interest(contracts, self.surface, self.today.day.toordinal())
 
     def option_volume(self, contracts: Contracts, interest: IntArray) -> tuple[IntArray, IntArray]:
         """(today so far, the whole previous session) in contracts."""
-        busy = self.today.busy[contracts.symbol]
-        today = self._pricer.session_volume(contracts, interest, self.today.day.toordinal(), busy)
         before = self._pricer.session_volume(contracts, interest, self.previous.day.toordinal(), 1.0)
-        share = self.today.volume_share(self.option_instant)
-        return np.floor(today * share).astype(np.int64), before
+        second = self.today.second(self.option_instant)
+        ordinary = np.floor(self._ordinary_volume(contracts, interest) * self.today.volume_done[second])
+        hurried = campaign_volume(self.option_campaigns(contracts), len(contracts), second)
+        return ordinary.astype(np.int64) + hurried, before
+
+    def _ordinary_volume(self, contracts: Contracts, interest: IntArray) -> IntArray:
+        """What trades over the whole running session besides the campaigns."""
+        busy = self.today.busy[contracts.symbol]
+        return self._pricer.session_volume(contracts, interest, self.today.day.toordinal(), busy)
+
+    def option_campaigns(self, contracts: Contracts) -> Campaigns:
+        """Today's sweeps and blocks among some contracts."""
+        day, seconds = self.today.day.toordinal(), len(self.today.volume_done) - 1
+        depth = self.universe.option_depth
+        return campaigns(contracts, self.surface.reference, depth, day, seconds, self._previous_close_ns)
+
+    def option_prints(self, contracts: Contracts, first_ns: int, last_ns: int) -> Prints:
+        """Trades of contracts in (first, last] of the running session, as far as it has come."""
+        today = self.today
+        first, last = today.second(first_ns), today.second(min(last_ns, self.option_instant))
+        volume = self._ordinary_volume(contracts, self.open_interest(contracts))
+        found, day = self.option_campaigns(contracts), today.day.toordinal()
+        return prints(contracts, volume, today.volume_done, found, today.open_ns, day, first, max(first, last))
+
+    def last_option_prints(self, contracts: Contracts, interest: IntArray) -> Prints:
+        """The latest trade of each contract that traded in the running session."""
+        today = self.today
+        volume, found = self._ordinary_volume(contracts, interest), self.option_campaigns(contracts)
+        second, day = today.second(self.option_instant), today.day.toordinal()
+        return latest(contracts, volume, today.volume_done, found, today.open_ns, day, second)
 
     def contract(self, occ: str) -> OptionContract | None:
         """The contract behind an option symbol; None unless it is listed and has not expired."""

@@ -1,4 +1,7 @@
-"""What one connection hears of option contracts: quotes and trades of those it asked for, when they changed."""
+"""What one connection hears of option contracts: quotes when they changed, prints as they were made, minute bars.
+
+The trap: a print is judged by the quote in force when it was made, which is the one sent before this step's.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,9 @@ from qmterm.core.bars import BoolArray
 from qmterm.sim.bar_history import MS
 from qmterm.sim.listing import Contracts
 from qmterm.sim.market import Market, stamps
+from qmterm.sim.option_tape import CANCEL, LATE, print_prices
 from qmterm.sim.polygon.frames import Aggregate, OptionQuote, OptionTrade
+from qmterm.sim.randomness import chance
 
 MINUTE_MS = 60_000
 
@@ -26,9 +31,10 @@ class OptionFeed:
         parts = [listing.contracts.take(np.array([row])) for _, (listing, row) in alive]
         self._contracts = _joined(parts) if parts else None
         count = len(parts)
-        self._sent = np.zeros((4, count))
-        self._volume = np.full(count, -1, dtype=np.int64)
-        self._minute_volume = self._volume.copy()
+        self._sent = np.zeros((4, count))  # bid, ask and their sizes
+        self._told_ns = world.now_ns  # trades up to here were told
+        self._busted: list[tuple[int, OptionTrade]] = []  # cancels to come, by time
+        self._minute_volume = np.full(count, -1, dtype=np.int64)
         self._minute = -1
         self.day = world.today.day
         if before is not None and before.day == self.day:
@@ -37,8 +43,8 @@ class OptionFeed:
             if pairs:
                 new, old = (list(column) for column in zip(*pairs, strict=True))
                 self._sent[:, new] = before._sent[:, old]
-                self._volume[new], self._minute_volume[new] = before._volume[old], before._minute_volume[old]
-            self._minute = before._minute
+                self._minute_volume[new] = before._minute_volume[old]
+            self._minute, self._told_ns, self._busted = before._minute, before._told_ns, before._busted
 
     def events(self, quotes: frozenset[str], trades: frozenset[str], bars: frozenset[str]) -> list[msgspec.Struct]:
         """Changes since the last call, for the contracts of each channel."""
@@ -52,50 +58,101 @@ class OptionFeed:
         now = world.option_quotes(contracts.take(rows))
         columns = np.zeros_like(self._sent)
         columns[:, rows] = (now.bid, now.ask, now.bid_size, now.ask_size)
-        quoted = np.zeros(len(self.names), dtype=np.bool_)
+        times = np.zeros(len(self.names), dtype=np.int64)
+        times[rows] = stamps(now.time_ns, len(rows))
+        stamp = int(times.max()) // MS
+        out: list[msgspec.Struct] = []
+        if trades:
+            out += self._traded(alive, columns, quotes, trades)
+        quoted = alive.copy()
         quoted[rows] = ~np.isnan(now.ask)
         changed = quoted & np.any(columns != self._sent, axis=0)
         self._sent = columns
-        times = dict(zip(rows.tolist(), stamps(now.time_ns, len(rows)), strict=True))
-        stamp = max(times.values()) // MS
-        out: list[msgspec.Struct] = []
-        for row in np.flatnonzero(changed).tolist():
-            if self.names[row] in quotes:
-                bid, ask, bid_size, ask_size = columns[:, row].tolist()
-                name, at = self.names[row], times[row] // MS
-                sizes = int(bid_size), int(ask_size)
-                out.append(OptionQuote("Q", name, 302, 302, bid, ask, *sizes, at, at // 1000 % 10**8))
-        if trades or bars:
+        out += [
+            self._quote(row, columns, int(times[row]) // MS)
+            for row in np.flatnonzero(changed).tolist()
+            if self.names[row] in quotes
+        ]
+        if bars and world.invents:
             value = np.zeros(len(self.names))
             value[rows] = np.round(now.value, 2)
-            out += self._traded(alive, value, stamp, trades, bars)
+            out += self._bars(alive, value, stamp, bars)
         return out
 
+    def _quote(self, row: int, columns: np.ndarray, stamp: int) -> OptionQuote:
+        bid, ask, bid_size, ask_size = columns[:, row].tolist()
+        name, sequence = self.names[row], _sequence(stamp)
+        return OptionQuote("Q", name, 302, 302, bid, ask, int(bid_size), int(ask_size), stamp, sequence)
+
     def _traded(
-        self, alive: BoolArray, value: np.ndarray, stamp: int, trades: frozenset[str], bars: frozenset[str]
+        self, alive: BoolArray, columns: np.ndarray, quotes: frozenset[str], trades: frozenset[str]
     ) -> list[msgspec.Struct]:
+        """Prints since the last call at the quotes in force then: those last sent. Who hears a contract's quotes too
+        hears that one again right before, as a venue restates its market when it trades."""
         contracts, world = self._contracts, self._world
         assert contracts is not None
+        found = world.option_prints(contracts, self._told_ns, world.now_ns)
+        self._told_ns = world.now_ns
+        force = np.where(self._sent[1] > 0, self._sent, columns)
+        bid, ask = force[0][found.row], force[1][found.row]
+        tick = world.option_ticks(contracts.take(found.row), ask)
+        luck = chance(contracts.key[found.row], found.time_ns, found.exchange)
+        price = print_prices(found.side, bid, ask, tick, luck)
+        late = found.condition == LATE
+        price = np.where(late, np.maximum(np.round(price * (0.97 + 0.06 * luck), 2), 0.01), price)
+        out: list[msgspec.Struct] = []
+        restated: set[tuple[int, int]] = set()
+        lasts = zip(
+            *(column.tolist() for column in (found.row, found.time_ns, price, found.size)),
+            *(column.tolist() for column in (found.exchange, found.condition, found.busted, found.cancelled_ns)),
+            strict=True,
+        )
+        for number, (row, time_ns, paid, size, exchange, condition, busted, delay) in enumerate(lasts):
+            name = self.names[row]
+            if not alive[row] or name not in trades:
+                continue
+            stamp = time_ns // MS
+            out += self._cancels(time_ns)
+            if name in quotes and self._sent[1][row] > 0 and (row, stamp // 1000) not in restated:
+                restated.add((row, stamp // 1000))
+                out.append(self._quote(row, self._sent, stamp - 1))
+            sequence = _sequence(stamp) + number % 1000
+            out.append(OptionTrade("T", name, exchange, paid, size, [condition], stamp, sequence))
+            if busted:
+                at = stamp + delay // MS
+                self._busted.append((at * MS, OptionTrade("T", name, exchange, paid, size, [CANCEL], at, sequence)))
+        return out + self._cancels(world.now_ns)
+
+    def _cancels(self, now_ns: int) -> list[OptionTrade]:
+        """Cancels that are due."""
+        if not self._busted:
+            return []
+        due = [trade for at, trade in self._busted if at <= now_ns]
+        self._busted = [pair for pair in self._busted if pair[0] > now_ns]
+        return due
+
+    def _bars(self, alive: BoolArray, value: np.ndarray, stamp: int, bars: frozenset[str]) -> list[msgspec.Struct]:
+        contracts, world = self._contracts, self._world
+        assert contracts is not None
+        minute = stamp // MINUTE_MS
+        if minute == self._minute:
+            return []
         volume, _ = world.option_volume(contracts, world.open_interest(contracts))
         out: list[msgspec.Struct] = []
-        new = np.where(self._volume >= 0, volume - self._volume, 0)
-        self._volume = volume
-        for row in np.flatnonzero(alive & (new > 0)).tolist():
-            if self.names[row] in trades:
-                price, size = max(0.01, float(value[row])), int(new[row])
-                out.append(OptionTrade("T", self.names[row], 312, price, size, [209], stamp, stamp // 1000 % 10**8))
-        minute = stamp // MINUTE_MS
-        if minute != self._minute:
-            grown = np.where(self._minute_volume >= 0, volume - self._minute_volume, 0)
-            end = minute * MINUTE_MS
-            for row in np.flatnonzero(alive & (grown > 0)).tolist():
-                if self.names[row] in bars:
-                    price, size, total = max(0.01, float(value[row])), int(grown[row]), int(volume[row])
-                    prices = (price,) * 6
-                    name = self.names[row]
-                    out.append(Aggregate("AM", name, size, total, *prices, price, 1, end - MINUTE_MS, end))
-            self._minute, self._minute_volume = minute, volume
+        grown = np.where(self._minute_volume >= 0, volume - self._minute_volume, 0)
+        end = minute * MINUTE_MS
+        for row in np.flatnonzero(alive & (grown > 0)).tolist():
+            if self.names[row] in bars:
+                price, size, total = max(0.01, float(value[row])), int(grown[row]), int(volume[row])
+                prices = (price,) * 6
+                name = self.names[row]
+                out.append(Aggregate("AM", name, size, total, *prices, price, 1, end - MINUTE_MS, end))
+        self._minute, self._minute_volume = minute, volume
         return out
+
+
+def _sequence(stamp_ms: int) -> int:
+    return stamp_ms % 86_400_000 * 1000
 
 
 def _joined(parts: list[Contracts]) -> Contracts:

@@ -16,6 +16,7 @@ from qmterm.core.clock import from_et
 from qmterm.sim.listing import Contracts, Listing
 from qmterm.sim.market import stamps
 from qmterm.sim.option_quotes import contract_number
+from qmterm.sim.option_tape import AUTO, EXCHANGES
 from qmterm.sim.polygon.answers import Context, Refused, listing_answer, not_found, single_answer
 from qmterm.sim.polygon.query import Query
 
@@ -91,8 +92,7 @@ def chain_rows(context: Context, listing: Listing, rows: IntArray) -> Iterator[d
     spot = float(world.today.last[symbol]) / world.unit
     quote_times = stamps(quotes.time_ns, len(rows))
     updated = max(int(world.today.last_ns[symbol]), world.calendar.close_ns(world.previous.day))
-    exchange = (contract_number(columns, 5) % 16 + 300).tolist()
-    sizes = (contract_number(columns, 6) % 20 + 1).tolist()
+    sales = _last_trades(context, columns, interest, np.asarray(quotes.value)) if plan.trades else [None] * len(columns)
     numbers = np.column_stack([quotes.implied, quotes.delta, quotes.gamma, quotes.theta, quotes.vega]).tolist()
     for i, row in enumerate(rows.tolist()):
         is_call, strike = bool(columns.is_call[i]), float(columns.strike[i])
@@ -132,16 +132,40 @@ def chain_rows(context: Context, listing: Listing, rows: IntArray) -> Iterator[d
                 "midpoint": round((bid + ask) / 2, 4),
                 "timeframe": plan.timeframe,
             }
-        if plan.trades and volume[i] + before[i] > 0 and not np.isnan(value):
-            out["last_trade"] = {
-                "conditions": [209],
-                "exchange": exchange[i],
-                "price": value,
-                "sip_timestamp": quote_times[i],
-                "size": sizes[i],
-                "timeframe": plan.timeframe,
-            }
+        if sales[i] is not None and volume[i] + before[i] > 0:
+            out["last_trade"] = sales[i]
         yield out
+
+
+def _last_trades(
+    context: Context, columns: Contracts, interest: IntArray, value: FloatArray
+) -> list[dict[str, object] | None]:
+    """Last prints, of the session before for contracts that have not traded in this one. The price is the present
+    value: the world keeps no quotes of the moment of the print."""
+    world, frame = context.world, context.plan.timeframe
+    closed = world.calendar.close_ns(world.previous.day)
+    exchange = np.array(EXCHANGES)[contract_number(columns, 5) % len(EXCHANGES)].tolist()
+    sizes = (contract_number(columns, 6) % 20 + 1).tolist()
+    prices = np.round(value, 2).tolist()
+
+    def row(i: int, condition: int, venue: int, size: int, stamp: int) -> dict[str, object]:
+        return {
+            "conditions": [condition],
+            "exchange": venue,
+            "price": prices[i],
+            "sip_timestamp": stamp,
+            "size": size,
+            "timeframe": frame,
+        }
+
+    out: list[dict[str, object] | None] = [None] * len(columns)
+    if world.invents:
+        out = [row(i, AUTO, exchange[i], sizes[i], closed) for i in range(len(columns))]
+    last = world.last_option_prints(columns, interest)
+    known = (last.row, last.condition, last.exchange, last.size, last.time_ns)
+    for i, condition, venue, size, stamp in zip(*(column.tolist() for column in known), strict=True):
+        out[i] = row(i, condition, venue, size, stamp)
+    return out
 
 
 class _DayColumns:
