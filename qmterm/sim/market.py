@@ -25,10 +25,9 @@ from qmterm.sim.listing import Contracts, Listing
 from qmterm.sim.news import Article
 from qmterm.sim.option_quotes import OptionQuotes
 from qmterm.sim.option_tape import Prints
-from qmterm.sim.past import DailyHistory, DayBars
+from qmterm.sim.past import DailyHistory, DayBars, PriceArray
 from qmterm.sim.session import MinuteBars, Trades
 
-PriceArray = NDArray[Any]  # int32 cents or float64 dollars: the world's `unit` says which
 BarRow = tuple[int, float, float, float, float, float, float]  # start in Unix ms, o h l c $, volume, vwap $
 
 

@@ -103,6 +103,7 @@ class SimServer:
                 "seed": self.options.seed,
                 "symbols": len(self.world.universe),
                 "plan": self.options.plan,
+                "world": self.options.world_name,
                 "account_sequence": self.brokerage.account_sequence,
                 "done": self.drive.done,
             }

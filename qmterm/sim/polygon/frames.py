@@ -13,7 +13,8 @@ import numpy as np
 
 from qmterm.core.bars import BoolArray, IntArray
 from qmterm.sim.bar_history import MS
-from qmterm.sim.market import Market, PriceArray
+from qmterm.sim.market import Market
+from qmterm.sim.past import PriceArray
 from qmterm.sim.session import MinuteBars, Trades
 
 EVENTS_PER_FRAME = 500

@@ -65,7 +65,8 @@ def ticker_row(context: Context, number: int) -> dict[str, object]:
         "locale": "us",
     }
     if not context.world.invents:
-        return {**known, "active": True, "currency_name": "usd"}
+        told = {key: value for key, value in known.items() if value}
+        return {**told, "active": True, "currency_name": "usd"}
     fund = universe.is_fund(number)
     return {
         **known,

@@ -14,7 +14,8 @@ import numpy as np
 from aiohttp import web
 
 from qmterm.core.bars import IntArray
-from qmterm.sim.market import Market, PriceArray
+from qmterm.sim.market import Market
+from qmterm.sim.past import PriceArray
 from qmterm.sim.polygon.answers import Context, Refused, answer
 
 MOVERS = 20

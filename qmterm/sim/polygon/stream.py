@@ -16,7 +16,8 @@ from aiohttp import WSMsgType, web
 
 from qmterm.core.bars import BoolArray, IntArray
 from qmterm.sim.faults import STREAM
-from qmterm.sim.market import PriceArray, Progress
+from qmterm.sim.market import Progress
+from qmterm.sim.past import PriceArray
 from qmterm.sim.polygon.answers import Context
 from qmterm.sim.polygon.frames import (
     frames,
