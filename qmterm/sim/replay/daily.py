@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from qmterm.core.bars import FloatArray, IntArray
 from qmterm.sim.corporate import Dividend, Earnings, Split
 from qmterm.sim.past import DailyHistory, DayBars
-from qmterm.sim.replay.checks import check_bars, check_names, check_once, refuse
+from qmterm.sim.replay.checks import Place, check_bars, check_names, check_once, refuse
 from qmterm.tape import layout
 from qmterm.tape.quality import BAR_COLUMNS
 
@@ -48,7 +48,8 @@ def read_daily_bars(files: Sequence[Path]) -> DailyBars:
     code = np.concatenate([part[0] for part in parts])
     days = np.concatenate([part[1] for part in parts])
     columns = {name: np.concatenate([part[2][name] for part in parts]) for name in parts[0][2]}
-    order = check_once(code, days, names, files[-1], "symbol and date")
+    places = [Place.after(file, 0, len(part[0])) for file, part in zip(files, parts, strict=True)]
+    order = check_once(code, days, names, places, "symbol and date")
     code, days = code[order], days[order]
     columns = {name: column[order] for name, column in columns.items()}
     known, edge = np.unique(days, return_index=True)
@@ -69,10 +70,11 @@ def _one_file(file: Path, numbers: dict[str, int]) -> tuple[IntArray, NDArray[np
     first = 0
     for table in layout.batches(file, layout.DAILY):
         columns = {name: table[name].to_numpy() for name in (*BAR_COLUMNS, "split_ratio", "ex_dividend")}
-        check_names(table["symbol"], file, first, "symbol")
+        place = Place.after(file, first, table.num_rows)
+        check_names(table["symbol"], place, "symbol")
         when = np.asarray(table["date"].to_numpy(), dtype="datetime64[D]")
-        refuse(np.isnat(when), file, first, "date", "there is no date")
-        check_bars(columns, file, first)
+        refuse(np.isnat(when), place, "date", "there is no date")
+        check_bars(columns, place)
         names = table["symbol"].combine_chunks().dictionary_encode()
         of = np.array([numbers.setdefault(name, len(numbers)) for name in names.dictionary.to_pylist()], dtype=np.int64)
         codes.append(of[names.indices.to_numpy()])

@@ -14,6 +14,7 @@ from typing import Any
 
 from qmterm.core.clock import et_date
 from qmterm.core.errors import BadInput
+from qmterm.sim.replay.checks import Place
 from qmterm.tape import layout
 from qmterm.tape.frames import SUFFIX as FRAMES
 from qmterm.tape.layout import DAILY, MINUTES, OPTION_QUOTES, Layout
@@ -76,8 +77,9 @@ def dated(file: Path) -> date | None:
         return None
 
 
-def session_tables(files: tuple[Path, ...], kind: Layout, day: date) -> Iterator[tuple[Path, int, Any]]:
-    """(file, first row, table) of one session out of files by minute; files of other sessions are not opened."""
+def session_tables(files: tuple[Path, ...], kind: Layout, day: date) -> Iterator[tuple[Place, Any]]:
+    """(place, table) of one session out of files by minute; files of other sessions are not opened."""
+    import numpy as np
     import pyarrow as pa
 
     for file in files:
@@ -94,7 +96,7 @@ def session_tables(files: tuple[Path, ...], kind: Layout, day: date) -> Iterator
                     "named by: put it into the file of its own day, or give the file a name that is no date"
                 )
             if mine.any():
-                yield file, first, table if mine.all() else table.filter(pa.array(mine))
+                yield Place(file, first + np.flatnonzero(mine)), table if mine.all() else table.filter(pa.array(mine))
             first += table.num_rows
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from qmterm.core.bars import FloatArray, IntArray
 from qmterm.core.errors import BadInput, BadSymbol
 from qmterm.sim.market import Progress
-from qmterm.sim.replay.checks import check_bars, check_minutes, check_names, check_once, check_quotes
+from qmterm.sim.replay.checks import Place, check_bars, check_minutes, check_names, check_once, check_quotes
 from qmterm.sim.replay.day import ReplayDay
 from qmterm.sim.replay.options import ReplayOptions
 from qmterm.sim.replay.source import session_tables
@@ -84,24 +84,24 @@ def read_minutes(files: tuple[Path, ...], day: date, number: dict[str, int]) -> 
     starts: list[IntArray] = []
     codes: list[IntArray] = []
     parts: list[dict[str, FloatArray]] = []
-    last = None
-    for file, first, table in session_tables(files, MINUTES, day):
+    places: list[Place] = []
+    for place, table in session_tables(files, MINUTES, day):
         columns = {name: table[name].to_numpy() for name in names}
         start = table["start_ns"].to_numpy()
-        check_names(table["symbol"], file, first, "symbol")
-        check_minutes(start, file, first)
-        check_bars(columns, file, first)
+        check_names(table["symbol"], place, "symbol")
+        check_minutes(start, place)
+        check_bars(columns, place)
         symbols = table["symbol"].combine_chunks().dictionary_encode()
         of = np.array([number[name] for name in symbols.dictionary.to_pylist()], dtype=np.int64)
         starts.append(start)
         codes.append(of[symbols.indices.to_numpy()])
         parts.append(columns)
-        last = file
-    if last is None:
+        places.append(place)
+    if not places:
         return []
     start, code = np.concatenate(starts), np.concatenate(codes)
     columns = {name: np.concatenate([part[name] for part in parts]) for name in names}
-    order = check_once(code, start, list(number), last, "symbol and start_ns")
+    order = check_once(code, start, list(number), places, "symbol and start_ns")
     start, code = start[order], code[order]
     columns = {name: column[order] for name, column in columns.items()}
     edges = np.flatnonzero(np.diff(start, prepend=-1))
@@ -120,29 +120,29 @@ def read_option_quotes(files: tuple[Path, ...], day: date, options: ReplayOption
     starts: list[IntArray] = []
     codes: list[IntArray] = []
     parts: list[dict[str, FloatArray]] = []
-    last = None
-    for file, first, table in session_tables(files, OPTION_QUOTES, day):
+    places: list[Place] = []
+    for place, table in session_tables(files, OPTION_QUOTES, day):
         columns = {name: table[name].to_numpy() for name in names}
         start = table["start_ns"].to_numpy()
-        check_names(table["occ"], file, first, "occ")
-        check_minutes(start, file, first)
-        check_quotes(columns, file, first)
+        check_names(table["occ"], place, "occ")
+        check_minutes(start, place)
+        check_quotes(columns, place)
         symbols = table["occ"].combine_chunks().dictionary_encode()
         spelled = symbols.dictionary.to_pylist()
         try:
             rows = options.add(spelled)
         except BadSymbol as error:
-            raise BadInput(f"{file}: column occ: {error}") from None
+            raise BadInput(f"{place.file}: column occ: {error}") from None
         of = np.array([rows[name] for name in spelled], dtype=np.int64)
         starts.append(start)
         codes.append(of[symbols.indices.to_numpy()])
         parts.append(columns)
-        last = file
-    if last is None:
+        places.append(place)
+    if not places:
         return []
     start, code = np.concatenate(starts), np.concatenate(codes)
     columns = {name: np.concatenate([part[name] for part in parts]) for name in names}
-    order = check_once(code, start, list(options.row_of), last, "occ and start_ns")
+    order = check_once(code, start, list(options.row_of), places, "occ and start_ns")
     start, code = start[order], code[order]
     columns = {name: column[order] for name, column in columns.items()}
     edges = np.flatnonzero(np.diff(start, prepend=-1))
