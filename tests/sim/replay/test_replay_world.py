@@ -124,7 +124,10 @@ BAD = {
         ({"close": [100.0, float("nan"), 101.0, 20.0]}, r"daily\.parquet: row 2, column close: there is no number"),
         ({"low": [98.0, 19.5, -1.0, 20.0]}, r"row 3, column low: a price is above 0"),
         ({"high": [99.0, 21.0, 102.0, 21.0]}, r"row 1, column high: lower than open or close"),
-        ({"symbol": ["AAA", "BBB", "AAA", "AAA"]}, r"row 4 has the same symbol and date as row 3 \(AAA\)"),
+        (
+            {"symbol": ["AAA", "BBB", "AAA", "AAA"]},
+            r"row 4 has the same symbol and date as \S*daily\.parquet: row 3 \(AAA\)",
+        ),
         ({"volume": None}, r"daily bars would need volume"),
         ({"open": ["x", "y", "z", "q"]}, r"daily\.parquet.*open"),
         ({"symbol": ["AAA", None, "AAA", "BBB"]}, r"row 2, column symbol: there is no name"),
