@@ -14,7 +14,7 @@ from datetime import timedelta
 from typing import Protocol
 
 from qmterm.core.calendar import Phase, SessionCalendar
-from qmterm.core.clock import et_date
+from qmterm.core.clock import NS, et_date
 from qmterm.core.errors import DataError, NotEntitled
 from qmterm.core.instruments import parse_option
 from qmterm.core.settings.connections import PolygonSettings
@@ -24,11 +24,16 @@ from qmterm.market.chains.chains import Chains
 from qmterm.market.chains.listed import OptionsListed
 from qmterm.market.chains.pricing import warm_up
 from qmterm.market.rest.client import PolygonRest
+from qmterm.market.stream import canaries
 from qmterm.market.stream.latency import FeedLatency
 from qmterm.market.stream.socket import MarketStream
 from qmterm.market.stream.state import StreamState
+from qmterm.market.stream.vigil import Tide
+from qmterm.tape.recorder import FrameRecorder
 
 _RATE_WINDOW_S = 5.0
+DELAY_NS = 15 * 60 * NS
+_TIDES = {Phase.PRE: Tide.THIN, Phase.REGULAR: Tide.BUSY, Phase.POST: Tide.THIN}
 
 
 class PacedClock(Protocol):
@@ -76,11 +81,15 @@ class PolygonFeed:
         on_frame: Callable[[FrameReport], None] | None = None,
         on_state: Callable[[str, StreamState, str], None] | None = None,
         rest: PolygonRest | None = None,
+        recorder: FrameRecorder | None = None,
     ) -> None:
         self._clock = clock
         self._calendar = calendar
         self._on_frame = on_frame
         self._lockstep = lockstep
+        self._recorder = recorder
+        self._wished: frozenset[str] = frozenset()  # stocks whose trades and quotes somebody watches
+        self._canaries: tuple[str, ...] = ()
         self.settings = settings
         self.rest = rest or PolygonRest(settings, key, clock.monotonic)
         self.board = Board(symbols, settings.bar_grace_s)
@@ -107,7 +116,8 @@ class PolygonFeed:
         say("Treasury yields")
         await self.load_yields()
         say("stream")
-        self._stocks.want(frozenset({"AM.*"}))
+        self._choose_canaries()
+        self._want_stocks()
         self._stocks.start()
 
     async def load_snapshot(self) -> None:
@@ -118,12 +128,15 @@ class PolygonFeed:
             bounds = self._calendar.open_ns(day), self._calendar.close_ns(day)
             if bounds[0] != self.board.session_open_ns:
                 self.board.start_session(*bounds)
+                for stream in (self._stocks, self._options):
+                    stream.forget_refusals()
         try:
             snapshot = await self.rest.whole_market_snapshot()
         except NotEntitled as refusal:
             self.snapshot_refused = str(refusal)
             return
         self.board.load_snapshot(snapshot, self._clock.now())
+        self._choose_canaries()
 
     async def load_yields(self) -> None:
         """The Treasury curve for option rates; without it chains use the fallback rate and say so."""
@@ -139,6 +152,8 @@ class PolygonFeed:
             await asyncio.gather(self._filling, return_exceptions=True)
         await self._stocks.close()
         await self._options.close()
+        if self._recorder is not None:
+            await asyncio.to_thread(self._recorder.close)
         self.rest.close()
 
     # --- what is watched ---
@@ -153,7 +168,8 @@ class PolygonFeed:
         self._options.want(wanted)
         self.board.add_stocks(sorted(stocks - self.board.stocks.numbers.keys()))
         self.board.options.add(sorted(contract.occ for contract in contracts))
-        self._stocks.want(frozenset({"AM.*"} | {f"{kind}.{symbol}" for symbol in stocks for kind in ("T", "Q")}))
+        self._wished = stocks
+        self._want_stocks()
         if wanted and not self._options_on:
             self._options_on = True
             self._options.start()
@@ -181,10 +197,14 @@ class PolygonFeed:
         return None if last is None else max(0.0, self._clock.monotonic() - last)
 
     @property
+    def _delayed(self) -> bool:
+        return self.rest.delayed or "delayed." in self.settings.ws_url
+
+    @property
     def status(self) -> FeedStatus:
         stocks, options = self._stocks, self._options
         events = stocks.counters.events + options.counters.events
-        delayed = self.rest.delayed or "delayed." in self.settings.ws_url
+        delayed = self._delayed
         state = "delayed" if delayed and stocks.state is StreamState.LIVE else str(stocks.state)
         return FeedStatus(
             state=state,
@@ -204,6 +224,25 @@ class PolygonFeed:
 
     # --- inside ---
 
+    def _choose_canaries(self) -> None:
+        """None in lockstep, where silence says nothing and every subscription belongs to the run's result."""
+        chosen = () if self._lockstep else canaries.resolve(self.settings.canaries, self.board.stocks)
+        if chosen != self._canaries:
+            self._canaries = chosen
+            self._stocks.listen_for(frozenset(chosen))
+            self._want_stocks()
+
+    def _want_stocks(self) -> None:
+        listened = canaries.channels(self._canaries, self._stocks.notes.refused)
+        watched = {f"{kind}.{symbol}" for symbol in self._wished for kind in ("T", "Q")}
+        self._stocks.want(frozenset({"AM.*"} | watched | listened))
+
+    def _record(self, cluster: str) -> Callable[[int, bytes], None] | None:
+        recorder = self._recorder
+        if recorder is None:
+            return None
+        return lambda arrival_ns, frame: recorder.add(cluster, arrival_ns, int(self._clock.monotonic() * NS), frame)
+
     def _stream(self, cluster: str, key: str, on_state: Callable[[str, StreamState, str], None] | None) -> MarketStream:
         def state(new: StreamState, why: str) -> None:
             if new is StreamState.LIVE and cluster == "stocks" and self._stocks.counters.drops and not self._lockstep:
@@ -218,9 +257,12 @@ class PolygonFeed:
             FrameDecoder(self.board, cluster),
             # In lockstep frames race with the answer that moves the clock: arrivals are the data's own times then.
             (lambda: 0) if self._lockstep else self._clock.now,
-            expects_data=self._expects_data,
+            tide=self._tide,
+            rate=lambda: self._clock.rate,
             on_frame=self._frame,
             on_state=state,
+            on_refused=self._want_stocks if cluster == "stocks" else lambda: None,
+            record=self._record(cluster),
             monotonic=self._clock.monotonic,
         )
 
@@ -229,9 +271,12 @@ class PolygonFeed:
         with suppress(DataError):
             await self.load_snapshot()
 
-    def _expects_data(self) -> bool:
-        """Regular session only, and never in lockstep, where silence means that nobody stepped."""
-        return not self._lockstep and self._calendar.phase(self._clock.now()) is Phase.REGULAR
+    def _tide(self) -> Tide:
+        """Never busy in lockstep, where silence means that nobody stepped; delayed data live a quarter hour ago."""
+        if self._lockstep:
+            return Tide.STILL
+        behind = DELAY_NS if self._delayed else 0
+        return _TIDES.get(self._calendar.phase(self._clock.now() - behind), Tide.STILL)
 
     def _frame(self, report: FrameReport) -> None:
         if report.newest_ns:

@@ -23,6 +23,7 @@ def settings(rest_url="http://127.0.0.1:9", ws_url="ws://127.0.0.1:9", **changes
         "backoff_min_s": 0.01,
         "backoff_max_s": 0.05,
         "max_connections_wait_s": 0.3,
+        "canaries": (),
     }
     return PolygonSettings(**{**quick, **changes})
 

@@ -288,3 +288,16 @@ def test_latency_is_in_real_milliseconds_and_absent_in_lockstep():
         latency.add(NOW, NOW + (number % 100) * 60_000_000, 60.0)
     p50, p99 = latency.percentiles()
     assert (p50, p99) == pytest.approx((49.5, 98.0), abs=1.0)
+
+
+async def test_canaries_are_listened_to_and_where_the_plan_refuses_quotes_through_second_bars():
+    async with running(canaries=("SPY", "AAPL")) as (feed, server):
+        await feed.settled(3.0)
+        assert set(server.subscribed(1)) == {"AM.*", "T.AAPL", "Q.AAPL"}
+    async with rest_server(answers) as (url, _), stream_server(idle) as (ws_url, server):
+        server.refuse = frozenset({"T.AAPL", "Q.AAPL"})
+        chosen = settings(url, ws_url.removesuffix("/stocks"), canaries=("AAPL",))
+        feed = PolygonFeed(chosen, KEY, PacedClock(), CALENDAR)
+        await feed.start()
+        await until(lambda: "A.AAPL" in server.subscribed(1))
+        await feed.close()

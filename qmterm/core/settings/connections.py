@@ -53,7 +53,25 @@ class PolygonSettings(Section):
         default=75.0,
         ge=0,
         le=3_600,
-        description="seconds without a frame in a session before the stream reconnects; 0 = never",
+        description="market seconds without a frame in a session before the stream reconnects; 0 = never",
+    )
+    canaries: tuple[str, ...] = Field(
+        default=("SPY", "QQQ"),
+        description="symbols always listened to, so that a mute stream is noticed within seconds; where the market "
+        "lacks them its most active two; [] = none",
+    )
+    canary_silence_s: float = Field(
+        default=4.5,
+        ge=0,
+        le=600,
+        description="market seconds of silence of the canaries that mean a mute stream; 0 = never",
+    )
+    record_frames: bool = Field(default=False, description="keep the raw stream frames on disk, compressed")
+    record_limit_mb: int = Field(
+        default=20_000, ge=10, le=10_000_000, description="disk room of recorded frames, MB; the oldest go first"
+    )
+    record_keep_days: int = Field(
+        default=30, ge=1, le=3_650, description="days after which recorded frames are deleted"
     )
     backoff_min_s: float = Field(default=0.5, gt=0, le=60, description="first wait before a stream reconnects, seconds")
     backoff_max_s: float = Field(

@@ -18,6 +18,12 @@ from qmterm.market.board.events import Status, statuses_of
 
 _CHANNEL = re.compile(r"\b(?:A|AM|T|Q|LULD|NOI|FMV|LV|V)\.(?:\*|[A-Z0-9:./]+)")
 _STEP = re.compile(r"^step (\d+)$")
+# Statuses after which the server closes, and what they mean for whoever reads the log.
+LEAVING = {
+    "slow_consumer": "the server cut us off for reading too slowly",
+    "force_disconnect": "the server told us to leave",
+    "auth_timeout": "the server did not see our login in time",
+}
 
 
 class Phase(Enum):
@@ -108,6 +114,11 @@ class StreamProtocol:
         """The channels there should be; the next `outgoing` asks for the difference."""
         self._wanted = channels
 
+    def forget_refusals(self) -> None:
+        """Ask again for what was refused, as far as it is still wanted."""
+        self._asked -= self.refused.keys()
+        self.refused.clear()
+
     def receive(self, frame: bytes) -> list[StreamEvent]:
         """Read a frame's control messages (the decoder has read its data)."""
         return self.handle(statuses_of(frame))
@@ -123,12 +134,10 @@ class StreamProtocol:
             return [_message("auth", key)]
         if self.phase is not Phase.READY:
             return []
-        fewer = sorted(self._asked - self._wanted)
+        fewer = sorted(self._asked - self._wanted - self.refused.keys())
         more = sorted(self._wanted - self._asked)
         self._asked = set(self._wanted)
         self.confirmed -= set(fewer)
-        for channel in fewer:
-            self.refused.pop(channel, None)
         # Room is made before it is taken: the server counts option quotes.
         return [
             _message(action, ",".join(some))

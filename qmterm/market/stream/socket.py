@@ -20,20 +20,23 @@ from qmterm.core.errors import DataAuthError, DataSilent
 from qmterm.core.settings.connections import PolygonSettings
 from qmterm.market.board.wire import FrameDecoder, FrameReport
 from qmterm.market.stream import protocol
+from qmterm.market.stream.retry import Ending, Retry
 from qmterm.market.stream.state import StreamCounters, StreamNotes, StreamState
+from qmterm.market.stream.vigil import Patience, Tide, Vigil
 
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 _TURN_S = 0.005  # longest stretch of decoding before the loop gets a turn
-_STEADY_S = 30.0  # a connection that lived this long starts the back-off afresh
 _QUEUE = 1_024  # frames; beyond it TCP holds the server back
+_LOOK_S = 0.25  # how often silence is judged, at least
+_LEAST_LOOK_S = 0.02
 
 
 class _Dropped(Exception):
-    """This connection is over; `wait_s` overrides the back-off."""
+    """This connection is over."""
 
-    def __init__(self, why: str, wait_s: float | None = None) -> None:
+    def __init__(self, why: str, ending: Ending = Ending.BROKE) -> None:
         super().__init__(why)
-        self.wait_s = wait_s
+        self.ending = ending
 
 
 class MarketStream:
@@ -47,24 +50,27 @@ class MarketStream:
         decoder: FrameDecoder,
         market_now: Callable[[], int],
         *,
-        expects_data: Callable[[], bool] = lambda: True,
+        tide: Callable[[], Tide] = lambda: Tide.BUSY,
+        rate: Callable[[], float | None] = lambda: 1.0,
         on_frame: Callable[[FrameReport], None] = lambda report: None,
         on_state: Callable[[StreamState, str], None] = lambda state, why: None,
         monotonic: Callable[[], float] = time.monotonic,
+        on_refused: Callable[[], None] = lambda: None,
         record: Callable[[int, bytes], None] | None = None,
         seed: int | None = None,
     ) -> None:
         self._url, self._key, self._settings, self._decoder = url, key, settings, decoder
-        self._market_now, self._expects_data, self._monotonic = market_now, expects_data, monotonic
+        self._market_now, self._tide, self._rate, self._monotonic = market_now, tide, rate, monotonic
         self._on_frame, self._on_state = on_frame, on_state
-        self._record = record
+        self._on_refused, self._record = on_refused, record
         self._jitter = random.Random(seed)
+        self._retry = Retry(settings, self._jitter)
+        self._vigil = Vigil(Patience(settings.canary_silence_s, settings.mute_after_s))
         self._wanted: frozenset[str] = frozenset()
         self._protocol: protocol.StreamProtocol | None = None
         self._changed = asyncio.Event()
         self._stepped = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self._mutes_in_row = 0
         self._drops_known = 0  # drops before the last marker
         self.state = StreamState.CONNECTING
         self.counters = StreamCounters()
@@ -77,6 +83,24 @@ class MarketStream:
         protocol.check_wanted(channels, self._settings.options_quote_limit)
         self._wanted = channels
         self._changed.set()
+
+    def listen_for(self, canaries: frozenset[str]) -> None:
+        """Their silence in the session means that the stream is mute, as soon as their channels are confirmed."""
+        self._vigil.listen_for(canaries)
+        self._vigil.confirmed(self.confirmed)
+
+    def forget_refusals(self) -> None:
+        """A new day: plans change overnight, so what was refused is asked for again."""
+        if self.notes.refused:
+            self.notes.refused.clear()
+            if self._protocol is not None:
+                self._protocol.forget_refusals()
+            self._changed.set()
+
+    @property
+    def _allowed(self) -> frozenset[str]:
+        """What is wanted and was not refused before."""
+        return self._wanted - self.notes.refused.keys()
 
     @property
     def confirmed(self) -> frozenset[str]:
@@ -137,29 +161,31 @@ class MarketStream:
     def _settled(self) -> bool:
         talk = self._protocol
         return (
-            self.state is StreamState.LIVE and talk is not None and self._wanted <= talk.confirmed | talk.refused.keys()
+            self.state is StreamState.LIVE
+            and talk is not None
+            and self._wanted <= talk.confirmed | talk.refused.keys() | self.notes.refused.keys()
         )
 
     async def run(self) -> None:
         """Connect, read, reconnect; returns only when the server refused the key."""
-        tries = 0
         while True:
             self._become(StreamState.CONNECTING, "")
             began = self._monotonic()
+            ending, hung = Ending.BROKE, False
             try:
-                await self._connection()
+                await self._connection(self._retry.open_timeout_s(busy=self._tide() is Tide.BUSY))
             except _Dropped as drop:
-                why, wait = str(drop), drop.wait_s
+                why, ending = str(drop), drop.ending
             except (OSError, TimeoutError, WebSocketException) as failure:
-                why, wait = _reason(failure), None
+                why, hung = _reason(failure), isinstance(failure, TimeoutError)
             if self.state is StreamState.REFUSED:
                 return
             self.counters.drops += 1
             self._stepped.set()
-            tries = 1 if self._monotonic() - began > _STEADY_S else tries + 1
-            if wait is None:
-                ladder = min(self._settings.backoff_max_s, self._settings.backoff_min_s * 2 ** min(tries - 1, 20))
-                wait = ladder * self._jitter.uniform(0.5, 1.0)
+            now, busy = self._monotonic(), self._tide() is Tide.BUSY
+            wait = self._retry.wait_s(ending, lived_s=now - began, now_s=now, busy=busy, hung=hung)
+            if ending is Ending.CROWDED:
+                why = f"{why} Another program uses this key; trying again in {wait:.0f} s"
             self._become(StreamState.BACKOFF, why)
             await asyncio.sleep(wait)
 
@@ -181,59 +207,81 @@ class MarketStream:
 
     # --- one connection ---
 
-    async def _connection(self) -> None:
+    async def _connection(self, open_timeout_s: float) -> None:
         settings = self._settings
         host = urlsplit(self._url).hostname or ""
-        async with connect(
-            self._url,
-            proxy=None if host in _LOOPBACK else True,
-            compression=None,
-            max_size=None,
-            max_queue=_QUEUE,
-            open_timeout=settings.open_timeout_s,
-            ping_interval=settings.ping_s,
-            ping_timeout=settings.ping_s,
-            close_timeout=1.0,
-        ) as socket:
-            self.counters.connects += 1
-            talk = self._protocol = protocol.StreamProtocol(self._key, settings.subscribe_chunk)
-            talk.want(self._wanted)
-            async with asyncio.timeout(settings.open_timeout_s):
+        async with asyncio.timeout(open_timeout_s) as opening:
+            async with connect(
+                self._url,
+                proxy=None if host in _LOOPBACK else True,
+                compression=None,
+                max_size=None,
+                max_queue=_QUEUE,
+                open_timeout=settings.open_timeout_s,
+                ping_interval=settings.ping_s,
+                ping_timeout=settings.ping_s,
+                close_timeout=1.0,
+            ) as socket:
+                self.counters.connects += 1
+                talk = self._protocol = protocol.StreamProtocol(self._key, settings.subscribe_chunk)
+                talk.want(self._allowed)
+                self._vigil.begin(self._monotonic())
                 while talk.phase is not protocol.Phase.READY:
                     self._take(await socket.recv(decode=False), talk)
                     await self._send(socket, talk)
-            self._become(StreamState.LIVE, "")
-            sender = asyncio.get_running_loop().create_task(self._keep_wanted(socket, talk))
-            try:
-                await self._read(socket, talk)
-            finally:
-                sender.cancel()
-                await asyncio.gather(sender, return_exceptions=True)
+                opening.reschedule(None)
+                self._become(StreamState.LIVE, "")
+                await self._live(socket, talk)
+
+    async def _live(self, socket: ClientConnection, talk: protocol.StreamProtocol) -> None:
+        """Read, send wishes and judge the silence until one of them ends; what it raised is raised."""
+        loop = asyncio.get_running_loop()
+        reader, watcher = loop.create_task(self._read(socket, talk)), loop.create_task(self._keep_vigil(socket))
+        tasks = [reader, watcher, loop.create_task(self._keep_wanted(socket, talk))]
+        try:
+            await asyncio.wait((reader, watcher), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        for task in (reader, watcher):  # why the server closed tells more than that it was silent
+            if not task.cancelled():
+                task.result()
 
     async def _keep_wanted(self, socket: ClientConnection, talk: protocol.StreamProtocol) -> None:
         while True:
             await self._changed.wait()
             self._changed.clear()
-            talk.want(self._wanted)
+            talk.want(self._allowed)
             await self._send(socket, talk)
+
+    async def _keep_vigil(self, socket: ClientConnection) -> None:
+        """Ends by raising when the silence has lasted too long."""
+        settings = self._settings
+        shortest = min((wait for wait in (settings.canary_silence_s, settings.mute_after_s) if wait), default=1.0)
+        pause = min(_LOOK_S, max(_LEAST_LOOK_S, shortest / 8))
+        asked: asyncio.Future[float] | None = None
+        while True:
+            await asyncio.sleep(pause)
+            now, rate = self._monotonic(), self._rate()
+            tide = self._tide() if self._wanted else Tide.STILL
+            why = self._vigil.look(now, tide, rate)
+            if why:
+                why = f"{why} (pings are {'' if _came(asked) else 'not '}answered)"
+                self.counters.mutes += 1
+                self._become(StreamState.MUTE, why)
+                raise _Dropped(why)
+            if not self._vigil.doubtful(now, rate):
+                asked = None
+            elif asked is None:
+                with suppress(ConnectionClosed):  # the reader notices
+                    asked = asyncio.ensure_future(await socket.ping())
+                    asked.add_done_callback(_came)
 
     async def _read(self, socket: ClientConnection, talk: protocol.StreamProtocol) -> None:
         turn_began = self._monotonic()
         while True:
-            patience = self._settings.mute_after_s * 2 ** min(self._mutes_in_row, 3) or None
-            try:
-                async with asyncio.timeout(patience):
-                    frame = await socket.recv(decode=False)
-            except TimeoutError:
-                if not (self._wanted and self._expects_data()):
-                    continue
-                self.counters.mutes += 1
-                self._mutes_in_row += 1
-                why = f"no frame for {patience:g} s while the market is open"
-                self._become(StreamState.MUTE, why)
-                raise _Dropped(why) from None
-            self._mutes_in_row = 0
-            self._take(frame, talk)
+            self._take(await socket.recv(decode=False), talk)
             now = self._monotonic()
             if now - turn_began > _TURN_S:  # a backlog is read without ever waiting: let the loop have its turn
                 await asyncio.sleep(0)
@@ -248,15 +296,19 @@ class MarketStream:
     def _take(self, frame: bytes, talk: protocol.StreamProtocol) -> None:
         arrival_ns = self._market_now()
         report = self._decoder.apply(frame, arrival_ns)
-        self.last_frame_s = self._monotonic()
         counters = self.counters
         counters.frames += 1
         counters.events += report.events
         counters.late += report.late
         counters.unknown += report.unknown
         counters.malformed += report.malformed
-        for event in talk.handle(report.statuses) if report.statuses else ():
-            self._status(event)
+        if report.events:
+            now = self.last_frame_s = self._monotonic()
+            self._vigil.heard(frame, now)
+        if report.statuses:
+            for event in talk.handle(report.statuses):
+                self._status(event)
+            self._vigil.confirmed(talk.confirmed)
         # A server may repeat the key in what it says about it: nothing of the login is kept.
         if (
             self._record is not None
@@ -273,11 +325,13 @@ class MarketStream:
         match event:
             case protocol.StepReached(step):
                 self.last_step = max(self.last_step, step)
+                self.last_frame_s = self._monotonic()
                 self._drops_known = self.counters.drops
                 self._stepped.set()
             case protocol.ChannelRefused(channel, message):
                 self.notes.refused[channel or "(not named)"] = message
                 self._stepped.set()
+                self._on_refused()
             case protocol.Subscribed(channel):
                 self.notes.refused.pop(channel, None)
                 self._stepped.set()
@@ -287,8 +341,13 @@ class MarketStream:
                 self._stepped.set()
                 raise _Dropped(self.notes.refusal)
             case protocol.TooManyConnections(message):
-                wait = self._settings.max_connections_wait_s * self._jitter.uniform(1.0, 1.25)
-                raise _Dropped(f"{message} Another program uses this key; trying again in {wait:.0f} s", wait)
+                raise _Dropped(message, Ending.CROWDED)
+            case protocol.Noted(word, message) if word in protocol.LEAVING:
+                if word == "slow_consumer":
+                    self.counters.slow += 1
+                raise _Dropped(f"{protocol.LEAVING[word]} ({message or word})")
+            case protocol.Noted(word, message) if word != "success":
+                self.notes.last_word = f"{word}: {message}"
             case _:
                 pass
 
@@ -298,6 +357,10 @@ class MarketStream:
         if state is not self.state or why:
             self.state = state
             self._on_state(state, why)
+
+
+def _came(pong: asyncio.Future[float] | None) -> bool:
+    return pong is not None and pong.done() and not pong.cancelled() and pong.exception() is None
 
 
 def _reason(failure: Exception) -> str:

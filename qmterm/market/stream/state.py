@@ -25,6 +25,7 @@ class StreamCounters:
     connects: int = 0
     drops: int = 0
     mutes: int = 0
+    slow: int = 0  # times the server cut us off for reading too slowly
 
 
 @dataclass(slots=True)
@@ -33,4 +34,5 @@ class StreamNotes:
 
     last_drop: str = ""
     refusal: str = ""
+    last_word: str = ""  # any other status
     refused: dict[str, str] = field(default_factory=dict)  # channel: why
