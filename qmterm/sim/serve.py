@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import errno
 import json
 import os
 import secrets
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qmterm.core.errors import QmtermError, SimError
+from qmterm.sim.listener import listen
 from qmterm.sim.options import DEFAULT_START, PLANS, SimOptions
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ SHUTDOWN_S = 2.0
 def run(options: SimOptions) -> int:
     """Serve until asked to stop; the exit code of the process."""
     try:
-        listener = _listen(options.port)
+        listener = listen(options.port)
         token = options.token or secrets.token_urlsafe(24)
         if options.token_file is not None:
             _write_token(options.token_file, token)
@@ -42,23 +42,6 @@ def run(options: SimOptions) -> int:
         return error.exit_code
     except KeyboardInterrupt:
         return 0
-
-
-def _listen(port: int) -> socket.socket:
-    listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    if os.name == "posix":
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind(("127.0.0.1", port))
-        listener.listen(128)
-    except OSError as error:
-        listener.close()
-        if error.errno == errno.EADDRINUSE:
-            why = f"port {port} on 127.0.0.1 is in use: choose another --port, or leave it out for any free one"
-            raise SimError(why) from error
-        raise SimError(f"cannot listen on 127.0.0.1 port {port}: {error.strerror or error}") from error
-    listener.setblocking(False)
-    return listener
 
 
 def _write_token(path: Path, token: str) -> None:
@@ -90,6 +73,7 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 async def _serve(options: SimOptions, listener: socket.socket, token: str) -> int:
     from aiohttp import web
 
+    from qmterm.sim.door import Door
     from qmterm.sim.server import SimServer
 
     server = SimServer(await asyncio.to_thread(_world, options), options, token)
@@ -100,8 +84,9 @@ async def _serve(options: SimOptions, listener: socket.socket, token: str) -> in
         _leave_with_owner(loop, server.stopped)
     runner = web.AppRunner(server.application(), access_log=None, shutdown_timeout=SHUTDOWN_S)
     await runner.setup()
-    await web.SockSite(runner, listener).start()
-    port = listener.getsockname()[1]
+    door = Door(runner, listener)
+    await door.open()
+    port = door.port
     about: dict[str, object] = {"url": f"http://127.0.0.1:{port}", "ws_url": f"ws://127.0.0.1:{port}"}
     if options.token_file is not None:
         about["token_file"] = str(options.token_file)
@@ -110,7 +95,9 @@ async def _serve(options: SimOptions, listener: socket.socket, token: str) -> in
     about |= {"pid": os.getpid(), "now": server.world.now_ns}
     print(json.dumps(about), flush=True)
     _warm_kernels()
+    leaving = loop.create_task(door.close_when_told(server.away))
     await server.stopped.wait()
+    leaving.cancel()
     await runner.cleanup()
     if server.failure is not None:
         raise SimError(f"the market stopped by an error: {server.failure!r}") from server.failure

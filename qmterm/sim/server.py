@@ -42,6 +42,7 @@ class SimServer:
         self.options = options
         self.token = token
         self.stopped = asyncio.Event()
+        self.away: asyncio.Queue[float] = asyncio.Queue()  # seconds for which nobody is let in
         self.failure: BaseException | None = None
         self.drive = Drive(world, options)
         self.faults = Faults(options.seed)
@@ -57,6 +58,7 @@ class SimServer:
         add_brokerage(app, self.brokerage)
         app.router.add_get("/sim/state", self._owned(self.state))
         app.router.add_post("/sim/advance", self._owned(self.advance))
+        app.router.add_post("/sim/away", self._owned(self.go_away))
         app.router.add_post("/sim/shutdown", self._owned(self.shutdown))
         for method in ("GET", "POST", "DELETE"):
             app.router.add_route(method, "/sim/faults", self._owned(self.set_faults))
@@ -131,6 +133,14 @@ class SimServer:
     async def shutdown(self, request: web.Request) -> web.Response:
         self.stopped.set()
         return answer({"stopping": True})
+
+    async def go_away(self, request: web.Request) -> web.Response:
+        """{"seconds": s}: every connection is dropped and new ones are refused for a while, this door included."""
+        seconds = _object(await request.read()).get("seconds", 1.0)
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds <= 600:
+            raise BadInput(f"seconds must be above 0 and at most 600, not {seconds!r}")
+        self.away.put_nowait(float(seconds))
+        return answer({"away_s": seconds})
 
     async def set_faults(self, request: web.Request) -> web.Response:
         """POST switches a fault on, DELETE clears all, GET lists what is on and what there is."""

@@ -8,7 +8,6 @@ from functools import partial
 
 from aiohttp import web
 
-from qmterm.sim.faults import REST, Rule
 from qmterm.sim.polygon import (
     aggregates,
     events,
@@ -19,8 +18,8 @@ from qmterm.sim.polygon import (
     reference,
     snapshots,
 )
-from qmterm.sim.polygon.answers import TOO_MANY, Context, Refused, answer, not_entitled, unknown_key
-from qmterm.sim.polygon.query import Query
+from qmterm.sim.polygon.answers import TOO_MANY, Context, Refused, answer, unknown_key
+from qmterm.sim.polygon.misbehave import around
 
 Handler = Callable[[Context, web.Request], Awaitable[web.Response]]
 
@@ -68,8 +67,7 @@ async def _serve(context: Context, handler: Handler, request: web.Request) -> we
         response = await handler(context, request)
     except Refused as refusal:
         response = answer(refusal.body(context.request_id(request)), refusal.http)
-    rule = context.faults.take(REST, request.path, *_AROUND)
-    return response if rule is None else await _misbehave(rule, context, request, response)
+    return await around(context, request, response)
 
 
 def _admit(context: Context, request: web.Request) -> None:
@@ -83,38 +81,3 @@ def _admit(context: Context, request: web.Request) -> None:
         if len(context.calls) >= most:
             raise Refused(429, "ERROR", TOO_MANY)
         context.calls.append(now)
-
-
-_AROUND = ("latency", "stall", "truncated", "html_502", "rate_limit", "not_authorized", "page_fails", "no_results")
-
-
-async def _misbehave(rule: Rule, context: Context, request: web.Request, response: web.Response) -> web.StreamResponse:
-    """The fault that a rule asks for instead of (or around) the right answer."""
-    request_id = context.request_id(request)
-    if rule.name == "latency":
-        await asyncio.sleep(rule.value / 1000.0)
-    elif rule.name == "stall":
-        await asyncio.sleep(rule.value)
-    elif rule.name == "truncated":
-        body = response.body if isinstance(response.body, bytes) else b""
-        return web.Response(body=body[: len(body) // 2], content_type="application/json")
-    elif rule.name == "html_502":
-        return web.Response(text="<html><h1>502 Bad Gateway</h1></html>", status=502, content_type="text/html")
-    elif rule.name == "rate_limit":
-        limited = answer(Refused(429, "ERROR", TOO_MANY).body(request_id), 429)
-        if rule.value > 0:
-            limited.headers["Retry-After"] = str(int(rule.value))
-        return limited
-    elif rule.name == "not_authorized":
-        return answer(not_entitled().body(request_id), 403)
-    elif rule.name == "no_results":
-        return answer({"status": context.plan.status, "request_id": request_id})
-    elif rule.name == "page_fails" and _page_number(context, request) >= rule.value:
-        return answer({"status": "ERROR", "request_id": request_id, "error": "Internal error."}, 500)
-    return response
-
-
-def _page_number(context: Context, request: web.Request) -> int:
-    """1 for a first page, estimated from the cursor's offset for later ones."""
-    query = Query(request.path, request.query)
-    return 1 + query.offset // max(1, query.limit(10, 50_000))

@@ -19,7 +19,9 @@ from qmterm.sim.faults import STREAM
 from qmterm.sim.market import Progress
 from qmterm.sim.past import PriceArray
 from qmterm.sim.polygon.answers import Context
+from qmterm.sim.polygon.distortion import Distortion
 from qmterm.sim.polygon.frames import (
+    StockQuote,
     frames,
     minute_events,
     quote_events,
@@ -60,9 +62,16 @@ class Connection:
     options: OptionFeed | None = None
     options_version: int = -1
     ending: asyncio.Task[None] | None = None
+    muted: bool = False  # says nothing at all, not even the lockstep marker
+    distortion: Distortion = field(default_factory=Distortion)
 
     def send(self, frame: bytes) -> None:
-        """Queue a frame; a reader that lets too much pile up is given up."""
+        """Queue a frame, as the faults in force have it."""
+        for piece in self.distortion.bent(frame):
+            self._queue(piece)
+
+    def _queue(self, frame: bytes) -> None:
+        """A reader that lets too much pile up is given up."""
         if self.dropped:
             return
         if self.queued + len(frame) > QUEUED_BYTES:
@@ -195,12 +204,14 @@ class StreamHub:
                     if connection.ending is None:
                         slow = self._end(connection, "slow_consumer", "Connection is too slow.", 1008)
                         connection.ending = asyncio.create_task(slow)
-                elif await self._strike(connection):
-                    continue
-                elif self._context.world.recorded:
-                    self._as_recorded(connection, progress)
-                else:
-                    await (self._stocks if cluster == "stocks" else self._options)(connection, progress)
+                elif not await self._strike(connection):
+                    connection.distortion.begin(self._context.faults, cluster)
+                    if self._context.world.recorded:
+                        self._as_recorded(connection, progress)
+                    else:
+                        await (self._stocks if cluster == "stocks" else self._options)(connection, progress)
+                    for frame in connection.distortion.end():
+                        connection.send(frame)
         if progress.minutes:
             self._last_minute = progress.minutes[-1]
 
@@ -208,10 +219,15 @@ class StreamHub:
         """Faults of the stream; True when nothing else is to be sent."""
         cluster = connection.wanted.cluster
         faults = self._context.faults
-        if faults.take(STREAM, cluster, "mute"):
+        connection.muted = faults.take(STREAM, cluster, "mute") is not None
+        if connection.muted:
             return True
         if faults.take(STREAM, cluster, "not_json"):
             connection.send(b"<html>not json")
+        if faults.take(STREAM, cluster, "cut"):
+            cut = self._end(connection, "slow_consumer", "Connection is too slow.", 1008)
+            connection.ending = asyncio.create_task(cut)
+            return True
         slow = faults.take(STREAM, cluster, "slow")
         if slow is not None:
             await asyncio.sleep(slow.value / 1000.0)
@@ -257,6 +273,9 @@ class StreamHub:
         if connection.wanted.of("Q"):
             for frame in frames(quote_events(world, *self._changed(connection))):
                 connection.send(frame)
+            burst = faults.take(STREAM, "stocks", "burst")
+            for frame in frames(self._again(connection, int(burst.value))) if burst is not None else ():
+                connection.send(frame)
 
     def _mask(self, connection: Connection, kind: str) -> BoolArray | None:
         """Which symbol numbers a channel covers; None for all."""
@@ -271,6 +290,15 @@ class StreamHub:
             mask[[universe.number[name] for name in names if name in universe.number]] = True
         connection.masks[kind] = (connection.wanted.version, mask)
         return mask
+
+    def _again(self, connection: Connection, count: int) -> list[StockQuote]:
+        """Every subscribed quote as it stands, over and over: `count` events."""
+        mask = self._mask(connection, "Q")
+        sides = np.array(self._context.world.stock_sides())
+        quoted = sides[1] > 0
+        rows = np.flatnonzero(quoted if mask is None else quoted & mask)
+        once = quote_events(self._context.world, rows, sides[0, rows], sides[1, rows])
+        return [] if not once else (once * (count // len(once) + 1))[:count]
 
     def _changed(self, connection: Connection) -> tuple[IntArray, PriceArray, PriceArray]:
         """Symbol numbers, bids and asks of quotes that differ from what this connection heard last."""
@@ -300,7 +328,7 @@ class StreamHub:
         """The lockstep marker: everything of the step was sent before it. Returns once it left the queues."""
         frame = status_frame(("success", f"step {step}"))
         for connection in self.everybody:
-            if connection.ready:
+            if connection.ready and not connection.muted:
                 connection.send(frame)
         await self.flush()
 
