@@ -138,7 +138,7 @@ BAD = {
             {"start_ns": [OPEN_NS + 1] + [OPEN_NS + n * MINUTE_NS for n in range(17)]},
             r"row 1, column start_ns: it is not",
         ),
-        ({"start_ns": [OPEN_NS] * 18}, r"has the same symbol and start_ns as row"),
+        ({"start_ns": [OPEN_NS] * 18}, r"row \d+ has the same symbol and start_ns as \S*: row \d+ \("),
     ),
     "option_quotes": (
         ({"ask": [0.0] * 11}, r"options\.parquet: row 1 \(and 10 more\), column ask: an ask is above 0"),
