@@ -27,17 +27,18 @@ class Dividend:
     symbol: int
     ex_date: date
     amount: float  # dollars per share
-    declared: date
-    record: date
-    paid: date
+    declared: date | None = None
+    record: date | None = None
+    paid: date | None = None
+    frequency: int | None = None  # payments a year
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
     symbol: int
     day: date  # first session at the new count
-    old: int
-    new: int
+    old: float
+    new: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ class Corporate:
             for quarter in range(-PAST_QUARTERS, COMING_QUARTERS):
                 ex = self._session(self._start + timedelta(days=days + QUARTER * quarter))
                 paid = ex + timedelta(days=18)
-                out.append(Dividend(i, ex, amount, ex - timedelta(days=24), ex, paid))
+                out.append(Dividend(i, ex, amount, ex - timedelta(days=24), ex, paid, 4))
         return out
 
     def _splits(self, first_day: date) -> list[Split]:

@@ -10,9 +10,9 @@ import time
 from collections.abc import Awaitable, Callable
 
 from qmterm.core.clock import NS
+from qmterm.sim.market import Market, Progress
 from qmterm.sim.options import SimOptions
 from qmterm.sim.polygon.stream import StreamHub
-from qmterm.sim.world import Progress, World
 
 TICK_S = 0.1  # real seconds between deliveries when the market runs freely
 CHUNK_NS = 20 * NS  # market time advanced before giving way to the event loop
@@ -22,7 +22,7 @@ BEHIND_TICKS = 5
 class Drive:
     """`on_step` is the broker's turn after each step; `now` is market time to the moment."""
 
-    def __init__(self, world: World, options: SimOptions) -> None:
+    def __init__(self, world: Market, options: SimOptions) -> None:
         self._world = world
         self._options = options
         self._speed = options.speed
@@ -38,9 +38,9 @@ class Drive:
 
     @property
     def done(self) -> bool:
-        """True once market time reached `until`."""
-        until = self._options.until_ns
-        return until is not None and self._world.now_ns >= until
+        """True once market time reached `until`, or the world has nothing more to tell."""
+        ends = [end for end in (self._options.until_ns, self._world.ends_ns) if end is not None]
+        return bool(ends) and self._world.now_ns >= min(ends)
 
     def now(self) -> int:
         """Market time; between two steps of a free run it moves on, but never past the next delivery."""
@@ -72,8 +72,7 @@ class Drive:
         progress = Progress()
         while self._world.now_ns < target_ns:
             part = self._world.advance_to(min(target_ns, self._world.now_ns + CHUNK_NS))
-            progress.minutes += part.minutes
-            progress.trades += part.trades
+            progress.add(part)
             if self._world.now_ns < target_ns:
                 await asyncio.sleep(0)
         if self._hub is not None:

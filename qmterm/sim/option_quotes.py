@@ -30,7 +30,7 @@ QUOTE_LIFE_S = 5  # a contract's quote noise changes this often
 class OptionQuotes:
     """One entry a contract. Dollars per share; Greeks in the vendor's units (theta a day, vega a point)."""
 
-    time_ns: int
+    time_ns: int | IntArray  # one instant for all, or one a contract
     spot: FloatArray
     value: FloatArray
     bid: FloatArray

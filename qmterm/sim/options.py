@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
@@ -21,7 +22,7 @@ class SimOptions:
 
     seed: int = 7
     symbols: int = 500
-    start: str = DEFAULT_START  # New York wall time, YYYY-MM-DDTHH:MM
+    start: str | None = None  # New York wall time, YYYY-MM-DDTHH:MM; None = the usual one, or where a replay begins
     speed: float = 1.0
     lockstep: bool = False
     step_s: int = 5
@@ -32,6 +33,7 @@ class SimOptions:
     token_file: Path | None = None
     owned: bool = False  # exit when stdin closes: the owner died
     starting_cash: Decimal = Decimal(100_000)
+    replay: Path | None = None  # play these files instead of a world made up by seed
 
     def __post_init__(self) -> None:
         if not MIN_SYMBOLS <= self.symbols <= MAX_SYMBOLS:
@@ -44,13 +46,29 @@ class SimOptions:
             raise BadInput(f"plan {self.plan!r} is unknown: choose one of {', '.join(PLANS)}")
         if not 0 <= self.port <= 65_535:
             raise BadInput(f"port must be 0 to 65535, not {self.port}")
+        if self.replay is not None and self.start is None:
+            if self.until is not None and len(self.until) <= 8:
+                raise BadInput(f"until {self.until}: a replay without start needs a date too, such as 2026-03-02T11:30")
+            return
         start_ns, until_ns = self.start_ns, self.until_ns
         if until_ns is not None and until_ns <= start_ns:
-            raise BadInput(f"until {self.until} is not after the start {self.start}")
+            raise BadInput(f"until {self.until} is not after the start {self.start or DEFAULT_START}")
 
     @property
     def start_ns(self) -> int:
-        return wall_time(self.start, None, "start")
+        return wall_time(self.start or DEFAULT_START, None, "start")
+
+    @property
+    def world_name(self) -> str:
+        """Tells worlds apart whose history must not be mixed: a replay by its files, another by what it was made of."""
+        start = self.start or DEFAULT_START
+        if self.replay is None:
+            return f"{self.seed}-{self.symbols}-{start[:10]}"
+        path = self.replay.resolve()
+        files = sorted(path.rglob("*")) if path.is_dir() else [path]
+        told = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files if file.is_file()]
+        digest = hashlib.blake2b(repr((told, self.start)).encode(), digest_size=6).hexdigest()
+        return f"replay-{path.name}-{digest}"
 
     @property
     def start_day(self) -> date:

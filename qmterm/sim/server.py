@@ -17,12 +17,12 @@ from qmterm.sim.brokerage.app import Brokerage
 from qmterm.sim.brokerage.app import add_routes as add_brokerage
 from qmterm.sim.drive import Drive
 from qmterm.sim.faults import KINDS, Faults
+from qmterm.sim.market import Market
 from qmterm.sim.options import SimOptions
 from qmterm.sim.polygon import app as polygon
 from qmterm.sim.polygon.answers import Context, answer
 from qmterm.sim.polygon.plan import PLANS
 from qmterm.sim.polygon.stream import StreamHub
-from qmterm.sim.world import World
 
 LOOPBACK = ("127.", "::1")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -37,7 +37,7 @@ async def _loopback_only(request: web.Request, handler: Handler) -> web.StreamRe
 
 
 class SimServer:
-    def __init__(self, world: World, options: SimOptions, token: str) -> None:
+    def __init__(self, world: Market, options: SimOptions, token: str) -> None:
         self.world = world
         self.options = options
         self.token = token
@@ -105,6 +105,7 @@ class SimServer:
                 "seed": self.options.seed,
                 "symbols": len(self.world.universe),
                 "plan": self.options.plan,
+                "world": self.options.world_name,
                 "account_sequence": self.brokerage.account_sequence,
                 "done": self.drive.done,
             }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ from qmterm.core.calendar import SessionCalendar
 from qmterm.core.clock import NS
 from qmterm.sim.companies import SECTORS
 from qmterm.sim.curves import cumulative, variance_curve, volume_curve
-from qmterm.sim.past import YEAR, CentsArray, DayBars, to_cents
+from qmterm.sim.past import YEAR, CentsArray, DayBars, PriceArray, to_cents
 from qmterm.sim.prints import ConditionedPrints, conditioned
 from qmterm.sim.randomness import generator
 from qmterm.sim.universe import MARKET_VOLATILITY, RANGE, SECTOR_VOLATILITY, Universe
@@ -32,17 +33,17 @@ QUIET_VOLUME = 0.04  # share of a day's volume in each of pre-market and after h
 
 @dataclass(frozen=True, slots=True)
 class MinuteBars:
-    """Bars of one minute, only of symbols that traded. Cents and shares; `av` is the day's volume so far."""
+    """Bars of one minute, only of symbols that traded, by symbol number: prices in the world's unit, and shares."""
 
     end_ns: int
     symbol: NDArray[np.int32]
-    open: CentsArray
-    high: CentsArray
-    low: CentsArray
-    close: CentsArray
-    volume: NDArray[np.int32]
-    day_volume: IntArray
-    vwap: FloatArray  # dollars
+    open: PriceArray
+    high: PriceArray
+    low: PriceArray
+    close: PriceArray
+    volume: NDArray[Any]
+    day_volume: IntArray  # so far
+    vwap: FloatArray  # dollars, NaN where the source has none
 
     @property
     def start_ns(self) -> int:

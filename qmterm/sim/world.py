@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import OrderedDict
-from dataclasses import dataclass, field
 from datetime import date, timedelta
 
 import numpy as np
@@ -19,15 +18,18 @@ from qmterm.core.clock import NS, et_date
 from qmterm.core.errors import BadInput, BadSymbol
 from qmterm.core.instruments import OptionContract, is_option, parse_option, underlying_of
 from qmterm.core.quotes import Quote
+from qmterm.sim.bar_history import made_up
 from qmterm.sim.corporate import Corporate
 from qmterm.sim.listing import Contracts, Listing, make_listing
+from qmterm.sim.market import BarRow, Progress
 from qmterm.sim.news import Article, day_news
 from qmterm.sim.option_quotes import OptionPricer, OptionQuotes
 from qmterm.sim.option_tape import Campaigns, Prints, campaign_volume, campaigns, latest, prints
 from qmterm.sim.options import SimOptions
 from qmterm.sim.past import CentsArray, DayBars, make_history
 from qmterm.sim.randomness import chance
-from qmterm.sim.session import ROLL_NS, MinuteBars, Trades, TradingDay
+from qmterm.sim.rates import YIELDS
+from qmterm.sim.session import ROLL_NS, MinuteBars, TradingDay
 from qmterm.sim.surface import Surface, make_surface
 from qmterm.sim.universe import make_universe
 
@@ -39,16 +41,14 @@ ALL = slice(None)
 MINUTE_DAYS_KEPT = 3
 
 
-@dataclass(slots=True)
-class Progress:
-    """What one advance brought: finished minutes, and who traded in each step."""
-
-    minutes: list[MinuteBars] = field(default_factory=list)
-    trades: list[Trades] = field(default_factory=list)
-
-
 class World:
     """`now_ns` is market time; prices are dollars per share; symbols are tickers or OCC option symbols."""
+
+    unit = 100.0  # price columns are whole cents
+    invents = True
+    recorded = False
+    ends_ns: int | None = None
+    yields = YIELDS
 
     def __init__(self, options: SimOptions) -> None:
         start_ns, start_day = options.start_ns, options.start_day
@@ -155,6 +155,15 @@ class World:
         second = self.step_ns // NS
         bid, ask = (np.ceil(lots * chance(self.seed, number, second, side)).astype(np.int64) for side in (71, 72))
         return bid, ask
+
+    def stock_quote_ns(self, rows: IntArray | slice = ALL) -> IntArray:
+        """Exchange time of each stock's quote: they all move with every step."""
+        return np.full(len(np.arange(len(self.universe))[rows]), self.step_ns, dtype=np.int64)
+
+    def past_minutes(self, day: date, symbol: int) -> list[BarRow]:
+        """Minutes of a session before the start: drawn from the day's own bar."""
+        bars = self.history.on(day)
+        return [] if bars is None else made_up(self, bars, symbol)
 
     def last(self, symbol: str) -> float | None:
         """Latest trade of a stock; for an option the middle of its quote."""
@@ -351,7 +360,7 @@ class World:
             ask=float(quotes.ask[0]),
             bid_size=int(quotes.bid_size[0]),
             ask_size=int(quotes.ask_size[0]),
-            time_ns=quotes.time_ns,
+            time_ns=self.option_instant,
             arrival_ns=self.now_ns,
         )
 

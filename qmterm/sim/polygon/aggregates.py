@@ -29,31 +29,41 @@ DEFAULT_LIMIT, MAX_LIMIT = 5000, 50_000
 
 class Agg(msgspec.Struct, gc=False):
     v: float
-    vw: float
+    vw: float | msgspec.UnsetType
     o: float
     c: float
     h: float
     l: float  # noqa: E741
     t: int
-    n: int
+    n: int | msgspec.UnsetType
 
 
 class Grouped(msgspec.Struct, gc=False):
     T: str
     v: int
-    vw: float
+    vw: float | msgspec.UnsetType
     o: float
     c: float
     h: float
     l: float  # noqa: E741
     t: int
-    n: int
+    n: int | msgspec.UnsetType
 
 
-def rows_of(bars: Bars) -> list[Agg]:
-    count = np.maximum(bars.volume // 100, 1).astype(int)
-    columns = (bars.volume, bars.vwap, bars.open, bars.close, bars.high, bars.low, bars.start_ms, count)
-    return list(map(Agg, *(column.tolist() for column in columns)))
+def rows_of(bars: Bars, invents: bool = True) -> list[Agg]:
+    """`invents`: a number of trades by rule; without it, it is left out, and an average of 0 is none."""
+    columns = (bars.open, bars.close, bars.high, bars.low, bars.start_ms)
+    o, c, h, l, start = (column.tolist() for column in columns)  # noqa: E741
+    counts = _trade_counts(bars.volume, invents)
+    return list(map(Agg, bars.volume.tolist(), _averages(bars.vwap, invents), o, c, h, l, start, counts))
+
+
+def _trade_counts(volume: np.ndarray, invents: bool) -> list[int | msgspec.UnsetType]:
+    return np.maximum(volume // 100, 1).astype(int).tolist() if invents else [msgspec.UNSET] * len(volume)
+
+
+def _averages(vwap: np.ndarray, invents: bool) -> list[float | msgspec.UnsetType]:
+    return [value if invents or value > 0 else msgspec.UNSET for value in vwap.tolist()]
 
 
 def moment_ms(text: str, end_of_day: bool) -> int:
@@ -144,7 +154,7 @@ async def ranges(context: Context, request: web.Request) -> web.Response:
     adjusted = query.get("adjusted", "true") != "false"
     if not adjusted and not ticker.startswith("O:"):
         bars = as_traded(context, ticker, bars)
-    rows = rows_of(bars)
+    rows = rows_of(bars, context.world.invents)
     if query.get("sort", "asc").startswith("desc"):
         rows.reverse()
     per_row = multiplier * MINUTE_SPANS.get(span, 1)
@@ -187,7 +197,7 @@ async def grouped_daily(context: Context, request: web.Request) -> web.Response:
     if bars is None:
         return _envelope(context, request, None, [], True)
     traded = np.flatnonzero(bars.volume > 0)
-    names = world.universe.tickers
+    names, unit, invents = world.universe.tickers, world.unit, world.invents
     start = day_start_ms(day)
     envelope = {
         "queryCount": len(traded),
@@ -200,11 +210,12 @@ async def grouped_daily(context: Context, request: web.Request) -> web.Response:
 
     def render() -> bytes:
         volume = bars.volume[traded]
-        prices = ((getattr(bars, name)[traded] / 100.0).tolist() for name in ("vwap", "open", "close", "high", "low"))
+        prices = ((getattr(bars, name)[traded] / unit).tolist() for name in ("open", "close", "high", "low"))
+        average = _averages(bars.vwap[traded] / unit, invents)
         count = len(traded)
-        trades = np.maximum(volume // 100, 1).tolist()
+        trades = _trade_counts(volume, invents)
         tickers = [names[row] for row in traded.tolist()]
-        rows = list(map(Grouped, tickers, volume.tolist(), *prices, [start] * count, trades))
+        rows = list(map(Grouped, tickers, volume.tolist(), average, *prices, [start] * count, trades))
         return msgspec.json.encode({**envelope, "results": rows} if rows else envelope)
 
     body = render() if len(traded) < 2000 else await asyncio.to_thread(render)
@@ -226,8 +237,8 @@ async def previous_close(context: Context, request: web.Request) -> web.Response
         "count": len(bars),
     }
     if len(bars):
-        row = rows_of(bars)[0]
-        body["results"] = [{"T": ticker, **msgspec.structs.asdict(row)}]
+        row = rows_of(bars, world.invents)[0]
+        body["results"] = [{"T": ticker, **msgspec.to_builtins(row)}]
     return answer(body)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from aiohttp import web
 
 from qmterm.core.clock import from_et
-from qmterm.sim.companies import SECTORS
 from qmterm.sim.polygon.answers import Context, listing_answer, single_answer, utc_text
 from qmterm.sim.polygon.query import Query
 from qmterm.sim.randomness import mix
@@ -59,12 +58,18 @@ def _figi(context: Context, number: int, kind: str) -> str:
 
 def ticker_row(context: Context, number: int) -> dict[str, object]:
     universe = context.world.universe
-    fund = universe.is_fund(number)
-    return {
+    known: dict[str, object] = {
         "ticker": universe.tickers[number],
         "name": universe.name(number),
         "market": "stocks",
         "locale": "us",
+    }
+    if not context.world.invents:
+        told = {key: value for key, value in known.items() if value}
+        return {**told, "active": True, "currency_name": "usd"}
+    fund = universe.is_fund(number)
+    return {
+        **known,
         "primary_exchange": "ARCX" if fund else STOCK_EXCHANGES[number % 2],
         "type": "ETF" if fund else "CS",
         "active": True,
@@ -100,20 +105,22 @@ async def tickers(context: Context, request: web.Request) -> web.Response:
 async def ticker_details(context: Context, request: web.Request) -> web.Response:
     number = context.symbol(request.match_info["ticker"])
     universe = context.world.universe
-    shares = round(float(universe.volume[number]) * 150, -3)
-    price = float(context.world.previous.close[number]) / 100.0
-    sector = SECTORS[int(universe.sector[number])]
+    profile = universe.profile(number)
+    if profile is None:
+        return single_answer(context, request, ticker_row(context, number))
+    shares, sector = profile.shares, profile.sector
+    price = float(context.world.previous.close[number]) / context.world.unit
     extra = {
         "description": f"{universe.name(number)} is a simulated company in the sector {sector}.",
         "homepage_url": f"https://{universe.tickers[number].lower()}.example.com",
         "list_date": "2004-08-19",
         "market_cap": round(price * shares, 2),
         "round_lot": 100,
-        "share_class_shares_outstanding": int(shares),
-        "weighted_shares_outstanding": int(shares),
-        "sic_code": f"{3000 + 100 * int(universe.sector[number])}",
+        "share_class_shares_outstanding": shares,
+        "weighted_shares_outstanding": shares,
+        "sic_code": profile.industry_code,
         "sic_description": sector.upper(),
-        "total_employees": 100 + int(shares) % 90_000,
+        "total_employees": profile.employees,
     }
     return single_answer(context, request, {**ticker_row(context, number), **extra})
 

@@ -16,6 +16,8 @@ from aiohttp import WSMsgType, web
 
 from qmterm.core.bars import BoolArray, IntArray
 from qmterm.sim.faults import STREAM
+from qmterm.sim.market import Progress
+from qmterm.sim.past import PriceArray
 from qmterm.sim.polygon.answers import Context
 from qmterm.sim.polygon.distortion import Distortion
 from qmterm.sim.polygon.frames import (
@@ -30,7 +32,6 @@ from qmterm.sim.polygon.frames import (
 from qmterm.sim.polygon.option_feed import OptionFeed
 from qmterm.sim.polygon.subscriptions import CLUSTERS, Subscriptions
 from qmterm.sim.session import MinuteBars
-from qmterm.sim.world import Progress
 
 AUTH_SECONDS = 10.0
 QUEUED_BYTES = 128 * 1024 * 1024
@@ -56,7 +57,7 @@ class Connection:
     queued: int = 0  # bytes waiting
     ready: bool = False
     dropped: bool = False
-    sides: IntArray | None = None  # bids and asks last sent, cents by symbol number
+    sides: PriceArray | None = None  # bids and asks last sent, by symbol number
     masks: dict[str, tuple[int, BoolArray | None]] = field(default_factory=dict)
     options: OptionFeed | None = None
     options_version: int = -1
@@ -205,7 +206,10 @@ class StreamHub:
                         connection.ending = asyncio.create_task(slow)
                 elif not await self._strike(connection):
                     connection.distortion.begin(self._context.faults, cluster)
-                    await (self._stocks if cluster == "stocks" else self._options)(connection, progress)
+                    if self._context.world.recorded:
+                        self._as_recorded(connection, progress)
+                    else:
+                        await (self._stocks if cluster == "stocks" else self._options)(connection, progress)
                     for frame in connection.distortion.end():
                         connection.send(frame)
         if progress.minutes:
@@ -237,6 +241,13 @@ class StreamHub:
             connection.dropped = True
             await connection.socket.close(code=int(close.value), message=b"fault")
         return True
+
+    def _as_recorded(self, connection: Connection, progress: Progress) -> None:
+        """Frames of a recording go out byte for byte to whoever subscribed to anything of their cluster."""
+        if any(connection.wanted.symbols.values()):
+            for cluster, frame in progress.frames:
+                if cluster == connection.wanted.cluster:
+                    connection.send(frame)
 
     async def _stocks(self, connection: Connection, progress: Progress) -> None:
         world, faults = self._context.world, self._context.faults
@@ -284,15 +295,16 @@ class StreamHub:
     def _again(self, connection: Connection, count: int) -> list[StockQuote]:
         """Every subscribed quote as it stands, over and over: `count` events."""
         mask = self._mask(connection, "Q")
-        sides = np.array(self._context.world.stock_sides(), dtype=np.int64)
-        rows = np.arange(sides.shape[1]) if mask is None else np.flatnonzero(mask)
+        sides = np.array(self._context.world.stock_sides())
+        quoted = sides[1] > 0
+        rows = np.flatnonzero(quoted if mask is None else quoted & mask)
         once = quote_events(self._context.world, rows, sides[0, rows], sides[1, rows])
         return [] if not once else (once * (count // len(once) + 1))[:count]
 
-    def _changed(self, connection: Connection) -> tuple[IntArray, IntArray, IntArray]:
+    def _changed(self, connection: Connection) -> tuple[IntArray, PriceArray, PriceArray]:
         """Symbol numbers, bids and asks of quotes that differ from what this connection heard last."""
         world = self._context.world
-        sides = np.array(world.stock_sides(), dtype=np.int64)
+        sides = np.array(world.stock_sides())
         if connection.sides is None:
             connection.sides = np.zeros_like(sides)
         mask = self._mask(connection, "Q")
