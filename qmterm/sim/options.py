@@ -7,6 +7,8 @@ from datetime import date, datetime, time
 from decimal import Decimal
 from pathlib import Path
 
+import msgspec
+
 from qmterm.core.clock import ET, NS, et_date, from_et
 from qmterm.core.errors import BadInput
 
@@ -32,6 +34,7 @@ class SimOptions:
     token_file: Path | None = None
     owned: bool = False  # exit when stdin closes: the owner died
     starting_cash: Decimal = Decimal(100_000)
+    events: tuple[str, ...] = ()  # JSON objects, see sim/happenings.py
 
     def __post_init__(self) -> None:
         if not MIN_SYMBOLS <= self.symbols <= MAX_SYMBOLS:
@@ -44,6 +47,8 @@ class SimOptions:
             raise BadInput(f"plan {self.plan!r} is unknown: choose one of {', '.join(PLANS)}")
         if not 0 <= self.port <= 65_535:
             raise BadInput(f"port must be 0 to 65535, not {self.port}")
+        for event in self.events:
+            read_event(event)
         start_ns, until_ns = self.start_ns, self.until_ns
         if until_ns is not None and until_ns <= start_ns:
             raise BadInput(f"until {self.until} is not after the start {self.start}")
@@ -59,6 +64,17 @@ class SimOptions:
     @property
     def until_ns(self) -> int | None:
         return None if self.until is None else wall_time(self.until, self.start_day, "until")
+
+
+def read_event(text: str) -> dict[str, object]:
+    """One market event as it is given on the command line: a JSON object."""
+    try:
+        event = msgspec.json.decode(text)
+    except msgspec.DecodeError as error:
+        raise BadInput(f"event {text!r} is not JSON: {error}") from error
+    if not isinstance(event, dict):
+        raise BadInput(f'event {text!r} is not a JSON object such as {{"halt": "AAPL"}}')
+    return event
 
 
 def wall_time(text: str, day: date | None, name: str) -> int:

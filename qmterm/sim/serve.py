@@ -128,6 +128,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--token-file", type=Path, help="write the token there instead of printing it")
     parser.add_argument("--token-env", action="store_true", help="take the token from QMTERM_SIM_TOKEN")
     parser.add_argument("--starting-cash", type=Decimal, default=Decimal(100_000))
+    parser.add_argument("--event", action="append", default=[], help="a market event as JSON, may be repeated")
     parser.add_argument("--owned", action="store_true", help="exit when stdin closes")
     given = parser.parse_args(arguments)
     try:
@@ -145,6 +146,7 @@ def main(arguments: list[str] | None = None) -> int:
             token_file=given.token_file,
             owned=given.owned,
             starting_cash=given.starting_cash,
+            events=tuple(given.event),
         )
     except QmtermError as error:
         print(f"qmterm sim: {error}", file=sys.stderr)

@@ -62,6 +62,7 @@ class SimServer:
         app.router.add_post("/sim/shutdown", self._owned(self.shutdown))
         for method in ("GET", "POST", "DELETE"):
             app.router.add_route(method, "/sim/faults", self._owned(self.set_faults))
+        app.router.add_post("/sim/events", self._owned(self.add_event))
         app.router.add_post("/sim/connections", self._owned(self.set_connections))
         if not self.options.lockstep:
             app.cleanup_ctx.append(self._run)
@@ -153,6 +154,10 @@ class SimServer:
         ]
         known = {name: {"where": kind.where, "says": kind.says} for name, kind in KINDS.items()}
         return answer({"active": rules, "known": known})
+
+    async def add_event(self, request: web.Request) -> web.Response:
+        """A market event: {"halt": …}, {"halts": n}, {"split": …} or {"rename": …} (sim/happenings.py)."""
+        return answer({"planned": self.world.happenings.add(_object(await request.read()))})
 
     async def set_connections(self, request: web.Request) -> web.Response:
         """{"allowed": n, "refuse_newcomer": bool}: the two reported behaviours of `max_connections`."""

@@ -6,6 +6,7 @@ The trap: `limit` counts base bars (minutes behind a 5-minute bar), and a range 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 
 import msgspec
@@ -87,11 +88,23 @@ def base_bars(context: Context, ticker: str, span: str, first_ms: int, last_ms: 
         if span not in DAY_SPANS:
             return bar_history.bars_of([])
         return bar_history.option_daily(world, contracts, symbol, first, last)
-    number = context.symbol(ticker)
+    number, first_ms, last_ms = named_span(context, ticker, first_ms, last_ms)
+    first, last = et_date(first_ms * MS), et_date(last_ms * MS)
     if span in DAY_SPANS:
         bars = bar_history.daily(world, number, first, last)
         return bars.where((bars.start_ms >= first_ms) & (bars.start_ms <= last_ms))
     return bar_history.minutes(world, number, first_ms, last_ms)
+
+
+def named_span(context: Context, ticker: str, first_ms: int, last_ms: int) -> tuple[int, int, int]:
+    """The symbol and the part of a span in which it had this ticker: bars stay under the name they were made under."""
+    happenings = context.world.happenings
+    former = happenings.former(ticker)
+    if former is not None:
+        return former.symbol, first_ms, min(last_ms, day_start_ms(former.day) - 1)
+    number = context.symbol(ticker)
+    since = happenings.first_day(number)
+    return number, first_ms if since is None else max(first_ms, day_start_ms(since)), last_ms
 
 
 def bucket_starts(bars: Bars, multiplier: int, span: str) -> IntArray:
@@ -187,7 +200,9 @@ async def grouped_daily(context: Context, request: web.Request) -> web.Response:
     if bars is None:
         return _envelope(context, request, None, [], True)
     traded = np.flatnonzero(bars.volume > 0)
-    names = world.universe.tickers
+    names: Sequence[str] = world.universe.tickers
+    if world.happenings.renames:
+        names = [world.happenings.ticker_on(number, day) for number in range(len(names))]
     start = day_start_ms(day)
     envelope = {
         "queryCount": len(traded),

@@ -85,7 +85,7 @@ class Columns:
     ask: IntArray
     bid_lots: IntArray
     ask_lots: IntArray
-    quote_ns: int
+    quote_ns: IntArray
 
 
 def take_columns(world: World, rows: IntArray | None) -> Columns:
@@ -111,7 +111,7 @@ def take_columns(world: World, rows: IntArray | None) -> Columns:
         ask=np.array(ask, dtype=np.int64),
         bid_lots=bid_lots,
         ask_lots=ask_lots,
-        quote_ns=world.step_ns,
+        quote_ns=np.asarray(today.quote_ns(world.step_ns)[pick], dtype=np.int64),
     )
 
 
@@ -158,7 +158,7 @@ def build_rows(columns: Columns, trades: bool, quotes: bool, closed_ns: int) -> 
     if quotes:
         lots = columns.ask_lots.tolist(), columns.bid_lots.tolist()
         asks, bids = _dollars(columns.ask), _dollars(columns.bid)
-        tops = list(map(TopOfBook, asks, lots[0], bids, lots[1], [columns.quote_ns] * count))
+        tops = list(map(TopOfBook, asks, lots[0], bids, lots[1], columns.quote_ns.tolist()))
     return list(
         map(
             Ticker,
