@@ -20,7 +20,7 @@ from qmterm.sim.faults import KINDS, Faults
 from qmterm.sim.options import SimOptions
 from qmterm.sim.polygon import app as polygon
 from qmterm.sim.polygon.answers import Context, answer
-from qmterm.sim.polygon.plan import PLANS
+from qmterm.sim.polygon.plan import DELAY_NS, PLANS
 from qmterm.sim.polygon.stream import StreamHub
 from qmterm.sim.world import World
 
@@ -44,9 +44,11 @@ class SimServer:
         self.stopped = asyncio.Event()
         self.away: asyncio.Queue[float] = asyncio.Queue()  # seconds for which nobody is let in
         self.failure: BaseException | None = None
-        self.drive = Drive(world, options)
+        plan = PLANS[options.plan]
+        self.shown = World(options, DELAY_NS) if plan.delayed else world
+        self.drive = Drive(world, options, self.shown)
         self.faults = Faults(options.seed)
-        self.context = Context(world, token, PLANS[options.plan], self.drive.now, self.faults)
+        self.context = Context(self.shown, token, plan, self.drive.now, self.faults)
         self.hub = StreamHub(self.context)
         self.brokerage = Brokerage(world, token, options.starting_cash)
         self.drive.attach(self.hub, self.brokerage.on_step)
@@ -157,7 +159,13 @@ class SimServer:
 
     async def add_event(self, request: web.Request) -> web.Response:
         """A market event: {"halt": …}, {"halts": n}, {"split": …} or {"rename": …} (sim/happenings.py)."""
-        return answer({"planned": self.world.happenings.add(_object(await request.read()))})
+        event = _object(await request.read())
+        planned = self.world.happenings.add(event)
+        if self.shown is not self.world:
+            self.shown.happenings.halts = self.world.happenings.halts
+            if "split" in event or "rename" in event:
+                self.shown.happenings.add(event)
+        return answer({"planned": planned})
 
     async def set_connections(self, request: web.Request) -> web.Response:
         """{"allowed": n, "refuse_newcomer": bool}: the two reported behaviours of `max_connections`."""

@@ -25,6 +25,7 @@ from qmterm.sim.world import one
 
 DAY_SPANS = ("day", "week", "month", "quarter", "year")
 MINUTE_SPANS = {"minute": 1, "hour": 60}
+TOO_OLD = "Your plan doesn't include this data timeframe. Please upgrade your plan at https://polygon.io/pricing"
 DEFAULT_LIMIT, MAX_LIMIT = 5000, 50_000
 
 
@@ -151,8 +152,11 @@ async def ranges(context: Context, request: web.Request) -> web.Response:
     first, last = moment_ms(at["first"], False), moment_ms(at["last"], True)
     if last < first:
         raise Refused(400, "ERROR", "The parameter 'to' cannot be a time that occurs before 'from'.")
-    if context.plan.delayed:
-        last = min(last, context.clock() // MS - 15 * 60_000)
+    today = et_date(context.clock())
+    if context.plan.end_of_day and context.world.history.on(today) is None:
+        last = min(last, day_start_ms(today) - 1)
+    if last < day_start_ms(today - timedelta(days=366 * context.plan.years)):
+        raise Refused(403, "NOT_AUTHORIZED", TOO_OLD)
     bars = aggregate(context, ticker, multiplier, span, first, last)
     adjusted = query.get("adjusted", "true") != "false"
     if not adjusted and not ticker.startswith("O:"):
@@ -193,7 +197,7 @@ async def grouped_daily(context: Context, request: web.Request) -> web.Response:
         raise Refused(400, "ERROR", f"Could not parse the date {request.match_info['day']!r}.") from error
     bars = world.history.on(day)
     if bars is None and day == world.today.day:
-        if context.plan.delayed:
+        if context.plan.end_of_day:
             text = "Attempted to request today's data before end of day. Please upgrade your plan."
             raise Refused(403, "NOT_AUTHORIZED", text)
         bars = world.today.day_bars()
