@@ -5,7 +5,7 @@ All of it follows from the seed and the start day by hash, so it can be asked fo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 import numpy as np
@@ -106,6 +106,21 @@ class Corporate:
             column = out.setdefault(dividend.ex_date, np.zeros(len(self._universe)))
             column[dividend.symbol] += dividend.amount
         return out
+
+    def execute(self, split: Split) -> None:
+        """A split takes effect: dividends still to come are of the new shares."""
+        self.splits.append(split)
+        ratio = split.new / split.old
+        self.dividends = [
+            replace(dividend, amount=round(dividend.amount / ratio, 4))
+            if dividend.symbol == split.symbol and dividend.ex_date >= split.day
+            else dividend
+            for dividend in self.dividends
+        ]
+        self.dividends_of[split.symbol] = [d for d in self.dividends if d.symbol == split.symbol]
+
+    def take_universe(self, universe: Universe) -> None:
+        self._universe = universe
 
     def split_factor(self, symbol: int, day: date) -> float:
         """What an adjusted price of `day` is multiplied by to read as it traded then."""

@@ -21,6 +21,7 @@ from qmterm.core.instruments import OptionContract
 from qmterm.core.quotes import Quote
 from qmterm.sim.companies import Profile
 from qmterm.sim.corporate import Dividend, Earnings, Split
+from qmterm.sim.happenings import Halt, Rename
 from qmterm.sim.listing import Contracts, Listing
 from qmterm.sim.news import Article
 from qmterm.sim.option_quotes import OptionQuotes
@@ -87,6 +88,8 @@ class RunningDay(Protocol):
     turnover: FloatArray  # unit × shares, NaN when not known
     all_volume: NDArray[Any]
     minutes: list[MinuteBars]
+    halted: BoolArray
+    any_halted: bool
 
     @property
     def latest_minute(self) -> Iterable[NDArray[Any]]:
@@ -94,6 +97,27 @@ class RunningDay(Protocol):
         ...
 
     def day_bars(self) -> DayBars: ...
+
+
+class Befell(Protocol):
+    """What befell single names besides trading: halts, splits and renames (happenings.py)."""
+
+    halts: list[Halt]
+    announced: list[Split]
+    executed: list[tuple[str, Split]]
+    renames: list[Rename]
+
+    def add(self, request: Mapping[str, object]) -> str:
+        """Plan one event; BadInput when it cannot be."""
+        ...
+
+    def transitions(self, first_ns: int, last_ns: int) -> list[tuple[int, Halt, bool]]: ...
+
+    def former(self, ticker: str) -> Rename | None: ...
+
+    def ticker_on(self, symbol: int, day: date) -> str: ...
+
+    def first_day(self, symbol: int) -> date | None: ...
 
 
 class CorporateActions(Protocol):
@@ -148,6 +172,9 @@ class Market(Protocol):
 
     @property
     def corporate(self) -> CorporateActions: ...
+
+    @property
+    def happenings(self) -> Befell: ...
 
     @property
     def yields(self) -> Mapping[str, tuple[float, float]]:

@@ -98,6 +98,9 @@ class OptionPricer:
             vega=sensitivity.vega,
         )
 
+    def take_universe(self, universe: Universe) -> None:
+        self._universe = universe
+
     def ticks(self, contracts: Contracts, price: FloatArray) -> FloatArray:
         return tick_sizes(price, self._every_cent[contracts.symbol])
 

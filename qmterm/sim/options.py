@@ -8,6 +8,8 @@ from datetime import date, datetime, time
 from decimal import Decimal
 from pathlib import Path
 
+import msgspec
+
 from qmterm.core.clock import ET, NS, et_date, from_et
 from qmterm.core.errors import BadInput
 
@@ -34,6 +36,7 @@ class SimOptions:
     owned: bool = False  # exit when stdin closes: the owner died
     starting_cash: Decimal = Decimal(100_000)
     replay: Path | None = None  # play these files instead of a world made up by seed
+    events: tuple[str, ...] = ()  # JSON objects, see sim/happenings.py
 
     def __post_init__(self) -> None:
         if not MIN_SYMBOLS <= self.symbols <= MAX_SYMBOLS:
@@ -46,6 +49,8 @@ class SimOptions:
             raise BadInput(f"plan {self.plan!r} is unknown: choose one of {', '.join(PLANS)}")
         if not 0 <= self.port <= 65_535:
             raise BadInput(f"port must be 0 to 65535, not {self.port}")
+        for event in self.events:
+            read_event(event)
         if self.replay is not None and self.start is None:
             if self.until is not None and len(self.until) <= 8:
                 raise BadInput(f"until {self.until}: a replay without start needs a date too, such as 2026-03-02T11:30")
@@ -77,6 +82,17 @@ class SimOptions:
     @property
     def until_ns(self) -> int | None:
         return None if self.until is None else wall_time(self.until, self.start_day, "until")
+
+
+def read_event(text: str) -> dict[str, object]:
+    """One market event as it is given on the command line: a JSON object."""
+    try:
+        event = msgspec.json.decode(text)
+    except msgspec.DecodeError as error:
+        raise BadInput(f"event {text!r} is not JSON: {error}") from error
+    if not isinstance(event, dict):
+        raise BadInput(f'event {text!r} is not a JSON object such as {{"halt": "AAPL"}}')
+    return event
 
 
 def wall_time(text: str, day: date | None, name: str) -> int:

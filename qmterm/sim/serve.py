@@ -76,7 +76,8 @@ async def _serve(options: SimOptions, listener: socket.socket, token: str) -> in
     from qmterm.sim.door import Door
     from qmterm.sim.server import SimServer
 
-    server = SimServer(await asyncio.to_thread(_world, options), options, token)
+    world, shown = await asyncio.to_thread(_worlds, options)
+    server = SimServer(world, options, token, shown)
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, server.stopped.set)
@@ -104,18 +105,21 @@ async def _serve(options: SimOptions, listener: socket.socket, token: str) -> in
     return 0
 
 
-def _world(options: SimOptions) -> Market:
-    """The market that was asked for: played from files, or made up by seed."""
+def _worlds(options: SimOptions) -> tuple[Market, Market | None]:
+    """The market that was asked for, played from files or made up by seed, and the older one a delayed plan shows."""
+    from qmterm.sim.polygon.plan import DELAY_NS, PLANS
+
+    delayed = PLANS[options.plan].delayed
     if options.replay is None:
         from qmterm.sim.world import World
 
-        return World(options)
+        return World(options), World(options, DELAY_NS) if delayed else None
     from qmterm.sim.replay.world import ReplayWorld
 
     world = ReplayWorld(options)
     if world.notice:
         print(f"qmterm sim: {world.notice}", file=sys.stderr)
-    return world
+    return world, ReplayWorld(options, DELAY_NS) if delayed else None
 
 
 def _leave_with_owner(loop: asyncio.AbstractEventLoop, stopped: asyncio.Event) -> None:
@@ -146,6 +150,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--token-file", type=Path, help="write the token there instead of printing it")
     parser.add_argument("--token-env", action="store_true", help="take the token from QMTERM_SIM_TOKEN")
     parser.add_argument("--starting-cash", type=Decimal, default=Decimal(100_000))
+    parser.add_argument("--event", action="append", default=[], help="a market event as JSON, may be repeated")
     parser.add_argument("--owned", action="store_true", help="exit when stdin closes")
     given = parser.parse_args(arguments)
     try:
@@ -164,6 +169,7 @@ def main(arguments: list[str] | None = None) -> int:
             owned=given.owned,
             starting_cash=given.starting_cash,
             replay=given.replay,
+            events=tuple(given.event),
         )
     except QmtermError as error:
         print(f"qmterm sim: {error}", file=sys.stderr)

@@ -87,6 +87,10 @@ class TradingDay:
         self.volume = np.zeros(count, dtype=np.int64)  # regular
         self.turnover = np.zeros(count, dtype=np.float64)  # cents × shares
         self.all_volume = np.zeros(count, dtype=np.int64)
+        self.halted = np.zeros(count, dtype=np.bool_)
+        self.any_halted = False
+        self.halted_ns = np.zeros(count, dtype=np.int64)  # the instant of the last quote before the latest halt
+        self.frozen = self.fair.copy()  # dollars: what a halted name was worth when it was halted
         self.minutes: list[MinuteBars] = []
         self.latest_minute = np.zeros((6, count), dtype=np.int64)  # o h l c v, end ns
         self._clear_minute()
@@ -116,6 +120,15 @@ class TradingDay:
         busy = np.where(in_play, 2.5, 0.9 + 0.2 * rng.random(count))
         self.in_play = np.flatnonzero(in_play)
         return drift.astype(np.float32), busy.astype(np.float32)
+
+    @property
+    def quoted(self) -> FloatArray:
+        """Dollars that quotes are made of: those of halted names stand still."""
+        return np.where(self.halted, self.frozen, self.fair) if self.any_halted else self.fair
+
+    def quote_ns(self, step_ns: int) -> IntArray:
+        """When each stock's quote is of, for a market whose latest step was at `step_ns`."""
+        return np.where(self.halted, self.halted_ns, step_ns)
 
     # --- stepping ---
 
@@ -174,6 +187,8 @@ class TradingDay:
         np.maximum(self.fair, 0.01, out=self.fair)
         closing = time_ns == self.close_ns or time_ns == self.open_ns + NS
         traded = np.arange(count) if closing else np.flatnonzero(luck < activity)
+        if self.any_halted:
+            traded = traded[~self.halted[traded]]
         if not len(traded):
             self._end_minute(time_ns)
             return None

@@ -65,6 +65,8 @@ def _arguments(options: SimOptions) -> list[str]:
         "--token-env",
         "--owned",
     ]
+    for event in options.events:
+        out += ["--event", event]
     if options.lockstep:
         out.append("--lockstep")
     if options.start is not None:

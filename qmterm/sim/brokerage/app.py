@@ -13,6 +13,7 @@ from decimal import Decimal
 
 from aiohttp import WSCloseCode, web
 
+from qmterm.sim.brokerage.adjustments import adjust_positions
 from qmterm.sim.brokerage.book import Book
 from qmterm.sim.brokerage.complex_orders import ComplexDesk
 from qmterm.sim.brokerage.desk import Desk
@@ -59,6 +60,7 @@ class Brokerage:
         self.tokens = AccessTokens(token, token_lifetime_s, real_time)
         self.stream = AccountStream(account, self.tokens, self.faults, lambda: world.now_ns, real_time)
         self.book = Book(starting_cash)
+        self._splits = 0  # of the world's, how many the positions went through
         self.desk = Desk(world, self.book, account, self.stream.emit)
         self.complexes = ComplexDesk(self.desk)
         self.life = OrderLife(
@@ -77,6 +79,7 @@ class Brokerage:
         if now_ns != self.world.now_ns:
             raise ValueError(f"step to {now_ns}, but the world stands at {self.world.now_ns}")
         self._disturb_stream()
+        self._splits = adjust_positions(self.book, self.world, self._splits, now_ns)
         self.complexes.start()
         self.life.step()
         settle_expired(self.book, self.world)

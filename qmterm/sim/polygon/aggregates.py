@@ -6,6 +6,7 @@ The trap: `limit` counts base bars (minutes behind a 5-minute bar), and a range 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 
 import msgspec
@@ -24,6 +25,7 @@ from qmterm.sim.world import one
 
 DAY_SPANS = ("day", "week", "month", "quarter", "year")
 MINUTE_SPANS = {"minute": 1, "hour": 60}
+TOO_OLD = "Your plan doesn't include this data timeframe. Please upgrade your plan at https://polygon.io/pricing"
 DEFAULT_LIMIT, MAX_LIMIT = 5000, 50_000
 
 
@@ -97,11 +99,23 @@ def base_bars(context: Context, ticker: str, span: str, first_ms: int, last_ms: 
         if span not in DAY_SPANS:
             return bar_history.bars_of([])
         return bar_history.option_daily(world, contracts, symbol, first, last)
-    number = context.symbol(ticker)
+    number, first_ms, last_ms = named_span(context, ticker, first_ms, last_ms)
+    first, last = et_date(first_ms * MS), et_date(last_ms * MS)
     if span in DAY_SPANS:
         bars = bar_history.daily(world, number, first, last)
         return bars.where((bars.start_ms >= first_ms) & (bars.start_ms <= last_ms))
     return bar_history.minutes(world, number, first_ms, last_ms)
+
+
+def named_span(context: Context, ticker: str, first_ms: int, last_ms: int) -> tuple[int, int, int]:
+    """The symbol and the part of a span in which it had this ticker: bars stay under the name they were made under."""
+    happenings = context.world.happenings
+    former = happenings.former(ticker)
+    if former is not None:
+        return former.symbol, first_ms, min(last_ms, day_start_ms(former.day) - 1)
+    number = context.symbol(ticker)
+    since = happenings.first_day(number)
+    return number, first_ms if since is None else max(first_ms, day_start_ms(since)), last_ms
 
 
 def bucket_starts(bars: Bars, multiplier: int, span: str) -> IntArray:
@@ -148,8 +162,11 @@ async def ranges(context: Context, request: web.Request) -> web.Response:
     first, last = moment_ms(at["first"], False), moment_ms(at["last"], True)
     if last < first:
         raise Refused(400, "ERROR", "The parameter 'to' cannot be a time that occurs before 'from'.")
-    if context.plan.delayed:
-        last = min(last, context.clock() // MS - 15 * 60_000)
+    today = et_date(context.clock())
+    if context.plan.end_of_day and context.world.history.on(today) is None:
+        last = min(last, day_start_ms(today) - 1)
+    if last < day_start_ms(today - timedelta(days=366 * context.plan.years)):
+        raise Refused(403, "NOT_AUTHORIZED", TOO_OLD)
     bars = aggregate(context, ticker, multiplier, span, first, last)
     adjusted = query.get("adjusted", "true") != "false"
     if not adjusted and not ticker.startswith("O:"):
@@ -190,14 +207,17 @@ async def grouped_daily(context: Context, request: web.Request) -> web.Response:
         raise Refused(400, "ERROR", f"Could not parse the date {request.match_info['day']!r}.") from error
     bars = world.history.on(day)
     if bars is None and day == world.today.day:
-        if context.plan.delayed:
+        if context.plan.end_of_day:
             text = "Attempted to request today's data before end of day. Please upgrade your plan."
             raise Refused(403, "NOT_AUTHORIZED", text)
         bars = world.today.day_bars()
     if bars is None:
         return _envelope(context, request, None, [], True)
     traded = np.flatnonzero(bars.volume > 0)
-    names, unit, invents = world.universe.tickers, world.unit, world.invents
+    names: Sequence[str] = world.universe.tickers
+    unit, invents = world.unit, world.invents
+    if world.happenings.renames:
+        names = [world.happenings.ticker_on(number, day) for number in range(len(names))]
     start = day_start_ms(day)
     envelope = {
         "queryCount": len(traded),

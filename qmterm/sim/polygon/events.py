@@ -64,7 +64,8 @@ async def splits(context: Context, request: web.Request) -> web.Response:
     query = Query(request.path, request.query)
     ticker, day = query.bounds("ticker"), query.bounds("execution_date")
     names = world.universe.tickers
-    found = [split for split in world.corporate.splits if ticker(names[split.symbol]) and day(split.day.isoformat())]
+    every = [*world.corporate.splits, *world.happenings.announced]
+    found = [split for split in every if ticker(names[split.symbol]) and day(split.day.isoformat())]
     found.sort(key=lambda split: (split.day, split.symbol), reverse=query.get("order", "desc") != "asc")
     page, next_url = query.page(found, query.limit(10, 1000))
     rows: list[object] = [

@@ -51,12 +51,12 @@ class OptionFeed:
         contracts, world = self._contracts, self._world
         if contracts is None:
             return []
-        alive = contracts.expiry_ns > world.now_ns
+        alive = (contracts.expiry_ns > world.now_ns) & ~world.today.halted[contracts.symbol]
         if not alive.any():
             return []
         rows = np.flatnonzero(alive)
         now = world.option_quotes(contracts.take(rows))
-        columns = np.zeros_like(self._sent)
+        columns = self._sent.copy()
         columns[:, rows] = (now.bid, now.ask, now.bid_size, now.ask_size)
         times = np.zeros(len(self.names), dtype=np.int64)
         times[rows] = stamps(now.time_ns, len(rows))

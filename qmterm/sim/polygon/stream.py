@@ -29,6 +29,7 @@ from qmterm.sim.polygon.frames import (
     status_frame,
     trade_events,
 )
+from qmterm.sim.polygon.limits import limit_events
 from qmterm.sim.polygon.option_feed import OptionFeed
 from qmterm.sim.polygon.subscriptions import CLUSTERS, Subscriptions
 from qmterm.sim.session import MinuteBars
@@ -103,6 +104,7 @@ class StreamHub:
         self.refuse_newcomer = refuse_newcomer
         self.connections: dict[str, list[Connection]] = {cluster: [] for cluster in CLUSTERS}
         self._last_minute: MinuteBars | None = None
+        self._delivered_ns = context.world.now_ns
 
     def add_routes(self, app: web.Application) -> None:
         for cluster in CLUSTERS:
@@ -212,6 +214,7 @@ class StreamHub:
                         await (self._stocks if cluster == "stocks" else self._options)(connection, progress)
                     for frame in connection.distortion.end():
                         connection.send(frame)
+        self._delivered_ns = self._context.world.now_ns
         if progress.minutes:
             self._last_minute = progress.minutes[-1]
 
@@ -264,6 +267,10 @@ class StreamHub:
                     for _ in range(copies):
                         connection.send(msgspec.json.encode(events))
                     await asyncio.sleep(0)
+        if connection.wanted.of("LULD") and world.invents:
+            since, now = self._delivered_ns, world.now_ns
+            for frame in frames(limit_events(world, self._mask(connection, "LULD"), since, now)):
+                connection.send(frame)
         for trades in progress.trades:
             if connection.wanted.of("A"):
                 for frame in frames(second_events(world, trades, self._mask(connection, "A"))):
@@ -309,6 +316,8 @@ class StreamHub:
             connection.sides = np.zeros_like(sides)
         mask = self._mask(connection, "Q")
         moved = np.any(sides != connection.sides, axis=0)
+        if world.today.any_halted:
+            moved &= ~world.today.halted
         rows = np.flatnonzero(moved if mask is None else moved & mask)
         connection.sides[:, rows] = sides[:, rows]
         return rows, sides[0, rows], sides[1, rows]

@@ -49,6 +49,8 @@ class ReplayDay:
         self.bid, self.ask, self.bid_lots, self.ask_lots = np.zeros((4, count))
         self.quote_ns = np.zeros(count, dtype=np.int64)
         self.minutes: list[MinuteBars] = []
+        self.halted = np.zeros(count, dtype=np.bool_)  # bars and quotes do not tell of halts
+        self.any_halted = False
         o, h, l, c, v = np.zeros((5, count))  # noqa: E741
         self._latest = LatestMinute(o, h, l, c, v, np.zeros(count, dtype=np.int64), np.full(count, np.nan))
 

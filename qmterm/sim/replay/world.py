@@ -30,6 +30,7 @@ from qmterm.sim.replay.contents import Contents, ReplayUniverse, read_contents
 from qmterm.sim.replay.daily import ReplayCorporate, ReplayPast
 from qmterm.sim.replay.day import ReplayDay
 from qmterm.sim.replay.options import ReplayOptions, no_prints, root_of
+from qmterm.sim.replay.quiet import NothingBesides
 from qmterm.sim.replay.recorded import FrameTape
 from qmterm.sim.replay.tape import MinuteTape, Tape, read_minutes, read_option_quotes
 from qmterm.sim.session import MINUTE_NS, ROLL_NS, MinuteBars
@@ -45,7 +46,8 @@ class ReplayWorld:
     invents = False
     yields: Mapping[str, tuple[float, float]] = MappingProxyType({})
 
-    def __init__(self, options: SimOptions) -> None:
+    def __init__(self, options: SimOptions, lag_ns: int = 0) -> None:
+        """`lag_ns`: the same market, standing so much earlier."""
         if options.replay is None:
             raise BadInput("a replay needs the path of a recording or of a folder of files")
         self.seed = options.seed
@@ -62,6 +64,7 @@ class ReplayWorld:
             day = self.calendar.previous(day)
         names, roots = files.names, files.roots
         self.universe = ReplayUniverse(names, np.array([option_root(name) in roots for name in names], dtype=np.bool_))
+        self.happenings = NothingBesides(names)
         number_of = np.array([self.universe.number[name] for name in files.daily.names], dtype=np.int64)
         self._number_of = number_of
         self._past = ReplayPast(files.daily, number_of, len(names))
@@ -75,8 +78,8 @@ class ReplayWorld:
         self._first_day = day
         self._own_sessions: list[DayBars] = []  # that only their minutes or frames tell of
         self._begin(day)
-        if start_ns > self.now_ns:
-            self.advance_to(start_ns)
+        if start_ns - lag_ns > self.now_ns:
+            self.advance_to(start_ns - lag_ns)
 
     @property
     def recorded(self) -> bool:
