@@ -17,7 +17,7 @@ from qmterm.core.calendar import Phase, SessionCalendar
 from qmterm.core.clock import NS, et_date
 from qmterm.core.errors import DataError, NotEntitled
 from qmterm.core.instruments import parse_option
-from qmterm.core.settings.connections import PolygonSettings
+from qmterm.core.settings.connections import Plan, PolygonSettings
 from qmterm.market.board.board import Board
 from qmterm.market.board.wire import FrameDecoder, FrameReport
 from qmterm.market.chains.chains import Chains
@@ -206,6 +206,12 @@ class PolygonFeed:
         if quoted and not self._options_on:
             self._options_on = True
             self._options.start()
+
+    @property
+    def lacks_option_quotes(self) -> bool:
+        """The plan has no live quotes of contracts, or the server refused them."""
+        refused = any(channel.startswith("Q.O:") for channel in self._options.notes.refused)
+        return refused or self.settings.plan is not Plan.ADVANCED
 
     # --- lockstep ---
 
