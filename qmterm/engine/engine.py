@@ -47,7 +47,7 @@ class Engine:
         self._reconciled_ns = 0
         self._loading: asyncio.Task[None] | None = None
         self._turns = 0
-        self._watched: tuple[frozenset[str], frozenset[str]] = (frozenset(), frozenset())
+        self._watched: tuple[frozenset[str], frozenset[str], tuple[str, ...]] = (frozenset(), frozenset(), ())
         self._ended: set[str] = set()
         self._starting = "starting"
 
@@ -288,6 +288,10 @@ class Engine:
         if wish != self._watched:
             self._parts.feed.watch(*wish)
             self._watched = wish
+        else:
+            self._parts.feed.rotate()
+        if self._parts.held_quotes is not None:
+            self._parts.held_quotes.want(wish[1] if self._parts.feed.lacks_option_quotes else ())
 
     async def _on_event(self, event: BrokerEvent) -> None:
         engaged = self._need()

@@ -30,6 +30,8 @@ class HeaderView:
     feed_state: str = "connecting"  # live | mute | backoff | connecting | refused | delayed
     feed_age_s: float | None = None  # seconds since the last frame
     feed_events_per_s: float | None = None
+    lost_minutes: int = 0  # of this session's minute bars, not repaired (yet)
+    repaired_minutes: int = 0
     broker_state: str = "connecting"  # up | down | connecting
     broker_ms: float | None = None  # real milliseconds of the latest REST call
     market_ns: int = 0
@@ -126,7 +128,7 @@ class PositionView:
     dte: int | None
     average_price: Decimal  # dollars per share
     mark: Decimal | None
-    mark_flag: str  # "" fresh, "stale", "one-sided", "none"
+    mark_flag: str  # "" fresh, "dxlink" fresh and told by the broker, "stale", "one-sided", "none"
     unrealized: Decimal | None
     unrealized_pct: float | None
     delta: float | None  # position, shares

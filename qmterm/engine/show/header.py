@@ -36,6 +36,8 @@ class Header:
             feed_state=feed.state,
             feed_age_s=feed.age_s,
             feed_events_per_s=feed.events_per_s,
+            lost_minutes=feed.lost_minutes,
+            repaired_minutes=feed.repaired_minutes,
             broker_state="up" if parts.broker.stream_up else "down",
             broker_ms=parts.broker.round_trip_ms,
             market_ns=parts.clock.now(),

@@ -12,7 +12,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from qmterm.core.bars import FloatArray, IntArray
+from qmterm.core.bars import BoolArray, FloatArray, IntArray
 
 MINUTE_NS = 60_000_000_000
 SPAN = 5  # minutes in a bar
@@ -77,6 +77,16 @@ class MinuteRing:
         self._stamps[at] = minute
         self._opens[at], self._highs[at], self._lows[at], self._closes[at] = open_, high, low, close
         return True
+
+    def seen(self, minute: int, count: int) -> BoolArray:
+        """Which of the first `count` symbols have a bar of a minute (numbered since the epoch) that is still held."""
+        seen: BoolArray = self._stamp[minute % DEPTH, :count] == minute
+        return seen
+
+    def holds(self, rows: IntArray, minutes: IntArray) -> BoolArray:
+        """Whether each row's bar of the given minute is held."""
+        held: BoolArray = self._stamp[minutes % DEPTH, rows] == minutes
+        return held
 
     def last_close(self, row: int, now_ns: int, grace_ns: int) -> tuple[float, int] | None:
         """Close and end of one symbol's latest complete five-minute bar; None before the first."""
