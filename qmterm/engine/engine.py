@@ -291,6 +291,8 @@ class Engine:
             self._watched = wish
         else:
             self._parts.feed.rotate()
+        if self._parts.held_quotes is not None:
+            self._parts.held_quotes.want(wish[1] if self._parts.feed.lacks_option_quotes else ())
 
     async def _on_event(self, event: BrokerEvent) -> None:
         engaged = self._need()

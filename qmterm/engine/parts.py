@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -47,6 +47,12 @@ class SteppedBroker(Broker, Protocol):
     def take_events(self) -> list[BrokerEvent]: ...
 
     async def tick_table(self, underlying: str) -> TickTable | None: ...
+
+
+class HeldQuotes(Protocol):
+    """Another source of option quotes (broker/dxlink.py), for contracts the data plan has none of."""
+
+    def want(self, occs: Iterable[str]) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +104,7 @@ class Parts:
     on_progress: Callable[[str], None] = lambda _text: None
     step_latency: Percentiles = field(default_factory=Percentiles)
     on_trace: Callable[[Exception], None] | None = None
+    held_quotes: HeldQuotes | None = None
 
 
 @dataclass(slots=True)

@@ -227,6 +227,7 @@ def _engage(parts: Parts, book: Book, saved_ladder: Mapping[str, object] | None)
         settings.risk,
         HeldGreeks(parts.calendar, parts.feed.chains.rates),
         header.view,
+        parts.feed.board.quote_source,
     )
     return Engaged(
         book=book,

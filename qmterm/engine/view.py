@@ -138,7 +138,7 @@ class PositionView:
     dte: int | None
     average_price: Decimal  # dollars per share
     mark: Decimal | None
-    mark_flag: str  # "" fresh, "stale", "one-sided", "none"
+    mark_flag: str  # "" fresh, "dxlink" fresh and told by the broker, "stale", "one-sided", "none"
     unrealized: Decimal | None
     unrealized_pct: float | None
     delta: float | None  # position, shares

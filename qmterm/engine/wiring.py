@@ -21,7 +21,7 @@ from qmterm.core.settings.connections import PolygonSettings
 from qmterm.core.settings.engine import BrokerName, MarketClock, Source
 from qmterm.core.settings.model import Settings
 from qmterm.engine.control import ControlSocket
-from qmterm.engine.parts import Limits, Lockstep, Parts, SteppedBroker
+from qmterm.engine.parts import HeldQuotes, Limits, Lockstep, Parts, SteppedBroker
 from qmterm.engine.runlog import RunLog
 from qmterm.engine.sim_link import SimLink
 from qmterm.journal.journal import Journal
@@ -34,6 +34,8 @@ from qmterm.tape.recorder import FrameRecorder
 
 if TYPE_CHECKING:
     import aiohttp
+
+    from qmterm.broker.dxlink import BrokerQuote, BrokerQuotes
 
 CALENDAR_YEARS_BACK = 3
 CALENDAR_DAYS_AHEAD = 1100  # LEAPS
@@ -151,6 +153,7 @@ async def build(
             control=None if place.control is None else ControlSocket(place.control),
             broker_on_market=on_market,
             on_trace=on_trace,
+            held_quotes=None if lockstep is not None else _held_quotes(broker, feed, clock, opened),
         )
         parts.close = opened.pop_all().aclose
         return parts
@@ -183,8 +186,8 @@ def _recorder(settings: PolygonSettings, folder: Path, start_ns: int, log: RunLo
         return None
     loop = asyncio.get_running_loop()
 
-    def stopped(why: str) -> None:
-        loop.call_soon_threadsafe(log.warn, "FEED", why)
+    def tell(text: str) -> None:
+        loop.call_soon_threadsafe(log.warn, "FEED", text)
 
     return FrameRecorder(
         folder,
@@ -192,7 +195,7 @@ def _recorder(settings: PolygonSettings, folder: Path, start_ns: int, log: RunLo
         start_ns,
         limit_bytes=settings.record_limit_mb * 1_000_000,
         keep_days=settings.record_keep_days,
-        on_stop=stopped,
+        on_stop=tell,
     )
 
 
@@ -215,6 +218,24 @@ class JournalLedger:
 
     async def save(self, state: Mapping[str, Any]) -> None:
         await self._journal.write_document(self.NAME, dict(state))
+
+
+def _held_quotes(
+    broker: SteppedBroker, feed: PolygonFeed, clock: PacedClockLike, opened: contextlib.AsyncExitStack
+) -> HeldQuotes | None:
+    """The broker's own option quotes, onto the board: for plans without. Paper accounts and cert have none."""
+    make = getattr(broker, "option_quotes", None)
+    if make is None:
+        return None
+
+    def take(quote: BrokerQuote) -> None:
+        sides = quote.bid, quote.ask, quote.bid_size, quote.ask_size
+        feed.board.apply_quote(quote.symbol, *sides, quote.time_ns, clock.now(), "dxlink")
+
+    quotes: BrokerQuotes | None = make(take)
+    if quotes is not None:
+        opened.push_async_callback(quotes.close)
+    return quotes
 
 
 async def _nothing(_now_ns: int) -> None:

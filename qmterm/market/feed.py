@@ -18,7 +18,7 @@ from qmterm.core.clock import NS, et_date
 from qmterm.core.errors import DataError, NotEntitled
 from qmterm.core.instruments import parse_option
 from qmterm.core.settings.analysis import AnalysisSettings
-from qmterm.core.settings.connections import PolygonSettings
+from qmterm.core.settings.connections import Plan, PolygonSettings
 from qmterm.core.settings.quality import QualitySettings
 from qmterm.market.analysis.cache import AnalysisCache
 from qmterm.market.board.board import Board
@@ -235,6 +235,12 @@ class PolygonFeed:
         if quoted and not self._options_on:
             self._options_on = True
             self._options.start()
+
+    @property
+    def lacks_option_quotes(self) -> bool:
+        """The plan has no live quotes of contracts, or the server refused them."""
+        refused = any(channel.startswith("Q.O:") for channel in self._options.notes.refused)
+        return refused or self.settings.plan is not Plan.ADVANCED
 
     # --- lockstep ---
 

@@ -19,6 +19,7 @@ from qmterm.core.errors import BadInput, BadSymbol
 from qmterm.core.instruments import OptionContract, is_option, parse_option, underlying_of
 from qmterm.core.quotes import Quote
 from qmterm.sim.bar_history import made_up
+from qmterm.sim.brokerage.dxlink import OptionSense
 from qmterm.sim.corporate import Corporate
 from qmterm.sim.happenings import Happenings
 from qmterm.sim.listing import Contracts, Listing, make_listing
@@ -386,6 +387,15 @@ class World:
             time_ns=self.option_instant,
             arrival_ns=self.now_ns,
         )
+
+    def option_sense(self, occ: str) -> OptionSense | None:
+        """Greeks of a contract that is alive, as the broker's market data tell them."""
+        found = self.listed(occ)
+        if found is None:
+            return None
+        now = self.option_quotes(one(*found))
+        columns = (now.value, now.implied, now.delta, now.gamma, now.theta, np.full(1, np.nan), now.vega)
+        return OptionSense(*(float(column[0]) for column in columns))
 
     # --- news ---
 

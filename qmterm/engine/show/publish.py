@@ -52,6 +52,7 @@ class Publisher:
         risk: RiskSettings,
         held_greeks: HeldGreeks,
         header: Callable[[], HeaderView],
+        source_of: Callable[[str], str] = lambda symbol: "",
     ) -> None:
         self._trader = trader
         self._scanning = scanning
@@ -63,6 +64,7 @@ class Publisher:
         self._risk = risk
         self._held_greeks = held_greeks
         self._header = header
+        self._source_of = source_of  # who told a symbol's quote, "" = the data vendor
         self._version = 0
         self._scan_rows: tuple[int | None, tuple[ScanRow, ...]] = (None, ())
 
@@ -182,7 +184,7 @@ class Publisher:
                     dte=days_left(position.symbol, now),
                     average_price=position.average,
                     mark=mark.price if mark else None,
-                    mark_flag=mark.flag if mark else "none",
+                    mark_flag=(mark.flag or self._source_of(position.symbol)) if mark else "none",
                     unrealized=unrealized,
                     unrealized_pct=float(unrealized / cost * 100) if unrealized is not None and cost else None,
                     delta=found.delta if found else None,

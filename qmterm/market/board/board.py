@@ -29,6 +29,7 @@ class Board:
         self.stocks = QuoteTable(symbols)
         self.options = QuoteTable((), wire=_stream_spelling)
         self.minutes = MinuteRing(self.stocks.capacity)
+        self._sources: dict[str, tuple[str, int]] = {}  # OCC symbol: who told its quote of that time, if not Polygon
         self.grace_ns = int(bar_grace_s * 1e9)
         # Open and close of the regular session: only bars inside it move the day's high and low. In an array, at one
         # address for good, because the decoder reads it there.
@@ -53,6 +54,12 @@ class Board:
         if number is None and symbol.startswith("O:"):
             number = self.options.wire_numbers.get(symbol)
         return None if number is None else self.options.quote(number)
+
+    def quote_source(self, symbol: str) -> str:
+        """Who told the quote that is held of an OCC symbol: "" is Polygon."""
+        source, time_ns = self._sources.get(symbol, ("", 0))
+        number = self.options.numbers.get(symbol)
+        return source if number is not None and int(self.options.quote_ns[number]) == time_ns else ""
 
     def last_price(self, symbol: str) -> float | None:
         """Last price of a stock, else yesterday's close; None when neither is known."""
@@ -129,6 +136,33 @@ class Board:
         table.day_low[rows] = np.fmin(table.day_low[rows], snapshot.day_low)
         table.day_volume[rows] = np.maximum(table.day_volume[rows], snapshot.day_volume)
         table.prev_close[rows], table.prev_volume[rows] = snapshot.prev_close, snapshot.prev_volume
+
+    def apply_quote(
+        self,
+        symbol: str,
+        bid: float,
+        ask: float,
+        bid_size: float,
+        ask_size: float,
+        time_ns: int,
+        arrival_ns: int,
+        source: str,
+    ) -> bool:
+        """Take an option's quote (OCC symbol) from another source than Polygon; False when a newer one is held.
+
+        A source that does not tell the exchange's time (0) is taken to tell its quote as it arrives.
+        """
+        table = self.options
+        table.add((symbol,))
+        number = table.numbers[symbol]
+        at = min(time_ns, arrival_ns) if time_ns > 0 else arrival_ns
+        if at < table.quote_ns[number]:
+            return False
+        table.bid[number], table.ask[number] = bid, ask
+        table.bid_size[number], table.ask_size[number] = bid_size, ask_size
+        table.quote_ns[number], table.arrival_ns[number] = at, arrival_ns
+        self._sources[symbol] = (source, at)
+        return True
 
     def load_options(self, rows: OptionRows, arrival_ns: int) -> IntArray:
         """Take a chain snapshot's quotes and spot; each contract's row comes back, in the chain's order."""

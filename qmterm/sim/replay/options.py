@@ -19,7 +19,7 @@ from qmterm.sim.listing import Contracts, Listing
 from qmterm.sim.option_quotes import OptionQuotes
 from qmterm.sim.option_tape import Prints
 
-_FLOATS = ("bid", "ask", "bid_size", "ask_size", "last", "interest", "volume")
+_FLOATS = ("bid", "ask", "bid_size", "ask_size", "last", "interest", "volume", "before")
 _TIMES = ("quote_ns", "trade_ns", "trade_size", "exchange", "condition")
 
 
@@ -33,6 +33,7 @@ class ReplayOptions:
     last: FloatArray  # price of the latest trade
     interest: FloatArray
     volume: FloatArray  # of the running session
+    before: FloatArray  # volume of the session before, where the files told it
     quote_ns: IntArray
     trade_ns: IntArray  # of a trade that was seen itself, else 0
     trade_size: IntArray
@@ -74,7 +75,8 @@ class ReplayOptions:
         return out
 
     def new_session(self) -> None:
-        self.volume[:] = np.where(np.isnan(self.volume), np.nan, 0.0)
+        self.before[:] = self.volume
+        self.volume[:] = np.nan
         self.trade_ns[:] = 0
         self._listings.clear()
 
@@ -128,8 +130,11 @@ class ReplayOptions:
         interest = self.interest[contracts.key.astype(np.int64)]
         return np.where(np.isnan(interest), -1, interest).astype(np.int64)
 
-    def day_volume(self, contracts: Contracts) -> IntArray:
-        return np.nan_to_num(self.volume[contracts.key.astype(np.int64)]).astype(np.int64)
+    def volumes(self, contracts: Contracts) -> tuple[IntArray, IntArray]:
+        """(running session, the one before) in contracts, 0 where the files say nothing."""
+        rows = contracts.key.astype(np.int64)
+        today, before = (np.nan_to_num(column[rows]).astype(np.int64) for column in (self.volume, self.before))
+        return today, before
 
     def last_prints(self, contracts: Contracts) -> Prints:
         """The latest trade of each contract, where trades were seen themselves."""

@@ -63,10 +63,11 @@ class MinuteTape:
         if self._bars and self._bars[0].end_ns == due:
             progress.minutes.append(day.take_minute(self._bars.popleft()))
         if self._quotes and self._quotes[0].end_ns == due:
-            _quote(options, self._quotes.popleft())
+            take_quotes(options, self._quotes.popleft())
 
 
-def _quote(options: ReplayOptions, minute: QuoteMinute) -> None:
+def take_quotes(options: ReplayOptions, minute: QuoteMinute) -> None:
+    """Quotes of one minute become the latest ones; what a row does not say stays as it was."""
     row = minute.row
     for name in ("bid", "ask", "bid_size", "ask_size"):
         getattr(options, name)[row] = minute.columns[name]

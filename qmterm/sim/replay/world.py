@@ -32,7 +32,7 @@ from qmterm.sim.replay.day import ReplayDay
 from qmterm.sim.replay.options import ReplayOptions, no_prints, root_of
 from qmterm.sim.replay.quiet import NothingBesides
 from qmterm.sim.replay.recorded import FrameTape
-from qmterm.sim.replay.tape import MinuteTape, Tape, read_minutes, read_option_quotes
+from qmterm.sim.replay.tape import MinuteTape, Tape, read_minutes, read_option_quotes, take_quotes
 from qmterm.sim.session import MINUTE_NS, ROLL_NS, MinuteBars
 
 ALL = slice(None)
@@ -77,6 +77,7 @@ class ReplayWorld:
         self.now_ns = self.calendar.open_ns(day) - ROLL_NS
         self._first_day = day
         self._own_sessions: list[DayBars] = []  # that only their minutes or frames tell of
+        self._remember(day)
         self._begin(day)
         if start_ns - lag_ns > self.now_ns:
             self.advance_to(start_ns - lag_ns)
@@ -154,6 +155,28 @@ class ReplayWorld:
         self.now_ns = target_ns
         return progress
 
+    def _remember(self, day: date) -> None:
+        """What the files by minute tell of the time before the first session: bars that no daily file has, and the
+        last quotes and volumes of the contracts."""
+        source, files = self._files.source, self._files
+        for past in sorted(files.minute_days - set(files.daily.days)):
+            if past < day:
+                told = self._told(past)
+                if told.volume.any():
+                    self._own_sessions.append(told.day_bars())
+        quoted = [past for past in sorted(files.option_days) if past < day][-1:]
+        for past in quoted:
+            for minute in read_option_quotes(source.option_quotes, past, self._options):
+                take_quotes(self._options, minute)
+
+    def _told(self, past: date) -> ReplayDay:
+        """A session before the running one, from its minute bars."""
+        none = np.zeros(len(self.universe))
+        told = ReplayDay(self.calendar, past, DayBars(past, *([none] * 6)))
+        for bars in read_minutes(self._files.source.minutes, past, self.universe.number):
+            told.take_minute(bars)
+        return told
+
     def _close(self) -> None:
         """The session is over: its official bars are known, or what its minutes came to."""
         self._closed = True
@@ -210,10 +233,7 @@ class ReplayWorld:
         if day not in self._files.minute_days or day >= self.today.day:
             return []
         if day not in self.finished_minutes:
-            told = ReplayDay(self.calendar, day, self.previous)
-            for bars in read_minutes(self._files.source.minutes, day, self.universe.number):
-                told.take_minute(bars)
-            self.finished_minutes[day] = told.minutes
+            self.finished_minutes[day] = self._told(day).minutes
         return lived(self.finished_minutes[day], symbol, self.unit)
 
     def last(self, symbol: str) -> float | None:
@@ -314,7 +334,7 @@ class ReplayWorld:
         return self._options.open_interest(contracts)
 
     def option_volume(self, contracts: Contracts, interest: IntArray) -> tuple[IntArray, IntArray]:
-        return self._options.day_volume(contracts), np.zeros(len(contracts), dtype=np.int64)
+        return self._options.volumes(contracts)
 
     def option_ticks(self, contracts: Contracts, price: FloatArray) -> FloatArray:
         return tick_sizes(price, np.zeros(len(contracts), dtype=np.bool_))

@@ -11,7 +11,8 @@ from qmterm.ui.palette import BOLD, DIM, STRUCK
 from qmterm.ui.table import Cell, Column
 
 # How a mark that is not fresh looks: "stale" was good once, "none" never was.
-MARK_LOOKS = {"": (0, ""), "none": (STRUCK, ""), "no quote": (STRUCK, "")}  # any other flag: not a fresh mid
+# any other flag: not a fresh mid. "b": the broker's quote, where the data plan has none
+MARK_LOOKS = {"": (0, ""), "none": (STRUCK, ""), "no quote": (STRUCK, ""), "dxlink": (0, "b")}
 
 
 def profit(row: PositionView) -> Cell:
