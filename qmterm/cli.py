@@ -126,13 +126,28 @@ def ctl(
 
 @app.command()
 def scan(
-    history: Annotated[Path, typer.Option(help="Parquet of daily bars: symbol, date, open, high, low, close, volume")],
+    history: Annotated[
+        Path | None,
+        typer.Option(help="Parquet of daily bars (symbol, date, open, high, low, close, volume) instead of the market"),
+    ] = None,
     as_of: Annotated[str | None, typer.Option(help="the last session to use, YYYY-MM-DD")] = None,
     limit: Annotated[int | None, typer.Option(help="rows to show")] = None,
+    source: Annotated[str | None, typer.Option(help="sim or polygon, instead of the running engine")] = None,
+    sim: Annotated[str | None, typer.Option("--sim", help="address of a running simulator")] = None,
+    sim_token_file: Annotated[Path | None, typer.Option(help="file with that simulator's token")] = None,
+    socket: Annotated[Path | None, typer.Option(help="socket of the engine to ask")] = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """The ATR Matrix scanner on any file of daily bars."""
+    """The ATR Matrix scanner: on the market now, or on a file of daily bars.
+
+    The running engine is asked for its latest scan. Without one, or when
+    --source, --sim or --config name a market, a scan of our own is made.
+    """
+    if history is None:
+        from qmterm.commands.scan_live import LiveWish, run
+
+        raise typer.Exit(run(LiveWish(config, source, sim, sim_token_file, socket), limit, as_json=as_json))
     from qmterm.commands.scan import from_command_line
 
     raise typer.Exit(from_command_line(history, as_of, limit, config, as_json=as_json))

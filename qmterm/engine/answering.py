@@ -22,6 +22,7 @@ from qmterm.engine.commands import (
     Reconcile,
     RejectProposal,
     Resume,
+    Scan,
     SelectExpiry,
     SelectSymbol,
     StageOrder,
@@ -32,6 +33,7 @@ from qmterm.engine.commands import (
 from qmterm.engine.ladder import Level
 from qmterm.engine.orders.priced import quote_lines
 from qmterm.engine.parts import Engaged, Parts
+from qmterm.engine.show.scan_answer import MOST, scan_document
 from qmterm.engine.thread import Mailbox
 
 
@@ -101,10 +103,19 @@ class Answering:
                 return await self._why(command.subject)
             case Status():
                 return CommandResult(True, self._status_line(), self._status())
+            case Scan():
+                return self._scan(command.limit)
             case StopEngine():
                 self._stop(f"stop asked ({command.source})")
                 working = len(engaged.desk.ledger.working)
                 return CommandResult(True, f"stopping; {working} order(s) keep working at the broker")
+
+    def _scan(self, limit: str) -> CommandResult:
+        if not limit.isdecimal():
+            return CommandResult(False, f"scan takes the number of rows wanted, 0 for all; got {limit!r}")
+        document = scan_document(self._engaged.scanning, min(int(limit) or MOST, MOST))
+        shown = len(document["rows"])
+        return CommandResult(True, f"{shown} of {document['symbols']} symbols at {document['market_time']}", document)
 
     async def _select(self, symbol: str) -> CommandResult:
         symbol = symbol.strip().upper()

@@ -199,7 +199,8 @@ class Scanning:
         refused = ~np.isin(codes, SHOWN_ANYWAY)
         turned = [change for change in changes(self._before, state) if not refused[change.row]]
         # Once believed again it is compared with what it was when it was last believed.
-        self._before = state.copy() if self._before is None else np.where(refused, self._before, state)
+        held = STATE_CODE[SignalState.NO_DATA] if self._before is None else self._before
+        self._before = np.where(refused, held, state).astype(np.int8)
         self.codes, self._result_numbers = codes, self._numbers
         self.coverage.note(now, self._panel.symbols, self._features.close, codes, self._board.stocks)
         self.scanned_ns = now
