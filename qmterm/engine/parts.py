@@ -29,12 +29,15 @@ from qmterm.engine.runlog import RunLog
 from qmterm.engine.show.chainview import ChainLook
 from qmterm.engine.show.publish import Publisher
 from qmterm.engine.signals.entries import Entries
+from qmterm.engine.signals.flow import FlowWatch
 from qmterm.engine.signals.scanning import Scanning
 from qmterm.engine.trader import Trader
 from qmterm.journal.journal import Journal
 from qmterm.market.clock import StepClock
 from qmterm.market.feed import PolygonFeed
+from qmterm.market.flow.volumes import VolumeStore
 from qmterm.market.history.history import History
+from qmterm.market.news.desk import NewsDesk
 from qmterm.market.stream.lockstep import LockstepDriver
 
 
@@ -97,6 +100,8 @@ class Parts:
     on_progress: Callable[[str], None] = lambda _text: None
     step_latency: Percentiles = field(default_factory=Percentiles)
     on_trace: Callable[[Exception], None] | None = None
+    volumes: VolumeStore = field(default_factory=lambda: VolumeStore(None))
+    news: NewsDesk | None = None  # None: nothing is known of the news, and that is said
 
 
 @dataclass(slots=True)
@@ -116,5 +121,6 @@ class Engaged:
     oversight: Oversight
     scanning: Scanning
     entries: Entries
+    flow: FlowWatch
     look: ChainLook
     publisher: Publisher

@@ -31,6 +31,7 @@ from qmterm.engine.show.greeks import HeldGreeks
 from qmterm.engine.show.header import Header
 from qmterm.engine.show.publish import Publisher
 from qmterm.engine.signals.entries import Entries
+from qmterm.engine.signals.flow import FlowWatch
 from qmterm.engine.signals.reference import Reference
 from qmterm.engine.signals.scanning import Scanning
 from qmterm.engine.trader import Trader
@@ -97,6 +98,8 @@ async def start(parts: Parts, progress: Callable[[str], None]) -> Engaged:
     # Before the first live quote: the last good marks are the nearest thing to the previous close.
     await _day_base(parts, engaged)
     engaged.marks.update()
+    if parts.settings.flow.watch_contracts:
+        await engaged.flow.load(parts.feed.rest)
     progress("history")
     await engaged.scanning.load(progress)
     await split_alarm(engaged, parts)
@@ -198,8 +201,14 @@ def _engage(parts: Parts, book: Book, saved_ladder: Mapping[str, object] | None)
         parts.log,
         settings.option_choice,
         settings.engine.max_candidates,
+        news=parts.news,
+        news_block=settings.news.block,
     )
     trader.leave_alone = lambda underlying: entries.rest(underlying, settings.orders.entry_cooldown_s)
+    flow = FlowWatch(
+        board, parts.feed.option_trades, parts.calendar, parts.clock, parts.log, settings.flow, parts.volumes
+    )
+    parts.feed.chains.on_read = flow.note_chain
     look = ChainLook(parts.feed.chains, parts.clock, settings.engine.chain_refresh_s, book.quantity)
     header = Header(parts, trader, scanning)
     publisher = Publisher(
@@ -213,6 +222,7 @@ def _engage(parts: Parts, book: Book, saved_ladder: Mapping[str, object] | None)
         settings.risk,
         HeldGreeks(parts.calendar, parts.feed.chains.rates),
         header.view,
+        flow.latest,
     )
     return Engaged(
         book=book,
@@ -228,6 +238,7 @@ def _engage(parts: Parts, book: Book, saved_ladder: Mapping[str, object] | None)
         oversight=oversight,
         scanning=scanning,
         entries=entries,
+        flow=flow,
         look=look,
         publisher=publisher,
     )

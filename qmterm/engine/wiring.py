@@ -26,7 +26,10 @@ from qmterm.engine.sim_link import SimLink
 from qmterm.journal.journal import Journal
 from qmterm.market.clock import ServerClock, StepClock, SystemClock
 from qmterm.market.feed import PolygonFeed
+from qmterm.market.flow.volumes import VolumeStore
 from qmterm.market.history.history import History
+from qmterm.market.news.desk import NewsDesk
+from qmterm.market.news.lexicon import word_list
 from qmterm.market.rest.client import PolygonRest
 from qmterm.market.stream.lockstep import LockstepDriver
 
@@ -139,6 +142,8 @@ async def build(
             control=None if place.control is None else ControlSocket(place.control),
             broker_on_market=on_market,
             on_trace=on_trace,
+            volumes=VolumeStore(place.history / "contract-volumes"),
+            news=NewsDesk(rest, clock, settings.polygon.budget_per_minute, word_list(settings.news.word_list)),
         )
         parts.close = opened.pop_all().aclose
         return parts

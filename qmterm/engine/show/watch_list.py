@@ -8,8 +8,8 @@ from qmterm.engine.parts import Engaged
 MAX_SHOWN_QUOTES = 400  # contracts of the shown chain; one connection carries about a thousand
 
 
-def watch_list(engaged: Engaged) -> tuple[frozenset[str], frozenset[str]]:
-    """Stocks, and option contracts by their OCC symbols."""
+def watch_list(engaged: Engaged, quote_limit: int) -> tuple[frozenset[str], frozenset[str]]:
+    """Stocks, and option contracts by their OCC symbols; what is left of the limit goes to options flow."""
     options = {position.symbol for position in engaged.book.positions if is_option(position.symbol)}
     stocks = {position.underlying for position in engaged.book.positions} | set(engaged.entries.candidates)
     for record in engaged.desk.ledger.working:
@@ -21,4 +21,5 @@ def watch_list(engaged: Engaged) -> tuple[frozenset[str], frozenset[str]]:
     if engaged.look.symbol:
         stocks.add(engaged.look.symbol)
         options.update(sorted(engaged.look.shown_contracts)[:MAX_SHOWN_QUOTES])
+    options.update(engaged.flow.wanted(stocks)[: max(0, quote_limit - len(options))])
     return frozenset(stocks), frozenset(options)

@@ -6,6 +6,7 @@ is newer, and a chain on the screen is re-priced from the board without any call
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 
@@ -45,6 +46,7 @@ class Chains:
         self._curve: YieldCurve | None = None
         self._dividend_yields: dict[str, float] = {}
         self._volumes: dict[str, tuple[int, int]] = {}  # contract: (day number, volume of that day)
+        self.on_read: Callable[[Chain], None] | None = None  # hears of every chain that was read
         self.delayed = False
         self.malformed = 0
 
@@ -73,7 +75,10 @@ class Chains:
         self.delayed |= rows.delayed
         self.malformed += rows.malformed
         self._board.load_options(rows, now_ns)
-        return self._chain(rows, now_ns)
+        chain = self._chain(rows, now_ns)
+        if self.on_read is not None:
+            self.on_read(chain)
+        return chain
 
     def requote(self, chain: Chain, now_ns: int) -> Chain:
         """The same contracts with the board's quotes and spot, priced again; no call is made."""
