@@ -196,6 +196,52 @@ def quote(
 
 
 @app.command()
+def news(
+    symbol: Annotated[str, typer.Argument(help="a stock, e.g. AAPL")],
+    limit: Annotated[int, typer.Option(help="articles to show; the sentiment is made of all")] = 20,
+    source: SourceOption = None,
+    sim: SimOption = None,
+    sim_token_file: SimTokenOption = None,
+    symbols: SimSymbolsOption = 500,
+    start: SimStartOption = None,
+    seed: SimSeedOption = 7,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """The articles of the last 72 hours about a stock, and the sentiment they make together."""
+    from qmterm.commands.news import from_command_line
+
+    wish = _market(config, source, sim, sim_token_file, symbols, start, seed)
+    raise typer.Exit(from_command_line(symbol, limit, wish, as_json=as_json))
+
+
+@app.command()
+def flow(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="stocks; without them: all that the running engine watches")
+    ] = None,
+    contracts: Annotated[int, typer.Option(help="over REST: how many of each stock's busiest contracts")] = 20,
+    source: SourceOption = None,
+    sim: SimOption = None,
+    sim_token_file: SimTokenOption = None,
+    symbols: SimSymbolsOption = 500,
+    start: SimStartOption = None,
+    seed: SimSeedOption = 7,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Unusual options activity: sweeps, blocks and contracts that trade far more than usual.
+
+    From the running engine where it watches the stocks, else from the trades
+    of their busiest contracts since the open; what was covered is said.
+    """
+    from qmterm.commands.flow import from_command_line
+
+    wish = _market(config, source, sim, sim_token_file, symbols, start, seed)
+    raise typer.Exit(from_command_line(names or [], contracts, wish, as_json=as_json))
+
+
+@app.command()
 def greeks(
     file: Annotated[
         str, typer.Argument(help="a CSV file whose first line names its columns; - reads standard input")

@@ -24,14 +24,14 @@ from qmterm.core.settings.engine import MarketClock, Source
 
 if TYPE_CHECKING:
     from qmterm.core.calendar import Phase, SessionCalendar
-    from qmterm.core.clock import Clock
     from qmterm.core.settings.model import Settings
     from qmterm.engine.sim_link import SimLink
     from qmterm.market.board.board import Board
     from qmterm.market.chains.chains import Chains
+    from qmterm.market.feed import PacedClock
     from qmterm.market.rest.client import PolygonRest
 
-DAYS_BACK, DAYS_AHEAD = 400, 1100  # the last sessions; LEAPS
+DAYS_BACK, DAYS_AHEAD = 1100, 1100  # 300 sessions and the weeks before them; LEAPS
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class MarketSession:
     """Open for the length of one command. The board holds only what was loaded; nothing streams."""
 
     settings: Settings
-    clock: Clock
+    clock: PacedClock
     calendar: SessionCalendar
     rest: PolygonRest
     board: Board
@@ -166,7 +166,7 @@ async def _session(
     )
 
 
-async def _clock(settings: Settings, rest: PolygonRest, link: SimLink | None) -> Clock:
+async def _clock(settings: Settings, rest: PolygonRest, link: SimLink | None) -> PacedClock:
     """Market time: one look at the server's clock is enough for a command that lasts seconds."""
     from qmterm.market.clock import ServerClock, StepClock, SystemClock
 

@@ -11,7 +11,6 @@ import contextlib
 import json
 import sys
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -66,65 +65,45 @@ def _of_engine(wish: LiveWish, limit: int | None) -> dict[str, Any] | None:
 
 
 async def _of_our_own(wish: LiveWish, limit: int | None) -> dict[str, Any]:
-    from qmterm.commands.engine import with_engine
-    from qmterm.commands.places import load_settings, places, require_secret
-    from qmterm.commands.simulator import SimWish, joined_simulator, own_simulator
-    from qmterm.core.calendar import SessionCalendar
-    from qmterm.core.clock import et_date
+    from qmterm.commands.market_session import MarketWish, open_market
+    from qmterm.commands.places import places
     from qmterm.core.compute import ComputeThread
-    from qmterm.core.settings.engine import MarketClock, Source
     from qmterm.engine.runlog import RunLog
     from qmterm.engine.show.scan_answer import scan_document
+    from qmterm.engine.signals.history_pull import HistoryPull
     from qmterm.engine.signals.scanning import Scanning
-    from qmterm.engine.wiring import with_sim
-    from qmterm.market.clock import ServerClock, SystemClock
     from qmterm.market.feed import PolygonFeed
     from qmterm.market.history.history import History
     from qmterm.market.quality.coverage import Listed
-    from qmterm.market.rest.client import PolygonRest
 
-    settings, _ = load_settings(wish.config)
     source = wish.source or ("sim" if wish.sim_url is not None else None)
-    if source is not None:
-        settings = with_engine(settings, {"source": source})
-    async with contextlib.AsyncExitStack() as opened:
-        link = None
-        if wish.sim_url is not None and wish.sim_token_file is not None:
-            link = await asyncio.to_thread(joined_simulator, wish.sim_url, wish.sim_token_file)
-        elif settings.engine.source is Source.SIM:
-            running, link = await own_simulator(SimWish())
-            opened.push_async_callback(running.close)
-        if link is not None:
-            settings = with_sim(settings, link)
-        key = link.token if link is not None else require_secret("polygon", "market data from Polygon")
-        rest = PolygonRest(settings.polygon, key)
-        opened.callback(rest.close)
-        clock: SystemClock | ServerClock = SystemClock()
-        if link is not None or settings.engine.market_clock is MarketClock.SERVER:
-            clock = ServerClock()
-            await clock.start(rest)
-        today = et_date(clock.now())
-        calendar = await asyncio.to_thread(
-            SessionCalendar.load, today - timedelta(days=1100), today + timedelta(days=30)
-        )
+    async with (
+        contextlib.AsyncExitStack() as opened,
+        open_market(MarketWish(wish.config, source, wish.sim_url, wish.sim_token_file)) as market,
+    ):
+        settings, rest, clock = market.settings, market.rest, market.clock
         # No stream is started: what is on the board is the snapshot, and its ages say how old it is.
-        feed = PolygonFeed(settings.polygon, key, clock, calendar, lockstep=True, rest=rest, quality=settings.quality)
+        feed = PolygonFeed(
+            settings.polygon, "", clock, market.calendar, lockstep=True, rest=rest, quality=settings.quality
+        )
         await feed.load_snapshot()
         if feed.snapshot_refused:
             raise DataError(f"no live scan without the market snapshot: {feed.snapshot_refused}")
         compute = ComputeThread()
         opened.callback(compute.close)
-        folder = places().history / (f"sim-{link.world}" if link is not None else "polygon")
+        folder = places().history / (f"sim-{market.sim.world}" if market.sim is not None else "polygon")
+        history = History(rest, folder, market.calendar, clock)
         scanning = Scanning(
             feed.board,
-            History(rest, folder, calendar, clock),
-            calendar,
+            history,
+            market.calendar,
             compute,
             clock,
             RunLog(clock),
             settings.atr_matrix,
             settings.scanner,
             settings.engine.history_sessions,
+            HistoryPull(history, rest.budget, clock, patient=True),
             feed.quality,
         )
         await scanning.load(_progress)

@@ -19,6 +19,7 @@ from qmterm.engine.commands import (
     CommandResult,
     Kill,
     Pause,
+    ReadFlow,
     Reconcile,
     RejectProposal,
     Resume,
@@ -101,6 +102,10 @@ class Answering:
                 return CommandResult(*await engaged.oversight.settle())
             case Why():
                 return await self._why(command.subject)
+            case ReadFlow():
+                flow = engaged.flow.view(command.symbols)
+                text = f"{len(flow.prints)} sweeps and blocks, {len(flow.contracts)} unusual contracts"
+                return CommandResult(True, text, asdict(flow))
             case Status():
                 return CommandResult(True, self._status_line(), self._status())
             case Scan():

@@ -95,6 +95,13 @@ class Why:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadFlow:
+    """Options flow seen today: of some underlyings, or of all that are watched."""
+
+    symbols: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     pass
 
@@ -126,6 +133,7 @@ Command = (
     | Kill
     | Reconcile
     | Why
+    | ReadFlow
     | Status
     | Scan
     | StopEngine

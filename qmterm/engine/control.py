@@ -24,6 +24,7 @@ from qmterm.engine.commands import (
     CommandResult,
     Kill,
     Pause,
+    ReadFlow,
     Reconcile,
     RejectProposal,
     Resume,
@@ -49,6 +50,7 @@ VERBS: Mapping[str, tuple[Callable[..., Command], tuple[str, ...]]] = {
     "approve": (ApproveProposal, ("proposal_id", "limit_seen")),
     "reject": (RejectProposal, ("proposal_id",)),
     "why": (Why, ("subject",)),
+    "flow": (lambda *symbols: ReadFlow(tuple(symbol.upper() for symbol in symbols)), ("symbols…",)),
 }
 
 
@@ -57,6 +59,8 @@ def parse_verb(words: list[str]) -> Command:
     if not words or words[0] not in VERBS:
         raise ConfigError(f"ctl knows {', '.join(VERBS)}; got {' '.join(words) or 'nothing'!r}")
     make, names = VERBS[words[0]]
+    if names[-1:] == ("symbols…",):  # as many as there are, none too
+        return make(*words[1:])
     if len(words) - 1 != len(names):
         raise ConfigError(f"ctl {words[0]} takes {len(names)} argument(s): {' '.join(names) or 'none'}")
     return make(*words[1:])

@@ -113,6 +113,8 @@ class Engine:
             jobs.append(self._guarded("events", self._listen))
             jobs.append(self._guarded("reconcile", self._reconcile_loop))
             jobs.append(self._guarded("scan", self._scan_loop))
+            if parts.news is not None:  # apart from the scan: a slow answer must not hold up the market
+                jobs.append(self._guarded("news", parts.news.follow))
         tasks = [asyncio.ensure_future(job) for job in jobs]
         try:
             yield
@@ -262,6 +264,7 @@ class Engine:
         await engaged.oversight.tend_orders()
         self._see_ends()
         self._watch()
+        engaged.flow.turn()
         self._turns += 1
         if self._turns % TIDY_EVERY == 0:
             await engaged.guards.tidy()
@@ -315,6 +318,8 @@ class Engine:
             return
         self._next_scan_ns = now + int(parts.settings.engine.scan_every_s * NS)
         first = engaged.scanning.result is None
+        if parts.lockstep is not None and parts.news is not None:
+            await parts.news.refresh()  # one seed, one run: what is known must not depend on the machine's speed
         signals = engaged.scanning.run()
         for signal in signals:
             parts.journal.signal(signal)
@@ -347,6 +352,7 @@ class Engine:
             self._parts.log.info("FEED", f"new session {day}: snapshot and yields read")
             if not splits_known:
                 return  # what failed, here or by an exception, is read again soon
+            await self._need().flow.start_day()
         self._market_day = day
 
     async def _load_history(self) -> None:
@@ -390,6 +396,7 @@ class Engine:
         engaged.marks.keep(parts.journal, force=True)
         await engaged.scanning.close()
         summary = summarise(engaged, parts, market_from)
+        await engaged.flow.keep()
         try:
             await parts.journal.end_session(summary.to_dict())
         except JournalError as error:

@@ -29,13 +29,16 @@ from qmterm.engine.runlog import RunLog
 from qmterm.engine.show.chainview import ChainLook
 from qmterm.engine.show.publish import Publisher
 from qmterm.engine.signals.entries import Entries
+from qmterm.engine.signals.flow import FlowWatch
 from qmterm.engine.signals.listing import Listing
 from qmterm.engine.signals.scanning import Scanning
 from qmterm.engine.trader import Trader
 from qmterm.journal.journal import Journal
 from qmterm.market.clock import StepClock
 from qmterm.market.feed import PolygonFeed
+from qmterm.market.flow.volumes import VolumeStore
 from qmterm.market.history.history import History
+from qmterm.market.news.desk import NewsDesk
 from qmterm.market.stream.lockstep import LockstepDriver
 
 
@@ -105,6 +108,8 @@ class Parts:
     step_latency: Percentiles = field(default_factory=Percentiles)
     on_trace: Callable[[Exception], None] | None = None
     held_quotes: HeldQuotes | None = None
+    volumes: VolumeStore = field(default_factory=lambda: VolumeStore(None))
+    news: NewsDesk | None = None  # None: nothing is known of the news, and that is said
 
 
 @dataclass(slots=True)
@@ -125,5 +130,6 @@ class Engaged:
     scanning: Scanning
     listing: Listing
     entries: Entries
+    flow: FlowWatch
     look: ChainLook
     publisher: Publisher

@@ -32,6 +32,7 @@ from qmterm.engine.show.greeks import HeldGreeks
 from qmterm.engine.show.header import Header
 from qmterm.engine.show.publish import Publisher
 from qmterm.engine.signals.entries import Entries
+from qmterm.engine.signals.flow import FlowWatch
 from qmterm.engine.signals.history_pull import HistoryPull
 from qmterm.engine.signals.listing import Listing
 from qmterm.engine.signals.reference import Reference
@@ -100,6 +101,8 @@ async def start(parts: Parts, progress: Callable[[str], None]) -> Engaged:
     # Before the first live quote: the last good marks are the nearest thing to the previous close.
     await _day_base(parts, engaged)
     engaged.marks.update()
+    if parts.settings.flow.watch_contracts:
+        await engaged.flow.load(parts.feed.rest)
     progress("history")
     engaged.listing.new_day()
     await engaged.scanning.load(progress)
@@ -206,6 +209,8 @@ def _engage(parts: Parts, book: Book, saved_ladder: Mapping[str, object] | None)
         parts.log,
         settings.option_choice,
         settings.engine.max_candidates,
+        news=parts.news,
+        news_block=settings.news.block,
     )
     trader.leave_alone = lambda underlying: entries.rest(underlying, settings.orders.entry_cooldown_s)
     listing = Listing(
@@ -214,6 +219,10 @@ def _engage(parts: Parts, book: Book, saved_ladder: Mapping[str, object] | None)
         parts.log,
         lambda: frozenset(scanning.ticker(position.underlying) for position in book.positions),
     )
+    flow = FlowWatch(
+        board, parts.feed.option_trades, parts.calendar, parts.clock, parts.log, settings.flow, parts.volumes
+    )
+    parts.feed.chains.on_read = flow.note_chain
     look = ChainLook(parts.feed.chains, parts.clock, settings.engine.chain_refresh_s, book.quantity)
     header = Header(parts, trader, scanning)
     publisher = Publisher(
@@ -227,6 +236,7 @@ def _engage(parts: Parts, book: Book, saved_ladder: Mapping[str, object] | None)
         settings.risk,
         HeldGreeks(parts.calendar, parts.feed.chains.rates),
         header.view,
+        flow.latest,
         parts.feed.board.quote_source,
     )
     return Engaged(
@@ -244,6 +254,7 @@ def _engage(parts: Parts, book: Book, saved_ladder: Mapping[str, object] | None)
         scanning=scanning,
         listing=listing,
         entries=entries,
+        flow=flow,
         look=look,
         publisher=publisher,
     )

@@ -219,6 +219,62 @@ class ProposalView:
 
 
 @dataclass(frozen=True, slots=True)
+class FlowPrint:
+    """A block, or a sweep as one row."""
+
+    number: int
+    time_ns: int
+    occ: str
+    label: str
+    what: str  # SWEEP | BLOCK | SWEEP+BLOCK
+    kind: str  # REGULAR, ISO, MULTILEG, …
+    side: str  # ABOVE_ASK … BELOW_BID, NA
+    direction: str  # bought | sold | ''
+    price: float
+    size: int
+    premium: float  # dollars
+    prints: int
+    exchanges: int
+    volume: int
+    open_interest: int | None
+    vol_oi: float | None
+    opening: str  # certain | likely | ''
+    score: float  # 0 to 100
+    missing: tuple[str, ...]  # terms of the score that are not known
+
+
+@dataclass(frozen=True, slots=True)
+class FlowContract:
+    """A contract whose day is unusual; money is what was seen since `since_ns`."""
+
+    occ: str
+    label: str
+    volume: int
+    open_interest: int | None
+    vol_oi: float | None
+    mean20: float | None
+    premium: float
+    bought: float
+    sold: float
+    sweeps: int
+    blocks: int
+    opening: str
+    score: float
+    missing: tuple[str, ...]
+    since_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class FlowView:
+    prints: tuple[FlowPrint, ...] = ()  # newest first
+    contracts: tuple[FlowContract, ...] = ()  # by falling score
+    underlyings: tuple[str, ...] = ()  # whose chains are known
+    seen: int = 0  # prints of the run
+    cancelled: int = 0
+    dropped: int = 0  # prints that came while nobody read
+
+
+@dataclass(frozen=True, slots=True)
 class LogLine:
     seq: int
     time_ns: int
@@ -237,5 +293,6 @@ class Snapshot:
     risk: RiskView = field(default_factory=RiskView)
     orders: tuple[OrderRow, ...] = ()
     proposals: tuple[ProposalView, ...] = ()
+    flow: FlowView = field(default_factory=FlowView)
     log: tuple[LogLine, ...] = ()  # oldest first, bounded
     stopped: bool = False  # the engine has ended; why is the last log line

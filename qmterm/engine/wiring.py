@@ -27,7 +27,10 @@ from qmterm.engine.sim_link import SimLink
 from qmterm.journal.journal import Journal
 from qmterm.market.clock import ServerClock, StepClock, SystemClock
 from qmterm.market.feed import PolygonFeed
+from qmterm.market.flow.volumes import VolumeStore
 from qmterm.market.history.history import History
+from qmterm.market.news.desk import NewsDesk
+from qmterm.market.news.lexicon import word_list
 from qmterm.market.rest.client import PolygonRest
 from qmterm.market.stream.lockstep import LockstepDriver
 from qmterm.tape.recorder import FrameRecorder
@@ -154,6 +157,8 @@ async def build(
             broker_on_market=on_market,
             on_trace=on_trace,
             held_quotes=None if lockstep is not None else _held_quotes(broker, feed, clock, opened),
+            volumes=VolumeStore(place.history / "contract-volumes"),
+            news=NewsDesk(rest, clock, settings.polygon.budget_per_minute, word_list(settings.news.word_list)),
         )
         parts.close = opened.pop_all().aclose
         return parts

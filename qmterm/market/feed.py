@@ -22,6 +22,7 @@ from qmterm.core.settings.connections import Plan, PolygonSettings
 from qmterm.core.settings.quality import QualitySettings
 from qmterm.market.analysis.cache import AnalysisCache
 from qmterm.market.board.board import Board
+from qmterm.market.board.trades import TradeTape
 from qmterm.market.board.wire import FrameDecoder, FrameReport
 from qmterm.market.chains.chains import Chains
 from qmterm.market.chains.listed import OptionsListed
@@ -120,6 +121,7 @@ class PolygonFeed:
         self.chains = Chains(self.rest, self.board, calendar, self.quality, self.cache)
         self.listed = OptionsListed(self.rest)
         self.latency = FeedLatency()
+        self.option_trades = TradeTape()  # of the watched contracts, for options flow
         self._stocks = self._stream("stocks", key, on_state)
         self._options = self._stream("options", key, on_state)
         self._options_on = False
@@ -338,7 +340,7 @@ class PolygonFeed:
             f"{self.settings.ws_url}/{cluster}",
             key,
             self.settings,
-            FrameDecoder(self.board, cluster),
+            FrameDecoder(self.board, cluster, self.option_trades if cluster == "options" else None),
             # In lockstep frames race with the answer that moves the clock: arrivals are the data's own times then.
             (lambda: 0) if self._lockstep else self._clock.now,
             tide=self._tide,

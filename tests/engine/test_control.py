@@ -11,7 +11,7 @@ import stat
 import pytest
 
 from qmterm.core.errors import ConfigError, EngineUnreachable
-from qmterm.engine.commands import CancelOrder, CommandResult, Kill, Pause, Status
+from qmterm.engine.commands import CancelOrder, CommandResult, Kill, Pause, ReadFlow, Status
 from qmterm.engine.control import VERBS, ControlSocket, ask, parse_verb, someone_listens
 
 
@@ -99,6 +99,10 @@ async def test_nobody_there_is_one_sentence(tmp_path):
 def test_every_verb_makes_a_command_and_knows_how_many_words_it_takes(verb):
     _, names = VERBS[verb]
     parse_verb([verb, *names])
+    if names == ("symbols…",):
+        assert parse_verb([verb]) == ReadFlow()
+        assert parse_verb([verb, "aapl", "SPY"]) == ReadFlow(("AAPL", "SPY"))
+        return
     with pytest.raises(ConfigError, match=f"ctl {verb} takes {len(names)} argument"):
         parse_verb([verb, *names, "more"])
 

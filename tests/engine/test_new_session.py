@@ -20,6 +20,7 @@ class Day:
         self.clock = clock_at()
         self.snapshot_fails = self.splits_fail = False
         self.done: list[str] = []
+        self.flow_days = 0
         self.engine = Engine(
             SimpleNamespace(
                 clock=self.clock,
@@ -28,7 +29,7 @@ class Day:
                 log=RunLog(self.clock),
             )
         )
-        self.engine._engaged = SimpleNamespace(scanning=self, guards=self, listing=self)
+        self.engine._engaged = SimpleNamespace(scanning=self, guards=self, listing=self, flow=self)
 
     async def load_snapshot(self):
         if self.snapshot_fails:
@@ -44,6 +45,9 @@ class Day:
     async def new_session(self):
         self.done.append("splits")
         return not self.splits_fail
+
+    async def start_day(self):
+        self.flow_days += 1
 
     async def adjust_for_splits(self):
         self.done.append("stops")
@@ -70,6 +74,7 @@ async def test_stops_follow_a_split_before_anything_else_is_read(day):
     for _ in range(3):
         await day.look()
     assert day.done == ["splits", "stops", "snapshot", "listing", "yields"]
+    assert day.flow_days == 1
 
 
 async def test_a_snapshot_that_failed_is_read_again_after_a_while(day):

@@ -23,6 +23,7 @@ from qmterm.engine.signals.entries import Entries
 from qmterm.engine.signals.scanning import Scanning
 from qmterm.engine.trader import Trader
 from qmterm.engine.view import (
+    FlowView,
     HeaderView,
     LimitUse,
     OrderRow,
@@ -52,6 +53,7 @@ class Publisher:
         risk: RiskSettings,
         held_greeks: HeldGreeks,
         header: Callable[[], HeaderView],
+        flow: Callable[[], FlowView],
         source_of: Callable[[str], str] = lambda symbol: "",
     ) -> None:
         self._trader = trader
@@ -65,6 +67,7 @@ class Publisher:
         self._held_greeks = held_greeks
         self._header = header
         self._source_of = source_of  # who told a symbol's quote, "" = the data vendor
+        self._flow = flow
         self._version = 0
         self._scan_rows: tuple[int | None, tuple[ScanRow, ...]] = (None, ())
 
@@ -89,6 +92,7 @@ class Publisher:
             risk=self._risk_view(greeks),
             orders=tuple(self._order(r) for r in sorted(trader.desk.ledger.records, key=_newest_first)[:200]),
             proposals=tuple(self._proposal(p, greeks) for p in trader.proposals.waiting),
+            flow=self._flow(),
             log=self._log.lines,
         )
 

@@ -6,16 +6,14 @@ an order, and the feed gives turns where it is too long.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from qmterm.core.instruments import is_option
 from qmterm.engine.parts import Engaged
 
 
-def watch_list(engaged: Engaged, flow: Sequence[str] = ()) -> tuple[frozenset[str], frozenset[str], tuple[str, ...]]:
+def watch_list(engaged: Engaged) -> tuple[frozenset[str], frozenset[str], tuple[str, ...]]:
     """Stocks, pinned option contracts, and those wanted as far as there is room (the most wanted first).
 
-    `flow` are contracts that the options flow follows: they come last.
+    Contracts whose trades the options flow follows come last.
     """
     options = {position.symbol for position in engaged.book.positions if is_option(position.symbol)}
     stocks = {position.underlying for position in engaged.book.positions} | set(engaged.entries.candidates)
@@ -29,4 +27,4 @@ def watch_list(engaged: Engaged, flow: Sequence[str] = ()) -> tuple[frozenset[st
     if engaged.look.symbol:
         stocks.add(engaged.look.symbol)
         shown = sorted(engaged.look.shown_contracts)
-    return frozenset(stocks), frozenset(options), (*shown, *flow)
+    return frozenset(stocks), frozenset(options), (*shown, *engaged.flow.wanted(stocks))

@@ -20,11 +20,12 @@ from qmterm.core.instruments import option_root
 from qmterm.core.orders import Purpose
 from qmterm.core.reasons import Reason
 from qmterm.core.settings.strategy import OptionChoiceSettings
-from qmterm.core.signals import Signal
+from qmterm.core.signals import Signal, SignalState
 from qmterm.engine.runlog import RunLog
 from qmterm.engine.show.wording import label
 from qmterm.engine.signals.scanning import Scanning
 from qmterm.engine.trader import Trader
+from qmterm.market.news.sentiment import Sentiment
 from qmterm.risk.gate import Verdict
 from qmterm.strategy.option_choice import choose
 from qmterm.strategy.plans import make_plan
@@ -63,6 +64,12 @@ class EarningsReader(Protocol):
     async def earnings_date(self, symbol: str, until: date) -> date | None: ...
 
 
+class NewsReader(Protocol):
+    async def learn(self, symbol: str) -> None: ...
+
+    def sentiment(self, symbol: str) -> Sentiment | None: ...
+
+
 class Entries:
     def __init__(
         self,
@@ -76,6 +83,8 @@ class Entries:
         log: RunLog,
         settings: OptionChoiceSettings,
         limit: int,
+        news: NewsReader | None = None,
+        news_block: bool = True,
     ) -> None:
         self._trader = trader
         self._scanning = scanning
@@ -87,6 +96,8 @@ class Entries:
         self._log = log
         self._settings = settings
         self._limit = limit
+        self._news = news
+        self._news_block = news_block
         self._not_before: dict[str, int] = {}
         self._warmed: set[str] = set()
         self.notes: dict[str, str] = {}
@@ -158,6 +169,8 @@ class Entries:
         try:
             chain = await self._chains.read(signal.symbol, self._clock.now(), first, last)
             earnings = await self._earnings.earnings_date(signal.symbol, last) if len(chain) else None
+            if len(chain) and self._news is not None and self._news_block:
+                await self._news.learn(signal.symbol)
         except NotEntitled as error:
             self._refuse(signal.symbol, Reason.NO_DATA, RETRY_CHOICE_S, str(error))
             return None
@@ -184,6 +197,12 @@ class Entries:
         decided_at = self._clock.monotonic()
         now = self._clock.now()
         chain = self._chains.requote(chain, now)
+        mood = self._mood(signal)
+        if mood is not None and mood.blocks:
+            self.rejected[Reason.NEWS_BLOCK.value] += 1
+            numbers: dict[str, float | None] = {"sentiment": mood.value, "articles": float(mood.articles)}
+            self._refuse(signal.symbol, Reason.NEWS_BLOCK, RETRY_CHOICE_S, counts=numbers)
+            return
         choice = choose(signal, chain, self._settings, now, earnings)
         for reason, count in choice.rejected.items():
             self.rejected[reason.value] += count
@@ -195,9 +214,18 @@ class Entries:
             return
         program = self._trader.ticks.of(choice.best.occ)
         plan = make_plan(signal, choice.best, now, self._calendar, self._settings, program)
-        warnings = tuple(f"{reason.value} was not checked" for reason in choice.not_checked)
+        unchecked = list(choice.not_checked)
+        if self._news_block and mood is None and signal.state is SignalState.ENTRY_LONG:
+            unchecked.append(Reason.NEWS_BLOCK)
+        warnings = tuple(f"{reason.value} was not checked" for reason in unchecked)
         verdict = self._trader.open(plan, decided_at, scanned_at=scanned_at, warnings=warnings)
         self._after(signal, plan.legs[0].symbol, verdict)
+
+    def _mood(self, signal: Signal) -> Sentiment | None:
+        """What the news says of a long's stock; None when it is not asked or not known."""
+        if self._news is None or not self._news_block or signal.state is not SignalState.ENTRY_LONG:
+            return None
+        return self._news.sentiment(signal.symbol)
 
     def _after(self, signal: Signal, symbol: str, verdict: Verdict) -> None:
         if verdict.approved:

@@ -7,6 +7,7 @@ is newer, and a chain on the screen is re-priced from the board without any call
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
 from functools import partial
@@ -60,6 +61,7 @@ class Chains:
         self._volume_day: IntArray = np.zeros(0, dtype=np.int64)  # by the board's number of a contract
         self._volume_then: IntArray = np.zeros(0, dtype=np.int64)
         self.cash = CashDividends()
+        self.on_read: Callable[[Chain], None] | None = None  # hears of every chain that was read
         self.delayed = False
         self.malformed = 0
 
@@ -97,7 +99,10 @@ class Chains:
             rows = aged.value
         self.delayed |= rows.delayed
         self.malformed += rows.malformed
-        return self._chain(rows, self._board.load_options(rows, now_ns), now_ns)
+        chain = self._chain(rows, self._board.load_options(rows, now_ns), now_ns)
+        if self.on_read is not None:
+            self.on_read(chain)
+        return chain
 
     async def _learn_cash(self, underlying: str) -> None:
         """Dividends that cannot be had are not known (`cash.known`): the chain is priced without."""

@@ -70,6 +70,12 @@ class NewsDesk:
         self._market_ns = now
         self._forget(now)
 
+    async def follow(self, look_every_s: float = 5.0) -> None:
+        """`refresh` until cancelled."""
+        while True:
+            await self.refresh()
+            await asyncio.sleep(look_every_s)
+
     async def learn(self, symbol: str) -> None:
         """A symbol's own 72 hours, once, unless the market's pages cover them; many askers share one call."""
         if self.known(symbol) or self.not_entitled:

@@ -103,6 +103,11 @@ class UserWords:
         return (good - bad) / (good + bad + 1e-9)
 
 
+def word_list(file: str) -> Lexicon:
+    """The user's own words where a file is named, else the built-in ones."""
+    return UserWords.read(Path(file).expanduser()) if file else Vader()
+
+
 def _listed(cell: str | None) -> bool:
     try:
         return float(cell or 0) > 0

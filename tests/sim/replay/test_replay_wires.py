@@ -142,7 +142,7 @@ async def _watched(feed, advance, end_ns, options):
     for name, table in (("stocks", board.stocks), ("options", board.options)):
         order = np.argsort(np.array(table.symbols, dtype=np.str_)) if table.symbols else np.zeros(0, dtype=np.int64)
         columns[f"{name}.symbols"] = sorted(table.symbols)
-        for column, block in table._blocks.items():
+        for column, block in _columns(table).items():
             columns[f"{name}.{column}"] = block[: len(table.symbols)][order].tobytes()
     closes, ends = board.five_minute_closes(now)
     order = np.argsort(np.array(board.stocks.symbols, dtype=np.str_))
