@@ -42,6 +42,7 @@ from qmterm.tape.recorder import FrameRecorder
 
 _RATE_WINDOW_S = 5.0
 _LOOK_S = 0.5  # between looks at the minutes that ended, real seconds
+_AUDIT_NS = 10 * 60 * NS  # between comparisons of the minutes with a snapshot's
 DELAY_NS = 15 * 60 * NS
 _TIDES = {Phase.PRE: Tide.THIN, Phase.REGULAR: Tide.BUSY, Phase.POST: Tide.THIN}
 
@@ -129,6 +130,7 @@ class PolygonFeed:
         self._quoted: frozenset[str] = frozenset()  # contracts on the stream now
         self.minutes = MinuteRepair(self.board, self.rest, self._read_snapshot, self._matters, clock.monotonic)
         self._last_data_ns = 0
+        self._next_audit_ns = 0
         self._filling: asyncio.Task[None] | None = None
         self._keeping: asyncio.Task[None] | None = None
         self._rate_from = (clock.monotonic(), 0)
@@ -374,8 +376,18 @@ class PolygonFeed:
             await asyncio.sleep(_LOOK_S)
             self._note_listening()
             now = self._market_ns()
-            if self.minutes.look(now):
+            if self.minutes.look(now) or self._audit_due(now):
                 self.minutes.begin(now)
+
+    def _audit_due(self, now_ns: int) -> bool:
+        """Now and then in the session every symbol's newest minute is compared with the vendor's, if calls are free."""
+        ledger = self.minutes.ledger
+        if self.snapshot_refused or not ledger.session[0] < now_ns < ledger.session[1]:
+            return False
+        if now_ns < self._next_audit_ns or self.rest.caller.budget.wait_s > 0:
+            return False
+        first, self._next_audit_ns = not self._next_audit_ns, now_ns + _AUDIT_NS
+        return not first
 
     def _tide(self) -> Tide:
         """Never busy in lockstep, where silence means that nobody stepped; delayed data live a quarter hour ago."""
