@@ -30,6 +30,7 @@ from qmterm.engine.show.chainview import ChainLook
 from qmterm.engine.show.publish import Publisher
 from qmterm.engine.signals.entries import Entries
 from qmterm.engine.signals.scanning import Scanning
+from qmterm.engine.signals.volatility import VolatilityKeeper
 from qmterm.engine.trader import Trader
 from qmterm.journal.journal import Journal
 from qmterm.market.clock import StepClock
@@ -116,5 +117,6 @@ class Engaged:
     oversight: Oversight
     scanning: Scanning
     entries: Entries
+    volatility: VolatilityKeeper
     look: ChainLook
     publisher: Publisher

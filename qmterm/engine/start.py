@@ -33,7 +33,9 @@ from qmterm.engine.show.publish import Publisher
 from qmterm.engine.signals.entries import Entries
 from qmterm.engine.signals.reference import Reference
 from qmterm.engine.signals.scanning import Scanning
+from qmterm.engine.signals.volatility import VolatilityKeeper
 from qmterm.engine.trader import Trader
+from qmterm.market.history.volatility import VolatilityHistory
 from qmterm.risk.gate import Gate
 from qmterm.risk.stops import StopRules
 
@@ -99,6 +101,7 @@ async def start(parts: Parts, progress: Callable[[str], None]) -> Engaged:
     engaged.marks.update()
     progress("history")
     await engaged.scanning.load(progress)
+    await engaged.volatility.load()
     await split_alarm(engaged, parts)
     progress("")
     return engaged
@@ -199,6 +202,10 @@ def _engage(parts: Parts, book: Book, saved_ladder: Mapping[str, object] | None)
         settings.option_choice,
         settings.engine.max_candidates,
     )
+    volatility = VolatilityKeeper(
+        VolatilityHistory(parts.history.directory, parts.calendar), parts.feed.chains, parts.clock, parts.log
+    )
+    entries.iv_rank = volatility.rank
     trader.leave_alone = lambda underlying: entries.rest(underlying, settings.orders.entry_cooldown_s)
     look = ChainLook(parts.feed.chains, parts.clock, settings.engine.chain_refresh_s, book.quantity)
     header = Header(parts, trader, scanning)
@@ -228,6 +235,7 @@ def _engage(parts: Parts, book: Book, saved_ladder: Mapping[str, object] | None)
         oversight=oversight,
         scanning=scanning,
         entries=entries,
+        volatility=volatility,
         look=look,
         publisher=publisher,
     )
