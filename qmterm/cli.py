@@ -20,9 +20,13 @@ app = typer.Typer(
 )
 sim_app = typer.Typer(help="The simulator: a pretend exchange and broker on this machine.", no_args_is_help=True)
 config_app = typer.Typer(help="Write, check and show the configuration; keep secrets.", no_args_is_help=True)
+history_app = typer.Typer(
+    help="The store of daily bars: pull, look at, check, bring in files (docs/data.md).", no_args_is_help=True
+)
 secret_app = typer.Typer(help="Secrets in the OS keyring.", no_args_is_help=True)
 app.add_typer(sim_app, name="sim")
 app.add_typer(config_app, name="config")
+app.add_typer(history_app, name="history")
 config_app.add_typer(secret_app, name="secret")
 
 ConfigOption = Annotated[Path | None, typer.Option("--config", help="configuration file instead of your own")]
@@ -282,7 +286,7 @@ def greeks(
 
 @app.command()
 def bench(
-    name: Annotated[str, typer.Argument(help="greeks, american, scan or chain")],
+    name: Annotated[str, typer.Argument(help="greeks, american, scan, stream, history or chain")],
     size: Annotated[
         int | None, typer.Option(help="options, or symbols for scan; default: the size the limits are for")
     ] = None,
@@ -299,6 +303,8 @@ def bench(
     american: volatility, Greeks, dividends, a chain, stress (half a minute)
 
     scan: indicators of 32,345 symbols, the running day (half a minute, 1 GB)
+
+    history: 300 sessions of 32,345 symbols from Parquet (half a minute, 1 GB)
 
     Speeds and errors are of one run; each row says what it must reach and
     whether it does. A busy machine shows too little. A peer that is not there
@@ -340,6 +346,73 @@ def sim_serve(context: typer.Context) -> None:
     from qmterm.sim.serve import main as serve
 
     raise typer.Exit(serve(context.args))
+
+
+SimOption = Annotated[str | None, typer.Option("--sim", help="address of a running simulator, for its own store")]
+SimTokenOption = Annotated[Path | None, typer.Option("--sim-token-file", help="file with that simulator's token")]
+StoreOption = Annotated[Path | None, typer.Option("--store", help="folder of the store; default: your own")]
+
+
+@history_app.command("pull")
+def history_pull(
+    sessions: Annotated[int | None, typer.Option(help="the latest N sessions; default: what the scanner uses")] = None,
+    from_: Annotated[str | None, typer.Option("--from", help="all sessions from this date, YYYY-MM-DD")] = None,
+    to: Annotated[str | None, typer.Option(help="up to this date; default: the last completed session")] = None,
+    store: StoreOption = None,
+    sim: SimOption = None,
+    sim_token_file: SimTokenOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Fetch the sessions that are missing, one call each, newest first; stop and go on at any time.
+
+    Exit code: 0, or 1 when a session could not be had.
+    """
+    from qmterm.commands.history import pull
+
+    raise typer.Exit(pull(sessions, from_, to, store, sim, sim_token_file, config, as_json=as_json))
+
+
+@history_app.command("status")
+def history_status(
+    sessions: Annotated[int | None, typer.Option(help="sessions wanted; default: what the scanner uses")] = None,
+    store: StoreOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """What the store holds and lacks, its size, and how long a pull takes at the plan's rate."""
+    from qmterm.commands.history import status
+
+    raise typer.Exit(status(sessions, store, config, as_json=as_json))
+
+
+@history_app.command("verify")
+def history_verify(
+    symbols: Annotated[list[str] | None, typer.Argument(help="only these; default: all")] = None,
+    store: StoreOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Find gaps, repeats, impossible bars, unexplained jumps and torn files; each with what to do.
+
+    Exit code: 0 when nothing was found, 1 otherwise.
+    """
+    from qmterm.commands.history import verify
+
+    raise typer.Exit(verify(symbols or [], store, config, as_json=as_json))
+
+
+@history_app.command("import")
+def history_import(
+    file: Annotated[Path, typer.Argument(help="Parquet or CSV in the layout of docs/data.md")],
+    store: StoreOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Bring daily bars, minute bars or option quotes of a file into the store; what it holds already stays."""
+    from qmterm.commands.history import import_
+
+    raise typer.Exit(import_(file, store, config, as_json=as_json))
 
 
 @config_app.command("init")

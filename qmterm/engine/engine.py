@@ -331,6 +331,8 @@ class Engine:
             await engaged.entries.warm()
         else:
             await engaged.entries.consider()
+            held = {position.underlying for position in engaged.book.positions}
+            await engaged.volatility.keep_if_due(held, watch_list(engaged)[0])
         if parts.has_screen and engaged.look.symbol is None and engaged.entries.candidates:
             engaged.look.select(engaged.entries.candidates[0])  # the best setup, until the person chooses
 

@@ -32,6 +32,7 @@ from qmterm.engine.signals.entries import Entries
 from qmterm.engine.signals.flow import FlowWatch
 from qmterm.engine.signals.listing import Listing
 from qmterm.engine.signals.scanning import Scanning
+from qmterm.engine.signals.volatility import VolatilityKeeper
 from qmterm.engine.trader import Trader
 from qmterm.journal.journal import Journal
 from qmterm.market.clock import StepClock
@@ -131,5 +132,6 @@ class Engaged:
     listing: Listing
     entries: Entries
     flow: FlowWatch
+    volatility: VolatilityKeeper
     look: ChainLook
     publisher: Publisher

@@ -37,7 +37,9 @@ from qmterm.engine.signals.history_pull import HistoryPull
 from qmterm.engine.signals.listing import Listing
 from qmterm.engine.signals.reference import Reference
 from qmterm.engine.signals.scanning import Scanning
+from qmterm.engine.signals.volatility import VolatilityKeeper
 from qmterm.engine.trader import Trader
+from qmterm.market.history.volatility import VolatilityHistory
 from qmterm.risk.gate import Gate
 from qmterm.risk.stops import StopRules
 
@@ -106,6 +108,7 @@ async def start(parts: Parts, progress: Callable[[str], None]) -> Engaged:
     progress("history")
     engaged.listing.new_day()
     await engaged.scanning.load(progress)
+    await engaged.volatility.load()
     await split_alarm(engaged, parts)
     progress("")
     return engaged
@@ -212,6 +215,10 @@ def _engage(parts: Parts, book: Book, saved_ladder: Mapping[str, object] | None)
         news=parts.news,
         news_block=settings.news.block,
     )
+    volatility = VolatilityKeeper(
+        VolatilityHistory(parts.history.directory, parts.calendar), parts.feed.chains, parts.clock, parts.log
+    )
+    entries.iv_rank = volatility.rank
     trader.leave_alone = lambda underlying: entries.rest(underlying, settings.orders.entry_cooldown_s)
     listing = Listing(
         parts.feed,
@@ -255,6 +262,7 @@ def _engage(parts: Parts, book: Book, saved_ladder: Mapping[str, object] | None)
         listing=listing,
         entries=entries,
         flow=flow,
+        volatility=volatility,
         look=look,
         publisher=publisher,
     )

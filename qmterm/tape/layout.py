@@ -16,7 +16,7 @@ from typing import Any
 from qmterm.core.errors import BadInput
 
 SUFFIX = ".parquet"
-BATCH_ROWS = 262_144  # rows of a file held at once: 15 years of a market never fit
+BATCH_ROWS = 65_536  # rows of a file held at once: 15 years of a market never fit
 
 
 class Kind(StrEnum):
@@ -140,15 +140,15 @@ def read(path: Path, layout: Layout) -> Any:
     return pa.concat_tables(list(batches(path, layout)) or [schema.empty_table()])
 
 
-def batches(path: Path, layout: Layout, rows: int = BATCH_ROWS) -> Iterator[Any]:
-    """The file in pieces of at most about `rows` rows, each a normalised table: memory does not grow with the file."""
+def batches(path: Path, layout: Layout, rows: int | None = None) -> Iterator[Any]:
+    """The file in normalised pieces of at most about `rows` (BATCH_ROWS): memory does not grow with the file."""
     import pyarrow as pa
 
     absent = _absent(layout, set(_column_names(path)))
     if absent:
         raise BadInput(f"{path} lacks {', '.join(absent)}: {layout.name} need {', '.join(layout.required)}")
     try:
-        for batch in _record_batches(path, layout, rows):
+        for batch in _record_batches(path, layout, rows or BATCH_ROWS):
             yield normalised(pa.Table.from_batches([batch]), layout, path)
     except (pa.ArrowException, OSError) as error:
         raise BadInput(f"{path} cannot be read: {str(error).splitlines()[0]}") from error

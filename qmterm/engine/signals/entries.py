@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from datetime import date, timedelta
 from typing import Protocol
 
@@ -100,6 +100,7 @@ class Entries:
         self._news_block = news_block
         self._not_before: dict[str, int] = {}
         self._warmed: set[str] = set()
+        self.iv_rank: Callable[[Chain], float | None] = lambda _: None  # 0 to 100, None below 60 observations
         self.notes: dict[str, str] = {}
         self.rejected: Counter[str] = Counter()  # of the latest pass, by reason
         self.candidates: tuple[str, ...] = ()
@@ -203,7 +204,7 @@ class Entries:
             numbers: dict[str, float | None] = {"sentiment": mood.value, "articles": float(mood.articles)}
             self._refuse(signal.symbol, Reason.NEWS_BLOCK, RETRY_CHOICE_S, counts=numbers)
             return
-        choice = choose(signal, chain, self._settings, now, earnings)
+        choice = choose(signal, chain, self._settings, now, earnings, self.iv_rank(chain))
         for reason, count in choice.rejected.items():
             self.rejected[reason.value] += count
         if choice.best is None:

@@ -52,6 +52,10 @@ class History:
         self._keeping = asyncio.Lock()
         self._manifest = Manifest.read(directory)
 
+    @property
+    def directory(self) -> Path:
+        return self._directory
+
     def missing(self, days: Iterable[date]) -> tuple[date, ...]:
         """Sessions that are not cached, or whose pull date is not known (then their splits are not either)."""
         wanted = tuple(days)

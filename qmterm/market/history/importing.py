@@ -1,0 +1,232 @@
+"""Files in the documented layout into the store, however big: one pass to spread the rows, one to write the sessions.
+
+The traps: a file is mostly sorted by symbol while the store is by session, so rows go through a few files on disk, a
+range of sessions each, never all at once through memory. And prices of a file that has splits are as traded: they are
+put on the share counts of its last day, or of the session's own pull where the store holds that session already.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from qmterm.core.calendar import SessionCalendar
+from qmterm.core.errors import BadInput
+from qmterm.market.history.manifest import Manifest
+from qmterm.market.records import Split
+from qmterm.tape import layout as layouts
+from qmterm.tape.grouped import TornFile, read_day, write_grouped, write_whole
+from qmterm.tape.layout import DAILY, Layout, session_path
+from qmterm.tape.quality import BAR_COLUMNS, PRICE_COLUMNS
+
+ROWS_AT_ONCE = 1_000_000  # rows of one range of sessions
+
+
+@dataclass(slots=True)
+class ImportReport:
+    layout: str
+    rows: int = 0
+    written: int = 0  # rows
+    sessions: list[date] = field(default_factory=list)
+    splits: int = 0
+    closed_days: int = 0  # rows of days without a session, left out
+    kept: int = 0  # rows that the store had already
+
+
+def import_file(
+    path: Path,
+    directory: Path,
+    calendar: SessionCalendar,
+    progress: Callable[[str], None] = lambda _: None,
+    rows_at_once: int = ROWS_AT_ONCE,
+) -> ImportReport:
+    """Bring a file into the store; what the store holds of a symbol and session stays. BadInput names what is wrong."""
+    layout = layouts.layout_of(path)
+    report = ImportReport(layout.name)
+    progress(f"reading {path} ({layout.name})")
+    counts, splits = _first_look(path, layout)
+    report.rows = sum(counts.values())
+    if not counts:
+        raise BadInput(f"{path} has no row: nothing to import")
+    first, last = min(counts), max(counts)
+    sessions = {day for day in calendar.sessions(first, last) if day in counts}
+    report.closed_days = report.rows - sum(counts[day] for day in sessions)
+    manifest = Manifest.read(directory)
+    if layout is DAILY:
+        report.splits = len(manifest.learn(splits, last))
+    ranges = _ranges({day: counts[day] for day in sessions}, rows_at_once)
+    with tempfile.TemporaryDirectory(prefix=".import-", dir=_made(directory)) as folder:
+        parts = _spread(path, layout, ranges, Path(folder))
+        for number, part in enumerate(parts):
+            progress(f"writing sessions {ranges[number][0]} to {ranges[number][-1]}")
+            table = _read_part(part)
+            for day, rows in _by_day(table, layout):
+                if layout is DAILY:
+                    written, kept = _daily(directory, day, rows, splits, last, manifest)
+                else:
+                    written, kept = _by_minute(directory, layout, day, rows)
+                report.written += written
+                report.kept += kept
+                report.sessions.append(day)
+            if layout is DAILY:
+                manifest.write(directory)
+    return report
+
+
+def _made(directory: Path) -> Path:
+    directory.mkdir(parents=True, exist_ok=True)
+    return directory
+
+
+def _days(table: Any, layout: Layout) -> np.ndarray:
+    """The session of each row, as days since 1970."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    column = table["date"] if layout is DAILY else table["start_ns"]
+    if layout is not DAILY:
+        instants = pc.cast(pc.cast(column, pa.timestamp("ns")), pa.timestamp("ns", "UTC"))
+        column = pc.cast(
+            pc.local_timestamp(pc.cast(instants, pa.timestamp("ns", "America/New_York"))), pa.date32(), safe=False
+        )
+    return np.asarray(pc.fill_null(pc.cast(column, pa.int32()), -(2**31)).to_numpy(), dtype=np.int64)
+
+
+def _first_look(path: Path, layout: Layout) -> tuple[dict[date, int], list[Split]]:
+    """Rows of each day, and the splits that a file of daily bars tells."""
+    import pyarrow.compute as pc
+
+    counts: dict[int, int] = {}
+    splits: list[Split] = []
+    for table in layouts.batches(path, layout):
+        for day, count in zip(
+            *(column.tolist() for column in np.unique(_days(table, layout), return_counts=True)), strict=True
+        ):
+            counts[day] = counts.get(day, 0) + count
+        if layout is DAILY:
+            ratio = table["split_ratio"]
+            told = table.filter(pc.and_(pc.is_finite(ratio), pc.and_(pc.greater(ratio, 0), pc.not_equal(ratio, 1))))
+            splits += [
+                Split(row["symbol"], row["date"], 1.0, row["split_ratio"]) for row in told.to_pylist() if row["symbol"]
+            ]
+    known = {day: count for day, count in counts.items() if day > -(2**31)}
+    return {date.fromordinal(day + 719_163): count for day, count in known.items()}, splits
+
+
+def _ranges(counts: dict[date, int], most: int) -> list[list[date]]:
+    """Sessions in a row, as many as fit at once."""
+    ranges: list[list[date]] = []
+    room = 0
+    for day in sorted(counts):
+        if not ranges or room < counts[day]:
+            ranges.append([])
+            room = most
+        ranges[-1].append(day)
+        room -= counts[day]
+    return ranges
+
+
+def _spread(path: Path, layout: Layout, ranges: list[list[date]], folder: Path) -> list[Path]:
+    """Each row to the file of its range."""
+    import pyarrow as pa
+
+    begins = np.array([span[0].toordinal() - 719_163 for span in ranges], dtype=np.int64)
+    ends = np.array([span[-1].toordinal() - 719_163 for span in ranges], dtype=np.int64)
+    paths = [folder / f"{number}.arrow" for number in range(len(ranges))]
+    with ExitStack() as opened:
+        schema = layouts.arrow_schema(layout).append(pa.field("day", pa.int32()))
+        files = [opened.enter_context(pa.OSFile(str(part), "wb")) for part in paths]
+        writers = [opened.enter_context(pa.ipc.new_stream(file, schema)) for file in files]
+        for table in layouts.batches(path, layout):
+            days = _days(table, layout)
+            table = table.append_column("day", pa.array(days, pa.int32()))
+            owner = np.searchsorted(begins, days, side="right") - 1
+            inside = (owner >= 0) & (days <= ends[np.maximum(owner, 0)])
+            for number in np.unique(owner[inside]).tolist():
+                writers[number].write_table(table.take(np.flatnonzero(inside & (owner == number))))
+    return paths
+
+
+def _read_part(part: Path) -> Any:
+    import pyarrow as pa
+
+    with pa.OSFile(str(part), "rb") as file, pa.ipc.open_stream(file) as reader:
+        table = reader.read_all()
+    part.unlink()
+    return table
+
+
+def _by_day(table: Any, layout: Layout) -> Iterator[tuple[date, Any]]:
+    days = table["day"].to_numpy()
+    order = np.argsort(days, kind="stable")
+    found, starts = np.unique(days[order], return_index=True)
+    for number, day in enumerate(found.tolist()):
+        end = starts[number + 1] if number + 1 < len(starts) else len(order)
+        yield date.fromordinal(day + 719_163), table.take(order[starts[number] : end])
+
+
+def _daily(
+    directory: Path, day: date, rows: Any, splits: list[Split], basis: date, manifest: Manifest
+) -> tuple[int, int]:
+    """Write a session, the store's own rows first; (rows written, rows left because the store had them)."""
+    names = np.asarray([name or "" for name in rows["symbol"].to_pylist()], dtype=np.str_)
+    bars = {name: np.array(rows[name].to_numpy()) for name in BAR_COLUMNS}
+    named = names != ""
+    names, bars = names[named], {name: column[named] for name, column in bars.items()}
+    factor = np.ones(len(names))
+    place = {name: len(names) - 1 - number for number, name in enumerate(names[::-1].tolist())}  # the first row counts
+    for split in {(split.symbol, split.day): split for split in splits}.values():
+        if split.day > day and split.symbol in place:
+            factor[place[split.symbol]] *= split.split_to / split.split_from
+    own = None
+    try:
+        own = read_day(directory, day) if session_path(directory, DAILY, day).exists() else None
+    except TornFile as torn:
+        torn.path.unlink(missing_ok=True)
+    pulled = manifest.pulled.get(day) if own is not None else None
+    target = basis if pulled is None else pulled
+    for row in manifest.splits:  # between the file's last day and the pull of the session
+        if row.symbol in place and min(basis, target) < row.day <= max(basis, target) and row.day > day:
+            ratio = row.split_to / row.split_from
+            factor[place[row.symbol]] *= ratio if target > basis else 1.0 / ratio
+    for name in PRICE_COLUMNS:
+        bars[name] = bars[name] / factor
+    bars["volume"] = bars["volume"] * factor
+    fresh = len(names)
+    if own is not None:
+        fresh = int(np.count_nonzero(~np.isin(names, own.symbols)))
+        names = np.concatenate([own.symbols, names])
+        bars = {name: np.concatenate([own.columns[name], column]) for name, column in bars.items()}
+    write_grouped(directory, day, {"symbol": names, **bars}, pulled=target)
+    manifest.pulled[day] = target
+    return fresh, rows.num_rows - fresh
+
+
+def _by_minute(directory: Path, layout: Layout, day: date, rows: Any) -> tuple[int, int]:
+    """Write a session of minutes sorted by name and time; of two rows for one minute the store's, else the first."""
+    import pyarrow as pa
+
+    path = session_path(directory, layout, day)
+    rows = rows.drop_columns(["day"])
+    given = rows.num_rows
+    before = 0
+    if path.exists():
+        own = layouts.read(path, layout)
+        before = own.num_rows
+        rows = pa.concat_tables([own, rows])
+    name, instant = layout.key
+    names = np.asarray([text or "" for text in rows[name].to_pylist()], dtype=np.str_)
+    times = rows[instant].to_numpy()
+    order = np.lexsort((np.arange(len(names)), times, names))
+    first = np.ones(len(order), dtype=np.bool_)
+    first[1:] = (names[order][1:] != names[order][:-1]) | (times[order][1:] != times[order][:-1])
+    kept = order[first & (names[order] != "")]
+    write_whole(path, rows.take(kept), dictionary=[name])
+    return len(kept) - before, given - (len(kept) - before)

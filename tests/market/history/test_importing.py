@@ -1,0 +1,113 @@
+"""Anybody's files into the store: splits applied, nothing of the store lost, memory bounded."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from datetime import date
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from qmterm.core.calendar import SessionCalendar
+from qmterm.core.clock import from_et
+from qmterm.core.errors import BadInput
+from qmterm.market.history.importing import import_file
+from qmterm.market.history.manifest import Manifest
+from qmterm.tape import layout
+from qmterm.tape.grouped import read_day, write_grouped
+from qmterm.tape.layout import MINUTES, OPTION_QUOTES, session_path, stored_sessions
+
+CALENDAR = SessionCalendar.load(date(2025, 1, 1), date(2026, 12, 31))
+DAYS = CALENDAR.last_n(date(2026, 2, 27), 30)
+
+
+def daily_file(path, symbols=("A", "B"), split=None, days=DAYS):
+    rows = [(symbol, day) for symbol in symbols for day in days]  # by symbol, as most files are
+    close = np.array([7.0 * (7 if split and day < split else 1) for _, day in rows])
+    columns = {"open": close, "high": close + 1, "low": close - 1, "close": close, "volume": close * 0 + 700}
+    ratio = np.array([7.0 if day == split else 1.0 for _, day in rows])
+    table = pa.table({"symbol": [s for s, _ in rows], "date": [d for _, d in rows], **columns, "split_ratio": ratio})
+    pq.write_table(table, path)
+    return path
+
+
+def test_daily_bars_come_by_session_with_their_splits_applied(tmp_path):
+    path = daily_file(tmp_path / "bars.parquet", split=DAYS[10])
+    report = import_file(path, tmp_path / "store", CALENDAR, rows_at_once=15)
+    assert (report.rows, report.written, report.splits) == (60, 60, 2)
+    assert stored_sessions(tmp_path / "store", layout.DAILY) == DAYS
+    early, late = read_day(tmp_path / "store", DAYS[9]), read_day(tmp_path / "store", DAYS[10])
+    assert early.columns["close"].tolist() == late.columns["close"].tolist() == [7.0, 7.0]
+    assert early.columns["volume"].tolist() == [4900.0, 4900.0]
+    assert Manifest.read(tmp_path / "store").pulled[DAYS[0]] == DAYS[-1]
+
+
+def test_what_the_store_holds_stays_and_a_second_import_adds_nothing(tmp_path):
+    store = tmp_path / "store"
+    price = np.array([99.0])
+    bars = {"open": price, "high": price, "low": price, "close": price, "volume": price}
+    write_grouped(store, DAYS[4], {"symbol": ["A"], **bars}, pulled=DAYS[-1])
+    path = daily_file(tmp_path / "bars.parquet")
+    report = import_file(path, store, CALENDAR)
+    assert (report.written, report.kept) == (59, 1)
+    day = read_day(store, DAYS[4])
+    assert dict(zip(day.symbols.tolist(), day.columns["close"].tolist(), strict=True)) == {"A": 99.0, "B": 7.0}
+    again = import_file(path, store, CALENDAR)
+    assert (again.written, again.kept) == (0, 60)
+
+
+def test_minutes_and_option_quotes_go_to_their_sessions(tmp_path):
+    start = from_et(DAYS[-2], 15, 59), from_et(DAYS[-1], 9, 30)
+    path = tmp_path / "minutes.csv"
+    lines = [f"A,{at // 10**9},1,2,1,2,100" for at in (*start, start[1])] + ["A,1772289000,1,1,1,1,1"]  # a Saturday
+    path.write_text("symbol,timestamp,open,high,low,close,volume\n" + "\n".join(lines) + "\n")
+    report = import_file(path, tmp_path, CALENDAR)
+    assert (report.rows, report.written, report.kept, report.closed_days) == (4, 2, 1, 1)
+    held = layout.read(session_path(tmp_path, MINUTES, DAYS[-1]), MINUTES)
+    assert held["start_ns"].to_pylist() == [start[1]]
+    quotes = tmp_path / "quotes.csv"
+    quotes.write_text(
+        f"occ,start_ns,bid,ask,bid_size,ask_size,open_interest\nNVDA  260417C00180000,{start[1]},1,1.1,5,7,\n"
+    )
+    assert import_file(quotes, tmp_path, CALENDAR).written == 1
+    row = layout.read(session_path(tmp_path, OPTION_QUOTES, DAYS[-1]), OPTION_QUOTES).to_pylist()[0]
+    assert (row["bid"], row["ask_size"]) == (1.0, 7.0)
+    assert np.isnan(row["open_interest"])
+
+
+def test_nothing_unfinished_stays_and_empty_files_are_refused(tmp_path):
+    store = tmp_path / "store"
+    import_file(daily_file(tmp_path / "bars.parquet"), store, CALENDAR)
+    assert [path.name for path in store.iterdir() if path.name.startswith(".")] == []
+    (tmp_path / "none.csv").write_text("symbol,date,open,high,low,close,volume\n")
+    with pytest.raises(BadInput, match="no row"):
+        import_file(tmp_path / "none.csv", store, CALENDAR)
+
+
+PEAK = """
+import sys
+from datetime import date
+from pathlib import Path
+import pyarrow as pa
+from qmterm.core.calendar import SessionCalendar
+from qmterm.market.history.importing import import_file
+from qmterm.tape import layout
+layout.BATCH_ROWS = 8_000
+calendar = SessionCalendar.load(date(2023, 1, 1), date(2026, 12, 31))
+report = import_file(Path(sys.argv[1]), Path(sys.argv[2]), calendar, rows_at_once=10_000)
+print(report.written, pa.default_memory_pool().max_memory())
+"""
+
+
+def test_a_big_file_is_imported_in_bounded_memory(tmp_path):
+    days = SessionCalendar.load(date(2023, 1, 1), date(2026, 12, 31)).last_n(date(2026, 2, 27), 60)
+    path = daily_file(tmp_path / "bars.parquet", symbols=[f"S{n:04d}" for n in range(2_000)], days=days)
+    whole = pq.read_table(path).nbytes
+    words = [sys.executable, "-c", PEAK, str(path), str(tmp_path / "store")]
+    written, peak = subprocess.run(words, capture_output=True, text=True, check=True).stdout.split()
+    assert int(written) == 120_000
+    assert int(peak) < whole / 2
+    assert len(read_day(tmp_path / "store", days[0])) == 2_000
