@@ -163,9 +163,9 @@ def greeks(
 
 @app.command()
 def bench(
-    name: Annotated[str, typer.Argument(help="greeks, american or scan")],
+    name: Annotated[str, typer.Argument(help="greeks, american, scan or stream")],
     size: Annotated[
-        int | None, typer.Option(help="options, or symbols for scan; default: the size the limits are for")
+        int | None, typer.Option(help="options, or symbols for scan and stream; default: the size the limits are for")
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="one turn on a small size: a rough look in seconds")] = False,
     peer_python: Annotated[
@@ -173,13 +173,15 @@ def bench(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure qmterm beside py_vollib, QuantLib, TA-Lib and pandas, with errors.
+    """Measure qmterm beside py_vollib, QuantLib, TA-Lib, pandas and the Polygon client.
 
     greeks: volatility and Greeks of 1.5 million European options (seconds)
 
     american: volatility, Greeks, dividends, a chain, stress (half a minute)
 
     scan: indicators of 32,345 symbols, the running day (half a minute, 1 GB)
+
+    stream: frames to the board, over a socket, the snapshot (a minute)
 
     Speeds and errors are of one run; each row says what it must reach and
     whether it does. A busy machine shows too little. A peer that is not there
