@@ -74,6 +74,7 @@ class OurClient:
 
     def __init__(self, symbols: list[str]) -> None:
         self.board = Board(symbols)
+        self._decoder = FrameDecoder(self.board, "stocks")
 
     def __call__(self, channel: str, port: int, taken: Callable[[int], bool]) -> None:
         asyncio.run(self._run(channel, port, taken))
@@ -86,9 +87,8 @@ class OurClient:
                 ended.set()
 
         settings = PolygonSettings()
-        decoder = FrameDecoder(self.board, "stocks")
         url = f"ws://127.0.0.1:{port}/stocks"
-        stream = MarketStream(url, "key", settings, decoder, lambda: 0, on_frame=frame)
+        stream = MarketStream(url, "key", settings, self._decoder, lambda: 0, on_frame=frame)
         stream.want(frozenset({channel}))
         stream.start()
         async with asyncio.timeout(_LONGEST_S):
