@@ -288,7 +288,7 @@ def greeks(
 def bench(
     name: Annotated[str, typer.Argument(help="greeks, american, scan, stream, history or chain")],
     size: Annotated[
-        int | None, typer.Option(help="options, or symbols for scan; default: the size the limits are for")
+        int | None, typer.Option(help="options, or symbols for scan and stream; default: the size the limits are for")
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="one turn on a small size: a rough look in seconds")] = False,
     peer_python: Annotated[
@@ -296,7 +296,7 @@ def bench(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Measure qmterm beside py_vollib, QuantLib, TA-Lib and pandas, with errors.
+    """Measure qmterm beside py_vollib, QuantLib, TA-Lib, pandas and the Polygon client.
 
     greeks: volatility and Greeks of 1.5 million European options (seconds)
 
@@ -304,6 +304,9 @@ def bench(
 
     scan: indicators of 32,345 symbols, the running day (half a minute, 1 GB)
 
+    chain: 10,000 contracts over 40 pages, beyond the wire (seconds)
+
+    stream: frames to the board, over a socket, the snapshot (a minute)
     history: 300 sessions of 32,345 symbols from Parquet (half a minute, 1 GB)
 
     Speeds and errors are of one run; each row says what it must reach and
@@ -348,8 +351,6 @@ def sim_serve(context: typer.Context) -> None:
     raise typer.Exit(serve(context.args))
 
 
-SimOption = Annotated[str | None, typer.Option("--sim", help="address of a running simulator, for its own store")]
-SimTokenOption = Annotated[Path | None, typer.Option("--sim-token-file", help="file with that simulator's token")]
 StoreOption = Annotated[Path | None, typer.Option("--store", help="folder of the store; default: your own")]
 
 

@@ -14,7 +14,7 @@ from qmterm.core.errors import BadInput
 if TYPE_CHECKING:
     from qmterm.bench.report import Report
 
-NAMES = ("greeks", "american", "scan", "history", "chain")
+NAMES = ("greeks", "american", "scan", "stream", "history", "chain")
 LEAST_SIZE = 20  # below it nothing is left to divide by
 ROUGH = "a rough look: the limits are meant for a run without --quick and --size on a machine that does nothing else"
 
@@ -58,6 +58,10 @@ def measured(name: str, size: int | None, quick: bool, peer_python: str | None) 
         from qmterm.bench import history
 
         return history.run(size or (500 if quick else history.SYMBOLS), quick=quick, progress=_progress)
+    if name == "stream":
+        from qmterm.bench import stream
+
+        return stream.run(size or (500 if quick else stream.SYMBOLS), quick=quick, progress=_progress)
     from qmterm.bench import scan
 
     return scan.run(size or (500 if quick else scan.SYMBOLS), quick=quick, progress=_progress)

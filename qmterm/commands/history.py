@@ -56,7 +56,7 @@ async def _pull(
     *,
     as_json: bool,
 ) -> int:
-    from qmterm.engine.wiring import with_sim
+    from qmterm.engine.sim_link import with_sim
     from qmterm.market.clock import StepClock, SystemClock
     from qmterm.market.history.history import History
     from qmterm.market.history.status import duration, pull_seconds

@@ -42,7 +42,7 @@ class FrameDecoder:
         self._table = self._plain.table
         self._tape = trades
         self.slow_frames = 0  # read by plain.py: statuses, and whatever is not in the common form
-        self._index = SymbolIndex(self._table.capacity)
+        self._index = SymbolIndex()
         self._generation = 0
         self._run: MachineCode
         self._state: IntArray
@@ -85,13 +85,14 @@ class FrameDecoder:
         from qmterm.market.board import frame_state
 
         events = self._event_ints[:count]
+        found: dict[str, int] = {}
         for number in np.flatnonzero(events[:, frame_state.ROW] < 0).tolist():
             place = int(events[number, frame_state.NAME_AT])
-            name = frame[place >> 8 : (place >> 8) + (place & 0xFF)]
-            row = self._plain.row_of(name.decode("ascii"))
+            name = frame[place >> 8 : (place >> 8) + (place & 0xFF)].decode("ascii")
+            row = self._plain.row_of(name)
             if row is not None:
-                events[number, frame_state.ROW] = row
-                self._index.add(name, row)
+                events[number, frame_state.ROW] = found[name] = row
+        self._index.add(found.items())
 
     def _bind(self) -> bool:
         """Tell the machine code where everything is now; False while it is not loaded."""
@@ -105,6 +106,7 @@ class FrameDecoder:
             self._address = self._state.ctypes.data
             self._counts = self._state[code.OUT : code.OUT + code.OUT_COUNT].data
             self._make_room(_FIRST_EVENTS)
+            self._index.add(self._table.wire_numbers.items())
         table, minutes, state = self._table, self._board.minutes, self._state
         if minutes.capacity < self._board.stocks.capacity:  # it is only replaced when the table is
             minutes.resize(self._board.stocks.capacity)

@@ -16,6 +16,7 @@ from qmterm.commands.scan import _ages, _calendar, run, scan_row
 from qmterm.core.calendar import SessionCalendar
 from qmterm.core.clock import et_date
 from qmterm.core.settings.strategy import AtrMatrixSettings, ScannerSettings
+from qmterm.market.board.table import FLOAT_ROW, TIME_ROW
 from qmterm.market.clock import StepClock
 from qmterm.market.feed import PolygonFeed
 from qmterm.market.history.history import History
@@ -130,6 +131,14 @@ async def test_bars_and_option_quotes_arrive_as_the_files_have_them_and_nothing_
         bars = await feed.rest.aggs("AAA", 1, "minute", DAY, DAY)
         assert bars.start_ns.tolist() == [OPEN_NS + n * MINUTE_NS for n in range(7)]
         assert np.isnan(bars.vwap).all()
+
+
+def _columns(table):
+    """Every column of a table by name, NaN and all."""
+    return {
+        **{name: table.float_block[row] for name, row in FLOAT_ROW.items()},
+        **{name: table.time_block[row] for name, row in TIME_ROW.items()},
+    }
 
 
 async def _watched(feed, advance, end_ns, options):
