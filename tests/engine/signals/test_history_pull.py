@@ -1,4 +1,4 @@
-"""A long history pull goes on behind the engine: the newest sessions are scanned meanwhile, by steps, and it says so."""
+"""A long history pull goes on behind the engine: the newest sessions are scanned meanwhile, by steps."""
 
 import asyncio
 from datetime import date
