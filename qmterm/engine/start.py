@@ -32,7 +32,7 @@ from qmterm.engine.show.header import Header
 from qmterm.engine.show.publish import Publisher
 from qmterm.engine.signals.entries import Entries
 from qmterm.engine.signals.history_pull import HistoryPull
-from qmterm.engine.signals.reference import Reference
+from qmterm.engine.signals.reference import MetricsSource, Reference
 from qmterm.engine.signals.scanning import Scanning
 from qmterm.engine.trader import Trader
 from qmterm.risk.gate import Gate
@@ -193,7 +193,12 @@ def _engage(parts: Parts, book: Book, saved_ladder: Mapping[str, object] | None)
         trader,
         scanning,
         parts.feed.chains,
-        Reference(parts.feed.rest, parts.clock, parts.log),
+        Reference(
+            parts.feed.rest,
+            parts.clock,
+            parts.log,
+            parts.broker if isinstance(parts.broker, MetricsSource) else None,
+        ),
         parts.feed.listed,
         parts.calendar,
         parts.clock,

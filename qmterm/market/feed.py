@@ -25,6 +25,7 @@ from qmterm.market.board.wire import FrameDecoder, FrameReport
 from qmterm.market.chains.chains import Chains
 from qmterm.market.chains.listed import OptionsListed
 from qmterm.market.chains.pricing import warm_up
+from qmterm.market.rest.budget import BudgetView, Priority, asking_for
 from qmterm.market.rest.client import PolygonRest
 from qmterm.market.stream.latency import FeedLatency
 from qmterm.market.stream.socket import MarketStream
@@ -55,12 +56,13 @@ class FeedStatus:
     delayed: bool
     latency_ms: tuple[float, float] | None  # p50, p99
     options_state: str | None  # None while no contract is watched
-    refused: tuple[str, ...]  # channels the plan does not include
+    refused: tuple[str, ...]  # channels and REST families the plan does not include
     events: int
     drops: int
     malformed: int
     unknown: int
     late: int
+    budget: BudgetView
 
 
 class PolygonFeed:
@@ -123,7 +125,8 @@ class PolygonFeed:
             if bounds[0] != self.board.session_open_ns:
                 self.board.start_session(*bounds)
         try:
-            snapshot = await self.rest.whole_market_snapshot()
+            with asking_for(Priority.POSITIONS):  # what is held is marked with it
+                snapshot = await self.rest.whole_market_snapshot()
         except NotEntitled as refusal:
             self.snapshot_refused = str(refusal)
             return
@@ -199,12 +202,13 @@ class PolygonFeed:
             delayed=delayed,
             latency_ms=self.latency.percentiles(),
             options_state=str(options.state) if self._options_on else None,
-            refused=tuple(sorted({*stocks.notes.refused, *options.notes.refused})),
+            refused=tuple(sorted({*stocks.notes.refused, *options.notes.refused, *self.rest.entitlements.refused})),
             events=events,
             drops=stocks.counters.drops + options.counters.drops,
             malformed=stocks.counters.malformed + options.counters.malformed,
             unknown=stocks.counters.unknown + options.counters.unknown,
             late=stocks.counters.late + options.counters.late,
+            budget=self.rest.budget.view(),
         )
 
     # --- inside ---
