@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from datetime import date, timedelta
 from typing import Any
 from urllib.parse import quote
@@ -17,6 +17,7 @@ from tastytrade import Account
 from qmterm.broker import accounts, decode, orders
 from qmterm.broker.dxlink import BrokerQuote, BrokerQuotes
 from qmterm.broker.errors import UNREADABLE
+from qmterm.broker.metrics import MarketMetrics, metrics_of
 from qmterm.broker.pacing import Urgency
 from qmterm.broker.session import BrokerSession
 from qmterm.broker.stream import AccountStream
@@ -30,6 +31,8 @@ from qmterm.core.ticks import TickTable
 # A long weekend and more, yet inside the week that the journal gives back: older orders of ours would look external.
 LOOK_BACK_DAYS = 5
 PAGE_CAP = 100  # pages of one history; a server that always promises another one must not hold us for ever
+
+METRICS_AT_ONCE = 50  # symbols in one question: they go into the address
 
 log = logging.getLogger("qmterm.broker")
 
@@ -232,6 +235,19 @@ class TastytradeBroker:
         for fault in rows.faults:
             self._fault(fault)
         return rows.good, not rows.missing
+
+    async def market_metrics(self, symbols: Iterable[str]) -> tuple[MarketMetrics, ...]:
+        """IV rank, earnings and the like of some underlyings; those the broker does not know are left out."""
+        wanted = list(dict.fromkeys(symbols))
+        found: list[MarketMetrics] = []
+        for first in range(0, len(wanted), METRICS_AT_ONCE):
+            body = await self._session.read(
+                "reading market metrics",
+                "/market-metrics",
+                symbols=",".join(wanted[first : first + METRICS_AT_ONCE]),
+            )
+            found += [metrics for entry in _items(body, "market metrics") if (metrics := metrics_of(entry)) is not None]
+        return tuple(found)
 
     async def tick_table(self, underlying: str) -> TickTable | None:
         """The tick sizes of a stock's options (PROTOCOLS.md 10.2); BrokerError when they cannot be read."""

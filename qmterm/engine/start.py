@@ -35,7 +35,7 @@ from qmterm.engine.signals.entries import Entries
 from qmterm.engine.signals.flow import FlowWatch
 from qmterm.engine.signals.history_pull import HistoryPull
 from qmterm.engine.signals.listing import Listing
-from qmterm.engine.signals.reference import Reference
+from qmterm.engine.signals.reference import MetricsSource, Reference
 from qmterm.engine.signals.scanning import Scanning
 from qmterm.engine.signals.volatility import VolatilityKeeper
 from qmterm.engine.trader import Trader
@@ -205,7 +205,12 @@ def _engage(parts: Parts, book: Book, saved_ladder: Mapping[str, object] | None)
         trader,
         scanning,
         parts.feed.chains,
-        Reference(parts.feed.rest, parts.clock, parts.log),
+        Reference(
+            parts.feed.rest,
+            parts.clock,
+            parts.log,
+            parts.broker if isinstance(parts.broker, MetricsSource) else None,
+        ),
         parts.feed.listed,
         parts.calendar,
         parts.clock,

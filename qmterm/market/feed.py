@@ -29,6 +29,7 @@ from qmterm.market.chains.listed import OptionsListed
 from qmterm.market.quality.coverage import Listed
 from qmterm.market.quality.watch import QualityWatch
 from qmterm.market.records import SnapshotColumns
+from qmterm.market.rest.budget import BudgetView, Priority, asking_for
 from qmterm.market.rest.client import PolygonRest
 from qmterm.market.stream import canaries
 from qmterm.market.stream.latency import FeedLatency
@@ -69,12 +70,13 @@ class FeedStatus:
     delayed: bool
     latency_ms: tuple[float, float] | None  # p50, p99
     options_state: str | None  # None while no contract is watched
-    refused: tuple[str, ...]  # channels the plan does not include
+    refused: tuple[str, ...]  # channels and REST families the plan does not include
     events: int
     drops: int
     malformed: int
     unknown: int
     late: int
+    budget: BudgetView
     mutes: int = 0
     lost_minutes: int = 0  # of this session, not repaired (yet)
     repaired_minutes: int = 0
@@ -172,7 +174,8 @@ class PolygonFeed:
                 for stream in (self._stocks, self._options):
                     stream.forget_refusals()
         try:
-            snapshot = await self.rest.whole_market_snapshot()
+            with asking_for(Priority.POSITIONS):  # what is held is marked with it
+                snapshot = await self.rest.whole_market_snapshot()
         except NotEntitled as refusal:
             self.snapshot_refused = str(refusal)
             return None
@@ -295,12 +298,13 @@ class PolygonFeed:
             delayed=delayed,
             latency_ms=self.latency.percentiles(),
             options_state=str(options.state) if self._options_on else None,
-            refused=tuple(sorted({*stocks.notes.refused, *options.notes.refused})),
+            refused=tuple(sorted({*stocks.notes.refused, *options.notes.refused, *self.rest.entitlements.refused})),
             events=events,
             drops=stocks.counters.drops + options.counters.drops,
             malformed=stocks.counters.malformed + options.counters.malformed,
             unknown=stocks.counters.unknown + options.counters.unknown,
             late=stocks.counters.late + options.counters.late,
+            budget=self.rest.budget.view(),
             mutes=stocks.counters.mutes + options.counters.mutes,
             lost_minutes=self.minutes.ledger.lost,
             repaired_minutes=self.minutes.ledger.mended,

@@ -66,6 +66,10 @@ class Listed(Protocol):
 
     def is_fund(self, i: int) -> bool: ...
 
+    def relatives(self, i: int, most: int) -> list[int]:
+        """Companies like it; none when nothing is known."""
+        ...
+
     def profile(self, i: int) -> Profile | None:
         """What the details of a ticker tell of the company; None when nothing is known."""
         ...

@@ -68,7 +68,7 @@ class OptionPricer:
         years = np.maximum(years_left(now_ns, contracts.expiry_ns), 60.0 / 31_536_000)
         r = rate(years)
         implied = surface.implied(symbol, spot, spot * np.exp(r * years), contracts.strike, years)
-        without = spot - self._dividends(contracts, now_ns)
+        without = spot - self.dividends_before(contracts, now_ns)
         arguments = (without, contracts.strike, years, r, 0.0, implied, contracts.is_call)
         sensitivity = american.greeks(*arguments)
         exercise = np.where(contracts.is_call, spot - contracts.strike, contracts.strike - spot)
@@ -104,7 +104,7 @@ class OptionPricer:
     def ticks(self, contracts: Contracts, price: FloatArray) -> FloatArray:
         return tick_sizes(price, self._every_cent[contracts.symbol])
 
-    def _dividends(self, contracts: Contracts, now_ns: int) -> FloatArray:
+    def dividends_before(self, contracts: Contracts, now_ns: int) -> FloatArray:
         """Present value of the dividends that go ex before each contract's expiry."""
         out = np.zeros(len(contracts))
         for number in np.unique(contracts.symbol).tolist():

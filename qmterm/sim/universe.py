@@ -53,6 +53,12 @@ class Universe:
         shares = int(round(float(self.volume[i]) * 150, -3))
         return Profile(SECTORS[sector], shares, f"{3000 + 100 * sector}", 100 + shares % 90_000)
 
+    def relatives(self, i: int, most: int) -> list[int]:
+        """The largest of the same sector, by what they trade."""
+        same = np.flatnonzero(self.sector == self.sector[i])
+        largest = same[np.argsort(-(self.volume[same] * self.price[same]), kind="stable")]
+        return [other for other in largest[: most + 1].tolist() if other != i][:most]
+
     def is_fund(self, i: int) -> bool:
         return int(self.sector[i]) == len(SECTORS) - 1
 

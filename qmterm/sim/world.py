@@ -181,6 +181,11 @@ class World:
         number = self.universe.number.get(symbol)
         return None if number is None else float(self.today.last[number]) / 100.0
 
+    def next_report(self, ticker: str) -> date | None:
+        """The day of a company's next earnings report, today included."""
+        number = self.universe.number.get(ticker)
+        return None if number is None else self.corporate.next_earnings(number, et_date(self.now_ns))
+
     def previous_close(self, symbol: str) -> float | None:
         """Official close of the session before the running one; for an option its model value then."""
         if is_option(symbol):

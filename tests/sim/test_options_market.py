@@ -71,7 +71,8 @@ def test_our_own_implied_volatility_finds_the_surface(world):
     quotes = world.option_quotes(contracts)
     near = contracts.is_call & (np.abs(quotes.delta - 0.5) < 0.2)  # a put may be lifted to its exercise value
     years = years_left(quotes.time_ns, contracts.expiry_ns)
-    found, status = implied_vol(quotes.value, quotes.spot, contracts.strike, years, rate(years), 0.0, contracts.is_call)
+    spot = quotes.spot - world._pricer.dividends_before(contracts, quotes.time_ns)
+    found, status = implied_vol(quotes.value, spot, contracts.strike, years, rate(years), 0.0, contracts.is_call)
     usable = near & (status == IvStatus.OK)
     assert usable.sum() > 50
     assert np.allclose(found[usable], quotes.implied[usable], atol=2e-3)

@@ -14,6 +14,7 @@ from qmterm.core.clock import NS, Clock, et_date
 from qmterm.core.errors import BadSymbol, DataError
 from qmterm.engine.view import ChainRow, ChainView, OptionCell
 from qmterm.market.quality.codes import code_name
+from qmterm.market.rest.budget import Priority, asking_for
 from qmterm.quant.options.implied_vol import IvStatus
 
 HORIZON_DAYS = 100
@@ -88,7 +89,8 @@ class ChainLook:
         band = (0.6 * spot, 1.5 * spot) if spot else (None, None)
         self._read_ns = now
         try:
-            chain = await self._chains.read(symbol, now, today, today + timedelta(days=HORIZON_DAYS), *band)
+            with asking_for(Priority.WATCH):
+                chain = await self._chains.read(symbol, now, today, today + timedelta(days=HORIZON_DAYS), *band)
         except (DataError, BadSymbol) as error:
             self._message = str(error)
             return

@@ -1,13 +1,21 @@
-"""Slow facts about companies, asked once a day: earnings dates for the option choice."""
+"""Slow facts about companies, asked once a day: earnings dates for the option choice, and where they come from.
+
+The trap: the data plan often lacks earnings. The broker's own metrics stand in then, and everything that came from
+them says so: an estimated date of the broker is not the vendor's confirmed one.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from qmterm.core.clock import Clock, et_date
-from qmterm.core.errors import NotEntitled
+from qmterm.core.errors import BrokerError, NotEntitled
 from qmterm.engine.runlog import RunLog
+
+POLYGON, TASTYTRADE = "polygon", "tastytrade"
+AHEAD = timedelta(days=90)
 
 
 class EarningsRow(Protocol):
@@ -22,30 +30,88 @@ class EarningsSource(Protocol):
     async def earnings(self, symbols: list[str], since: date, until: date) -> tuple[EarningsRow, ...]: ...
 
 
+class Metrics(Protocol):
+    @property
+    def symbol(self) -> str: ...
+
+    @property
+    def earnings(self) -> date | None: ...
+
+    @property
+    def iv_rank(self) -> float | None: ...
+
+    @property
+    def iv_percentile(self) -> float | None: ...
+
+
+@runtime_checkable
+class MetricsSource(Protocol):
+    """A broker that knows such things (the paper account does not)."""
+
+    async def market_metrics(self, symbols: list[str]) -> tuple[Metrics, ...]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class CompanyFacts:
+    """`source` labels the earnings date; rank and percentile (decimals) are always the broker's, a substitute."""
+
+    earnings: date | None
+    source: str  # polygon | tastytrade; '' when nobody could be asked
+    iv_rank: float | None = None
+    iv_percentile: float | None = None
+
+
 class Reference:
     """An earnings date that is not known is None, and the option choice says that it was not checked."""
 
-    def __init__(self, source: EarningsSource, clock: Clock, log: RunLog) -> None:
+    def __init__(self, source: EarningsSource, clock: Clock, log: RunLog, second: MetricsSource | None = None) -> None:
         self._source = source
+        self._second = second
         self._clock = clock
         self._log = log
-        self._known: dict[tuple[str, date], date | None] = {}
-        self._refused = ""
+        self._known: dict[str, tuple[date, CompanyFacts]] = {}  # the day they were asked
+        self._told = False
 
     async def earnings_date(self, symbol: str, until: date) -> date | None:
         """The next earnings date up to `until`, asked once a day a symbol; DataError when the question failed."""
+        return (await self.facts(symbol, until)).earnings
+
+    async def facts(self, symbol: str, until: date | None = None) -> CompanyFacts:
         today = et_date(self._clock.now())
-        key = (symbol, today)
-        if key in self._known:
-            return self._known[key]
-        if self._refused:
+        known = self._known.get(symbol)
+        if known is not None and known[0] == today:
+            return known[1]
+        last = max(until or today, today + AHEAD)
+        try:
+            rows = await self._source.earnings([symbol], today, last)
+        except NotEntitled as refusal:
+            self._tell(refusal)
+            found = await self._of_broker(symbol, today)
+            if found is None:
+                return CompanyFacts(None, "")  # asked again with the next question: a broker comes back
+        else:
+            days = sorted(row.day for row in rows if row.symbol == symbol and row.day >= today)
+            found = CompanyFacts(days[0] if days else None, POLYGON)
+        self._known[symbol] = (today, found)
+        return found
+
+    async def _of_broker(self, symbol: str, today: date) -> CompanyFacts | None:
+        if self._second is None:
             return None
         try:
-            rows = await self._source.earnings([symbol], today, max(until, today + timedelta(days=90)))
-        except NotEntitled as refusal:
-            self._refused = str(refusal)
-            self._log.warn("FEED", f"earnings dates are not in your plan and are not checked: {refusal}")
+            rows = await self._second.market_metrics([symbol])
+        except BrokerError as error:
+            self._log.warn("FEED", f"{symbol}: no earnings date from the broker either: {error}", symbol)
             return None
-        days = sorted(row.day for row in rows if row.symbol == symbol and row.day >= today)
-        self._known[key] = days[0] if days else None
-        return self._known[key]
+        for row in rows:
+            if row.symbol == symbol:
+                day = row.earnings if row.earnings is not None and row.earnings >= today else None
+                return CompanyFacts(day, TASTYTRADE, row.iv_rank, row.iv_percentile)
+        return CompanyFacts(None, TASTYTRADE)
+
+    def _tell(self, refusal: NotEntitled) -> None:
+        if self._told:
+            return
+        self._told = True
+        instead = "are not checked" if self._second is None else "come from tastytrade's metrics instead"
+        self._log.warn("FEED", f"earnings dates are not in your data plan and {instead}: {refusal}")

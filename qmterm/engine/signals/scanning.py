@@ -112,6 +112,7 @@ class Scanning:
             self._before = np.array(known, dtype=np.int8) if before else None
             self._ticker_of = {option_root(s): s for s in panel.symbols if option_root(s) != s}
         self._panel, self._features, self._mtf = panel, features, mtf
+        self._board.know_previous_closes(self._numbers, np.where(panel.stale == 0, features.close, np.nan))
         self._log.info(
             "SCAN",
             f"{len(panel):,} symbols, {panel.close.shape[1]} bars up to {panel.last_session}",

@@ -164,6 +164,11 @@ class Board:
         self._sources[symbol] = (source, at)
         return True
 
+    def know_previous_closes(self, rows: IntArray, close: FloatArray) -> None:
+        """From the history, where no snapshot has told them (a plan without snapshots)."""
+        column = self.stocks.prev_close
+        column[rows] = np.where(np.isnan(column[rows]), close, column[rows])
+
     def load_options(self, rows: OptionRows, arrival_ns: int) -> IntArray:
         """Take a chain snapshot's quotes and spot; each contract's row comes back, in the chain's order."""
         stock = self.stocks.numbers.get(rows.underlying)

@@ -35,11 +35,11 @@ class RawTickers(Body):
 
 
 class RawTicker(Body):
-    ticker: msgspec.Raw | None = None
+    ticker: msgspec.Raw = msgspec.Raw()  # a Raw cannot be optional
 
 
 class RawSingle(Body):
-    results: msgspec.Raw | None = None
+    results: msgspec.Raw = msgspec.Raw()
 
 
 # --- snapshots ---

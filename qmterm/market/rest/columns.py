@@ -75,9 +75,13 @@ def single(body: bytes, decoder: msgspec.json.Decoder[R], what: str) -> R:
     """The one object of an answer; without it the answer is an error."""
     parsed = _single.decode(body)
     check_status(parsed, what)
-    if parsed.results is None:
+    if is_absent(parsed.results):
         raise DataError(f"{what}: the answer has no result")
     return decoder.decode(parsed.results)
+
+
+def is_absent(raw: msgspec.Raw) -> bool:
+    return bytes(raw) in (b"", b"null")
 
 
 def counted_page(body: bytes, decoder: msgspec.json.Decoder[R], what: str) -> tuple[list[R], int]:

@@ -131,6 +131,6 @@ def _one_part(body: bytes, underlying: str, what: str) -> option_columns.OptionP
     """A single answer as a page of one."""
     parsed = _snapshot.decode(body)
     columns.check_status(parsed, what)
-    if parsed.results is None:
+    if columns.is_absent(parsed.results):
         raise DataError(f"{what}: the answer has no result")
     return option_columns.option_part(b'{"results":[' + bytes(parsed.results) + b"]}", underlying)

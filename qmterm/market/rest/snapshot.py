@@ -14,7 +14,7 @@ from qmterm.core.errors import DataError
 from qmterm.market.native import MachineCode, Native
 from qmterm.market.records import SnapshotColumns
 from qmterm.market.rest import bodies
-from qmterm.market.rest.columns import MOST_BAD_ROWS, MOST_UNITS, ROUND_LOT, check_status, rows_of
+from qmterm.market.rest.columns import MOST_BAD_ROWS, MOST_UNITS, ROUND_LOT, check_status, is_absent, rows_of
 from qmterm.market.times import NEVER_NS, to_ns_array
 
 _WHAT = "whole-market snapshot"
@@ -66,7 +66,7 @@ def one_snapshot(body: bytes, what: str) -> SnapshotColumns:
     """One ticker's; DataError without it."""
     parsed = _raw_ticker.decode(body)
     check_status(parsed, what)
-    if parsed.ticker is None:
+    if is_absent(parsed.ticker):
         raise DataError(f"{what}: the answer has no ticker")
     return _of_rows([_ticker.decode(parsed.ticker)], 0, parsed.status)
 

@@ -21,7 +21,7 @@ from qmterm.core.ticks import TickTable, program_for, table_of
 from qmterm.sim.brokerage.door import Door, ok, text_list
 from qmterm.sim.brokerage.refusals import MalformedRequest, not_found
 from qmterm.sim.brokerage.wire import Json, money, stamp
-from qmterm.sim.brokerage.world import BrokerageWorld, ChainWorld, price_of
+from qmterm.sim.brokerage.world import BrokerageWorld, ChainWorld, EarningsWorld, price_of
 
 MAX_SYMBOLS = 100
 _STATES = {Phase.REGULAR: "Open", Phase.PRE: "Pre-market", Phase.POST: "Extended", Phase.CLOSED: "Closed"}
@@ -186,15 +186,23 @@ class MarketRoutes:
     # --- data ---
 
     async def metrics(self, request: web.Request) -> web.StreamResponse:
-        """What the world can vouch for; the volatility figures are Polygon's side."""
+        """What the world can vouch for: the next report; the volatility figures are Polygon's side."""
         symbols = [symbol for symbol in request.query.get("symbols", "").split(",") if symbol]
         now = stamp(self.world.now_ns)
         items = [
             {"symbol": symbol, "updated-at": now, "market-cap": 0, "lendability": "Easy To Borrow"}
+            | self._earnings(symbol)
             for symbol in symbols
             if self.world.symbol_exists(symbol)
         ]
         return ok({"items": items}, request.path)
+
+    def _earnings(self, symbol: str) -> Json:
+        day = self.world.next_report(symbol) if isinstance(self.world, EarningsWorld) else None
+        if day is None:
+            return {}
+        report = {"visible": True, "expected-report-date": day.isoformat(), "estimated": True, "time-of-day": "AMC"}
+        return {"earnings": report}
 
     async def market_data(self, request: web.Request) -> web.StreamResponse:
         asked = {kind: text_list(request, kind) for kind in ("equity", "equity-option")}

@@ -55,6 +55,13 @@ class ChainWorld(Protocol):
         ...
 
 
+@runtime_checkable
+class EarningsWorld(Protocol):
+    """A world that knows when companies report."""
+
+    def next_report(self, ticker: str) -> date | None: ...
+
+
 def known_symbol(world: BrokerageWorld, symbol: str) -> bool:
     return world.contract(symbol) is not None if is_option(symbol) else world.symbol_exists(symbol)
 

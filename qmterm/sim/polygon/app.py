@@ -10,6 +10,7 @@ from aiohttp import web
 
 from qmterm.sim.polygon import (
     aggregates,
+    company,
     events,
     indicators,
     last_values,
@@ -17,6 +18,7 @@ from qmterm.sim.polygon import (
     options,
     reference,
     snapshots,
+    ticks,
 )
 from qmterm.sim.polygon.answers import TOO_MANY, Context, Refused, answer, unknown_key
 from qmterm.sim.polygon.misbehave import around
@@ -37,12 +39,17 @@ ROUTES: tuple[tuple[str, Handler], ...] = (
     ("/v1/open-close/{ticker}/{day}", aggregates.open_close),
     ("/v2/last/nbbo/{ticker}", last_values.last_quote),
     ("/v2/last/trade/{ticker}", last_values.last_trade),
+    ("/v3/trades/{ticker}", ticks.trades),
+    ("/v3/quotes/{ticker}", ticks.quotes),
+    ("/vX/reference/financials", company.financials),
+    ("/v1/related-companies/{ticker}", company.related),
+    ("/stocks/v1/short-interest", company.short_interest),
     ("/v3/reference/tickers", reference.tickers),
     ("/v3/reference/tickers/types", reference.ticker_types),
     ("/v3/reference/tickers/{ticker}", reference.ticker_details),
     ("/vX/reference/tickers/{ticker}/events", reference.ticker_events),
     ("/v3/reference/exchanges", reference.exchanges),
-    ("/v3/reference/conditions", reference.conditions),
+    ("/v3/reference/conditions", company.conditions),
     ("/v3/reference/options/contracts", options.contracts_reference),
     ("/v3/reference/options/contracts/{contract}", options.contract_reference),
     ("/v3/reference/dividends", events.dividends),

@@ -12,10 +12,6 @@ from qmterm.sim.randomness import mix
 
 STOCK_EXCHANGES = ("XNYS", "XNAS", "ARCX", "BATS")
 CONDITIONS = (
-    (0, "Regular Sale", "stocks"),
-    (12, "Form T/Extended Hours", "stocks"),
-    (14, "Intermarket Sweep", "stocks"),
-    (37, "Odd Lot Trade", "stocks"),
     (201, "Canceled", "options"),
     (202, "Late and Out Of Sequence", "options"),
     (203, "Last and Canceled", "options"),
@@ -191,22 +187,3 @@ async def exchanges(context: Context, request: web.Request) -> web.Response:
         for number, mic in enumerate(STOCK_EXCHANGES, start=10)
     ]
     return listing_answer(context, request, rows)
-
-
-async def conditions(context: Context, request: web.Request) -> web.Response:
-    query = Query(request.path, request.query)
-    asset = query.get("asset_class")
-    rows: list[object] = [
-        {
-            "id": number,
-            "type": "sale_condition",
-            "name": name,
-            "asset_class": kind,
-            "sip_mapping": {"OPRA": chr(97 + number % 26)} if kind == "options" else {"CTA": "@", "UTP": "@"},
-            "data_types": ["trade"],
-        }
-        for number, name, kind in CONDITIONS
-        if asset in ("", kind)
-    ]
-    page, next_url = query.page(rows, query.limit(10, 1000))
-    return listing_answer(context, request, page, next_url)

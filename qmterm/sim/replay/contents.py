@@ -49,6 +49,9 @@ class ReplayUniverse:
     def profile(self, i: int) -> Profile | None:
         return None
 
+    def relatives(self, i: int, most: int) -> list[int]:
+        return []
+
 
 @dataclass(frozen=True)
 class Contents:
