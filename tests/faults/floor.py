@@ -136,14 +136,17 @@ class Floor:
         return loop.time() - began
 
     async def difference(self) -> list[str]:
-        """A step that is read to its end; then where the board's quotes and trades of the watched names are wrong."""
+        return await self.difference_of(WATCHED)
+
+    async def difference_of(self, names: frozenset[str]) -> list[str]:
+        """A step that is read to its end; then where the board's quotes and trades of some names are wrong."""
         step = await self.step()
         stocks = self.feed._stocks
         with suppress(AssertionError):
             await self.until(lambda: stocks.last_step >= step, 1.0, "the step's marker")
         rows = await self.truth()
         wrong = []
-        for symbol in sorted(WATCHED):
+        for symbol in sorted(names):
             row, number = rows[symbol], self.board.stocks.numbers[symbol]
             table = self.board.stocks
             quote, trade = row["lastQuote"], row["lastTrade"]
