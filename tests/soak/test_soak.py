@@ -15,17 +15,17 @@ from tests.soak.soaking import report, shortfalls, soak
 
 DAY = date(2026, 3, 2)
 DROPS = (
-    {"fault": "close", "path": "stocks", "code": 1006, "chance": 0.02},
+    {"fault": "close", "path": "stocks", "code": 1006, "chance": 0.04},
     {"fault": "duplicate_bar", "path": "stocks", "chance": 0.2},
     {"fault": "late_bar", "path": "stocks", "chance": 0.2},
 )
 
 
 def test_a_session_with_a_stream_that_keeps_dropping_comes_to_its_end_whole(tmp_path):
-    soaked = soak(tmp_path, symbols=300, start="2026-03-02T09:29", until="09:38", faults=DROPS)
-    engine_mb, _ = soaked.drift_mb(from_et(DAY, 9, 34))
+    soaked = soak(tmp_path, symbols=300, start="2026-03-02T09:29", until="09:36", faults=DROPS)
+    engine_mb, _ = soaked.drift_mb(from_et(DAY, 9, 33))
     assert shortfalls(soaked.summary, engine_mb) == []
-    assert soaked.summary["market_to"][11:16] == "09:38"
+    assert soaked.summary["market_to"][11:16] == "09:36"
     assert soaked.summary["signals"] >= 1
     assert soaked.said("FEED stocks stream backoff: .*broke") >= 1, "no drop happened: the test has shown nothing"
 

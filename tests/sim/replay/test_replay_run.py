@@ -18,7 +18,7 @@ def played(tmp_path_factory):
     """`qmterm --auto` on a morning in files, from before the open to the end of the data."""
     root = tmp_path_factory.mktemp("replay")
     write_morning(root / "data", minutes=7)
-    words = ["--source", "sim", "--broker", "sim", "--replay", str(root / "data"), "--start", "2026-03-02T09:28"]
+    words = ["--source", "sim", "--broker", "sim", "--replay", str(root / "data"), "--start", "2026-03-02T09:30"]
     body, engine = run(
         Home(root / "home"), root / "run.sqlite", *words, "--seed", "7", "--speed", "max", "--until", "09:37"
     )
