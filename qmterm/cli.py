@@ -52,6 +52,9 @@ def run_engine(
     until: Annotated[str | None, typer.Option(help="stop at this New York time, HH:MM")] = None,
     for_: Annotated[str | None, typer.Option("--for", help="stop after this real time, e.g. 90s, 5m")] = None,
     journal: Annotated[Path | None, typer.Option(help="journal file")] = None,
+    replay: Annotated[
+        Path | None, typer.Option(help="with --source sim: play these files (docs/replay.md), not a made-up market")
+    ] = None,
     sim: Annotated[str | None, typer.Option("--sim", help="address of a running simulator")] = None,
     sim_token_file: Annotated[Path | None, typer.Option(help="file with that simulator's token")] = None,
     market_clock: Annotated[str | None, typer.Option(help="system or server")] = None,
@@ -77,6 +80,7 @@ def run_engine(
             seed=seed,
             symbols=symbols,
             start=start,
+            replay=replay,
             speed=speed,
             until=until,
             for_=for_,
@@ -94,12 +98,16 @@ def demo(
     symbols: Annotated[int, typer.Option(help="symbols of the simulated market")] = 500,
     seed: Annotated[int, typer.Option(help="which simulated world")] = 7,
     auto: Annotated[bool, typer.Option("--auto", help="let it trade alone while you watch")] = False,
+    replay: Annotated[Path | None, typer.Option(help="play these files (docs/replay.md), not a made-up market")] = None,
+    start: Annotated[str | None, typer.Option(help="New York time to begin at, 2026-03-02T09:29")] = None,
     config: ConfigOption = None,
 ) -> None:
     """The whole workstation on a simulated market: no keys, no account, no money."""
     from qmterm.commands.engine import demo as run_demo
 
-    raise typer.Exit(run_demo(speed=speed, symbols=symbols, seed=seed, auto=auto, config=config))
+    raise typer.Exit(
+        run_demo(speed=speed, symbols=symbols, seed=seed, auto=auto, config=config, replay=replay, start=start)
+    )
 
 
 @app.command()
@@ -118,13 +126,28 @@ def ctl(
 
 @app.command()
 def scan(
-    history: Annotated[Path, typer.Option(help="Parquet of daily bars: symbol, date, open, high, low, close, volume")],
+    history: Annotated[
+        Path | None,
+        typer.Option(help="Parquet of daily bars (symbol, date, open, high, low, close, volume) instead of the market"),
+    ] = None,
     as_of: Annotated[str | None, typer.Option(help="the last session to use, YYYY-MM-DD")] = None,
     limit: Annotated[int | None, typer.Option(help="rows to show")] = None,
+    source: Annotated[str | None, typer.Option(help="sim or polygon, instead of the running engine")] = None,
+    sim: Annotated[str | None, typer.Option("--sim", help="address of a running simulator")] = None,
+    sim_token_file: Annotated[Path | None, typer.Option(help="file with that simulator's token")] = None,
+    socket: Annotated[Path | None, typer.Option(help="socket of the engine to ask")] = None,
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """The ATR Matrix scanner on any file of daily bars."""
+    """The ATR Matrix scanner: on the market now, or on a file of daily bars.
+
+    The running engine is asked for its latest scan. Without one, or when
+    --source, --sim or --config name a market, a scan of our own is made.
+    """
+    if history is None:
+        from qmterm.commands.scan_live import LiveWish, run
+
+        raise typer.Exit(run(LiveWish(config, source, sim, sim_token_file, socket), limit, as_json=as_json))
     from qmterm.commands.scan import from_command_line
 
     raise typer.Exit(from_command_line(history, as_of, limit, config, as_json=as_json))
@@ -259,7 +282,7 @@ def greeks(
 
 @app.command()
 def bench(
-    name: Annotated[str, typer.Argument(help="greeks, american or scan")],
+    name: Annotated[str, typer.Argument(help="greeks, american, scan or chain")],
     size: Annotated[
         int | None, typer.Option(help="options, or symbols for scan; default: the size the limits are for")
     ] = None,
@@ -311,7 +334,8 @@ def sim_serve(context: typer.Context) -> None:
     """Run a simulator alone; join it with `qmterm --source sim --broker sim --sim URL --sim-token-file FILE`.
 
     Options: --seed N --symbols N --start T --speed X --lockstep --until HH:MM --port P --token-file FILE
-    --plan basic|starter|developer|advanced --starting-cash X.
+    --plan basic|starter|developer|advanced --starting-cash X. --replay PATH plays a recording, or a folder
+    of Parquet files, instead of a made-up market (docs/replay.md).
     """
     from qmterm.sim.serve import main as serve
 

@@ -15,6 +15,7 @@ from urllib.parse import quote
 from tastytrade import Account
 
 from qmterm.broker import accounts, decode, orders
+from qmterm.broker.dxlink import BrokerQuote, BrokerQuotes
 from qmterm.broker.errors import UNREADABLE
 from qmterm.broker.pacing import Urgency
 from qmterm.broker.session import BrokerSession
@@ -50,6 +51,7 @@ class TastytradeBroker:
         self.on_fault: Callable[[str], None] | None = None
         self.faults = 0
         self._wanted = account
+        self._is_test = is_test
         self._settings = settings
         self._clock = clock
         self._session = BrokerSession(settings, secret, refresh_token, is_test)
@@ -88,6 +90,10 @@ class TastytradeBroker:
             self._fault(f"trading status not checked: {error}")
             return
         accounts.check_trading(self.account, _data(body))
+
+    def option_quotes(self, on_quote: Callable[[BrokerQuote], None]) -> BrokerQuotes | None:
+        """The broker's own market data for option contracts; the test environment has none."""
+        return None if self._is_test else BrokerQuotes(self._session, self._settings, on_quote, self._fault)
 
     async def close(self) -> None:
         if self._stream is not None:

@@ -1,4 +1,4 @@
-"""`qmterm bench greeks|american|scan`: our kernels beside their peers, in one run.
+"""`qmterm bench greeks|american|scan|chain`: our own work beside its peers, in one run.
 
 The trap: a missed figure is a result, not a failure of the command: the exit code stays 0 and `met` says it.
 """
@@ -14,7 +14,7 @@ from qmterm.core.errors import BadInput
 if TYPE_CHECKING:
     from qmterm.bench.report import Report
 
-NAMES = ("greeks", "american", "scan")
+NAMES = ("greeks", "american", "scan", "chain")
 LEAST_SIZE = 20  # below it nothing is left to divide by
 ROUGH = "a rough look: the limits are meant for a run without --quick and --size on a machine that does nothing else"
 
@@ -50,6 +50,10 @@ def measured(name: str, size: int | None, quick: bool, peer_python: str | None) 
         from qmterm.bench import american
 
         return american.run(size or (2_000 if quick else american.SIZE), quick=quick, progress=_progress)
+    if name == "chain":
+        from qmterm.bench import chain
+
+        return chain.run(size or chain.CONTRACTS, quick=quick, progress=_progress)
     from qmterm.bench import scan
 
     return scan.run(size or (500 if quick else scan.SYMBOLS), quick=quick, progress=_progress)

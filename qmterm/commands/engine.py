@@ -35,6 +35,7 @@ def from_command_line(
     seed: int | None,
     symbols: int,
     start: str | None,
+    replay: Path | None,
     speed: str,
     until: str | None,
     for_: str | None,
@@ -54,7 +55,7 @@ def from_command_line(
     options = RunOptions(
         screen=not auto,
         as_json=as_json,
-        sim=SimWish(seed=seed, symbols=symbols, start=start, speed=parse_speed(speed)),
+        sim=SimWish(seed=seed, symbols=symbols, start=start, speed=parse_speed(speed), replay=replay),
         until=parse_until(until),
         for_s=parse_duration(for_),
         journal=journal,
@@ -64,11 +65,22 @@ def from_command_line(
     return run(settings, options)
 
 
-def demo(*, speed: float, symbols: int, seed: int, auto: bool, config: Path | None) -> int:
+def demo(
+    *,
+    speed: float,
+    symbols: int,
+    seed: int,
+    auto: bool,
+    config: Path | None,
+    replay: Path | None = None,
+    start: str | None = None,
+) -> int:
     """The production code on a simulator of its own."""
     settings, _ = load_settings(config)
     settings = with_engine(settings, {"source": "sim", "broker": "sim", "mode": "auto" if auto else "confirm"})
-    return run(settings, RunOptions(sim=SimWish(world_seed=seed, symbols=symbols, speed=speed, start=DEMO_START)))
+    begin = start or (None if replay is not None else DEMO_START)
+    wish = SimWish(world_seed=seed, symbols=symbols, speed=speed, start=begin, replay=replay)
+    return run(settings, RunOptions(sim=wish))
 
 
 def with_engine(settings: Settings, given: dict[str, str]) -> Settings:

@@ -89,6 +89,8 @@ def check(settings: Settings, options: RunOptions) -> None:
     check_sense(settings)
     if options.sim.speed is None and options.sim.seed is None:
         raise ConfigError("--speed max needs --seed: only a lockstep run can go as fast as the machine allows")
+    if options.sim.replay is not None and (settings.engine.source is not Source.SIM or options.sim_url is not None):
+        raise ConfigError("--replay needs --source sim and a simulator of our own, not --sim URL")
     if options.sim.seed is not None and settings.engine.source is not Source.SIM:
         raise ConfigError("--seed needs --source sim: only the simulator can wait for the engine")
     if (options.sim_url is None) != (options.sim_token_file is None):

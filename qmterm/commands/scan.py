@@ -6,7 +6,6 @@ Trap: such a file says nothing about listed options, so that gate is reported as
 from __future__ import annotations
 
 import json
-import math
 import sys
 from datetime import date
 from pathlib import Path
@@ -14,13 +13,13 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from qmterm.core.bars import DailyPanel, FloatArray
+from qmterm.core.bars import DailyPanel
 from qmterm.core.calendar import SessionCalendar
 from qmterm.core.clock import NS
 from qmterm.core.errors import BadInput
 from qmterm.core.settings.strategy import AtrMatrixSettings, ScannerSettings
 from qmterm.quant.indicators.features import last_features
-from qmterm.strategy.matrix_columns import gate_names
+from qmterm.strategy.scan_rows import scan_row
 from qmterm.strategy.scanner import ScanResult, daily_mtf, scan
 from qmterm.tape.bars import BarReport, load_daily
 
@@ -84,30 +83,6 @@ def from_command_line(
     return run(history, day, as_json, settings.atr_matrix, settings.scanner, limit)
 
 
-def scan_row(result: ScanResult, row: int, age_s: float | None) -> dict[str, Any]:
-    """One row of `qmterm scan --json` (DESIGN.md 10); unknown numbers are None."""
-    matrix = result.matrix
-    return {
-        "symbol": result.symbols[row],
-        "close": _number(matrix.close, row),
-        "sma50": _number(matrix.sma50, row),
-        "atr14": _number(matrix.atr14, row),
-        "atr_distance": _number(matrix.atr_distance, row),
-        "atr_pct_multiple": _number(matrix.atr_pct_multiple, row),
-        "strength": _number(matrix.strength, row),
-        "confidence": _number(matrix.confidence, row),
-        "state": result.state(row).value,
-        "failed": list(gate_names(int(matrix.failed[row]))),
-        "not_checked": list(gate_names(int(matrix.not_checked[row]))),
-        "age_s": age_s,
-    }
-
-
-def _number(column: FloatArray, row: int) -> float | None:
-    value = float(column[row])
-    return value if math.isfinite(value) else None
-
-
 def _calendar(panel: DailyPanel) -> SessionCalendar:
     """Sessions from the oldest last bar to the year after the panel's end (weekly bars look one session ahead)."""
     oldest: date = panel.days[:, -1].min().astype(object)
@@ -141,6 +116,15 @@ def _document(panel: DailyPanel, result: ScanResult, report: BarReport, rows: li
 def _print_table(
     panel: DailyPanel, result: ScanResult, report: BarReport, rows: list[dict[str, Any]], out: TextIO
 ) -> None:
+    print_rows(rows, out)
+    states = ", ".join(f"{count} {state.value}" for state, count in sorted(result.states.items()))
+    skipped = ", ".join(gate.value for gate in result.not_checked) or "none"
+    print(f"{len(rows)} of {len(panel)} symbols at the close of {panel.last_session}: {states}", file=out)
+    print(f"{report.sentence()}; gates not checked: {skipped}", file=out)
+
+
+def print_rows(rows: list[dict[str, Any]], out: TextIO) -> None:
+    """One line a symbol; a price that the quality gate refused has its code before the failed gates."""
     heading = " ".join(
         f"{name:<{width}}" if number == 0 else f"{name:>{width}}" for number, (name, width) in _numbered()
     )
@@ -161,11 +145,8 @@ def _print_table(
             f"{cell:<{width}}" if number == 0 else f"{cell:>{width}}"
             for (number, (_, width)), cell in zip(_numbered(), cells, strict=True)
         )
-        print(f"{line}  {' '.join(row['failed'])}".rstrip(), file=out)
-    states = ", ".join(f"{count} {state.value}" for state, count in sorted(result.states.items()))
-    skipped = ", ".join(gate.value for gate in result.not_checked) or "none"
-    print(f"{len(rows)} of {len(panel)} symbols at the close of {panel.last_session}: {states}", file=out)
-    print(f"{report.sentence()}; gates not checked: {skipped}", file=out)
+        refused = f"price {row['code']} " if row.get("code") else ""
+        print(f"{line}  {refused}{' '.join(row['failed'])}".rstrip(), file=out)
 
 
 def _numbered() -> list[tuple[int, tuple[str, int]]]:

@@ -26,12 +26,13 @@ class SimWish:
     start: str | None = None
     speed: float | None = 1.0
     step_s: int = 5
+    replay: Path | None = None  # files to play instead of a world made up by seed
 
 
 async def own_simulator(wish: SimWish) -> tuple[RunningSim, SimLink]:
     """A child process that dies with us."""
     from qmterm.engine.sim_link import SimLink
-    from qmterm.sim.options import DEFAULT_START, SimOptions
+    from qmterm.sim.options import SimOptions
     from qmterm.sim.spawn import spawn
 
     seed = wish.seed if wish.seed is not None else wish.world_seed
@@ -39,14 +40,14 @@ async def own_simulator(wish: SimWish) -> tuple[RunningSim, SimLink]:
     options = SimOptions(
         seed=seed,
         symbols=wish.symbols,
-        start=wish.start or DEFAULT_START,
+        start=wish.start,
         speed=1.0 if lockstep or wish.speed is None else wish.speed,
         lockstep=lockstep,
         step_s=wish.step_s,
+        replay=wish.replay,
     )
     running = await spawn(options)
-    world = f"{seed}-{wish.symbols}-{options.start[:10]}"
-    return running, SimLink(running.url, running.ws_url, running.token, world, lockstep)
+    return running, SimLink(running.url, running.ws_url, running.token, options.world_name, lockstep)
 
 
 def joined_simulator(url: str, token_file: Path) -> SimLink:
@@ -71,5 +72,5 @@ def joined_simulator(url: str, token_file: Path) -> SimLink:
         raise SimError(f"--sim {url} answers {error.code}: is the token file the right one?") from error
     except (OSError, ValueError) as error:
         raise SimError(f"--sim {url}: no simulator answers there ({error})") from error
-    world = f"{state.get('seed')}-{state.get('symbols')}-{state.get('start', '')[:10]}"
+    world = str(state.get("world") or f"{state.get('seed')}-{state.get('symbols')}")
     return SimLink(base, base.replace("http", "ws", 1), token, world, bool(state.get("lockstep")))

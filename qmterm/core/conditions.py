@@ -7,8 +7,9 @@ of the extended hours do take them; `Counts.last` of a trade with 12 is judged b
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 EXTENDED_HOURS = 12
 
@@ -57,3 +58,55 @@ def counts(conditions: Iterable[int] | None) -> Counts:
     for condition in conditions or ():
         found = found & RULES.get(condition, ALL)
     return found
+
+
+@dataclass(slots=True)
+class ConditionBook:
+    """The rules in force: ours, with what the vendor's own table says put over them.
+
+    A condition that neither knows lets a trade count fully and is counted in `unknown`, for the log: leaving real
+    trades out is the worse mistake.
+    """
+
+    rules: dict[int, Counts] = field(default_factory=lambda: dict(RULES))
+    known: set[int] = field(default_factory=lambda: set(range(1, 62)))  # ids of the published table
+    unknown: Counter[int] = field(default_factory=Counter)
+
+    def learn(self, rows: Iterable[Mapping[str, object]]) -> int:
+        """Rows of `/v3/reference/conditions` for stock trades; says how many rules differ from those held before."""
+        changed = 0
+        for row in rows:
+            told = _told(row)
+            if told is None:
+                continue
+            number, rule = told
+            changed += self.rules.get(number, ALL) != rule
+            self.rules[number] = rule
+            self.known.add(number)
+        return changed
+
+    def counts(self, conditions: Iterable[int] | None) -> Counts:
+        found = ALL
+        for condition in conditions or ():
+            if condition and condition not in self.known:
+                self.unknown[condition] += 1
+            found = found & self.rules.get(condition, ALL)
+        return found
+
+
+def _told(row: Mapping[str, object]) -> tuple[int, Counts] | None:
+    """Number and consolidated rule of one row; None when it is not about stock trades or says no rule."""
+    number, types, rules = row.get("id"), row.get("data_types"), row.get("update_rules")
+    if not isinstance(number, int) or not isinstance(rules, Mapping):
+        return None
+    if row.get("asset_class", "stocks") != "stocks" or (isinstance(types, list) and "trade" not in types):
+        return None
+    consolidated = rules.get("consolidated")
+    if not isinstance(consolidated, Mapping):
+        return None
+    last, high_low, volume = (
+        consolidated.get(name) is not False for name in ("updates_open_close", "updates_high_low", "updates_volume")
+    )
+    if number == EXTENDED_HOURS:
+        return number, ALL  # judged by its other conditions: bars of the extended hours take it
+    return number, Counts(last, high_low, volume)

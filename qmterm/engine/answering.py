@@ -23,6 +23,7 @@ from qmterm.engine.commands import (
     Reconcile,
     RejectProposal,
     Resume,
+    Scan,
     SelectExpiry,
     SelectSymbol,
     StageOrder,
@@ -31,7 +32,9 @@ from qmterm.engine.commands import (
     Why,
 )
 from qmterm.engine.ladder import Level
+from qmterm.engine.orders.priced import quote_lines
 from qmterm.engine.parts import Engaged, Parts
+from qmterm.engine.show.scan_answer import MOST, scan_document
 from qmterm.engine.thread import Mailbox
 
 
@@ -105,10 +108,19 @@ class Answering:
                 return CommandResult(True, text, asdict(flow))
             case Status():
                 return CommandResult(True, self._status_line(), self._status())
+            case Scan():
+                return self._scan(command.limit)
             case StopEngine():
                 self._stop(f"stop asked ({command.source})")
                 working = len(engaged.desk.ledger.working)
                 return CommandResult(True, f"stopping; {working} order(s) keep working at the broker")
+
+    def _scan(self, limit: str) -> CommandResult:
+        if not limit.isdecimal():
+            return CommandResult(False, f"scan takes the number of rows wanted, 0 for all; got {limit!r}")
+        document = scan_document(self._engaged.scanning, min(int(limit) or MOST, MOST))
+        shown = len(document["rows"])
+        return CommandResult(True, f"{shown} of {document['symbols']} symbols at {document['market_time']}", document)
 
     async def _select(self, symbol: str) -> CommandResult:
         symbol = symbol.strip().upper()
@@ -164,7 +176,9 @@ class Answering:
                 lines.append(f"order {record.describe()} {record.reason}".rstrip())
         for name in sorted(names):
             rows = await self._parts.journal.why(name)
-            lines += [event_line(row.kind, row.subject, row.time_ns, row.body) for row in rows]
+            for row in rows:
+                lines.append(event_line(row.kind, row.subject, row.time_ns, row.body))
+                lines += quote_lines(row.body)
         if not lines:
             return CommandResult(False, f"nothing is recorded about {subject!r}")
         return CommandResult(True, "\n".join(dict.fromkeys(lines)), list(dict.fromkeys(lines)))
@@ -174,16 +188,23 @@ class Answering:
         nlv = "–" if header.nlv is None else f"{header.nlv:,.2f}"
         return (
             f"{header.mode} {header.source}/{header.broker} {header.account} NLV {nlv} ladder {header.ladder} "
-            f"feed {header.feed_state} broker {header.broker_state} "
+            f"feed {header.feed_state} broker {header.broker_state} {self._coverage_words()}"
             f"positions {len(engaged.book.positions)} working {len(engaged.desk.ledger.working)} "
             f"proposals {len(engaged.proposals.waiting)}"
         )
+
+    def _coverage_words(self) -> str:
+        covered = self._engaged.scanning.covered()
+        if covered.pct is None or covered.oldest_age_s is None:
+            return ""
+        return f"coverage {covered.pct:.2f} % of {covered.listed:,}, oldest {covered.oldest_age_s:.0f} s "
 
     def _status(self) -> dict[str, object]:
         engaged, header = self._engaged, self._engaged.publisher.header
         plain = {k: str(v) if type(v).__name__ == "Decimal" else v for k, v in asdict(header).items()}
         return {
             **plain,
+            "coverage": engaged.scanning.covered().to_dict(),
             "positions": len(engaged.book.positions),
             "working_orders": len(engaged.desk.ledger.working),
             "unknown_orders": len(engaged.desk.ledger.unknown),

@@ -107,6 +107,13 @@ class Status:
 
 
 @dataclass(frozen=True, slots=True)
+class Scan:
+    """The latest scan's rows; `limit` "0" = as many as one answer carries."""
+
+    limit: str = "0"
+
+
+@dataclass(frozen=True, slots=True)
 class StopEngine:
     """Stop cleanly: working orders are listed, the journal closed."""
 
@@ -128,6 +135,7 @@ Command = (
     | Why
     | ReadFlow
     | Status
+    | Scan
     | StopEngine
 )
 

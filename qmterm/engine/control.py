@@ -28,6 +28,7 @@ from qmterm.engine.commands import (
     Reconcile,
     RejectProposal,
     Resume,
+    Scan,
     Status,
     StopEngine,
     Why,
@@ -38,6 +39,7 @@ Answer = Callable[[Command], Awaitable[CommandResult]]
 # verb -> (command, names of its text arguments)
 VERBS: Mapping[str, tuple[Callable[..., Command], tuple[str, ...]]] = {
     "status": (Status, ()),
+    "scan": (Scan, ("limit",)),
     "pause": (lambda: Pause("ctl"), ()),
     "resume": (lambda: Resume("ctl"), ()),
     "kill": (lambda: Kill("ctl"), ()),

@@ -47,7 +47,7 @@ class Engine:
         self._reconciled_ns = 0
         self._loading: asyncio.Task[None] | None = None
         self._turns = 0
-        self._watched: tuple[frozenset[str], frozenset[str]] = (frozenset(), frozenset())
+        self._watched: tuple[frozenset[str], frozenset[str], tuple[str, ...]] = (frozenset(), frozenset(), ())
         self._ended: set[str] = set()
         self._starting = "starting"
 
@@ -107,6 +107,7 @@ class Engine:
             self._guarded("chain", self._read_shown_chain),
             self._guarded("commands", lambda: answering.serve(mailbox)),
             self._guarded("poll", self._poll_orders),
+            self._guarded("listing", engaged.listing.follow),
         ]
         if parts.lockstep is None:
             jobs.append(self._guarded("events", self._listen))
@@ -287,10 +288,14 @@ class Engine:
                 engaged.trader.leave_alone(record.intent.underlying)
 
     def _watch(self) -> None:
-        wish = watch_list(self._need(), self._parts.settings.polygon.options_quote_limit)
+        wish = watch_list(self._need())
         if wish != self._watched:
             self._parts.feed.watch(*wish)
             self._watched = wish
+        else:
+            self._parts.feed.rotate()
+        if self._parts.held_quotes is not None:
+            self._parts.held_quotes.want(wish[1] if self._parts.feed.lacks_option_quotes else ())
 
     async def _on_event(self, event: BrokerEvent) -> None:
         engaged = self._need()
@@ -342,6 +347,7 @@ class Engine:
             splits_known = await self._need().scanning.new_session()
             await split_alarm(self._need(), self._parts)
             await self._parts.feed.load_snapshot()
+            self._need().listing.new_day()
             await self._parts.feed.load_yields()
             self._parts.log.info("FEED", f"new session {day}: snapshot and yields read")
             if not splits_known:
@@ -388,6 +394,7 @@ class Engine:
             parts.log.warn("STOP", f"still working: {record.describe()}", record.intent.intent_id)
         engaged.marks.update()
         engaged.marks.keep(parts.journal, force=True)
+        await engaged.scanning.close()
         summary = summarise(engaged, parts, market_from)
         await engaged.flow.keep()
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -30,6 +30,7 @@ from qmterm.engine.show.chainview import ChainLook
 from qmterm.engine.show.publish import Publisher
 from qmterm.engine.signals.entries import Entries
 from qmterm.engine.signals.flow import FlowWatch
+from qmterm.engine.signals.listing import Listing
 from qmterm.engine.signals.scanning import Scanning
 from qmterm.engine.trader import Trader
 from qmterm.journal.journal import Journal
@@ -49,6 +50,12 @@ class SteppedBroker(Broker, Protocol):
     def take_events(self) -> list[BrokerEvent]: ...
 
     async def tick_table(self, underlying: str) -> TickTable | None: ...
+
+
+class HeldQuotes(Protocol):
+    """Another source of option quotes (broker/dxlink.py), for contracts the data plan has none of."""
+
+    def want(self, occs: Iterable[str]) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +109,7 @@ class Parts:
     on_trace: Callable[[Exception], None] | None = None
     volumes: VolumeStore = field(default_factory=lambda: VolumeStore(None))
     news: NewsDesk | None = None  # None: nothing is known of the news, and that is said
+    held_quotes: HeldQuotes | None = None
 
 
 @dataclass(slots=True)
@@ -120,6 +128,7 @@ class Engaged:
     approvals: Approvals
     oversight: Oversight
     scanning: Scanning
+    listing: Listing
     entries: Entries
     flow: FlowWatch
     look: ChainLook

@@ -21,6 +21,7 @@ from qmterm.engine.orders.exits import Guards
 from qmterm.engine.orders.lanes import Lanes
 from qmterm.engine.orders.ledger import OrderRecord
 from qmterm.engine.orders.marks import Marks
+from qmterm.engine.orders.priced import PricedBy
 from qmterm.engine.orders.recovery import BASELINE, check_account, rebuild, restore, starting_positions, tail
 from qmterm.engine.orders.shelf import Shelf
 from qmterm.engine.orders.ticks import TickBook
@@ -32,6 +33,8 @@ from qmterm.engine.show.header import Header
 from qmterm.engine.show.publish import Publisher
 from qmterm.engine.signals.entries import Entries
 from qmterm.engine.signals.flow import FlowWatch
+from qmterm.engine.signals.history_pull import HistoryPull
+from qmterm.engine.signals.listing import Listing
 from qmterm.engine.signals.reference import Reference
 from qmterm.engine.signals.scanning import Scanning
 from qmterm.engine.trader import Trader
@@ -101,6 +104,7 @@ async def start(parts: Parts, progress: Callable[[str], None]) -> Engaged:
     if parts.settings.flow.watch_contracts:
         await engaged.flow.load(parts.feed.rest)
     progress("history")
+    engaged.listing.new_day()
     await engaged.scanning.load(progress)
     await split_alarm(engaged, parts)
     progress("")
@@ -126,7 +130,8 @@ def _engage(parts: Parts, book: Book, saved_ladder: Mapping[str, object] | None)
     settings = parts.settings
     board = parts.feed.board
     ladder = Ladder.from_dict(saved_ladder or {})
-    marks = Marks(book, board, parts.clock)
+    quality = parts.feed.quality
+    marks = Marks(book, board, parts.clock, quality.quote)
     scanning = Scanning(
         board,
         parts.history,
@@ -137,6 +142,8 @@ def _engage(parts: Parts, book: Book, saved_ladder: Mapping[str, object] | None)
         settings.atr_matrix,
         settings.scanner,
         settings.engine.history_sessions,
+        HistoryPull(parts.history, parts.feed.rest.budget, parts.clock, patient=parts.lockstep is not None),
+        quality,
     )
 
     async def on_fill(record: OrderRecord, fill: Fill, after: Position | None) -> None:
@@ -151,6 +158,7 @@ def _engage(parts: Parts, book: Book, saved_ladder: Mapping[str, object] | None)
         settings.orders,
         on_fill,
         broker_tells_fees=settings.engine.broker is BrokerName.PAPER,
+        priced=PricedBy(board, quality, parts.feed.chains, parts.clock, parts.source_word).of,
     )
     rules = StopRules.of(settings.atr_matrix, settings.risk)
     ticks = TickBook(parts.broker)
@@ -209,6 +217,12 @@ def _engage(parts: Parts, book: Book, saved_ladder: Mapping[str, object] | None)
         board, parts.feed.option_trades, parts.calendar, parts.clock, parts.log, settings.flow, parts.volumes
     )
     parts.feed.chains.on_read = flow.note_chain
+    listing = Listing(
+        parts.feed,
+        scanning.coverage,
+        parts.log,
+        lambda: frozenset(scanning.ticker(position.underlying) for position in book.positions),
+    )
     look = ChainLook(parts.feed.chains, parts.clock, settings.engine.chain_refresh_s, book.quantity)
     header = Header(parts, trader, scanning)
     publisher = Publisher(
@@ -223,6 +237,7 @@ def _engage(parts: Parts, book: Book, saved_ladder: Mapping[str, object] | None)
         HeldGreeks(parts.calendar, parts.feed.chains.rates),
         header.view,
         flow.latest,
+        parts.feed.board.quote_source,
     )
     return Engaged(
         book=book,
@@ -237,6 +252,7 @@ def _engage(parts: Parts, book: Book, saved_ladder: Mapping[str, object] | None)
         approvals=Approvals(trader),
         oversight=oversight,
         scanning=scanning,
+        listing=listing,
         entries=entries,
         flow=flow,
         look=look,

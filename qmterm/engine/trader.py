@@ -176,9 +176,7 @@ class Trader:
         if propose or self.mode is Mode.CONFIRM:
             self._propose_entry(plan, intent, verdict, warnings)
         else:
-            self.journal.decision(
-                plan.underlying, "sent", self.clock.now(), plan=plan, reason=verdict.reason, numbers=verdict.numbers
-            )
+            self._decided("sent", plan, verdict)
             self.send_entry(plan, intent, decided_at, scanned_at)
         return verdict
 
@@ -188,6 +186,14 @@ class Trader:
         """Count and journal what was not taken."""
         self.rejected[reason.value] += 1
         self.journal.decision(symbol, "rejected", self.clock.now(), plan=plan, reason=reason, numbers=dict(numbers))
+
+    def _decided(self, outcome: str, plan: TradePlan, verdict: Verdict) -> None:
+        """Journal a plan that was taken, with the very quotes that it was made from."""
+        quotes = self.desk.priced(plan.legs, plan.underlying)
+        numbers: dict[str, object] = dict(verdict.numbers) if quotes is None else {**verdict.numbers, "quotes": quotes}
+        self.journal.decision(
+            plan.underlying, outcome, self.clock.now(), plan=plan, reason=verdict.reason, numbers=numbers
+        )
 
     def _with_proposals(self, book: RiskBook) -> RiskBook:
         """Proposals that wait count as well: approving all of them must not break a limit."""
@@ -233,9 +239,7 @@ class Trader:
             warnings=warnings,
         )
         if self.proposals.add(proposal):
-            self.journal.decision(
-                plan.underlying, "proposed", self.clock.now(), plan=plan, reason=verdict.reason, numbers=verdict.numbers
-            )
+            self._decided("proposed", plan, verdict)
             self.log.info(
                 "PLAN", f"proposed {describe_order(intent)} ({proposal.binding})", plan.plan_id, **verdict.numbers
             )
@@ -261,7 +265,7 @@ class Trader:
 
     async def protect(self) -> None:
         """Run the stops, then turn what is due into closing orders or alarmed proposals."""
-        await self.guards.look(self._announce)
+        await self.guards.look(self._announce, self._blinded)
         if not self.market_open():
             return
         for intent in self.guards.due():
@@ -270,6 +274,19 @@ class Trader:
     def _announce(self, guard: object, reason: Reason, numbers: Mapping[str, float | None]) -> None:
         symbol = getattr(guard, "symbol", "")
         self.log.alarm("STOP", f"{reason.value}: {symbol}", symbol, **numbers)
+
+    def _blinded(self, guard: object, why: Reason | None) -> None:
+        symbol = getattr(guard, "symbol", "")
+        if why is None:
+            self.log.info("STOP", f"the stop of {symbol} sees its stock again", symbol)
+            return
+        self.log.alarm(
+            "STOP",
+            f"the stop of {symbol} is blind: the stock's price is refused ({why.value}); "
+            "the option's own mark is still watched",
+            symbol,
+            reason=why.value,
+        )
 
     def close(self, intent: OrderIntent, *, by_person: bool, approved: bool = False, propose: bool = False) -> Verdict:
         """A closing order: capped by what is closable, never refused by limits; proposed first in confirm mode."""

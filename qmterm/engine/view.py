@@ -30,6 +30,8 @@ class HeaderView:
     feed_state: str = "connecting"  # live | mute | backoff | connecting | refused | delayed
     feed_age_s: float | None = None  # seconds since the last frame
     feed_events_per_s: float | None = None
+    lost_minutes: int = 0  # of this session's minute bars, not repaired (yet)
+    repaired_minutes: int = 0
     broker_state: str = "connecting"  # up | down | connecting
     broker_ms: float | None = None  # real milliseconds of the latest REST call
     market_ns: int = 0
@@ -37,6 +39,8 @@ class HeaderView:
     ladder: str = "NORMAL"  # NORMAL | NO-NEW | REDUCE-ONLY | FLATTEN | HALT
     ladder_reason: str = ""
     loop_lag_ms_p99: float | None = None
+    coverage_pct: float | None = None  # of the vendor's active symbols, evaluated in the latest scan
+    oldest_age_s: float | None = None  # market seconds since the symbol looked at longest ago was looked at
     starting: str = ""  # what the start is doing, "" once it is done ("history 120/300")
 
 
@@ -58,7 +62,8 @@ class ScanRow:
     state: str  # ENTRY_LONG, HOLD, …
     failed: tuple[str, ...]  # gate names
     note: str  # "proposed", "held", "LOW_RISK_REWARD x12", …
-    age_s: float | None
+    age_s: float | None  # of the price; None where the last close of another day stands in
+    code: str = ""  # why the price is refused: the row then has the state of its last close; "" = believed
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +75,9 @@ class ScanView:
     scanned_ns: int | None = None
     scan_ms: float | None = None
     rejected: Mapping[str, int] = field(default_factory=dict)  # reason code -> count, latest pass
+    coverage_pct: float | None = None
+    oldest_age_s: float | None = None
+    skipped: Mapping[str, int] = field(default_factory=dict)  # reason code -> listed symbols not evaluated
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +97,7 @@ class OptionCell:
     open_interest: int | None
     age_s: float | None
     held: int = 0  # signed contracts we hold
+    code: str = ""  # why the quality gate refuses bid, ask and mid; "" = may be traded on
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +121,9 @@ class ChainView:
     rows: tuple[ChainRow, ...]
     at_the_money: int  # index of the row nearest the spot
     age_s: float | None
+    spot_age_s: float | None = None
+    spot_code: str = ""  # why the spot is refused
+    codes: Mapping[str, int] = field(default_factory=dict)  # reason code -> shown contracts refused
     message: str = ""  # "no options listed", the mark of a fallback rate, …
 
 
@@ -126,7 +138,7 @@ class PositionView:
     dte: int | None
     average_price: Decimal  # dollars per share
     mark: Decimal | None
-    mark_flag: str  # "" fresh, "stale", "one-sided", "none"
+    mark_flag: str  # "" fresh, "dxlink" fresh and told by the broker, "stale", "one-sided", "none"
     unrealized: Decimal | None
     unrealized_pct: float | None
     delta: float | None  # position, shares

@@ -17,10 +17,11 @@ from qmterm.core.calendar import SessionCalendar
 from qmterm.core.clock import et_date, from_et
 from qmterm.core.compute import ComputeThread
 from qmterm.core.errors import ConfigError
+from qmterm.core.settings.connections import PolygonSettings
 from qmterm.core.settings.engine import BrokerName, MarketClock, Source
 from qmterm.core.settings.model import Settings
 from qmterm.engine.control import ControlSocket
-from qmterm.engine.parts import Limits, Lockstep, Parts, SteppedBroker
+from qmterm.engine.parts import HeldQuotes, Limits, Lockstep, Parts, SteppedBroker
 from qmterm.engine.runlog import RunLog
 from qmterm.engine.sim_link import SimLink
 from qmterm.journal.journal import Journal
@@ -32,9 +33,12 @@ from qmterm.market.news.desk import NewsDesk
 from qmterm.market.news.lexicon import word_list
 from qmterm.market.rest.client import PolygonRest
 from qmterm.market.stream.lockstep import LockstepDriver
+from qmterm.tape.recorder import FrameRecorder
 
 if TYPE_CHECKING:
     import aiohttp
+
+    from qmterm.broker.dxlink import BrokerQuote, BrokerQuotes
 
 CALENDAR_YEARS_BACK = 3
 CALENDAR_DAYS_AHEAD = 1100  # LEAPS
@@ -59,6 +63,11 @@ class RunPlace:
     journal: Path
     history: Path
     control: Path | None
+
+    @property
+    def frames(self) -> Path:
+        """Recorded stream frames: beside the history of the same market."""
+        return self.history.parent.parent / "frames" / self.history.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +114,8 @@ async def build(
             date(today.year - CALENDAR_YEARS_BACK, 1, 1),
             today + timedelta(days=CALENDAR_DAYS_AHEAD),
         )
+        # Before the first question that a plan may refuse.
+        rest.entitlements.keep_in(place.history / "entitlements.json", lambda: et_date(clock.now()))
         until_ns = _until(bounds.until, today, clock.now())
         log = make_log(clock)
         journal = await Journal.open(place.journal, clock)
@@ -117,6 +128,9 @@ async def build(
             lockstep=lockstep is not None,
             on_state=lambda cluster, state, why: log.info("FEED", f"{cluster} stream {state}: {why}", cluster),
             rest=rest,
+            recorder=_recorder(settings.polygon, place.frames, clock.now(), log),
+            analysis=settings.analysis,
+            quality=settings.quality,
         )
         opened.push_async_callback(feed.close)
         compute = ComputeThread()
@@ -144,6 +158,7 @@ async def build(
             on_trace=on_trace,
             volumes=VolumeStore(place.history / "contract-volumes"),
             news=NewsDesk(rest, clock, settings.polygon.budget_per_minute, word_list(settings.news.word_list)),
+            held_quotes=None if lockstep is not None else _held_quotes(broker, feed, clock, opened),
         )
         parts.close = opened.pop_all().aclose
         return parts
@@ -170,6 +185,25 @@ async def _clock(
     return SystemClock(), None
 
 
+def _recorder(settings: PolygonSettings, folder: Path, start_ns: int, log: RunLog) -> FrameRecorder | None:
+    """Records what the streams bring when the settings ask for it; why it ends is told by its thread."""
+    if not settings.record_frames:
+        return None
+    loop = asyncio.get_running_loop()
+
+    def tell(text: str) -> None:
+        loop.call_soon_threadsafe(log.warn, "FEED", text)
+
+    return FrameRecorder(
+        folder,
+        ("stocks", "options"),
+        start_ns,
+        limit_bytes=settings.record_limit_mb * 1_000_000,
+        keep_days=settings.record_keep_days,
+        on_stop=tell,
+    )
+
+
 def _http() -> aiohttp.ClientSession:
     import aiohttp
 
@@ -189,6 +223,24 @@ class JournalLedger:
 
     async def save(self, state: Mapping[str, Any]) -> None:
         await self._journal.write_document(self.NAME, dict(state))
+
+
+def _held_quotes(
+    broker: SteppedBroker, feed: PolygonFeed, clock: PacedClockLike, opened: contextlib.AsyncExitStack
+) -> HeldQuotes | None:
+    """The broker's own option quotes, onto the board: for plans without. Paper accounts and cert have none."""
+    make = getattr(broker, "option_quotes", None)
+    if make is None:
+        return None
+
+    def take(quote: BrokerQuote) -> None:
+        sides = quote.bid, quote.ask, quote.bid_size, quote.ask_size
+        feed.board.apply_quote(quote.symbol, *sides, quote.time_ns, clock.now(), "dxlink")
+
+    quotes: BrokerQuotes | None = make(take)
+    if quotes is not None:
+        opened.push_async_callback(quotes.close)
+    return quotes
 
 
 async def _nothing(_now_ns: int) -> None:

@@ -139,9 +139,13 @@ class Journal:
     async def end_session(self, summary: Mapping[str, object]) -> None:
         await self._durable(records.SESSION_END, f"session-{self._session}", None, summary)
 
-    async def write_intent(self, intent: OrderIntent) -> None:
-        """Returns only when the intent is on the disk: the order may leave after that, never before."""
-        if not await self._durable(records.INTENT, intent.intent_id, intent.created_ns, intent):
+    async def write_intent(self, intent: OrderIntent, quotes: Mapping[str, object] | None = None) -> None:
+        """Returns only when the intent is on the disk: the order may leave after that, never before.
+
+        `quotes` are those that priced it, with their ages, at decision and at send: on the disk with it, in its body.
+        """
+        values: object = intent if quotes is None else {**records.plain(intent), "quotes": quotes}
+        if not await self._durable(records.INTENT, intent.intent_id, intent.created_ns, values):
             raise JournalError(f"Order {intent.intent_id} is already in the journal {self.path}; it is not sent again")
 
     async def write_order(

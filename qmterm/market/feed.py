@@ -7,7 +7,7 @@ count it), and an option watched before its socket is up must not be forgotten.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -17,23 +17,31 @@ from qmterm.core.calendar import Phase, SessionCalendar
 from qmterm.core.clock import NS, et_date
 from qmterm.core.errors import DataError, NotEntitled
 from qmterm.core.instruments import parse_option
-from qmterm.core.settings.connections import PolygonSettings
-from qmterm.market.board import wire
+from qmterm.core.settings.analysis import AnalysisSettings
+from qmterm.core.settings.connections import Plan, PolygonSettings
+from qmterm.core.settings.quality import QualitySettings
+from qmterm.market.analysis.cache import AnalysisCache
 from qmterm.market.board.board import Board
 from qmterm.market.board.trades import TradeTape
 from qmterm.market.board.wire import FrameDecoder, FrameReport
-from qmterm.market.chains import pricing
 from qmterm.market.chains.chains import Chains
 from qmterm.market.chains.listed import OptionsListed
+from qmterm.market.quality.coverage import Listed
+from qmterm.market.quality.watch import QualityWatch
+from qmterm.market.records import SnapshotColumns
 from qmterm.market.rest.client import PolygonRest
 from qmterm.market.stream import canaries
 from qmterm.market.stream.latency import FeedLatency
+from qmterm.market.stream.repair import MinuteRepair
+from qmterm.market.stream.rotation import Rotation
 from qmterm.market.stream.socket import MarketStream
 from qmterm.market.stream.state import StreamState
 from qmterm.market.stream.vigil import Tide
+from qmterm.market.warm_up import warm_up
 from qmterm.tape.recorder import FrameRecorder
 
 _RATE_WINDOW_S = 5.0
+_LOOK_S = 0.5  # between looks at the minutes that ended, real seconds
 DELAY_NS = 15 * 60 * NS
 _TIDES = {Phase.PRE: Tide.THIN, Phase.REGULAR: Tide.BUSY, Phase.POST: Tide.THIN}
 
@@ -66,6 +74,11 @@ class FeedStatus:
     malformed: int
     unknown: int
     late: int
+    mutes: int = 0
+    lost_minutes: int = 0  # of this session, not repaired (yet)
+    repaired_minutes: int = 0
+    contracts_wanted: int = 0  # option contracts that want quotes; more than the limit take turns
+    recording: str = ""  # "" = not recorded, "on", or why it stopped
 
 
 class PolygonFeed:
@@ -84,6 +97,8 @@ class PolygonFeed:
         on_state: Callable[[str, StreamState, str], None] | None = None,
         rest: PolygonRest | None = None,
         recorder: FrameRecorder | None = None,
+        analysis: AnalysisSettings | None = None,
+        quality: QualitySettings | None = None,
     ) -> None:
         self._clock = clock
         self._calendar = calendar
@@ -95,17 +110,31 @@ class PolygonFeed:
         self.settings = settings
         self.rest = rest or PolygonRest(settings, key, clock.monotonic)
         self.board = Board(symbols, settings.bar_grace_s)
-        self.chains = Chains(self.rest, self.board, calendar)
+        self.cache = AnalysisCache(self.rest, clock, analysis or AnalysisSettings(), patient=lockstep)
+        self.quality = QualityWatch(
+            self.board,
+            quality,
+            delayed=lambda: self.delayed,
+            stocks_down=lambda: self._down(self._stocks),
+            options_down=lambda: self._options_on and self._down(self._options),
+        )
+        self.chains = Chains(self.rest, self.board, calendar, self.quality, self.cache)
         self.listed = OptionsListed(self.rest)
         self.latency = FeedLatency()
         self.option_trades = TradeTape()  # of the watched contracts, for options flow
         self._stocks = self._stream("stocks", key, on_state)
         self._options = self._stream("options", key, on_state)
         self._options_on = False
+        self._rotation = Rotation(settings.options_quote_limit)
+        self._quoted: frozenset[str] = frozenset()  # contracts on the stream now
+        self.minutes = MinuteRepair(self.board, self.rest, self._read_snapshot, self._matters, clock.monotonic)
+        self._last_data_ns = 0
         self._filling: asyncio.Task[None] | None = None
+        self._keeping: asyncio.Task[None] | None = None
         self._rate_from = (clock.monotonic(), 0)
         self._rate = 0.0
         self.snapshot_refused = ""
+        self.snapshot_symbols: tuple[str, ...] = ()  # what the vendor's latest whole-market snapshot held
 
     # --- life ---
 
@@ -113,8 +142,7 @@ class PolygonFeed:
         """Snapshot, yields and the stocks stream. A plan without snapshots starts with an empty board and says so."""
         say = progress or (lambda text: None)
         say("machine code")
-        await asyncio.to_thread(pricing.warm_up)
-        await asyncio.to_thread(wire.warm_up)
+        await asyncio.to_thread(warm_up)
         say("market snapshot")
         await self.load_snapshot()
         say("Treasury yields")
@@ -123,24 +151,44 @@ class PolygonFeed:
         self._choose_canaries()
         self._want_stocks()
         self._stocks.start()
+        if not self._lockstep:
+            self._keeping = asyncio.get_running_loop().create_task(self._keep_minutes(), name="minute ledger")
 
     async def load_snapshot(self) -> None:
         """The whole market in one call, onto the board; also the way back after a hole in the stream."""
+        await self._read_snapshot()
+
+    async def _read_snapshot(self) -> SnapshotColumns | None:
+        """`load_snapshot`, and what was read; None where the plan has none."""
         now = self._clock.now()
         day = et_date(now)
         if self._calendar.is_session(day):
             bounds = self._calendar.open_ns(day), self._calendar.close_ns(day)
             if bounds[0] != self.board.session_open_ns:
                 self.board.start_session(*bounds)
+                self.minutes.start_session(*bounds)
                 for stream in (self._stocks, self._options):
                     stream.forget_refusals()
         try:
             snapshot = await self.rest.whole_market_snapshot()
         except NotEntitled as refusal:
             self.snapshot_refused = str(refusal)
-            return
+            return None
+        self.snapshot_symbols = snapshot.symbols
         self.board.load_snapshot(snapshot, self._clock.now())
         self._choose_canaries()
+        return snapshot
+
+    async def active_symbols(self) -> Listed | None:
+        """What the vendor lists as active, from its reference; None when the plan has none of it."""
+        read = getattr(self.rest, "tickers", None)
+        if read is None:
+            return None
+        try:
+            rows = await read()
+        except NotEntitled:
+            return None
+        return Listed(tuple(rows.ticker), tuple(rows.type))
 
     async def load_yields(self) -> None:
         """The Treasury curve for option rates; without it chains use the fallback rate and say so."""
@@ -151,32 +199,50 @@ class PolygonFeed:
             self.chains.set_yields(None)
 
     async def close(self) -> None:
-        if self._filling is not None:
-            self._filling.cancel()
-            await asyncio.gather(self._filling, return_exceptions=True)
+        for task in (self._filling, self._keeping):
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+        await self.minutes.close()
         await self._stocks.close()
         await self._options.close()
         if self._recorder is not None:
             await asyncio.to_thread(self._recorder.close)
+        await self.cache.close()
         self.rest.close()
 
     # --- what is watched ---
 
-    def watch(self, stocks: frozenset[str], options: frozenset[str]) -> None:
+    def watch(self, stocks: frozenset[str], options: frozenset[str], later: Sequence[str] = ()) -> None:
         """Trades and quotes of these tickers and OCC contracts, minute bars of everything; replaces the last wish.
 
-        SubscriptionLimit when the contracts are more than one connection carries; then nothing changes.
+        `later` are contracts wanted as far as there is room, the most wanted first: where they are too many the last
+        ones take turns (`rotate`). Nothing that cannot be subscribed is an error here.
         """
-        contracts = frozenset(parse_option(occ) for occ in options)
-        wanted = frozenset(f"{kind}.{contract.polygon}" for contract in contracts for kind in ("T", "Q"))
-        self._options.want(wanted)
         self.board.add_stocks(sorted(stocks - self.board.stocks.numbers.keys()))
-        self.board.options.add(sorted(contract.occ for contract in contracts))
         self._wished = stocks
         self._want_stocks()
-        if wanted and not self._options_on:
+        self._rotation.wish(options, later)
+        self.rotate()
+
+    def rotate(self) -> None:
+        """Whose turn it is now; cheap when nothing turns."""
+        quoted = self._rotation.at(self._clock.now())
+        if quoted == self._quoted:
+            return
+        contracts = frozenset(parse_option(occ) for occ in quoted)
+        self.board.options.add(sorted(contract.occ for contract in contracts))
+        self._options.want(frozenset(f"{kind}.{contract.polygon}" for contract in contracts for kind in ("T", "Q")))
+        self._quoted = quoted
+        if quoted and not self._options_on:
             self._options_on = True
             self._options.start()
+
+    @property
+    def lacks_option_quotes(self) -> bool:
+        """The plan has no live quotes of contracts, or the server refused them."""
+        refused = any(channel.startswith("Q.O:") for channel in self._options.notes.refused)
+        return refused or self.settings.plan is not Plan.ADVANCED
 
     # --- lockstep ---
 
@@ -186,6 +252,10 @@ class PolygonFeed:
             if not await stream.wait_step(step, timeout):
                 await stream.resume(timeout)
                 await self.load_snapshot()
+        self._note_listening()
+        now = self._clock.now()
+        if self.minutes.look(now):
+            await self.minutes.repair(now)
 
     async def settled(self, timeout: float = 30.0) -> None:
         """Until the server has confirmed (or refused) all that is wanted: a lockstep run asks before it steps on."""
@@ -201,14 +271,19 @@ class PolygonFeed:
         return None if last is None else max(0.0, self._clock.monotonic() - last)
 
     @property
-    def _delayed(self) -> bool:
-        return self.rest.delayed or "delayed." in self.settings.ws_url
+    def delayed(self) -> bool:
+        """Everything is 15 minutes old, by the plan."""
+        return self.rest.delayed or self.chains.delayed or "delayed." in self.settings.ws_url
+
+    def _down(self, stream: MarketStream) -> bool:
+        """In a session and not delivering. In lockstep a step waits for its data, so nothing is ever judged without."""
+        return stream.state is not StreamState.LIVE and self._tide() is Tide.BUSY
 
     @property
     def status(self) -> FeedStatus:
         stocks, options = self._stocks, self._options
         events = stocks.counters.events + options.counters.events
-        delayed = self._delayed
+        delayed = self.delayed
         state = "delayed" if delayed and stocks.state is StreamState.LIVE else str(stocks.state)
         return FeedStatus(
             state=state,
@@ -224,6 +299,11 @@ class PolygonFeed:
             malformed=stocks.counters.malformed + options.counters.malformed,
             unknown=stocks.counters.unknown + options.counters.unknown,
             late=stocks.counters.late + options.counters.late,
+            mutes=stocks.counters.mutes + options.counters.mutes,
+            lost_minutes=self.minutes.ledger.lost,
+            repaired_minutes=self.minutes.ledger.mended,
+            contracts_wanted=self._rotation.wanted,
+            recording="" if self._recorder is None else self._recorder.stopped or "on",
         )
 
     # --- inside ---
@@ -249,6 +329,8 @@ class PolygonFeed:
 
     def _stream(self, cluster: str, key: str, on_state: Callable[[str, StreamState, str], None] | None) -> MarketStream:
         def state(new: StreamState, why: str) -> None:
+            if cluster == "stocks" and new in (StreamState.MUTE, StreamState.BACKOFF):
+                self.minutes.ledger.went_down(self._last_data_ns or self._market_ns())
             if new is StreamState.LIVE and cluster == "stocks" and self._stocks.counters.drops and not self._lockstep:
                 self._filling = asyncio.get_running_loop().create_task(self._fill_hole(), name="fill the stream's hole")
             if on_state is not None:
@@ -263,7 +345,7 @@ class PolygonFeed:
             (lambda: 0) if self._lockstep else self._clock.now,
             tide=self._tide,
             rate=lambda: self._clock.rate,
-            on_frame=self._frame,
+            on_frame=self._frame if cluster == "options" else self._stocks_frame,
             on_state=state,
             on_refused=self._want_stocks if cluster == "stocks" else lambda: None,
             record=self._record(cluster),
@@ -275,12 +357,36 @@ class PolygonFeed:
         with suppress(DataError):
             await self.load_snapshot()
 
+    def _market_ns(self) -> int:
+        """Of the data that come now: delayed ones are a quarter of an hour old."""
+        return self._clock.now() - (DELAY_NS if self.delayed else 0)
+
+    def _matters(self) -> tuple[str, ...]:
+        return tuple(sorted(self._wished))
+
+    def _note_listening(self) -> None:
+        if "AM.*" in self._stocks.confirmed:
+            self.minutes.ledger.listens(self._market_ns())
+
+    async def _keep_minutes(self) -> None:
+        """Judge minutes as they end and repair what is missing, for as long as the feed lives."""
+        while True:
+            await asyncio.sleep(_LOOK_S)
+            self._note_listening()
+            now = self._market_ns()
+            if self.minutes.look(now):
+                self.minutes.begin(now)
+
     def _tide(self) -> Tide:
         """Never busy in lockstep, where silence means that nobody stepped; delayed data live a quarter hour ago."""
         if self._lockstep:
             return Tide.STILL
-        behind = DELAY_NS if self._delayed else 0
-        return _TIDES.get(self._calendar.phase(self._clock.now() - behind), Tide.STILL)
+        return _TIDES.get(self._calendar.phase(self._market_ns()), Tide.STILL)
+
+    def _stocks_frame(self, report: FrameReport) -> None:
+        if report.events:
+            self._last_data_ns = self._market_ns()
+        self._frame(report)
 
     def _frame(self, report: FrameReport) -> None:
         if report.newest_ns:

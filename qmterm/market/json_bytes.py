@@ -37,6 +37,12 @@ def machine(function: F) -> F:
     return inlined
 
 
+def part(function: F) -> F:
+    """A function of the machine code that stays one: what is large, or seldom called, is compiled once only."""
+    called: F = register_jitable(error_model="numpy", nogil=True)(function)
+    return called
+
+
 def _inserted(function: Callable[..., Any]) -> Any:
     """A function whose machine code is written here (numba's own annotation names the compiler's arguments)."""
     return intrinsic(function)
@@ -52,6 +58,22 @@ def floats_at(typing_context: Any, address: Any) -> Any:
 def ints_at(typing_context: Any, address: Any) -> Any:
     """The 64-bit integers at an address."""
     return types.CPointer(types.int64)(types.int64), _to_pointer
+
+
+@_inserted
+def bytes_to(typing_context: Any, address: Any) -> Any:
+    """The bytes at an address, to be written."""
+    return types.CPointer(types.uint8)(types.int64), _to_pointer
+
+
+@_inserted
+def bytes_of(typing_context: Any, text: Any) -> Any:
+    """The bytes of a Python bytes object, with the zero behind them."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return context.make_array(signature.args[0])(context, builder, arguments[0]).data
+
+    return types.CPointer(types.uint8)(text), code
 
 
 def _to_pointer(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
@@ -221,7 +243,7 @@ def read_number(text: Any, at: int) -> tuple[int, float]:
     return at, -value if negative else value
 
 
-@machine
+@part
 def after_number(text: Any, at: int) -> int:
     """Past any number JSON allows."""
     if text[at] == MINUS:
@@ -246,7 +268,7 @@ def after_number(text: Any, at: int) -> int:
     return at
 
 
-@machine
+@part
 def after_word(text: Any, at: int) -> int:
     """Past null, true or false."""
     if text[at] == 110 and text[at + 1] == 117 and text[at + 2] == 108 and text[at + 3] == 108:
@@ -269,7 +291,7 @@ def after_plain(text: Any, at: int) -> int:
     return after_word(text, at)
 
 
-@machine
+@part
 def after_value(text: Any, at: int) -> int:
     """Past any value but an object, or a list that holds one or another list."""
     if text[at] != OPEN_LIST:

@@ -1,37 +1,46 @@
-"""Machine code that is called with addresses instead of objects: compiled once, kept on disk, called through ctypes.
+"""Machine code that is given addresses instead of objects: compiled once, kept on disk, called without a look first.
 
 The trap: nothing is checked on the way in. Only the room that owns the arrays behind the addresses may call it, and
-it must hold on to them. numba's own calls check, and cost ten times as much as a small frame does.
+it must hold on to them. numba's own way in, which looks at every argument, costs more than a small frame does.
 """
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any, cast
 
-_kept: list[Any] = []  # machine code lives as long as its handle
+MachineCode = Callable[[bytes, int, int, int], int]
 
 
-def machine_code(function: Callable[..., int], *, holds_gil: bool) -> Callable[[bytes, int, int, int], int]:
-    """function(text, length, number, address of state) -> int, as machine code.
+class Native:
+    """function(text, length, number, address of state) -> int as machine code, once `load` was called.
 
     With the lock held a call costs less and cannot be kept waiting by other threads; without it, a long one does not
     keep them waiting.
     """
-    from numba import types as numba_types
-    from numba.core.ccallback import CFunc
 
-    from qmterm.quant.kernel_cache import cache_for
+    def __init__(self, module: str, function: str, *, holds_gil: bool) -> None:
+        self._module, self._function, self._holds_gil = module, function, holds_gil
+        self.run: MachineCode | None = None  # None: not loaded yet, the plain way must do
 
-    types: Any = numba_types
-    signature = types.int64(types.CPointer(types.uint8), types.int64, types.int64, types.CPointer(types.int64))
-    compiled: Any = CFunc(function, (signature.args, signature.return_type), {}, {"error_model": "numpy"})
-    kept = cache_for(function)
-    if kept is not None:
-        compiled._cache = kept
-    compiled.compile()
-    prototype = ctypes.PYFUNCTYPE if holds_gil else ctypes.CFUNCTYPE
-    made = prototype(ctypes.c_int64, ctypes.c_char_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p)(compiled.address)
-    _kept.append(compiled)
-    return cast(Callable[[bytes, int, int, int], int], made)
+    def load(self) -> MachineCode:
+        """From the disk, or compiled: that takes seconds, so in a thread and not when somebody waits."""
+        if self.run is None:
+            self.run = self._compiled()
+        return self.run
+
+    def _compiled(self) -> MachineCode:
+        import numba
+        from numba import types as numba_types
+
+        from qmterm.quant.kernel_cache import cache_for
+
+        function = getattr(import_module(self._module), self._function)
+        types: Any = numba_types
+        dispatcher: Any = numba.njit(nogil=not self._holds_gil, error_model="numpy")(function)
+        kept = cache_for(function)
+        if kept is not None:
+            dispatcher._cache = kept
+        text = numba.typeof(b"")  # type: ignore[no-untyped-call]
+        return cast(MachineCode, dispatcher.compile(types.int64(text, types.int64, types.int64, types.int64)))

@@ -15,10 +15,10 @@ from qmterm.core.bars import BoolArray, FloatArray, IntArray
 from qmterm.core.clock import NS, et_date, from_et
 from qmterm.sim.curves import volume_curve
 from qmterm.sim.listing import Contracts
+from qmterm.sim.market import BarRow, Market
 from qmterm.sim.past import DayBars
 from qmterm.sim.randomness import generator
 from qmterm.sim.session import MINUTE_NS, MinuteBars
-from qmterm.sim.world import World
 
 MS = 1_000_000
 
@@ -48,7 +48,7 @@ class Bars:
         return Bars(self.start_ms, o, h, l, c, np.round(self.volume / factor), np.round(self.vwap * factor, 4))
 
 
-def bars_of(rows: list[tuple[int, float, float, float, float, float, float]]) -> Bars:
+def bars_of(rows: list[BarRow]) -> Bars:
     table = np.array(rows, dtype=np.float64).reshape(-1, 7)
     return Bars(table[:, 0].astype(np.int64), *(table[:, column] for column in range(1, 7)))
 
@@ -58,59 +58,57 @@ def day_start_ms(day: date) -> int:
     return from_et(day) // MS
 
 
-def daily(world: World, symbol: int, first: date, last: date) -> Bars:
+def daily(world: Market, symbol: int, first: date, last: date) -> Bars:
     """Daily bars in [first, last], the running day included once it has traded."""
-    rows = [_day_row(bars, symbol) for bars in world.history.rows if first <= bars.day <= last]
+    days = [bars for bars in world.history.rows if first <= bars.day <= last]
+    rows = [_day_row(bars, symbol, world.unit) for bars in days if bars.volume[symbol] > 0]
     today = world.today
     if first <= today.day <= last and today.day not in world.history.index and today.volume[symbol] > 0:
-        rows.append(_day_row(today.day_bars(), symbol))
+        rows.append(_day_row(today.day_bars(), symbol, world.unit))
     return bars_of(rows)
 
 
-def _day_row(bars: DayBars, symbol: int) -> tuple[int, float, float, float, float, float, float]:
-    cents = (bars.open[symbol], bars.high[symbol], bars.low[symbol], bars.close[symbol])
-    o, h, l, c = (float(value) / 100.0 for value in cents)  # noqa: E741
-    return (day_start_ms(bars.day), o, h, l, c, float(bars.volume[symbol]), float(bars.vwap[symbol]) / 100.0)
+def _day_row(bars: DayBars, symbol: int, unit: float) -> BarRow:
+    prices = (bars.open[symbol], bars.high[symbol], bars.low[symbol], bars.close[symbol])
+    o, h, l, c = (float(value) / unit for value in prices)  # noqa: E741
+    return (day_start_ms(bars.day), o, h, l, c, float(bars.volume[symbol]), float(bars.vwap[symbol]) / unit)
 
 
-def minutes(world: World, symbol: int, first_ms: int, last_ms: int) -> Bars:
+def minutes(world: Market, symbol: int, first_ms: int, last_ms: int) -> Bars:
     """Minute bars that start in [first, last]; only minutes with a trade, and only completed ones."""
-    rows: list[tuple[int, float, float, float, float, float, float]] = []
+    rows: list[BarRow] = []
     day = et_date(first_ms * MS)
     end = min(et_date(last_ms * MS), world.today.day)
     while day <= end:
         if day == world.today.day:
-            rows += _lived(world.today.minutes, symbol)
+            rows += lived(world.today.minutes, symbol, world.unit)
         elif day in world.finished_minutes:
-            rows += _lived(world.finished_minutes[day], symbol)
+            rows += lived(world.finished_minutes[day], symbol, world.unit)
         else:
-            bars = world.history.on(day)
-            if bars is not None:
-                rows += _made_up(world, bars, symbol)
+            rows += world.past_minutes(day, symbol)
         day += timedelta(days=1)
     table = bars_of(rows)
     return table.where((table.start_ms >= first_ms) & (table.start_ms <= last_ms))
 
 
-def _lived(bars: list[MinuteBars], symbol: int) -> list[tuple[int, float, float, float, float, float, float]]:
+def lived(bars: list[MinuteBars], symbol: int, unit: float) -> list[BarRow]:
     rows = []
     for minute in bars:
         place = int(np.searchsorted(minute.symbol, symbol))
         if place == len(minute.symbol) or minute.symbol[place] != symbol:
             continue
-        cents = (minute.open[place], minute.high[place], minute.low[place], minute.close[place])
-        o, h, l, c = (float(value) / 100.0 for value in cents)  # noqa: E741
-        volume = float(minute.volume[place])
-        rows.append((minute.start_ns // MS, o, h, l, c, volume, average_price(o, h, l, c)))
+        prices = (minute.open[place], minute.high[place], minute.low[place], minute.close[place])
+        o, h, l, c = (float(value) / unit for value in prices)  # noqa: E741
+        rows.append((minute.start_ns // MS, o, h, l, c, float(minute.volume[place]), float(minute.vwap[place])))
     return rows
 
 
 def average_price(o: float, h: float, l: float, c: float) -> float:  # noqa: E741
-    """What a minute bar says as its volume-weighted average (the world keeps no turnover per minute)."""
+    """What a made-up minute bar says as its volume-weighted average."""
     return round((o + h + l + c) / 4.0, 4)
 
 
-def _made_up(world: World, bars: DayBars, symbol: int) -> list[tuple[int, float, float, float, float, float, float]]:
+def made_up(world: Market, bars: DayBars, symbol: int) -> list[BarRow]:
     opening, closing = world.calendar.open_ns(bars.day), world.calendar.close_ns(bars.day)
     count = (closing - opening) // MINUTE_NS
     rng = generator(world.seed, f"minutes {symbol}", bars.day)
@@ -153,7 +151,7 @@ def grouped(bars: Bars, bucket: IntArray) -> Bars:
     )
 
 
-def option_daily(world: World, contracts: Contracts, symbol: int, first: date, last: date) -> Bars:
+def option_daily(world: Market, contracts: Contracts, symbol: int, first: date, last: date) -> Bars:
     """Daily bars of one contract, valued by the model at each session's stock prices (today's surface)."""
     rows = []
     days = [bars for bars in world.history.rows[-60:] if first <= bars.day <= last]
@@ -163,12 +161,12 @@ def option_daily(world: World, contracts: Contracts, symbol: int, first: date, l
     for bars in days:
         closing = world.calendar.close_ns(bars.day)
         values = [
-            float(world.option_values(contracts, getattr(bars, name) / 100.0, closing - back * NS)[0])
+            float(world.option_values(contracts, getattr(bars, name) / world.unit, closing - back * NS)[0])
             for name, back in (("open", 23_400), ("high", 11_700), ("low", 11_700), ("close", 0))
         ]
         running = bars.day == world.today.day
         volume = world.option_volume(contracts, interest)[0 if running else 1][0]
-        if volume:
+        if volume and np.isfinite(values).all():
             o, c = round(values[0], 2), round(values[3], 2)
             high, low = round(max(values), 2), round(min(values), 2)
             rows.append((day_start_ms(bars.day), o, high, low, c, float(volume), round((high + low + c) / 3, 4)))

@@ -23,6 +23,17 @@ SECTORS = (
     "Fund",
 )
 
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What the details of a ticker tell of the company."""
+
+    sector: str
+    shares: int
+    industry_code: str
+    employees: int
+
+
 _TABLE = """
 SPY|SPDR S&P 500 ETF Trust|11|686|1.00|0.14|78
 QQQ|Invesco QQQ Trust|11|612|1.18|0.18|52

@@ -5,7 +5,7 @@ All of it follows from the seed and the start day by hash, so it can be asked fo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 import numpy as np
@@ -27,17 +27,18 @@ class Dividend:
     symbol: int
     ex_date: date
     amount: float  # dollars per share
-    declared: date
-    record: date
-    paid: date
+    declared: date | None = None
+    record: date | None = None
+    paid: date | None = None
+    frequency: int | None = None  # payments a year
 
 
 @dataclass(frozen=True, slots=True)
 class Split:
     symbol: int
     day: date  # first session at the new count
-    old: int
-    new: int
+    old: float
+    new: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ class Corporate:
             for quarter in range(-PAST_QUARTERS, COMING_QUARTERS):
                 ex = self._session(self._start + timedelta(days=days + QUARTER * quarter))
                 paid = ex + timedelta(days=18)
-                out.append(Dividend(i, ex, amount, ex - timedelta(days=24), ex, paid))
+                out.append(Dividend(i, ex, amount, ex - timedelta(days=24), ex, paid, 4))
         return out
 
     def _splits(self, first_day: date) -> list[Split]:
@@ -105,6 +106,21 @@ class Corporate:
             column = out.setdefault(dividend.ex_date, np.zeros(len(self._universe)))
             column[dividend.symbol] += dividend.amount
         return out
+
+    def execute(self, split: Split) -> None:
+        """A split takes effect: dividends still to come are of the new shares."""
+        self.splits.append(split)
+        ratio = split.new / split.old
+        self.dividends = [
+            replace(dividend, amount=round(dividend.amount / ratio, 4))
+            if dividend.symbol == split.symbol and dividend.ex_date >= split.day
+            else dividend
+            for dividend in self.dividends
+        ]
+        self.dividends_of[split.symbol] = [d for d in self.dividends if d.symbol == split.symbol]
+
+    def take_universe(self, universe: Universe) -> None:
+        self._universe = universe
 
     def split_factor(self, symbol: int, day: date) -> float:
         """What an adjusted price of `day` is multiplied by to read as it traded then."""

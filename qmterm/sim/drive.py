@@ -10,9 +10,10 @@ import time
 from collections.abc import Awaitable, Callable
 
 from qmterm.core.clock import NS
+from qmterm.sim.market import Market, Progress
 from qmterm.sim.options import SimOptions
+from qmterm.sim.polygon.plan import DELAY_NS
 from qmterm.sim.polygon.stream import StreamHub
-from qmterm.sim.world import Progress, World
 
 TICK_S = 0.1  # real seconds between deliveries when the market runs freely
 CHUNK_NS = 20 * NS  # market time advanced before giving way to the event loop
@@ -22,8 +23,10 @@ BEHIND_TICKS = 5
 class Drive:
     """`on_step` is the broker's turn after each step; `now` is market time to the moment."""
 
-    def __init__(self, world: World, options: SimOptions) -> None:
+    def __init__(self, world: Market, options: SimOptions, shown: Market | None = None) -> None:
+        """`shown` is what the data side shows: the same world, a quarter of an hour behind on delayed plans."""
         self._world = world
+        self._shown = shown or world
         self._options = options
         self._speed = options.speed
         self.step = 0
@@ -38,9 +41,9 @@ class Drive:
 
     @property
     def done(self) -> bool:
-        """True once market time reached `until`."""
-        until = self._options.until_ns
-        return until is not None and self._world.now_ns >= until
+        """True once market time reached `until`, or the world has nothing more to tell."""
+        ends = [end for end in (self._options.until_ns, self._world.ends_ns) if end is not None]
+        return bool(ends) and self._world.now_ns >= min(ends)
 
     def now(self) -> int:
         """Market time; between two steps of a free run it moves on, but never past the next delivery."""
@@ -69,17 +72,23 @@ class Drive:
             return taken
 
     async def _to(self, target_ns: int) -> None:
-        progress = Progress()
-        while self._world.now_ns < target_ns:
-            part = self._world.advance_to(min(target_ns, self._world.now_ns + CHUNK_NS))
-            progress.minutes += part.minutes
-            progress.trades += part.trades
-            if self._world.now_ns < target_ns:
-                await asyncio.sleep(0)
+        progress = await self._advance(self._world, target_ns)
+        if self._shown is not self._world:
+            progress = await self._advance(self._shown, target_ns - DELAY_NS)
         if self._hub is not None:
             await self._hub.deliver(progress)
         if self._on_step is not None:
             await self._on_step(self._world.now_ns)
+
+    async def _advance(self, world: Market, target_ns: int) -> Progress:
+        """Move one world on, giving way between chunks."""
+        progress = Progress()
+        while world.now_ns < target_ns:
+            part = world.advance_to(min(target_ns, world.now_ns + CHUNK_NS))
+            progress.add(part)
+            if world.now_ns < target_ns:
+                await asyncio.sleep(0)
+        return progress
 
     async def run(self) -> None:
         """Free running until cancelled: every tick goes to where the real clock says the market is."""

@@ -38,7 +38,7 @@ KINDS = {
     "wrong_units": FaultKind(REST, "time stamps with `digits` digits (10 s, 13 ms, 16 µs, 19 ns)", "digits", 16),
     "clock_skew": FaultKind(REST, "the server's clock is off by `ms`", "ms", 2000),
     "close": FaultKind(STREAM, "closes with `code` (1006: drops the connection)", "code", 1006),
-    "mute": FaultKind(STREAM, "stays connected and sends nothing"),
+    "mute": FaultKind(STREAM, "stays connected and sends no data (`marker` 0: no lockstep marker either)", "marker", 1),
     "drop_during_auth": FaultKind(STREAM, "drops the connection when auth arrives"),
     "duplicate_bar": FaultKind(STREAM, "sends minute bars twice"),
     "late_bar": FaultKind(STREAM, "sends the last minute's bars again, after this minute's"),

@@ -84,6 +84,30 @@ class Listing:
         return OptionContract(self.root, columns.expiry[row].astype(object), right, strike)
 
 
+def adjusted(contracts: Contracts, ratio: float) -> Contracts:
+    """Contracts after an n-for-1 split: strikes divided and rounded to cents, each still of 100 shares."""
+    return Contracts(
+        contracts.symbol,
+        contracts.expiry,
+        contracts.expiry_ns,
+        np.round(contracts.strike / ratio, 2),
+        contracts.is_call,
+        contracts.key,
+    )
+
+
+def merged(listing: Listing, more: Contracts, day: date) -> Listing:
+    """A listing with further contracts of its underlying that expire on or after a day; theirs win at one strike."""
+    both = [more.take(np.flatnonzero(more.expiry >= np.datetime64(day, "D"))), listing.contracts]
+    names = ("symbol", "expiry", "expiry_ns", "strike", "is_call", "key")
+    joined = Contracts(*(np.concatenate([getattr(part, name) for part in both]) for name in names))
+    thousandths = np.rint(joined.strike * 1000).astype(np.int64)
+    identity = np.stack([joined.expiry.astype(np.int64), ~joined.is_call, thousandths])
+    _, first = np.unique(identity, axis=1, return_index=True)  # sorted by expiry, calls first, strike
+    columns = joined.take(first)
+    return Listing(listing.root, columns, tuple(sorted(set(columns.expiry.astype(object).tolist()))))
+
+
 def fridays(calendar: SessionCalendar, start: date, count: int) -> list[date]:
     """The coming weekly expiries: Fridays, or the session before a closed one."""
     friday = start + timedelta(days=(4 - start.weekday()) % 7)

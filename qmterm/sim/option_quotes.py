@@ -6,14 +6,17 @@ quotes outside the regular session are the last ones of the session before, with
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qmterm.core.bars import BoolArray, FloatArray, IntArray
-from qmterm.core.clock import NS
+from qmterm.core.calendar import SECONDS_PER_YEAR
+from qmterm.core.clock import NS, from_et
 from qmterm.core.ticks import TickProgram, program_for
+from qmterm.sim.corporate import Dividend
 from qmterm.sim.listing import Contracts, years_left
 from qmterm.sim.randomness import chance, mix
 from qmterm.sim.rates import rate
@@ -27,7 +30,7 @@ QUOTE_LIFE_S = 5  # a contract's quote noise changes this often
 class OptionQuotes:
     """One entry a contract. Dollars per share; Greeks in the vendor's units (theta a day, vega a point)."""
 
-    time_ns: int
+    time_ns: int | IntArray  # one instant for all, or one a contract
     spot: FloatArray
     value: FloatArray
     bid: FloatArray
@@ -47,8 +50,11 @@ def tick_sizes(price: FloatArray, every_cent: BoolArray) -> FloatArray:
 
 
 class OptionPricer:
-    def __init__(self, universe: Universe, seed: int) -> None:
+    """Options are worth what the share is worth without the dividends before their expiry, or exercise at once."""
+
+    def __init__(self, universe: Universe, seed: int, dividends_of: Mapping[int, Sequence[Dividend]]) -> None:
         self._universe = universe
+        self._dividends_of = dividends_of
         self._seed = seed
         every_cent = [program_for(ticker) is TickProgram.PENNY_ALL for ticker in universe.tickers]
         self._every_cent = np.array(every_cent, dtype=np.bool_)
@@ -62,9 +68,11 @@ class OptionPricer:
         years = np.maximum(years_left(now_ns, contracts.expiry_ns), 60.0 / 31_536_000)
         r = rate(years)
         implied = surface.implied(symbol, spot, spot * np.exp(r * years), contracts.strike, years)
-        arguments = (spot, contracts.strike, years, r, 0.0, implied, contracts.is_call)
+        without = spot - self._dividends(contracts, now_ns)
+        arguments = (without, contracts.strike, years, r, 0.0, implied, contracts.is_call)
         sensitivity = american.greeks(*arguments)
-        value = sensitivity.price
+        exercise = np.where(contracts.is_call, spot - contracts.strike, contracts.strike - spot)
+        value = np.maximum(sensitivity.price, exercise)
         # On the last day the boundary method has no tomorrow to compare with; the vendor shows the formula's theta.
         theta = np.where(np.isnan(sensitivity.theta), black_scholes.greeks(*arguments).theta, sensitivity.theta)
         bid, ask = self._sides(contracts, value, np.abs(sensitivity.delta), now_ns)
@@ -90,8 +98,24 @@ class OptionPricer:
             vega=sensitivity.vega,
         )
 
+    def take_universe(self, universe: Universe) -> None:
+        self._universe = universe
+
     def ticks(self, contracts: Contracts, price: FloatArray) -> FloatArray:
         return tick_sizes(price, self._every_cent[contracts.symbol])
+
+    def _dividends(self, contracts: Contracts, now_ns: int) -> FloatArray:
+        """Present value of the dividends that go ex before each contract's expiry."""
+        out = np.zeros(len(contracts))
+        for number in np.unique(contracts.symbol).tolist():
+            for dividend in self._dividends_of.get(number, ()):
+                ex_ns = from_et(dividend.ex_date, 9, 30)
+                if ex_ns <= now_ns:
+                    continue
+                years = (ex_ns - now_ns) / NS / SECONDS_PER_YEAR
+                worth = dividend.amount * float(np.exp(-rate(np.array(years)) * years))
+                out += np.where((contracts.symbol == number) & (contracts.expiry_ns > ex_ns), worth, 0.0)
+        return out
 
     def _sides(
         self, contracts: Contracts, value: FloatArray, delta: FloatArray, now_ns: int

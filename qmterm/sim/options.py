@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
 from pathlib import Path
+
+import msgspec
 
 from qmterm.core.clock import ET, NS, et_date, from_et
 from qmterm.core.errors import BadInput
@@ -21,7 +24,7 @@ class SimOptions:
 
     seed: int = 7
     symbols: int = 500
-    start: str = DEFAULT_START  # New York wall time, YYYY-MM-DDTHH:MM
+    start: str | None = None  # New York wall time, YYYY-MM-DDTHH:MM; None = the usual one, or where a replay begins
     speed: float = 1.0
     lockstep: bool = False
     step_s: int = 5
@@ -32,6 +35,8 @@ class SimOptions:
     token_file: Path | None = None
     owned: bool = False  # exit when stdin closes: the owner died
     starting_cash: Decimal = Decimal(100_000)
+    replay: Path | None = None  # play these files instead of a world made up by seed
+    events: tuple[str, ...] = ()  # JSON objects, see sim/happenings.py
 
     def __post_init__(self) -> None:
         if not MIN_SYMBOLS <= self.symbols <= MAX_SYMBOLS:
@@ -44,13 +49,31 @@ class SimOptions:
             raise BadInput(f"plan {self.plan!r} is unknown: choose one of {', '.join(PLANS)}")
         if not 0 <= self.port <= 65_535:
             raise BadInput(f"port must be 0 to 65535, not {self.port}")
+        for event in self.events:
+            read_event(event)
+        if self.replay is not None and self.start is None:
+            if self.until is not None and len(self.until) <= 8:
+                raise BadInput(f"until {self.until}: a replay without start needs a date too, such as 2026-03-02T11:30")
+            return
         start_ns, until_ns = self.start_ns, self.until_ns
         if until_ns is not None and until_ns <= start_ns:
-            raise BadInput(f"until {self.until} is not after the start {self.start}")
+            raise BadInput(f"until {self.until} is not after the start {self.start or DEFAULT_START}")
 
     @property
     def start_ns(self) -> int:
-        return wall_time(self.start, None, "start")
+        return wall_time(self.start or DEFAULT_START, None, "start")
+
+    @property
+    def world_name(self) -> str:
+        """Tells worlds apart whose history must not be mixed: a replay by its files, another by what it was made of."""
+        start = self.start or DEFAULT_START
+        if self.replay is None:
+            return f"{self.seed}-{self.symbols}-{start[:10]}"
+        path = self.replay.resolve()
+        files = sorted(path.rglob("*")) if path.is_dir() else [path]
+        told = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files if file.is_file()]
+        digest = hashlib.blake2b(repr((told, self.start)).encode(), digest_size=6).hexdigest()
+        return f"replay-{path.name}-{digest}"
 
     @property
     def start_day(self) -> date:
@@ -59,6 +82,17 @@ class SimOptions:
     @property
     def until_ns(self) -> int | None:
         return None if self.until is None else wall_time(self.until, self.start_day, "until")
+
+
+def read_event(text: str) -> dict[str, object]:
+    """One market event as it is given on the command line: a JSON object."""
+    try:
+        event = msgspec.json.decode(text)
+    except msgspec.DecodeError as error:
+        raise BadInput(f"event {text!r} is not JSON: {error}") from error
+    if not isinstance(event, dict):
+        raise BadInput(f'event {text!r} is not a JSON object such as {{"halt": "AAPL"}}')
+    return event
 
 
 def wall_time(text: str, day: date | None, name: str) -> int:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import date
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from qmterm.sim.randomness import generator
 from qmterm.sim.universe import MARKET_VOLATILITY, RUNAWAY, SECTOR_VOLATILITY, Universe
 
 CentsArray = NDArray[np.int32]
+PriceArray = NDArray[Any]  # int32 cents in a world made up, float64 dollars in a replay
 YEAR = 252.0
 ATR_PER_VOLATILITY = 1.45  # a 14-day ATR in daily standard deviations of this world
 OVERNIGHT_SHARE = 0.3  # of a day's move that happens before the open
@@ -25,15 +27,15 @@ OVERNIGHT_SHARE = 0.3  # of a day's move that happens before the open
 
 @dataclass(slots=True)
 class DayBars:
-    """One session of all symbols: cents and shares."""
+    """One session of all symbols: prices in the world's unit, and shares."""
 
     day: date
-    open: CentsArray
-    high: CentsArray
-    low: CentsArray
-    close: CentsArray
-    volume: NDArray[np.int64]
-    vwap: CentsArray
+    open: PriceArray
+    high: PriceArray
+    low: PriceArray
+    close: PriceArray
+    volume: NDArray[Any]
+    vwap: PriceArray  # 0 = not known
 
 
 @dataclass

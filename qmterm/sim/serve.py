@@ -17,10 +17,14 @@ import sys
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from qmterm.core.errors import QmtermError, SimError
 from qmterm.sim.listener import listen
 from qmterm.sim.options import DEFAULT_START, PLANS, SimOptions
+
+if TYPE_CHECKING:
+    from qmterm.sim.market import Market
 
 SHUTDOWN_S = 2.0
 
@@ -71,9 +75,9 @@ async def _serve(options: SimOptions, listener: socket.socket, token: str) -> in
 
     from qmterm.sim.door import Door
     from qmterm.sim.server import SimServer
-    from qmterm.sim.world import World
 
-    server = SimServer(World(options), options, token)
+    world, shown = await asyncio.to_thread(_worlds, options)
+    server = SimServer(world, options, token, shown)
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, server.stopped.set)
@@ -101,6 +105,23 @@ async def _serve(options: SimOptions, listener: socket.socket, token: str) -> in
     return 0
 
 
+def _worlds(options: SimOptions) -> tuple[Market, Market | None]:
+    """The market that was asked for, played from files or made up by seed, and the older one a delayed plan shows."""
+    from qmterm.sim.polygon.plan import DELAY_NS, PLANS
+
+    delayed = PLANS[options.plan].delayed
+    if options.replay is None:
+        from qmterm.sim.world import World
+
+        return World(options), World(options, DELAY_NS) if delayed else None
+    from qmterm.sim.replay.world import ReplayWorld
+
+    world = ReplayWorld(options)
+    if world.notice:
+        print(f"qmterm sim: {world.notice}", file=sys.stderr)
+    return world, ReplayWorld(options, DELAY_NS) if delayed else None
+
+
 def _leave_with_owner(loop: asyncio.AbstractEventLoop, stopped: asyncio.Event) -> None:
     """Stop when stdin ends."""
     descriptor = sys.stdin.fileno()
@@ -118,7 +139,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="qmterm sim serve", description="A pretend exchange and broker on loopback.")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--symbols", type=int, default=500, help="50 to 32345")
-    parser.add_argument("--start", default=DEFAULT_START, help="New York time the market starts at")
+    parser.add_argument("--start", help=f"New York time the market starts at ({DEFAULT_START}; a replay: its data's)")
+    parser.add_argument("--replay", type=Path, help="play a recording, or a folder of Parquet files (docs/replay.md)")
     parser.add_argument("--speed", type=float, default=1.0, help="market seconds per real second")
     parser.add_argument("--lockstep", action="store_true", help="move only on POST /sim/advance")
     parser.add_argument("--step-s", type=int, default=5, help="market seconds per lockstep step")
@@ -128,6 +150,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--token-file", type=Path, help="write the token there instead of printing it")
     parser.add_argument("--token-env", action="store_true", help="take the token from QMTERM_SIM_TOKEN")
     parser.add_argument("--starting-cash", type=Decimal, default=Decimal(100_000))
+    parser.add_argument("--event", action="append", default=[], help="a market event as JSON, may be repeated")
     parser.add_argument("--owned", action="store_true", help="exit when stdin closes")
     given = parser.parse_args(arguments)
     try:
@@ -145,6 +168,8 @@ def main(arguments: list[str] | None = None) -> int:
             token_file=given.token_file,
             owned=given.owned,
             starting_cash=given.starting_cash,
+            replay=given.replay,
+            events=tuple(given.event),
         )
     except QmtermError as error:
         print(f"qmterm sim: {error}", file=sys.stderr)

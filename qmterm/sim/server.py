@@ -17,12 +17,12 @@ from qmterm.sim.brokerage.app import Brokerage
 from qmterm.sim.brokerage.app import add_routes as add_brokerage
 from qmterm.sim.drive import Drive
 from qmterm.sim.faults import KINDS, Faults
+from qmterm.sim.market import Market
 from qmterm.sim.options import SimOptions
 from qmterm.sim.polygon import app as polygon
 from qmterm.sim.polygon.answers import Context, answer
 from qmterm.sim.polygon.plan import PLANS
 from qmterm.sim.polygon.stream import StreamHub
-from qmterm.sim.world import World
 
 LOOPBACK = ("127.", "::1")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -37,16 +37,19 @@ async def _loopback_only(request: web.Request, handler: Handler) -> web.StreamRe
 
 
 class SimServer:
-    def __init__(self, world: World, options: SimOptions, token: str) -> None:
+    def __init__(self, world: Market, options: SimOptions, token: str, shown: Market | None = None) -> None:
+        """`shown` is what the data side shows, when a delayed plan makes that another market than the broker's."""
         self.world = world
         self.options = options
         self.token = token
         self.stopped = asyncio.Event()
         self.away: asyncio.Queue[float] = asyncio.Queue()  # seconds for which nobody is let in
         self.failure: BaseException | None = None
-        self.drive = Drive(world, options)
+        plan = PLANS[options.plan]
+        self.shown = shown or world
+        self.drive = Drive(world, options, self.shown)
         self.faults = Faults(options.seed)
-        self.context = Context(world, token, PLANS[options.plan], self.drive.now, self.faults)
+        self.context = Context(self.shown, token, plan, self.drive.now, self.faults)
         self.hub = StreamHub(self.context)
         self.brokerage = Brokerage(world, token, options.starting_cash)
         self.drive.attach(self.hub, self.brokerage.on_step)
@@ -62,6 +65,7 @@ class SimServer:
         app.router.add_post("/sim/shutdown", self._owned(self.shutdown))
         for method in ("GET", "POST", "DELETE"):
             app.router.add_route(method, "/sim/faults", self._owned(self.set_faults))
+        app.router.add_post("/sim/events", self._owned(self.add_event))
         app.router.add_post("/sim/connections", self._owned(self.set_connections))
         if not self.options.lockstep:
             app.cleanup_ctx.append(self._run)
@@ -105,6 +109,7 @@ class SimServer:
                 "seed": self.options.seed,
                 "symbols": len(self.world.universe),
                 "plan": self.options.plan,
+                "world": self.options.world_name,
                 "account_sequence": self.brokerage.account_sequence,
                 "done": self.drive.done,
             }
@@ -153,6 +158,16 @@ class SimServer:
         ]
         known = {name: {"where": kind.where, "says": kind.says} for name, kind in KINDS.items()}
         return answer({"active": rules, "known": known})
+
+    async def add_event(self, request: web.Request) -> web.Response:
+        """A market event: {"halt": …}, {"halts": n}, {"split": …} or {"rename": …} (sim/happenings.py)."""
+        event = _object(await request.read())
+        planned = self.world.happenings.add(event)
+        if self.shown is not self.world:
+            self.shown.happenings.halts = self.world.happenings.halts
+            if "split" in event or "rename" in event:
+                self.shown.happenings.add(event)
+        return answer({"planned": planned})
 
     async def set_connections(self, request: web.Request) -> web.Response:
         """{"allowed": n, "refuse_newcomer": bool}: the two reported behaviours of `max_connections`."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,8 @@ from qmterm.core.calendar import SessionCalendar
 from qmterm.core.clock import NS
 from qmterm.sim.companies import SECTORS
 from qmterm.sim.curves import cumulative, variance_curve, volume_curve
-from qmterm.sim.past import YEAR, CentsArray, DayBars, to_cents
+from qmterm.sim.past import YEAR, CentsArray, DayBars, PriceArray, to_cents
+from qmterm.sim.prints import ConditionedPrints, conditioned
 from qmterm.sim.randomness import generator
 from qmterm.sim.universe import MARKET_VOLATILITY, RANGE, SECTOR_VOLATILITY, Universe
 
@@ -31,16 +33,17 @@ QUIET_VOLUME = 0.04  # share of a day's volume in each of pre-market and after h
 
 @dataclass(frozen=True, slots=True)
 class MinuteBars:
-    """Bars of one minute, only of symbols that traded. Cents and shares; `av` is the day's volume so far."""
+    """Bars of one minute, only of symbols that traded, by symbol number: prices in the world's unit, and shares."""
 
     end_ns: int
     symbol: NDArray[np.int32]
-    open: CentsArray
-    high: CentsArray
-    low: CentsArray
-    close: CentsArray
-    volume: NDArray[np.int32]
-    day_volume: IntArray
+    open: PriceArray
+    high: PriceArray
+    low: PriceArray
+    close: PriceArray
+    volume: NDArray[Any]
+    day_volume: IntArray  # so far
+    vwap: FloatArray  # dollars, NaN where the source has none
 
     @property
     def start_ns(self) -> int:
@@ -49,12 +52,14 @@ class MinuteBars:
 
 @dataclass(frozen=True, slots=True)
 class Trades:
-    """Who traded in one step: the stream's per-second bars."""
+    """Who traded in one step: the stream's per-second bars, and the prints that they are made of."""
 
     time_ns: int
     symbol: NDArray[np.int64]
     price: CentsArray
-    volume: NDArray[np.int32]
+    volume: NDArray[np.int32]  # shares of the step, those of `conditioned` included
+    conditioned: ConditionedPrints
+    regular: bool
 
 
 class TradingDay:
@@ -82,10 +87,15 @@ class TradingDay:
         self.volume = np.zeros(count, dtype=np.int64)  # regular
         self.turnover = np.zeros(count, dtype=np.float64)  # cents × shares
         self.all_volume = np.zeros(count, dtype=np.int64)
+        self.halted = np.zeros(count, dtype=np.bool_)
+        self.any_halted = False
+        self.halted_ns = np.zeros(count, dtype=np.int64)  # the instant of the last quote before the latest halt
+        self.frozen = self.fair.copy()  # dollars: what a halted name was worth when it was halted
         self.minutes: list[MinuteBars] = []
         self.latest_minute = np.zeros((6, count), dtype=np.int64)  # o h l c v, end ns
         self._clear_minute()
 
+        self._seed = seed
         self._rng = generator(seed, "trading day", day)
         daily = YEAR**-0.5
         self._own = (universe.own_volatility * daily).astype(np.float32)
@@ -110,6 +120,15 @@ class TradingDay:
         busy = np.where(in_play, 2.5, 0.9 + 0.2 * rng.random(count))
         self.in_play = np.flatnonzero(in_play)
         return drift.astype(np.float32), busy.astype(np.float32)
+
+    @property
+    def quoted(self) -> FloatArray:
+        """Dollars that quotes are made of: those of halted names stand still."""
+        return np.where(self.halted, self.frozen, self.fair) if self.any_halted else self.fair
+
+    def quote_ns(self, step_ns: int) -> IntArray:
+        """When each stock's quote is of, for a market whose latest step was at `step_ns`."""
+        return np.where(self.halted, self.halted_ns, step_ns)
 
     # --- stepping ---
 
@@ -168,6 +187,8 @@ class TradingDay:
         np.maximum(self.fair, 0.01, out=self.fair)
         closing = time_ns == self.close_ns or time_ns == self.open_ns + NS
         traded = np.arange(count) if closing else np.flatnonzero(luck < activity)
+        if self.any_halted:
+            traded = traded[~self.halted[traded]]
         if not len(traded):
             self._end_minute(time_ns)
             return None
@@ -178,13 +199,22 @@ class TradingDay:
         expected = self._per_second[traded] * self.busy[traded] * np.float32(share * len(self._shares))
         size = expected / np.minimum(np.maximum(activity[traded], 1e-6), 1.0) * -np.log1p(-eager)
         shares = np.maximum(size, 1).astype(np.int32)
-        self._record(time_ns, traded, price, shares)
+        begun = self._minute_volume[traded] > 0
+        extra = conditioned(self._seed, time_ns, traded, price, shares, self._minute_open[traded], begun)
+        self._record(time_ns, traded, price, shares, extra)
         self._end_minute(time_ns)
-        return Trades(time_ns, traded, price, shares)
+        return Trades(time_ns, traded, price, shares, extra, self.open_ns < time_ns <= self.close_ns)
 
     # --- bars ---
 
-    def _record(self, time_ns: int, who: IntArray, price: CentsArray, shares: NDArray[np.int32]) -> None:
+    def _record(
+        self,
+        time_ns: int,
+        who: IntArray,
+        price: CentsArray,
+        shares: NDArray[np.int32],
+        extra: ConditionedPrints,
+    ) -> None:
         self.last[who] = price
         self.last_size[who] = shares
         self.last_ns[who] = time_ns
@@ -194,6 +224,9 @@ class TradingDay:
         self._minute_high[who] = np.where(fresh, price, np.maximum(self._minute_high[who], price))
         self._minute_low[who] = np.where(fresh, price, np.minimum(self._minute_low[who], price))
         self._minute_volume[who] += shares
+        turnover = price.astype(np.float64) * shares
+        turnover[extra.of] += (extra.price.astype(np.float64) - price[extra.of]) * extra.size
+        self._minute_turnover[who] += turnover
         if self.open_ns < time_ns <= self.close_ns:
             first = self.volume[who] == 0
             self.open[who] = np.where(first, price, self.open[who])
@@ -201,7 +234,7 @@ class TradingDay:
             self.low[who] = np.where(first, price, np.minimum(self.low[who], price))
             self.close[who] = price
             self.volume[who] += shares
-            self.turnover[who] += price.astype(np.float64) * shares
+            self.turnover[who] += turnover
 
     def _clear_minute(self) -> None:
         count = len(self.universe)
@@ -209,6 +242,7 @@ class TradingDay:
         self._minute_high = np.zeros(count, dtype=np.int32)
         self._minute_low = np.zeros(count, dtype=np.int32)
         self._minute_volume = np.zeros(count, dtype=np.int32)
+        self._minute_turnover = np.zeros(count, dtype=np.float64)  # cents × shares
 
     def _end_minute(self, time_ns: int) -> None:
         if time_ns % MINUTE_NS:
@@ -223,6 +257,7 @@ class TradingDay:
             close=self.last[who],
             volume=self._minute_volume[who],
             day_volume=self.all_volume[who],
+            vwap=np.round(self._minute_turnover[who] / self._minute_volume[who] / 100.0, 4),
         )
         self.minutes.append(bars)
         self.latest_minute[:, who] = (

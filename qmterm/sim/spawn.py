@@ -57,7 +57,6 @@ def _arguments(options: SimOptions) -> list[str]:
     out = [
         *("--seed", str(options.seed)),
         *("--symbols", str(options.symbols)),
-        *("--start", options.start),
         *("--speed", str(options.speed)),
         *("--step-s", str(options.step_s)),
         *("--port", str(options.port)),
@@ -66,8 +65,14 @@ def _arguments(options: SimOptions) -> list[str]:
         "--token-env",
         "--owned",
     ]
+    for event in options.events:
+        out += ["--event", event]
     if options.lockstep:
         out.append("--lockstep")
+    if options.start is not None:
+        out += ["--start", options.start]
+    if options.replay is not None:
+        out += ["--replay", str(options.replay)]
     if options.until is not None:
         out += ["--until", options.until]
     return out

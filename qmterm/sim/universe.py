@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qmterm.core.bars import BoolArray, FloatArray
-from qmterm.sim.companies import INDEX_FUNDS, KNOWN, SECTORS, invented_name
+from qmterm.sim.companies import INDEX_FUNDS, KNOWN, SECTORS, Profile, invented_name
 from qmterm.sim.randomness import generator
 
 RANGE, UPTREND, RUNAWAY, DOWNTREND = range(4)
@@ -47,6 +47,11 @@ class Universe:
 
     def name(self, i: int) -> str:
         return KNOWN[i].name if i < len(KNOWN) else invented_name(i, int(self.sector[i]))
+
+    def profile(self, i: int) -> Profile:
+        sector = int(self.sector[i])
+        shares = int(round(float(self.volume[i]) * 150, -3))
+        return Profile(SECTORS[sector], shares, f"{3000 + 100 * sector}", 100 + shares % 90_000)
 
     def is_fund(self, i: int) -> bool:
         return int(self.sector[i]) == len(SECTORS) - 1

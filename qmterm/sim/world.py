@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import OrderedDict
-from dataclasses import dataclass, field
 from datetime import date, timedelta
 
 import numpy as np
@@ -19,17 +18,22 @@ from qmterm.core.clock import NS, et_date
 from qmterm.core.errors import BadInput, BadSymbol
 from qmterm.core.instruments import OptionContract, is_option, parse_option, underlying_of
 from qmterm.core.quotes import Quote
+from qmterm.sim.bar_history import made_up
+from qmterm.sim.brokerage.dxlink import OptionSense
 from qmterm.sim.corporate import Corporate
+from qmterm.sim.happenings import Happenings
 from qmterm.sim.listing import Contracts, Listing, make_listing
+from qmterm.sim.market import BarRow, Progress
 from qmterm.sim.news import Article, day_news
 from qmterm.sim.option_quotes import OptionPricer, OptionQuotes
 from qmterm.sim.option_tape import Campaigns, Prints, campaign_volume, campaigns, latest, prints
-from qmterm.sim.options import SimOptions
+from qmterm.sim.options import SimOptions, read_event
 from qmterm.sim.past import CentsArray, DayBars, make_history
 from qmterm.sim.randomness import chance
-from qmterm.sim.session import ROLL_NS, MinuteBars, Trades, TradingDay
+from qmterm.sim.rates import YIELDS
+from qmterm.sim.session import ROLL_NS, MinuteBars, TradingDay
 from qmterm.sim.surface import Surface, make_surface
-from qmterm.sim.universe import make_universe
+from qmterm.sim.universe import Universe, make_universe
 
 HISTORY_SESSIONS = 300
 NEWS_SESSIONS = 6
@@ -39,18 +43,17 @@ ALL = slice(None)
 MINUTE_DAYS_KEPT = 3
 
 
-@dataclass(slots=True)
-class Progress:
-    """What one advance brought: finished minutes, and who traded in each step."""
-
-    minutes: list[MinuteBars] = field(default_factory=list)
-    trades: list[Trades] = field(default_factory=list)
-
-
 class World:
     """`now_ns` is market time; prices are dollars per share; symbols are tickers or OCC option symbols."""
 
-    def __init__(self, options: SimOptions) -> None:
+    unit = 100.0  # price columns are whole cents
+    invents = True
+    recorded = False
+    ends_ns: int | None = None
+    yields = YIELDS
+
+    def __init__(self, options: SimOptions, lag_ns: int = 0) -> None:
+        """`lag_ns`: the same world, standing so much earlier on its first day."""
         start_ns, start_day = options.start_ns, options.start_day
         self.seed = options.seed
         self.calendar = SessionCalendar.load(start_day - timedelta(days=500), start_day + timedelta(days=1150))
@@ -63,17 +66,20 @@ class World:
         self._falls = self.corporate.ex_dividends()
         self.history = make_history(self.universe, past_days, self.seed, self._falls)
         self._first_row = len(self.history.rows) - 1
-        self._pricer = OptionPricer(self.universe, self.seed)
+        self._pricer = OptionPricer(self.universe, self.seed, self.corporate.dividends_of)
         self._listings: OrderedDict[tuple[int, date], Listing] = OrderedDict()
         self._news: list[Article] = []
         for past in past_days[-NEWS_SESSIONS:]:
             self._news += day_news(self.universe, self.calendar, self.seed, past, np.empty(0, dtype=np.int64))
         self.finished_minutes: dict[date, list[MinuteBars]] = {}
         closes = self.history.rows[-1].close
+        self.happenings = Happenings(self)
         self.now_ns = self.calendar.open_ns(day) - ROLL_NS
         self._begin(day, closes / 100.0, closes)
-        if start_ns > self.now_ns:
-            self.advance_to(start_ns)
+        for event in options.events:
+            self.happenings.add(read_event(event))
+        if start_ns - lag_ns > self.now_ns:
+            self.advance_to(start_ns - lag_ns)
 
     # --- time ---
 
@@ -100,11 +106,13 @@ class World:
                     break
                 self.now_ns = rolls
                 self._keep_minutes()
+                self.happenings.overnight(following)
                 self._begin(following, self.today.fair, self.today.last)
                 continue
             if due > target_ns:
                 break
             minutes = len(self.today.minutes)
+            self.happenings.before_step(self.today, due)
             trades = self.today.step(due, self._falls.get(self.today.day))
             self.now_ns = self.step_ns = due
             if trades is not None:
@@ -143,7 +151,7 @@ class World:
     def stock_sides(self, rows: IntArray | slice = ALL) -> tuple[CentsArray, CentsArray]:
         """Bid and ask of stocks in cents."""
         regular = self.today.open_ns < self.step_ns <= self.today.close_ns
-        fair = self.today.fair[rows] * 100.0
+        fair = self.today.quoted[rows] * 100.0
         half = fair * (self.universe.half_spread[rows] * (1.0 if regular else QUIET_SPREAD))
         bid = np.maximum(np.floor(fair - half), 1).astype(np.int32)
         return bid, np.maximum(np.ceil(fair + half).astype(np.int32), bid + 1)
@@ -155,6 +163,15 @@ class World:
         second = self.step_ns // NS
         bid, ask = (np.ceil(lots * chance(self.seed, number, second, side)).astype(np.int64) for side in (71, 72))
         return bid, ask
+
+    def stock_quote_ns(self, rows: IntArray | slice = ALL) -> IntArray:
+        """Exchange time of each stock's quote: they all move with every step, but those of halted names."""
+        return np.asarray(self.today.quote_ns(self.step_ns)[rows], dtype=np.int64)
+
+    def past_minutes(self, day: date, symbol: int) -> list[BarRow]:
+        """Minutes of a session before the start: drawn from the day's own bar."""
+        bars = self.history.on(day)
+        return [] if bars is None else made_up(self, bars, symbol)
 
     def last(self, symbol: str) -> float | None:
         """Latest trade of a stock; for an option the middle of its quote."""
@@ -188,9 +205,20 @@ class World:
             ask=float(ask[0]) / 100.0,
             bid_size=100 * int(bid_lots[0]),
             ask_size=100 * int(ask_lots[0]),
-            time_ns=self.step_ns,
+            time_ns=int(self.today.quote_ns(self.step_ns)[number]),
             arrival_ns=self.now_ns,
         )
+
+    def take_dividends(self) -> None:
+        """What falls off on ex-dates changed."""
+        self._falls = self.corporate.ex_dividends()
+
+    def take_universe(self, universe: Universe) -> None:
+        """Some names are called otherwise from now on."""
+        self.universe = universe
+        self.corporate.take_universe(universe)
+        self._pricer.take_universe(universe)
+        self._listings.clear()
 
     # --- options ---
 
@@ -205,7 +233,7 @@ class World:
         """Dollars by symbol number that option quotes are of."""
         if self.now_ns <= self.today.open_ns:
             return self.previous.close / 100.0
-        return self.today.close / 100.0 if self.now_ns >= self.today.close_ns else self.today.fair
+        return self.today.close / 100.0 if self.now_ns >= self.today.close_ns else self.today.quoted
 
     def listing(self, ticker: str) -> Listing | None:
         """All contracts of an underlying that trade today; None when it has no options."""
@@ -232,6 +260,7 @@ class World:
             daily=self.universe.is_index_fund(symbol),
             seed=self.seed,
         )
+        listing = self.happenings.with_adjusted(symbol, listing, self.today.day)
         self._listings[key] = listing
         if len(self._listings) > LISTINGS_KEPT:
             self._listings.popitem(last=False)
@@ -259,7 +288,11 @@ class World:
         return [listing.contract(row) for row in np.flatnonzero(listing.contracts.expiry_ns > self.now_ns).tolist()]
 
     def option_quotes(self, contracts: Contracts) -> OptionQuotes:
-        """Quotes of contracts that are alive."""
+        """Quotes of contracts that are alive; those of halted underlyings are the last ones before the halt."""
+        today = self.today
+        if today.any_halted and len(contracts) and today.halted[contracts.symbol].all():
+            instant = max(int(today.halted_ns[contracts.symbol[0]]), self._previous_close_ns)
+            return self._pricer.quotes(contracts, self.surface, self.option_spots(), instant)
         return self._pricer.quotes(contracts, self.surface, self.option_spots(), self.option_instant)
 
     def option_values(self, contracts: Contracts, spots: FloatArray, instant_ns: int) -> FloatArray:
@@ -351,9 +384,18 @@ class World:
             ask=float(quotes.ask[0]),
             bid_size=int(quotes.bid_size[0]),
             ask_size=int(quotes.ask_size[0]),
-            time_ns=quotes.time_ns,
+            time_ns=self.option_instant,
             arrival_ns=self.now_ns,
         )
+
+    def option_sense(self, occ: str) -> OptionSense | None:
+        """Greeks of a contract that is alive, as the broker's market data tell them."""
+        found = self.listed(occ)
+        if found is None:
+            return None
+        now = self.option_quotes(one(*found))
+        columns = (now.value, now.implied, now.delta, now.gamma, now.theta, np.full(1, np.nan), now.vega)
+        return OptionSense(*(float(column[0]) for column in columns))
 
     # --- news ---
 

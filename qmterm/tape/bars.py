@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 from qmterm.core.bars import BoolArray, DailyPanel, FloatArray, IntArray
 from qmterm.core.calendar import SessionCalendar
 from qmterm.core.errors import BadInput
-from qmterm.tape.grouped import DaysMissing, missing_days, read_grouped, write_grouped
+from qmterm.tape.grouped import DaysMissing, missing_days, write_grouped
+from qmterm.tape.panel import read_grouped
 from qmterm.tape.quality import BAR_COLUMNS, PRICE_COLUMNS, BarReport, usable
 
 __all__ = [

@@ -1,14 +1,17 @@
 """The history cache: one Parquet file for each session with the daily bar of every symbol.
 
 Trap: a crash can leave a torn file. Files appear by rename only, and one that cannot be read is deleted and counted
-as missing, so that the caller pulls that day again instead of trading on a hole.
+as missing, so that the caller pulls that day again instead of trading on a hole. A disk that fails to answer (too many
+open files, no permission) says nothing about the file: that is raised, and nothing is deleted.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
+import threading
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -16,11 +19,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qmterm.core.bars import BoolArray, DailyPanel, FloatArray, IntArray
+from qmterm.core.bars import FloatArray
 from qmterm.core.errors import BadInput, DataError
+from qmterm.tape.layout import SUFFIX
 from qmterm.tape.quality import BAR_COLUMNS, usable
+from qmterm.tape.symbols import CHECKSUM, Numbers, SymbolTable
 
-SUFFIX = ".parquet"
+NUMBER = "number"  # column: the symbol's line in the store's symbol table
+PULLED = b"qmterm.pulled"  # key of the pull's day in a file's schema metadata
+_naming = threading.Lock()  # sessions are pulled side by side; two programs at once are what the checksum is for
 
 
 class DaysMissing(DataError):
@@ -30,6 +37,26 @@ class DaysMissing(DataError):
         shown = ", ".join(str(day) for day in days[:3]) + (", …" if len(days) > 3 else "")
         super().__init__(f"history in {directory} lacks {len(days)} sessions ({shown}): run `qmterm history pull`")
         self.days = tuple(days)
+
+
+class TornFile(DataError):
+    """A file of the store that cannot be read as what it should be."""
+
+    def __init__(self, path: Path, why: str) -> None:
+        super().__init__(f"{path} is torn ({why}): delete it and run `qmterm history pull`")
+        self.path = path
+
+
+@dataclass(frozen=True, slots=True)
+class DayRows:
+    """One session as it is stored: rows in the file's order, unchecked."""
+
+    day: date
+    symbols: NDArray[np.str_]
+    columns: Mapping[str, FloatArray]
+
+    def __len__(self) -> int:
+        return len(self.symbols)
 
 
 def day_path(directory: Path, day: date) -> Path:
@@ -42,13 +69,13 @@ def missing_days(directory: Path, days: Iterable[date]) -> tuple[date, ...]:
     return tuple(day for day in days if not day_path(directory, day).exists())
 
 
-def write_grouped(directory: Path, day: date, columns: Mapping[str, Any]) -> Path:
+def write_grouped(directory: Path, day: date, columns: Mapping[str, Any], pulled: date | None = None) -> Path:
     """Store one session: `symbol`, open, high, low, close, volume (equal lengths, any order of symbols).
 
-    Unusable rows and repeated symbols are left out. The file appears whole or not at all.
+    Unusable rows and repeated symbols are left out. The file appears whole or not at all, and says in itself up to
+    which day (`pulled`) its prices are adjusted for splits.
     """
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     absent = [name for name in ("symbol", *BAR_COLUMNS) if name not in columns]
     if absent:
@@ -61,123 +88,119 @@ def write_grouped(directory: Path, day: date, columns: Mapping[str, Any]) -> Pat
     kept = np.flatnonzero(good)
     names, first = np.unique(symbols[kept], return_index=True)
     rows = kept[first]
-    table = pa.table(
+    spelled = pa.array(names.tolist(), type=pa.string())
+    directory.mkdir(parents=True, exist_ok=True)
+    with _naming:
+        held = SymbolTable.load(directory)
+        table = held.with_names(spelled)
+        if table is not held:
+            table.save(directory)
+    numbers = table.numbers(spelled)
+    content = pa.table(
         {
             "date": pa.DictionaryArray.from_arrays(pa.array(np.zeros(len(rows), dtype=np.int32)), pa.array([day])),
-            "symbol": pa.array(names.tolist(), type=pa.string()),
+            "symbol": spelled,
+            NUMBER: pa.array(numbers),
             **{name: pa.array(column[rows]) for name, column in bars.items()},
         }
+    ).replace_schema_metadata(
+        {CHECKSUM: table.checksum(numbers) or b"", **({} if pulled is None else {PULLED: pulled.isoformat().encode()})}
     )
-    directory.mkdir(parents=True, exist_ok=True)
     path = day_path(directory, day)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    write_whole(path, content, dictionary=["date"])
+    return path
+
+
+def write_whole(path: Path, table: Any, dictionary: Sequence[str] | bool = False) -> None:
+    """A Parquet file that appears whole or not at all, its pages with checksums."""
+    import pyarrow.parquet as pq
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
+    use = list(dictionary) if not isinstance(dictionary, bool) else dictionary
     try:
-        pq.write_table(table, unfinished, compression="lz4", use_dictionary=["date"], write_page_checksum=True)
+        pq.write_table(table, unfinished, compression="lz4", use_dictionary=use, write_page_checksum=True)
         os.replace(unfinished, path)
     finally:
         with contextlib.suppress(FileNotFoundError):
             unfinished.unlink()
-    return path
 
 
-def read_grouped(directory: Path, days: Iterable[date], allow_missing: bool = False) -> DailyPanel:
-    """The cached sessions as one panel; `days` are sessions, the latest one is what `stale` counts from.
+def read_day(directory: Path, day: date) -> DayRows:
+    """One session's rows as they are; TornFile when it cannot be read, FileNotFoundError when it is not there."""
+    table = read_columns(day_path(directory, day), ("symbol", *BAR_COLUMNS))
+    symbols = np.asarray(table["symbol"].to_pylist(), dtype=np.str_)
+    return DayRows(day, symbols, {name: table[name].to_numpy() for name in BAR_COLUMNS})
 
-    Days without a readable file raise DaysMissing (unreadable files are deleted first); with `allow_missing` the
-    panel is made of the rest.
-    """
-    wanted = sorted(set(days))
-    if not wanted:
-        raise BadInput(f"no session asked of the history in {directory}")
-    tables, absent = _read_files(directory, wanted)
-    if absent and (not allow_missing or not tables):
-        raise DaysMissing(directory, absent)
 
+def read_columns(path: Path, names: Sequence[str]) -> dict[str, Any]:
+    """Columns of a session's file in their proper types, checksums verified; TornFile when that cannot be."""
     import pyarrow as pa
-    import pyarrow.compute as pc
 
-    held = sorted(tables)
-    names = pc.unique(pa.chunked_array([chunk for day in held for chunk in tables[day]["symbol"].chunks], pa.string()))
-    names = names.take(pc.array_sort_indices(names))
-    symbols = tuple(names.to_pylist())
-    codes: list[IntArray] = []
-    bars: list[dict[str, FloatArray]] = []
-    for day in held:
-        table = tables.pop(day)
-        numbers = pc.index_in(table["symbol"], value_set=names).to_numpy().astype(np.int64)
-        columns = {name: table[name].to_numpy() for name in BAR_COLUMNS}
-        numbers, columns = _checked(numbers, columns)
-        codes.append(numbers)
-        bars.append(columns)
-    return _align(symbols, wanted, held, codes, bars)
+    with opened(path) as file:
+        table = file.read(columns=list(names), use_threads=False)
+        types = {"symbol": pa.string(), NUMBER: pa.int32()}
+        columns = {}
+        for name in names:
+            column, kind = table[name], types.get(name, pa.float64())
+            columns[name] = column if column.type == kind else column.cast(kind)
+        return columns
 
 
-def _read_files(directory: Path, days: Sequence[date]) -> tuple[dict[date, Any], list[date]]:
-    """Tables by day, and the days that have no readable file; an unreadable one is deleted."""
+def pulled_on(directory: Path, day: date) -> date | None:
+    """The day of a session's pull as its file says it; None when it does not or cannot be read."""
+    try:
+        with opened(day_path(directory, day)) as file:
+            told = (file.schema_arrow.metadata or {}).get(PULLED)
+        return None if told is None else date.fromisoformat(told.decode())
+    except (FileNotFoundError, TornFile, ValueError):
+        return None
+
+
+def trusted_numbers(path: Path, table: SymbolTable) -> Numbers | None:
+    """The number column of a session when the table spells the file's own names by it; None when not."""
+    with opened(path) as file:
+        if NUMBER not in file.schema_arrow.names:
+            return None
+        column = file.read(columns=[NUMBER], use_threads=False)[NUMBER]
+        if column.null_count:
+            return None
+        numbers = np.asarray(column.to_numpy(), dtype=np.int32)
+        same = (file.schema_arrow.metadata or {}).get(CHECKSUM) == table.checksum(numbers)
+        return numbers if same else None
+
+
+@contextlib.contextmanager
+def opened(path: Path) -> Any:
+    """The Parquet file while it is used; what a torn one raises becomes TornFile, what the disk raises stays."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    tables: dict[date, Any] = {}
-    absent: list[date] = []
-    names = ["symbol", *BAR_COLUMNS]
-    schema = pa.schema([("symbol", pa.string()), *((name, pa.float64()) for name in BAR_COLUMNS)])
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            yield file
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        raise TornFile(path, str(error).splitlines()[0]) from error
+    except (pa.ArrowException, KeyError, ValueError) as error:
+        raise TornFile(path, (str(error).splitlines() or ["unreadable"])[0]) from error
+
+
+def numbered(directory: Path, days: Iterable[date]) -> tuple[date, ...]:
+    """Give sessions written before there was a symbol table their numbers; says which were written again."""
+    table = SymbolTable.load(directory)
+    changed = []
     for day in days:
-        path = day_path(directory, day)
         try:
-            with pq.ParquetFile(path, page_checksum_verification=True) as file:
-                tables[day] = file.read(columns=names).select(names).cast(schema)
-        except FileNotFoundError:
-            absent.append(day)
-        except (pa.ArrowException, OSError, KeyError, ValueError):
-            path.unlink(missing_ok=True)
-            absent.append(day)
-    return tables, absent
-
-
-def _checked(codes: IntArray, columns: dict[str, FloatArray]) -> tuple[IntArray, dict[str, FloatArray]]:
-    """Rows that may enter the panel: files written by other tools can hold bad rows and repeated symbols."""
-    good, faults = usable(columns)
-    repeated = len(codes) > 0 and int(np.bincount(codes).max()) > 1
-    if not faults and not repeated:
-        return codes, columns
-    rows = np.flatnonzero(good)
-    _, first = np.unique(codes[rows], return_index=True)
-    rows = rows[first]
-    return codes[rows], {name: column[rows] for name, column in columns.items()}
-
-
-def _align(
-    symbols: tuple[str, ...],
-    sessions: Sequence[date],
-    held: Sequence[date],
-    codes: Sequence[IntArray],
-    bars: Sequence[Mapping[str, FloatArray]],
-) -> DailyPanel:
-    """Right-align: the newest bar of each symbol goes to the last column, the one before it to its left."""
-    count = len(symbols)
-    width = len(held)
-    # Time-major while filling: one day then writes along one line of memory.
-    blocks = {name: np.full((width, count), np.nan) for name in BAR_COLUMNS}
-    days: NDArray[np.datetime64] = np.full((width, count), np.datetime64("NaT", "D"), dtype="datetime64[D]")
-    filled = np.zeros(count, dtype=np.int64)
-    newest: IntArray = np.full(count, -1, dtype=np.int64)
-    number_of = {day: number for number, day in enumerate(sessions)}
-    for position in range(width - 1, -1, -1):
-        rows = codes[position]
-        column = width - 1 - filled[rows]
-        for name, block in blocks.items():
-            block[column, rows] = bars[position][name]
-        days[column, rows] = np.datetime64(held[position], "D")
-        filled[rows] += 1
-        fresh = rows[newest[rows] < 0]
-        newest[fresh] = number_of[held[position]]
-    width = int(filled.max()) if count else 0
-    known: BoolArray = filled > 0
-    return DailyPanel(
-        symbols=tuple(name for name, kept in zip(symbols, known.tolist(), strict=True) if kept),
-        last_session=sessions[-1],
-        **{name: np.ascontiguousarray(block[-width:, known].T) for name, block in blocks.items()},
-        bars=filled[known],
-        stale=(len(sessions) - 1 - newest)[known],
-        days=np.ascontiguousarray(days[-width:, known].T),
-    )
+            if trusted_numbers(day_path(directory, day), table) is not None:
+                continue
+            rows = read_day(directory, day)
+        except (FileNotFoundError, TornFile):
+            continue
+        write_grouped(directory, day, {"symbol": rows.symbols, **rows.columns}, pulled_on(directory, day))
+        table = SymbolTable.load(directory)
+        changed.append(day)
+    return tuple(changed)

@@ -125,7 +125,7 @@ def test_the_quantlib_loop_finds_the_volatility_its_own_prices_were_made_with():
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("vega",), "there is no benchmark 'vega'; there are greeks, american, scan"),
+        (("vega",), "there is no benchmark 'vega'; there are greeks, american, scan, chain"),
         (("greeks", "--size", "0"), "--size 0: at least 20"),
         (("american", "--size", "1"), "--size 1: at least 20"),
         (("scan", "--peer-python", "python"), "--peer-python belongs to `qmterm bench greeks`"),

@@ -92,7 +92,7 @@ def test_empty_file_and_byte_order_mark_are_the_defaults():
         ('[engine]\nhistory_sessions = "abc"', "c.toml:2: engine.history_sessions:", "integer"),
         ("[engine]\nmodee = 1", "c.toml:2: engine.modee:", "did you mean 'mode'?"),
         ("[polgyon]\nplan = 1", "c.toml:1: polgyon:", "unknown section; did you mean 'polygon'?"),
-        ("[zzz]", "c.toml:1: zzz:", "unknown section; valid here: atr_matrix"),
+        ("[zzz]", "c.toml:1: zzz:", "unknown section; valid here: analysis"),
         ('mode = "auto"', "c.toml:1: mode:", "it belongs under [engine]"),
         ("[ui]\nprice_band = 0.1", "c.toml:2: ui.price_band:", "it belongs under [orders] or [risk]"),
         ("[risk]\nmax_trade_risk = nan", "c.toml:2: risk.max_trade_risk:", "finite number"),

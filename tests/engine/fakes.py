@@ -154,16 +154,18 @@ class MemoryJournal:
         self.rows: list[tuple[str, str]] = []
         self.fills: dict[str, Fill] = {}
         self.full = False
+        self.quotes: dict[str, Mapping[str, object] | None] = {}
         self.trouble: str | None = None
         self.decisions: list[tuple[str, str, object]] = []
         self.protects: dict[str, dict[str, object]] = {}
         self.documents: dict[str, dict[str, object]] = {}
         self.adjustments: list[tuple[str | None, Decimal]] = []
 
-    async def write_intent(self, intent: OrderIntent) -> None:
+    async def write_intent(self, intent: OrderIntent, quotes: Mapping[str, object] | None = None) -> None:
         await asyncio.sleep(0)
         if self.full:
             raise JournalError("journal.sqlite: disk full")
+        self.quotes[intent.intent_id] = quotes
         self.rows.append(("intent", intent.intent_id))
 
     async def write_order(

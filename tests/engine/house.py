@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 from qmterm.core.clock import NS
 from qmterm.core.orders import AccountBalance, Action, Leg, OrderState
+from qmterm.core.reasons import Reason
 from qmterm.core.settings.engine import EngineSettings, Mode, OrderSettings
 from qmterm.core.settings.risk import RiskSettings
 from qmterm.core.signals import Signal, SignalState, TradePlan
@@ -43,6 +44,10 @@ class TableUnderlyings:
         self.lasts: dict[str, float] = {}
         self.sessions: dict[str, object] = {}
         self.splits: dict[str, float] = {}
+        self.doubts: dict[str, Reason] = {}
+
+    def doubt(self, symbol: str) -> Reason | None:
+        return self.doubts.get(symbol)
 
     def five_minute_close(self, symbol: str, since_ns: int) -> float | None:
         close, began_ns = self.closes.get(symbol, (None, 0))

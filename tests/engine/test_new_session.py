@@ -29,12 +29,15 @@ class Day:
                 log=RunLog(self.clock),
             )
         )
-        self.engine._engaged = SimpleNamespace(scanning=self, guards=self, flow=self)
+        self.engine._engaged = SimpleNamespace(scanning=self, guards=self, listing=self, flow=self)
 
     async def load_snapshot(self):
         if self.snapshot_fails:
             raise DataError("no snapshot")
         self.done.append("snapshot")
+
+    def new_day(self):
+        self.done.append("listing")
 
     async def load_yields(self):
         self.done.append("yields")
@@ -70,7 +73,7 @@ def _tomorrow(clock):
 async def test_stops_follow_a_split_before_anything_else_is_read(day):
     for _ in range(3):
         await day.look()
-    assert day.done == ["splits", "stops", "snapshot", "yields"]
+    assert day.done == ["splits", "stops", "snapshot", "listing", "yields"]
     assert day.flow_days == 1
 
 

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from qmterm.core.calendar import SessionCalendar
 from qmterm.core.clock import from_et
-from qmterm.core.errors import DataError, DataSilent, SubscriptionLimit
+from qmterm.core.errors import DataError, DataSilent
 from qmterm.core.quotes import Quote
 from qmterm.core.reasons import Reason
 from qmterm.market.chains.listed import OptionsListed
@@ -94,14 +94,24 @@ async def test_watching_adds_trades_and_quotes_and_opens_the_options_socket_only
         await until(lambda: (1, "unsubscribe", "Q.AAPL,T.AAPL") in server.actions)
 
 
-async def test_too_many_contracts_change_nothing():
-    async with running() as (feed, server):
+async def test_contracts_that_do_not_fit_take_turns_and_pinned_ones_stay():
+    clock = PacedClock()
+    later = [f"AAPL  260417C{strike:08d}" for strike in range(1_000, 31_000, 1_000)]
+    pinned = "AAPL  260417P00230000"
+    async with running(clock=clock, options_quote_limit=10) as (feed, _):
+        feed.watch(frozenset({"AAPL"}), frozenset({pinned}), later)
         await feed.settled(3.0)
-        many = frozenset(f"AAPL  260417C{strike:08d}" for strike in range(1_000, 1_002_000, 1_000))
-        with pytest.raises(SubscriptionLimit):
-            feed.watch(frozenset({"MSFT"}), many)
-        assert server.connections == 1
-        assert feed.status.options_state is None
+        seen = set()
+        for _ in range(13):
+            held = {channel for channel in feed._options.confirmed if channel.startswith("Q.")}
+            assert len(held) == 10
+            assert f"Q.O:{pinned.replace(' ', '')}" in held
+            seen |= held
+            clock.ns += 10_000_000_000
+            feed.rotate()
+            await feed.settled(3.0)
+        assert len(seen) == 31
+        assert feed.status.contracts_wanted == 31
 
 
 async def test_a_plan_without_snapshots_starts_with_an_empty_board_and_says_so():
@@ -288,3 +298,16 @@ def test_latency_is_in_real_milliseconds_and_absent_in_lockstep():
         latency.add(NOW, NOW + (number % 100) * 60_000_000, 60.0)
     p50, p99 = latency.percentiles()
     assert (p50, p99) == pytest.approx((49.5, 98.0), abs=1.0)
+
+
+async def test_canaries_are_listened_to_and_where_the_plan_refuses_quotes_through_second_bars():
+    async with running(canaries=("SPY", "AAPL")) as (feed, server):
+        await feed.settled(3.0)
+        assert set(server.subscribed(1)) == {"AM.*", "T.AAPL", "Q.AAPL"}
+    async with rest_server(answers) as (url, _), stream_server(idle) as (ws_url, server):
+        server.refuse = frozenset({"T.AAPL", "Q.AAPL"})
+        chosen = settings(url, ws_url.removesuffix("/stocks"), canaries=("AAPL",))
+        feed = PolygonFeed(chosen, KEY, PacedClock(), CALENDAR)
+        await feed.start()
+        await until(lambda: "A.AAPL" in server.subscribed(1))
+        await feed.close()

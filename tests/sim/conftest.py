@@ -83,14 +83,15 @@ def start_simulator() -> Iterator[Callable[..., Simulator]]:
 
 
 @functools.cache
-def _closing_world() -> World:
+def day_before_the_close() -> World:
+    """Shared by all tests of a process: take a deep copy."""
     return World(SimOptions(seed=5, symbols=50, start="2026-03-02T15:59"))
 
 
 @pytest.fixture
 def closing_world() -> World:
     """A world of one's own a minute before the close (a whole day of steps, taken once)."""
-    return deepcopy(_closing_world())
+    return deepcopy(day_before_the_close())
 
 
 @pytest.fixture(scope="module")

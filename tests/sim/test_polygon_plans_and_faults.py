@@ -129,3 +129,56 @@ def test_an_unknown_fault_or_key_is_one_clear_sentence(simulator, client):
     status, body = simulator.call("POST", "/sim/faults", {"fault": "gremlins"})
     assert status == 400
     assert "gremlins" in body["error"]
+
+
+# --- what "delayed" means ---
+
+
+@pytest.fixture(scope="module")
+def twins():
+    """The same market on a delayed plan and on a real-time one."""
+    words = ("--symbols", "50", "--lockstep", "--step-s", "60", "--start", "2026-03-02T10:00")
+    both = start(*words, "--plan", "developer"), start(*words)
+    yield both
+    for one in both:
+        stop(one)
+
+
+def test_delayed_values_are_a_quarter_of_an_hour_old(twins):
+    late, live = twins
+    _, then = live.call("GET", "/v2/snapshot/locale/us/markets/stocks/tickers/SPY")
+    late.advance(15)
+    _, now = late.call("GET", "/v2/snapshot/locale/us/markets/stocks/tickers/SPY")
+    assert now["status"] == "DELAYED"
+    assert now["ticker"]["lastTrade"] == then["ticker"]["lastTrade"]
+    assert now["ticker"]["min"] == then["ticker"]["min"]
+    _, status = late.call("GET", "/v1/marketstatus/now")
+    assert status["serverTime"].startswith("2026-03-02T10:15")  # the clock is not delayed
+    _, bars = late.call("GET", "/v2/aggs/ticker/SPY/range/1/minute/2026-03-02/2026-03-02?sort=desc&limit=1")
+    assert bars["results"][0]["t"] == now["ticker"]["min"]["t"]
+
+
+async def test_a_delayed_stream_sends_the_minute_of_a_quarter_of_an_hour_ago(twins):
+    late, _ = twins
+    async with connect(f"{late.ws_url}/stocks", proxy=None) as ws:
+        await ws.recv()
+        await ws.send(json.dumps({"action": "auth", "params": late.token}))
+        await ws.recv()
+        await ws.send(json.dumps({"action": "subscribe", "params": "AM.SPY"}))
+        await ws.recv()
+        now = late.advance(1)["now"]
+        bar = json.loads(await ws.recv())[0]
+    assert bar["e"] == now // 1_000_000 - 15 * 60_000
+
+
+def test_basic_sees_a_session_once_it_is_over(start_simulator):
+    simulator = start_simulator("--symbols", "50", "--lockstep", "--plan", "basic", "--start", "2026-03-02T10:30")
+    path = "/v2/aggs/ticker/SPY/range/1/day/2026-02-27/2026-03-02"
+    _, bars = simulator.call("GET", path)
+    assert bars["resultsCount"] == 1
+    status, refusal = simulator.call("GET", "/v2/aggs/grouped/locale/us/market/stocks/2026-03-02")
+    assert (status, refusal["status"]) == (403, "NOT_AUTHORIZED")
+    assert simulator.call("GET", "/v2/snapshot/locale/us/markets/stocks/tickers")[0] == 403
+    status, refusal = simulator.call("GET", "/v2/aggs/ticker/SPY/range/1/day/2019-01-02/2019-01-31")
+    assert status == 403
+    assert "timeframe" in refusal["message"]

@@ -90,7 +90,7 @@ def test_a_flipped_byte_is_found_or_changes_nothing(tmp_path):
 
 def test_nothing_unfinished_is_left_behind(tmp_path):
     write_grouped(tmp_path, DAYS[0], columns(["AAPL"], [10.0]))
-    assert [path.name for path in tmp_path.iterdir()] == ["2026-03-02.parquet"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["2026-03-02.parquet", "symbols.txt"]
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
@@ -104,7 +104,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="disk full"):
         write_grouped(tmp_path, DAYS[0], columns(["AAPL"], [11.0]))
     assert path.read_bytes() == before
-    assert [path.name for path in tmp_path.iterdir()] == ["2026-03-02.parquet"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["2026-03-02.parquet", "symbols.txt"]
 
 
 def test_bad_rows_and_repeated_symbols_are_left_out(tmp_path):

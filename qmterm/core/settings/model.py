@@ -8,6 +8,7 @@ from pydantic import Field, ValidationError
 
 from qmterm.core.errors import ConfigError
 from qmterm.core.settings import render
+from qmterm.core.settings.analysis import AnalysisSettings
 from qmterm.core.settings.base import Section
 from qmterm.core.settings.broker import PaperSettings, TastytradeSettings
 from qmterm.core.settings.connections import PolygonSettings
@@ -46,6 +47,9 @@ class Settings(Section):
     quality: QualitySettings = Field(default=QualitySettings(), description="which prices are too old to believe")
     polygon: PolygonSettings = Field(
         default=PolygonSettings(), description="market data; the key is QMTERM_POLYGON_KEY"
+    )
+    analysis: AnalysisSettings = Field(
+        default=AnalysisSettings(), description="how old what is known of a company may be"
     )
     tastytrade: TastytradeSettings = Field(
         default=TastytradeSettings(),

@@ -7,14 +7,14 @@ settled only by read-back. Nothing in this file sends an order a second time.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Protocol
 
 from qmterm.core.clock import Clock, et_date
 from qmterm.core.errors import BrokerError, InvariantBroken, JournalError, OutcomeUnknown
 from qmterm.core.fees import fill_fees
-from qmterm.core.orders import AccountState, BrokerOrder, Fill, OrderIntent, OrderState
+from qmterm.core.orders import AccountState, BrokerOrder, Fill, Leg, OrderIntent, OrderState
 from qmterm.core.protocols import Broker
 from qmterm.core.reasons import Reason
 from qmterm.core.settings.engine import OrderSettings
@@ -28,7 +28,7 @@ from qmterm.engine.show.wording import describe_fill, describe_order
 class OrderJournal(Protocol):
     """The durable part of the journal that the desk waits for."""
 
-    async def write_intent(self, intent: OrderIntent) -> None: ...
+    async def write_intent(self, intent: OrderIntent, quotes: Mapping[str, object] | None = None) -> None: ...
 
     async def write_order(
         self, intent_id: str, state: OrderState, broker_id: str | None, time_ns: int, reason: str | None
@@ -37,6 +37,7 @@ class OrderJournal(Protocol):
     async def write_fill(self, fill: Fill, intent_id: str) -> bool: ...
 
 
+Priced = Callable[[tuple[Leg, ...], str], Mapping[str, object] | None]
 FillListener = Callable[[OrderRecord, Fill, Position | None], Awaitable[None]]
 
 
@@ -51,7 +52,10 @@ class OrderDesk:
         settings: OrderSettings,
         on_fill: FillListener,
         broker_tells_fees: bool = False,
+        priced: Priced = lambda _legs, _underlying: None,
     ) -> None:
+        """`priced` gives the quotes behind some legs now; they are kept with the order."""
+        self.priced = priced
         self._broker = broker
         self._journal = journal
         self._book = book
@@ -78,6 +82,7 @@ class OrderDesk:
             known_since=self._clock.monotonic(),
             decided_at=decided_at,
             worked_from_ns=intent.created_ns,
+            decided_on=self.priced(intent.legs, intent.underlying),
         )
         self.ledger.add(record)
         return record
@@ -96,11 +101,14 @@ class OrderDesk:
         if record.state is not OrderState.INTENT:
             raise InvariantBroken(f"order {record.intent.intent_id} is {record.state.value}: it is sent once only")
         intent = record.intent
+        quotes = None
+        if record.decided_on is not None:
+            quotes = {"decided": record.decided_on, "sent": self.priced(intent.legs, intent.underlying)}
         try:
             if beside is None:
-                await self._journal.write_intent(intent)
+                await self._journal.write_intent(intent, quotes)
             else:
-                await asyncio.gather(self._journal.write_intent(intent), beside)
+                await asyncio.gather(self._journal.write_intent(intent, quotes), beside)
         except JournalError:
             record.state = OrderState.NOT_SENT
             record.reason = Reason.JOURNAL_FAILED.value

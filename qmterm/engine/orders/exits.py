@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
+from functools import partial
 from typing import Any, Protocol
 
 from qmterm.core.clock import NS, Clock, et_date
@@ -25,6 +26,7 @@ from qmterm.engine.orders.exposure import closable
 from qmterm.engine.orders.ledger import Ledger, OrderRecord
 from qmterm.engine.orders.marks import Marks
 from qmterm.engine.orders.ticks import TickBook
+from qmterm.engine.orders.underlyings import Sight, Underlyings
 from qmterm.risk.protect import ProtectState, StopInputs, protect
 from qmterm.risk.stops import StopRules, decide, rules_text
 
@@ -33,32 +35,6 @@ REARM_NS = 300 * NS  # a refused exit asks again after a 5-minute bar that a per
 
 class ProtectJournal(Protocol):
     async def write_protect(self, position_id: str, state: Mapping[str, object] | None) -> None: ...
-
-
-class Underlyings(Protocol):
-    """What the stops need to know of a stock; None where it is not known."""
-
-    def five_minute_close(self, symbol: str, since_ns: int) -> float | None: ...
-
-    def last(self, symbol: str) -> float | None: ...
-
-    def split_ratio(self, symbol: str, after: date, until: date) -> float:
-        """New shares for one old share between two dates; 1.0 without a split."""
-        ...
-
-    def daily(self, symbol: str, after: date) -> Daily | None:
-        """The last completed session if it is later than `after`."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Daily:
-    """One completed session of a stock; dollars per share."""
-
-    session: date
-    close: float
-    sma50: float
-    atr: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +105,7 @@ class Guards:
         self._settings = settings
         self._ticks = ticks or TickBook()
         self._guards: dict[str, Guard] = {}
+        self._sight = Sight(underlyings)
 
     def restore(self, saved: Mapping[str, Mapping[str, Any]]) -> None:
         self._guards = {position_id: Guard.from_dict(body) for position_id, body in saved.items()}
@@ -160,7 +137,11 @@ class Guards:
 
     def text(self, position_id: str, today: date) -> str:
         guard = self._guards.get(position_id)
-        return rules_text(guard.state, self._rules, today) if guard else "no rules (opened elsewhere)"
+        if guard is None:
+            return "no rules (opened elsewhere)"
+        blind = self._sight.of(position_id)
+        seen = "" if blind is None else f"blind: {blind.value} · "
+        return seen + rules_text(guard.state, self._rules, today)
 
     def next_target(self, position_id: str) -> float | None:
         guard = self._guards.get(position_id)
@@ -221,6 +202,7 @@ class Guards:
             entry_works = any(record.intent.plan_id == position_id for record in self._ledger.working)
             if not entry_works and self._book.quantity(guard.symbol) == 0:
                 del self._guards[position_id]
+                self._sight.forget(position_id)
                 await self._journal.write_protect(position_id, None)
 
     async def _keep(self, guard: Guard) -> None:
@@ -229,8 +211,15 @@ class Guards:
 
     # --- deciding ---
 
-    async def look(self, announce: Callable[[Guard, Reason, Mapping[str, float | None]], None]) -> None:
-        """Run the rules over every guard; new decisions become goals."""
+    async def look(
+        self,
+        announce: Callable[[Guard, Reason, Mapping[str, float | None]], None],
+        blinded: Callable[[Guard, Reason | None], None] = lambda _guard, _why: None,
+    ) -> None:
+        """Run the rules over every guard; new decisions become goals.
+
+        `blinded` hears once when a stock's price is refused, and with None once it is believed again.
+        """
         for position_id in tuple(self._guards):
             guard = self._guards.get(position_id)  # looked up anew: a fill may have moved it while we wrote another
             if guard is None:
@@ -239,7 +228,8 @@ class Guards:
             scaling = guard.goal > 0 and guard.reason is Reason.SCALE_OUT
             if guard.state.quantity <= 0 or (guard.goal > 0 and not scaling):
                 continue
-            inputs, guard = self._inputs(guard)
+            refused = self._sight.look(position_id, guard.state.underlying, partial(blinded, guard))
+            inputs, guard = self._inputs(guard, refused)
             decisions = decide(guard.state, inputs, self._rules)
             if scaling:
                 decisions = [decision for decision in decisions if decision.reason is not Reason.SCALE_OUT]
@@ -257,7 +247,7 @@ class Guards:
             if fresh and contracts:
                 announce(guard, first.reason, first.numbers)
 
-    def _inputs(self, guard: Guard) -> tuple[StopInputs, Guard]:
+    def _inputs(self, guard: Guard, refused: Reason | None) -> tuple[StopInputs, Guard]:
         now = self._clock.now()
         underlying = guard.state.underlying
         opened = et_date(guard.opened_ns)
@@ -272,10 +262,10 @@ class Guards:
             StopInputs(
                 today=et_date(now),
                 closable=abs(closable(self._book, self._ledger, guard.symbol)),
-                five_minute_close=self._underlyings.five_minute_close(
-                    underlying, max(guard.opened_ns, guard.called_off_ns)
-                ),
-                last_trade=self._underlyings.last(underlying) if rested else None,
+                five_minute_close=None
+                if refused
+                else self._underlyings.five_minute_close(underlying, max(guard.opened_ns, guard.called_off_ns)),
+                last_trade=self._underlyings.last(underlying) if rested and not refused else None,
                 daily_close=daily.close if daily else None,
                 daily_sma50=daily.sma50 if daily else None,
                 mark=mark.price if rested and mark is not None and not mark.flag else None,

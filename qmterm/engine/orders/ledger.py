@@ -5,7 +5,7 @@ Pure state, no I/O: the desk (desk.py) does the sending and the journalling arou
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -39,6 +39,7 @@ class OrderRecord:
     cancel_rests_until_ns: int = 0  # market time; a person's cancel does not wait for it
     spared: bool = False  # a person's close sent under HALT: the sweep of cancels leaves it alone
     worked_from_ns: int = 0  # market time it was sent
+    decided_on: Mapping[str, object] | None = None  # the quotes behind the decision (priced.py)
 
     @property
     def working(self) -> bool:

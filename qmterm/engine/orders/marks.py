@@ -1,18 +1,31 @@
-"""What positions are worth now: mid when two-sided and fresh, else the last good mark, flagged (DESIGN.md 3)."""
+"""What positions are worth now: the mid of a quote that the quality gate believes, else the last good mark, flagged.
+
+The trap: whether a quote is believed is the gate's word (market/quality), never a rule of our own: a stop, a mark and
+an entry that disagree about one quote would trade against each other.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Protocol
 
 from qmterm.core.clock import NS, Clock
 from qmterm.core.protocols import QuoteSource
 from qmterm.core.quotes import Quote, mid_decimal
+from qmterm.core.reasons import Reason
 from qmterm.engine.orders.book import Book, Mark
+from qmterm.market.quality.quotes import doubt
 
-FRESH_S = 60.0
-WIDE_DOLLARS, WIDE_SHARE = 0.10, 0.50
+# What a position's mark says of itself; other codes in their own lower case.
+FLAGS = {
+    Reason.WIDE_SPREAD: "wide",
+    Reason.STALE_QUOTE: "stale",
+    Reason.ZERO_BID: "one-sided",
+    Reason.CROSSED: "crossed",
+    Reason.NO_QUOTE: "stale",
+}
+DoubtOf = Callable[[Quote | None, int], Reason | None]
 EQUITY_EVERY_NS = 60 * NS
 
 
@@ -22,13 +35,14 @@ class MarkSink(Protocol):
     def equity(self, time_ns: int, nlv: Decimal, cash: Decimal, realized: Decimal, unrealized: Decimal) -> None: ...
 
 
-def is_wide(quote: Quote) -> bool:
-    """A mid between 0.05 and 3.90 says nothing: the rule of QUANT.md 3.5, spread ≤ max($0.10, 50 % of mid)."""
-    return quote.ask - quote.bid > max(WIDE_DOLLARS, WIDE_SHARE * (quote.bid + quote.ask) / 2)
+def flag_of(reason: Reason) -> str:
+    return FLAGS.get(reason) or reason.value.lower().replace("_", " ")
 
 
 class Marks:
-    def __init__(self, book: Book, quotes: QuoteSource, clock: Clock) -> None:
+    def __init__(self, book: Book, quotes: QuoteSource, clock: Clock, doubt_of: DoubtOf = doubt) -> None:
+        """`doubt_of(quote, now)` is the gate's word on one quote, None when it may be believed."""
+        self._doubt_of = doubt_of
         self._book = book
         self._quotes = quotes
         self._clock = clock
@@ -50,16 +64,20 @@ class Marks:
             quote = self._quotes.quote(position.symbol)
             mid = mid_decimal(quote) if quote is not None else None
             last = self._marks.get(position.symbol)
-            wide = quote is not None and mid is not None and is_wide(quote)
-            if quote is not None and mid is not None and not wide and quote.age_s(now) <= FRESH_S:
+            reason = self._doubt_of(quote, now)
+            if reason is None and mid is not None:
                 self._marks[position.symbol] = Mark(mid, "", now)
-            elif last is None and mid is not None and wide:
-                self._marks[position.symbol] = Mark(mid, "wide", now)  # poor, but nearer than its cost
+                continue
+            flag = flag_of(reason or Reason.NO_QUOTE)
+            if reason is Reason.DELAYED and mid is not None and doubt(quote, now, float("inf")) is None:
+                self._marks[position.symbol] = Mark(mid, flag, now)  # late by contract, yet better than a cost
+                continue
+            if last is None and mid is not None and reason is Reason.WIDE_SPREAD:
+                self._marks[position.symbol] = Mark(mid, flag, now)  # poor, but nearer than its cost
             elif last is None:
                 # Never quoted since we hold it: its cost is the only number there is, and it says so.
                 self._marks[position.symbol] = Mark(position.average, "no quote", now)
-            elif not last.flag:
-                flag = "wide" if wide else "one-sided" if quote is not None and mid is None else "stale"
+            elif not last.flag or (last.flag != "no quote" and last.flag != flag):
                 self._marks[position.symbol] = Mark(last.price, flag, last.time_ns)
 
     @property

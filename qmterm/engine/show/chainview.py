@@ -13,6 +13,7 @@ from qmterm.core.chain import Chain
 from qmterm.core.clock import NS, Clock, et_date
 from qmterm.core.errors import BadSymbol, DataError
 from qmterm.engine.view import ChainRow, ChainView, OptionCell
+from qmterm.market.quality.codes import code_name
 from qmterm.quant.options.implied_vol import IvStatus
 
 HORIZON_DAYS = 100
@@ -122,7 +123,7 @@ class ChainLook:
         rows = self._rows_shown()
         if self._chain is None or not rows or self.selected is None:
             return ChainView(
-                self.symbol, spot, change, self.expiries, 0, None, None, hv20, None, (), 0, None, self._message
+                self.symbol, spot, change, self.expiries, 0, None, None, hv20, None, (), 0, None, message=self._message
             )
         part = self._chains.requote(self._chain.take(np.array(rows)), now)
         cells = {(float(part.strike[i]), bool(part.is_call[i])): self._cell(part, i, now) for i in range(len(part))}
@@ -131,6 +132,8 @@ class ChainLook:
         at_the_money = min(range(len(strikes)), key=lambda i: abs(strikes[i] - part.spot))
         atm_iv = _mean_iv(table[at_the_money])
         years = float(part.years[0])
+        codes, numbers = np.unique(part.quote_code, return_counts=True)
+        refused = {code_name(code): count for code, count in zip(codes.tolist(), numbers.tolist(), strict=True) if code}
         return ChainView(
             symbol=self.symbol,
             spot=part.spot,
@@ -144,6 +147,9 @@ class ChainLook:
             rows=table,
             at_the_money=at_the_money,
             age_s=max(0, now - self._read_ns) / NS,
+            spot_age_s=max(0, now - part.spot_ns) / NS if part.spot_ns else None,
+            spot_code=code_name(part.spot_code),
+            codes=refused,
             message=self._message or self._chains.rate_mark(now),
         )
 
@@ -163,6 +169,7 @@ class ChainLook:
             open_interest=int(chain.open_interest[i]) if chain.open_interest[i] >= 0 else None,
             age_s=max(0, now - quoted) / NS if quoted else None,
             held=self._held(chain.occ[i]),
+            code=code_name(int(chain.quote_code[i])),
         )
 
 

@@ -22,6 +22,7 @@ class Header:
         nlv, pnl, base = trader.marks.nlv, trader.day_pnl, trader.day.nlv
         spent = nlv - trader.book.cash
         ladder = trader.ladder
+        covered = self._scanning.covered()
         return HeaderView(
             mode=trader.mode.value,
             real_money=parts.real_money,
@@ -36,6 +37,8 @@ class Header:
             feed_state=feed.state,
             feed_age_s=feed.age_s,
             feed_events_per_s=feed.events_per_s,
+            lost_minutes=feed.lost_minutes,
+            repaired_minutes=feed.repaired_minutes,
             broker_state="up" if parts.broker.stream_up else "down",
             broker_ms=parts.broker.round_trip_ms,
             market_ns=parts.clock.now(),
@@ -43,5 +46,7 @@ class Header:
             ladder=ladder.level.label,
             ladder_reason=ladder.text,
             loop_lag_ms_p99=parts.loop_lag.recent_p99,
-            starting="" if self._scanning.ready else "history",
+            coverage_pct=covered.pct,
+            oldest_age_s=covered.oldest_age_s,
+            starting=self._scanning.pulling or ("" if self._scanning.ready else "history"),
         )

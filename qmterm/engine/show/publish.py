@@ -54,6 +54,7 @@ class Publisher:
         held_greeks: HeldGreeks,
         header: Callable[[], HeaderView],
         flow: Callable[[], FlowView],
+        source_of: Callable[[str], str] = lambda symbol: "",
     ) -> None:
         self._trader = trader
         self._scanning = scanning
@@ -66,6 +67,7 @@ class Publisher:
         self._held_greeks = held_greeks
         self._header = header
         self._flow = flow
+        self._source_of = source_of  # who told a symbol's quote, "" = the data vendor
         self._version = 0
         self._scan_rows: tuple[int | None, tuple[ScanRow, ...]] = (None, ())
 
@@ -104,6 +106,7 @@ class Publisher:
         if self._scan_rows[0] != at:
             self._scan_rows = (at, self._make_rows())
         rejected = dict(self._entries.rejected)
+        covered = self._scanning.covered()
         return ScanView(
             rows=self._scan_rows[1],
             symbols=len(result),
@@ -112,6 +115,9 @@ class Publisher:
             scanned_ns=at,
             scan_ms=self._scanning.scan_ms,
             rejected=rejected,
+            coverage_pct=covered.pct,
+            oldest_age_s=covered.oldest_age_s,
+            skipped=covered.skipped,
         )
 
     def _make_rows(self) -> tuple[ScanRow, ...]:
@@ -123,7 +129,6 @@ class Publisher:
         rows = [*first.tolist(), *others[: max(0, SCAN_ROWS - len(first))].tolist()]
         held = {position.underlying for position in self._trader.book.positions}
         matrix = result.matrix
-        age = max(0, self._clock.now() - (self._scanning.scanned_ns or 0)) / NS
         out = []
         for row in rows:
             symbol = result.symbols[row]
@@ -148,7 +153,8 @@ class Publisher:
                     state=result.state(row).value,
                     failed=tuple(gate.value for bit, gate in enumerate(GATES) if mask & (1 << bit)),
                     note="held" if symbol in held else self._entries.notes.get(symbol, ""),
-                    age_s=age,
+                    age_s=self._scanning.price_age_s(row),
+                    code=self._scanning.price_code(row),
                 )
             )
         return tuple(out)
@@ -182,7 +188,7 @@ class Publisher:
                     dte=days_left(position.symbol, now),
                     average_price=position.average,
                     mark=mark.price if mark else None,
-                    mark_flag=mark.flag if mark else "none",
+                    mark_flag=(mark.flag or self._source_of(position.symbol)) if mark else "none",
                     unrealized=unrealized,
                     unrealized_pct=float(unrealized / cost * 100) if unrealized is not None and cost else None,
                     delta=found.delta if found else None,

@@ -33,6 +33,8 @@ class RunSummary:
     scan_to_ack_ms: dict[str, float | None]
     feed_latency_ms: dict[str, float | None]
     loop_lag_ms: dict[str, float | None]
+    minutes: dict[str, int]  # of the session's minute bars: lost and not repaired, repaired
+    coverage: dict[str, Any]
     decisions_sha256: str
     journal: str
 
@@ -46,7 +48,8 @@ class RunSummary:
 
 def summarise(engaged: Engaged, parts: Parts, market_from_ns: int) -> RunSummary:
     trader = engaged.trader
-    latency = parts.feed.status.latency_ms
+    feed = parts.feed.status
+    latency = feed.latency_ms
     return RunSummary(
         signals=engaged.scanning.signals,
         plans=trader.plans,
@@ -71,6 +74,8 @@ def summarise(engaged: Engaged, parts: Parts, market_from_ns: int) -> RunSummary
         if latency is None
         else {"p50": round(latency[0], 3), "p99": round(latency[1], 3)},
         loop_lag_ms=parts.loop_lag.summary(),
+        minutes={"lost": feed.lost_minutes, "repaired": feed.repaired_minutes},
+        coverage=engaged.scanning.covered().to_dict(),
         decisions_sha256=trader.decisions.hexdigest(),
         journal=str(parts.journal.path),
     )

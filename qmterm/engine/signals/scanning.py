@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import date
 
 import numpy as np
@@ -10,22 +9,26 @@ from numpy.typing import NDArray
 
 from qmterm.core.bars import DailyPanel, FloatArray, IntArray
 from qmterm.core.calendar import SessionCalendar
-from qmterm.core.clock import Clock
+from qmterm.core.clock import NS, Clock
 from qmterm.core.compute import ComputeThread
 from qmterm.core.errors import DataError
 from qmterm.core.instruments import option_root
+from qmterm.core.reasons import Reason
 from qmterm.core.settings.strategy import AtrMatrixSettings, ScannerSettings
 from qmterm.core.signals import Signal, SignalState
-from qmterm.engine.orders.exits import Daily
+from qmterm.engine.orders.underlyings import Daily
 from qmterm.engine.runlog import RunLog
+from qmterm.engine.signals.history_pull import HistoryPull, Progress
 from qmterm.market.board.board import Board
-from qmterm.market.history.history import History
+from qmterm.market.history.history import History, PullReport
+from qmterm.market.quality.codes import CodeArray, QuoteCode, code_name
+from qmterm.market.quality.coverage import Coverage, CoverageView
+from qmterm.market.quality.stocks import DAY_NS, SHOWN_ANYWAY
+from qmterm.market.quality.watch import QualityWatch
 from qmterm.quant.indicators.features import Features, last_features
 from qmterm.strategy.matrix_columns import STATE_CODE
 from qmterm.strategy.scanner import ScanResult, daily_mtf, scan
 from qmterm.strategy.signals_log import changes
-
-Progress = Callable[[str], None]
 
 
 class Scanning:
@@ -40,9 +43,13 @@ class Scanning:
         matrix: AtrMatrixSettings,
         scanner: ScannerSettings,
         sessions: int,
+        pull: HistoryPull,
+        quality: QualityWatch,
     ) -> None:
         self._board = board
         self._history = history
+        self._pull = pull
+        self._loaded = 0  # sessions in the panel
         self._calendar = calendar
         self._compute = compute
         self._clock = clock
@@ -50,15 +57,20 @@ class Scanning:
         self._matrix = matrix
         self._scanner = scanner
         self._sessions = sessions
+        self._quality = quality
+        quality.ticker_of = self.ticker
         self._panel: DailyPanel | None = None
         self._features: Features | None = None
         self._mtf: FloatArray | None = None
         self._numbers: IntArray = np.empty(0, dtype=np.int64)
+        self._result_numbers = self._numbers  # of the latest result: a reload may order its symbols anew
         self._listed: NDArray[np.int8] = np.empty(0, dtype=np.int8)
         self._row_of: dict[str, int] = {}
         self._ticker_of: dict[str, str] = {}  # BRKB, as its options are named -> BRK.B, as the stock is
         self._before: NDArray[np.int8] | None = None
         self._rescaled = False
+        self.coverage = Coverage()
+        self.codes: CodeArray = np.empty(0, dtype=np.int8)  # the gate's word on each price, in the result's order
         self.result: ScanResult | None = None
         self.scanned_ns: int | None = None
         self.scan_ms: float | None = None
@@ -69,22 +81,22 @@ class Scanning:
     async def load(self, progress: Progress) -> None:
         """History up to the last completed session, pulled where it is missing, and all indicators.
 
-        DataError when too little could be had to compute anything.
+        When the plan makes the pull long, it goes on behind and the newest sessions that are there are loaded, in
+        steps (`outdated` says when). DataError when too little could be had to compute anything.
         """
         last = self._calendar.last_completed(self._clock.now())
         days = self._calendar.last_n(last, self._sessions)
-        report = await self._history.pull(days, lambda done, total: progress(f"history {done}/{total}"))
-        for day, why in list(report.failed.items())[:3]:
-            self._log.warn("FEED", f"no history for {day}: {why}")
-        if len(report.failed) > len(days) - self._matrix.min_bars:
-            why = next(iter(report.failed.values()))
-            raise DataError(
-                f"{len(report.failed)} of {len(days)} sessions of history are missing; the first says: {why}"
-            )
+        report = await self._pull.run(days, progress)
+        sessions = self._pull.ready_step()
+        if report is not None:
+            self._judge(report, len(days))
+        elif sessions == 0 or (self._of(last) and sessions <= self._loaded):
+            return  # too little to look at, or nothing new
         await self._refresh_splits()
         self._rescaled = False  # the panel below is made with all of them
-        progress("indicators")
-        panel = await self._history.panel(last, self._sessions, allow_missing=bool(report.failed))
+        progress(self._pull.text or "indicators")
+        panel = await self._history.panel(last, sessions, allow_missing=report is not None and bool(report.failed))
+        self._loaded = sessions
         features = await self._compute.arun(last_features, panel)
         mtf = await self._compute.arun(daily_mtf, panel, features, self._calendar)
         self._board.add_stocks(panel.symbols)
@@ -106,9 +118,24 @@ class Scanning:
             symbols=len(panel),
         )
 
+    def _judge(self, report: PullReport, days: int) -> None:
+        for day, why in list(report.failed.items())[:3]:
+            self._log.warn("FEED", f"no history for {day}: {why}")
+        if len(report.failed) > days - self._matrix.min_bars:
+            why = next(iter(report.failed.values()))
+            raise DataError(f"{len(report.failed)} of {days} sessions of history are missing; the first says: {why}")
+
+    async def close(self) -> None:
+        await self._pull.close()
+
     @property
     def ready(self) -> bool:
         return self._panel is not None
+
+    @property
+    def pulling(self) -> str:
+        """How far a history pull behind the engine is: "history 42/300, 52 min left"; empty when there is none."""
+        return self._pull.text
 
     async def new_session(self) -> bool:
         """A new trading day: splits that take effect today make the loaded history a different scale.
@@ -133,21 +160,32 @@ class Scanning:
 
     @property
     def outdated(self) -> bool:
-        """A session has closed since the history was loaded, or a split has changed its scale."""
+        """A session has closed since the history was loaded, more of it has come, or a split has changed its scale."""
         return (
             self._panel is None
             or self._rescaled
+            or (self._pull.running and self._pull.ready_step() > self._loaded)
             or self._calendar.last_completed(self._clock.now()) > self._panel.last_session
         )
+
+    def _of(self, session: date) -> bool:
+        return self._panel is not None and self._panel.last_session == session
 
     # --- a pass ---
 
     def run(self) -> tuple[Signal, ...]:
-        """One pass over all symbols; returns those that *became* a signal since the last pass."""
+        """One pass over all symbols; returns those that *became* a signal since the last pass.
+
+        A price that the gate refuses is not looked at: the symbol keeps the state of its last close, and what it
+        becomes by that is no signal.
+        """
         if self._panel is None or self._features is None:
             return ()
         started = self._clock.monotonic()
-        last = self._board.stocks.last[self._numbers]
+        now = self._clock.now()
+        codes = self._quality.stocks(now, self._numbers)
+        believed = (codes == QuoteCode.OK) | (codes == QuoteCode.DELAYED)
+        last = np.where(believed, self._board.stocks.last[self._numbers], np.nan)
         self.result = scan(
             self._panel,
             self._features,
@@ -157,19 +195,42 @@ class Scanning:
             mtf=self._mtf,
             options_listed=self._listed,
         )
-        now = self._clock.now()
-        turned = changes(self._before, self.result.matrix.state)
-        self._before = self.result.matrix.state.copy()
+        state = self.result.matrix.state
+        refused = ~np.isin(codes, SHOWN_ANYWAY)
+        turned = [change for change in changes(self._before, state) if not refused[change.row]]
+        # Once believed again it is compared with what it was when it was last believed.
+        held = STATE_CODE[SignalState.NO_DATA] if self._before is None else self._before
+        self._before = np.where(refused, held, state).astype(np.int8)
+        self.codes, self._result_numbers = codes, self._numbers
+        self.coverage.note(now, self._panel.symbols, self._features.close, codes, self._board.stocks)
         self.scanned_ns = now
         self.scan_ms = (self._clock.monotonic() - started) * 1000
         self.signals += len(turned)
         return tuple(self.result.signal(change.row, now) for change in turned)
 
     def entries(self, limit: int) -> tuple[Signal, ...]:
-        """Symbols that stand in an entry now, best first."""
+        """Symbols that stand in an entry now by a price that is believed, best first."""
         if self.result is None or self.scanned_ns is None:
             return ()
-        return tuple(self.result.signal(int(row), self.scanned_ns) for row in self.result.entries[:limit])
+        rows = self.result.entries
+        rows = rows[np.isin(self.codes[rows], SHOWN_ANYWAY)][:limit]
+        return tuple(self.result.signal(int(row), self.scanned_ns) for row in rows)
+
+    def covered(self) -> CoverageView:
+        """The coverage ledger's figures now; price ages are those of today's prices."""
+        return self.coverage.view(self._clock.now(), self._board.session_open_ns - DAY_NS // 2)
+
+    def price_code(self, row: int) -> str:
+        """Why the price of a row of the result is refused; "" when it is believed, or the last close stands in."""
+        code = int(self.codes[row])
+        return "" if code == QuoteCode.NOT_TRADED else code_name(code)
+
+    def price_age_s(self, row: int) -> float | None:
+        """Seconds since the price of a row was made; None when its last close of another day stands in."""
+        made = int(self._board.stocks.trade_ns[self._result_numbers[row]])
+        if not made or self.codes[row] == QuoteCode.NOT_TRADED:
+            return None
+        return max(0, self._clock.now() - made) / NS
 
     def learn_options(self, symbol: str, listed: bool) -> None:
         """Remember whether a stock has options; until then the gate says "not checked"."""
@@ -178,6 +239,11 @@ class Scanning:
             self._listed[row] = 1 if listed else 0
 
     # --- what the stops ask (exits.Underlyings) ---
+
+    def doubt(self, symbol: str) -> Reason | None:
+        """Why no stop may act on this stock's price now; None when it may (late prices are better than none)."""
+        reason = self._quality.stock(symbol, self._clock.now())
+        return None if reason in (Reason.DELAYED, Reason.NOT_TRADED) else reason
 
     def ticker(self, symbol: str) -> str:
         """The stock's own spelling of an option root."""

@@ -11,7 +11,6 @@ from collections.abc import Iterable
 import numpy as np
 
 from qmterm.core.bars import FloatArray, IntArray
-from qmterm.core.instruments import is_option, parse_option
 from qmterm.core.quotes import Quote
 from qmterm.market.board.minutes import FIVE_NS, FiveMinuteBar, MinuteRing
 from qmterm.market.board.table import QuoteTable
@@ -20,6 +19,7 @@ from qmterm.market.times import held_back
 
 _MINUTE_NS = 60_000_000_000
 _FOREVER = 2**62
+_OCC_LENGTH = 21
 
 
 class Board:
@@ -29,6 +29,7 @@ class Board:
         self.stocks = QuoteTable(symbols)
         self.options = QuoteTable((), wire=_stream_spelling)
         self.minutes = MinuteRing(self.stocks.capacity)
+        self._sources: dict[str, tuple[str, int]] = {}  # OCC symbol: who told its quote of that time, if not Polygon
         self.grace_ns = int(bar_grace_s * 1e9)
         # Open and close of the regular session: only bars inside it move the day's high and low. In an array, at one
         # address for good, because the decoder reads it there.
@@ -53,6 +54,12 @@ class Board:
         if number is None and symbol.startswith("O:"):
             number = self.options.wire_numbers.get(symbol)
         return None if number is None else self.options.quote(number)
+
+    def quote_source(self, symbol: str) -> str:
+        """Who told the quote that is held of an OCC symbol: "" is Polygon."""
+        source, time_ns = self._sources.get(symbol, ("", 0))
+        number = self.options.numbers.get(symbol)
+        return source if number is not None and int(self.options.quote_ns[number]) == time_ns else ""
 
     def last_price(self, symbol: str) -> float | None:
         """Last price of a stock, else yesterday's close; None when neither is known."""
@@ -130,6 +137,33 @@ class Board:
         table.day_volume[rows] = np.maximum(table.day_volume[rows], snapshot.day_volume)
         table.prev_close[rows], table.prev_volume[rows] = snapshot.prev_close, snapshot.prev_volume
 
+    def apply_quote(
+        self,
+        symbol: str,
+        bid: float,
+        ask: float,
+        bid_size: float,
+        ask_size: float,
+        time_ns: int,
+        arrival_ns: int,
+        source: str,
+    ) -> bool:
+        """Take an option's quote (OCC symbol) from another source than Polygon; False when a newer one is held.
+
+        A source that does not tell the exchange's time (0) is taken to tell its quote as it arrives.
+        """
+        table = self.options
+        table.add((symbol,))
+        number = table.numbers[symbol]
+        at = min(time_ns, arrival_ns) if time_ns > 0 else arrival_ns
+        if at < table.quote_ns[number]:
+            return False
+        table.bid[number], table.ask[number] = bid, ask
+        table.bid_size[number], table.ask_size[number] = bid_size, ask_size
+        table.quote_ns[number], table.arrival_ns[number] = at, arrival_ns
+        self._sources[symbol] = (source, at)
+        return True
+
     def load_options(self, rows: OptionRows, arrival_ns: int) -> IntArray:
         """Take a chain snapshot's quotes and spot; each contract's row comes back, in the chain's order."""
         stock = self.stocks.numbers.get(rows.underlying)
@@ -152,4 +186,5 @@ class Board:
 
 
 def _stream_spelling(occ: str) -> str:
-    return occ if occ.startswith("O:") or not is_option(occ) else parse_option(occ).polygon
+    """Cheap, because a chain brings ten thousand: the length decides, not the careful reader."""
+    return f"O:{occ[:6].rstrip()}{occ[6:]}" if len(occ) == _OCC_LENGTH else occ

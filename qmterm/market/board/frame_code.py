@@ -10,19 +10,21 @@ from typing import Any
 from qmterm.market.board.frame_reader import read
 from qmterm.market.board.frame_state import NEW_SYMBOLS, OUT, OUT_COUNT
 from qmterm.market.board.frame_writer import write
+from qmterm.market.json_bytes import bytes_of, ints_at
 
 
-def decode(text: Any, length: int, arrival_ns: int, state: Any) -> int:
+def decode(text: Any, length: int, arrival_ns: int, state_at: int) -> int:
     """Read `length` bytes and write their events; a negative length: write the events read before.
 
-    The number of events, or one of the answers above.
+    The number of events, or one of the answers in frame_state.py.
     """
+    state = ints_at(state_at)
     if length < 0:
         write(-length, arrival_ns, state)
         return -length
     for number in range(OUT_COUNT):
         state[OUT + number] = 0
-    count, is_new = read(text, length, state)
+    count, is_new = read(bytes_of(text), length, state)
     if count < 0:
         return count
     if is_new:

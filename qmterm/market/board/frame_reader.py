@@ -62,6 +62,7 @@ from qmterm.market.json_bytes import (
     ints_at,
     letters,
     machine,
+    part,
     read_key,
     read_name,
     read_number,
@@ -260,7 +261,7 @@ def needs_of(kind: int) -> int:
     return _NEEDS_BAND if kind == BAND else 0
 
 
-@machine
+@part
 def read_conditions(text: Any, at: int) -> tuple[int, int, int]:
     """(position after it, the first four, a bit for each below 64) of a list of condition numbers, or of null."""
     if text[at] == 110:
@@ -289,7 +290,7 @@ def read_conditions(text: Any, at: int) -> tuple[int, int, int]:
 
 
 @machine
-def to_ns(value: int) -> int:
+def to_ns(value: int) -> Any:
     """times.to_ns; what would be past NEVER_NS is just past it. A negative value ran over: it is past it too."""
     if value < 100_000_000_000:
         factor = int64(1_000_000_000)
@@ -305,7 +306,7 @@ def to_ns(value: int) -> int:
 
 
 @machine
-def row_of(state: Any, first: int, second: int, third: int) -> int:
+def row_of(state: Any, first: int, second: int, third: int) -> Any:
     """The table's row of a symbol, −1 when it is not among the names yet (symbol_index.py)."""
     names, mask = ints_at(state[NAMES]), state[NAMES_MASK]
     place = (name_hash(first, second, third) >> 20) & mask
@@ -320,6 +321,6 @@ def row_of(state: Any, first: int, second: int, third: int) -> int:
 
 
 @machine
-def name_hash(first: int, second: int, third: int) -> int:
+def name_hash(first: int, second: int, third: int) -> Any:
     mixed = first * 0x1E3779B97F4A7C15 + second * 0x2545F4914F6CDD1D + third * 0x27220A95FE0B2B05
     return int64(mixed ^ (mixed >> 29))

@@ -60,7 +60,7 @@ from qmterm.market.board.frame_state import (
 from qmterm.market.board.minutes import DEPTH, MINUTE_NS
 from qmterm.market.board.plain import HALTED, MOST, NOT_LAST, RESUMED
 from qmterm.market.board.table import FLOAT_ROW, TIME_ROW
-from qmterm.market.json_bytes import float64, floats_at, ints_at, machine
+from qmterm.market.json_bytes import float64, floats_at, ints_at, machine, part
 from qmterm.market.times import AHEAD_NS, NEVER_NS
 
 _NOT_LAST_BITS = sum(1 << code for code in NOT_LAST)  # all below 63, so the number stays positive
@@ -126,7 +126,7 @@ def write_quote(event: int, row: int, ints: Any, floats: Any, arrival_ns: int, l
     column[_ASK_SIZE * capacity + row] = ask_size * lot
 
 
-@machine
+@part
 def write_trade(event: int, row: int, ints: Any, floats: Any, arrival_ns: int, latest: int, state: Any) -> None:
     column, time = floats_at(state[TABLE_FLOATS]), ints_at(state[TABLE_TIMES])
     capacity = state[CAPACITY]
@@ -151,7 +151,7 @@ def write_trade(event: int, row: int, ints: Any, floats: Any, arrival_ns: int, l
         column[_LAST * capacity + row] = price
 
 
-@machine
+@part
 def put_on_tape(event: int, row: int, at: int, ints: Any, floats: Any, state: Any) -> None:
     filled, room = ints_at(state[TAPE_FILLED]), state[TAPE_CAPACITY]
     place = filled[0]
@@ -176,7 +176,7 @@ def put_on_tape(event: int, row: int, at: int, ints: Any, floats: Any, state: An
     filled[0] = place + 1
 
 
-@machine
+@part
 def write_band(event: int, row: int, ints: Any, floats: Any, arrival_ns: int, latest: int, state: Any) -> None:
     column, time = floats_at(state[TABLE_FLOATS]), ints_at(state[TABLE_TIMES])
     capacity = state[CAPACITY]
@@ -201,7 +201,7 @@ def write_band(event: int, row: int, ints: Any, floats: Any, arrival_ns: int, la
         time[_HALTED_NS * capacity + row] = 0
 
 
-@machine
+@part
 def write_bar(event: int, row: int, ints: Any, floats: Any, latest: int, state: Any) -> None:
     column, time = floats_at(state[TABLE_FLOATS]), ints_at(state[TABLE_TIMES])
     capacity = state[CAPACITY]
@@ -240,7 +240,7 @@ def write_bar(event: int, row: int, ints: Any, floats: Any, latest: int, state: 
         time[_TRADE_NS * capacity + row] = end_ns
 
 
-@machine
+@part
 def write_minute(row: int, start_ns: int, open_: float, high: float, low: float, close: float, state: Any) -> bool:
     """MinuteRing.write."""
     capacity = state[RING_CAPACITY]

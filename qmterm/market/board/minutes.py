@@ -12,7 +12,7 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
-from qmterm.core.bars import FloatArray, IntArray
+from qmterm.core.bars import BoolArray, FloatArray, IntArray
 
 MINUTE_NS = 60_000_000_000
 SPAN = 5  # minutes in a bar
@@ -36,7 +36,6 @@ class MinuteRing:
 
     def __init__(self, capacity: int) -> None:
         self._capacity = 0
-        self.generation = 0  # goes up whenever the arrays are replaced
         self._stamp: IntArray = np.zeros((DEPTH, 0), dtype=np.int64)
         self._prices: NDArray[np.float64] = np.zeros((4, DEPTH, 0))  # open, high, low, close
         self._carry_minute: IntArray = np.zeros(0, dtype=np.int64)
@@ -59,7 +58,6 @@ class MinuteRing:
         carry_close = np.full(capacity, np.nan)
         carry_close[:kept] = self._carry_close
         self._capacity = capacity
-        self.generation += 1
         self._stamp, self._prices = stamp, prices
         self._carry_minute, self._carry_close = carry_minute, carry_close
         # Item access through a memoryview costs a third of numpy's, and this runs for every bar of the market.
@@ -68,7 +66,7 @@ class MinuteRing:
 
     @property
     def arrays(self) -> tuple[IntArray, NDArray[np.float64], IntArray, FloatArray]:
-        """(minute numbers, prices, carried minute, carried close) for the decoder; valid while `generation` stays."""
+        """(minute numbers, prices, carried minute, carried close) for the decoder; valid until `resize`."""
         return self._stamp, self._prices, self._carry_minute, self._carry_close
 
     def write(self, row: int, start_ns: int, open_: float, high: float, low: float, close: float) -> bool:
@@ -84,6 +82,16 @@ class MinuteRing:
         self._stamps[at] = minute
         self._opens[at], self._highs[at], self._lows[at], self._closes[at] = open_, high, low, close
         return True
+
+    def seen(self, minute: int, count: int) -> BoolArray:
+        """Which of the first `count` symbols have a bar of a minute (numbered since the epoch) that is still held."""
+        seen: BoolArray = self._stamp[minute % DEPTH, :count] == minute
+        return seen
+
+    def holds(self, rows: IntArray, minutes: IntArray) -> BoolArray:
+        """Whether each row's bar of the given minute is held."""
+        held: BoolArray = self._stamp[minutes % DEPTH, rows] == minutes
+        return held
 
     def last_close(self, row: int, now_ns: int, grace_ns: int) -> tuple[float, int] | None:
         """Close and end of one symbol's latest complete five-minute bar; None before the first."""

@@ -81,12 +81,12 @@ class QuoteTable:
 
     def add(self, symbols: Iterable[str]) -> None:
         """Give every new symbol a row; known ones keep theirs."""
-        for symbol in symbols:
-            if symbol not in self.numbers:
-                self.numbers[symbol] = number = len(self.symbols)
-                self.symbols.append(symbol)
-                if self._wire is not None:
-                    self.wire_numbers[self._wire(symbol)] = number
+        fresh = [symbol for symbol in dict.fromkeys(symbols) if symbol not in self.numbers]
+        numbers = range(len(self.symbols), len(self.symbols) + len(fresh))
+        self.numbers.update(zip(fresh, numbers, strict=True))
+        self.symbols += fresh
+        if self._wire is not None:
+            self.wire_numbers.update(zip(map(self._wire, fresh), numbers, strict=True))
         if len(self.symbols) > self._capacity or not self._capacity:
             self._grow(max(256, len(self.symbols) + len(self.symbols) // 2))
         self._expose()

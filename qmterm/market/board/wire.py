@@ -7,7 +7,6 @@ code (frame_code.py), which is given the addresses of the columns: they are told
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
 
 import numpy as np
 
@@ -17,6 +16,7 @@ from qmterm.market.board.plain import PlainDecoder
 from qmterm.market.board.report import FrameReport
 from qmterm.market.board.symbol_index import SymbolIndex
 from qmterm.market.board.trades import TradeTape
+from qmterm.market.native import MachineCode, Native
 
 __all__ = ["FrameDecoder", "FrameReport", "warm_up"]
 
@@ -24,18 +24,13 @@ _FIRST_EVENTS = 256
 _report: Callable[..., FrameReport] = FrameReport  # its numbers come in the order of its fields
 
 
-@cache
-def _machine_code() -> Callable[[bytes, int, int, int], int]:
-    from qmterm.market.board.frame_code import decode
-    from qmterm.market.native import machine_code
-
-    # With the lock: a frame takes microseconds, and another thread's turn milliseconds.
-    return machine_code(decode, holds_gil=True)
+# With the lock: a frame takes microseconds, and another thread's turn milliseconds.
+_machine_code = Native("qmterm.market.board.frame_code", "decode", holds_gil=True)
 
 
 def warm_up() -> None:
-    """Load the decoder's machine code (seconds on a fresh machine), before the first frame waits for it."""
-    _machine_code()
+    """Load the decoder's machine code (seconds on a fresh machine); until then frames are read by plain.py."""
+    _machine_code.load()
 
 
 class FrameDecoder:
@@ -48,8 +43,8 @@ class FrameDecoder:
         self._tape = trades
         self.slow_frames = 0  # read by plain.py: statuses, and whatever is not in the common form
         self._index = SymbolIndex(self._table.capacity)
-        self._generation = self._ring_generation = 0
-        self._run: Callable[[bytes, int, int, int], int]
+        self._generation = 0
+        self._run: MachineCode
         self._state: IntArray
         self._event_ints: IntArray
         self._event_floats: FloatArray
@@ -61,8 +56,8 @@ class FrameDecoder:
         A stamp from the future is taken at its arrival: held as it is, every later quote would be "late", and this
         one fresh for ever.
         """
-        if self._generation != self._table.generation or self._ring_generation != self._board.minutes.generation:
-            self._bind()
+        if self._generation != self._table.generation and not self._bind():
+            return self._plain.apply(frame, arrival_ns)
         count = self._run(frame, len(frame), arrival_ns, self._address)
         if count < 0:
             return self._unusual(frame, arrival_ns, count)
@@ -98,17 +93,21 @@ class FrameDecoder:
                 events[number, frame_state.ROW] = row
                 self._index.add(name, row)
 
-    def _bind(self) -> None:
-        """Tell the machine code where everything is now."""
+    def _bind(self) -> bool:
+        """Tell the machine code where everything is now; False while it is not loaded."""
+        if _machine_code.run is None:
+            return False
         from qmterm.market.board import frame_state as code
 
         if not self._generation:  # the first frame
-            self._run = _machine_code()
+            self._run = _machine_code.run
             self._state = np.zeros(code.STATE_SIZE, dtype=np.int64)
             self._address = self._state.ctypes.data
             self._counts = self._state[code.OUT : code.OUT + code.OUT_COUNT].data
             self._make_room(_FIRST_EVENTS)
         table, minutes, state = self._table, self._board.minutes, self._state
+        if minutes.capacity < self._board.stocks.capacity:  # it is only replaced when the table is
+            minutes.resize(self._board.stocks.capacity)
         arrays = [table.float_block, table.time_block, self._index.slots, *minutes.arrays, self._board.session]
         places = [code.TABLE_FLOATS, code.TABLE_TIMES, code.NAMES]
         places += [code.STAMPS, code.PRICES, code.CARRY_MINUTE, code.CARRY_CLOSE, code.SESSION]
@@ -121,7 +120,8 @@ class FrameDecoder:
         state[code.CAPACITY], state[code.LOT] = table.capacity, self._plain.lot
         state[code.NAMES_MASK], state[code.RING_CAPACITY] = self._index.mask, minutes.capacity
         self._held = arrays  # an address is only good while its array lives
-        self._generation, self._ring_generation = table.generation, minutes.generation
+        self._generation = table.generation
+        return True
 
     def _make_room(self, events: int) -> None:
         from qmterm.market.board import frame_state as code

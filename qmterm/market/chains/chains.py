@@ -6,9 +6,11 @@ is newer, and a chain on the screen is re-priced from the board without any call
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,37 +18,50 @@ from numpy.typing import NDArray
 from qmterm.core.bars import BoolArray, FloatArray, IntArray
 from qmterm.core.calendar import SessionCalendar, years_to
 from qmterm.core.chain import Chain
-from qmterm.core.clock import et_date
+from qmterm.core.clock import NS, et_date
 from qmterm.core.errors import DataError
 from qmterm.core.expiry import expiry_instant
-from qmterm.core.settlement import Settlement, terms_of
+from qmterm.core.instruments import Right, parse_option
+from qmterm.core.settlement import CASH_SETTLED_ROOTS, terms_of
+from qmterm.market.analysis.cache import AnalysisCache, Kind
 from qmterm.market.board.board import Board
+from qmterm.market.chains.cash import CashDividends
 from qmterm.market.chains.pricing import ChainNumbers, price_chain
 from qmterm.market.quality.codes import WRONG_PRICES, CodeArray, QuoteCode
 from qmterm.market.quality.gate import chain_codes, spot_code
 from qmterm.market.quality.watch import QualityWatch
 from qmterm.market.records import OptionRows, YieldCurve
 from qmterm.market.rest.client import PolygonRest
+from qmterm.quant.options.dividends import DividendTable
 from qmterm.quant.options.rates import Rates, rates_for
+from qmterm.quant.options.solved import IvStatus
 
 _DAY_NS = 86_400_000_000_000
 _EASTERN_NS = 5 * 3_600_000_000_000  # nothing trades between 20:00 and 04:00: a fixed offset tells days apart
 
 
 class Chains:
-    """Yields and dividend yields are given from outside; without them the fallback is used and says so."""
+    """Yields and dividends are given from outside; without yields the fallback is used and says so."""
 
     def __init__(
-        self, rest: PolygonRest, board: Board, calendar: SessionCalendar, quality: QualityWatch | None = None
+        self,
+        rest: PolygonRest,
+        board: Board,
+        calendar: SessionCalendar,
+        quality: QualityWatch | None = None,
+        cache: AnalysisCache | None = None,
     ) -> None:
         self._rest = rest
+        self._cache = cache
         self._board = board
         self._calendar = calendar
         self._quality = quality or QualityWatch(board, delayed=lambda: self.delayed)
         self._curve: YieldCurve | None = None
         self._dividend_yields: dict[str, float] = {}
-        self._volumes: dict[str, tuple[int, int]] = {}  # contract: (day number, volume of that day)
         self.on_read: Callable[[Chain], None] | None = None  # hears of every chain that was read
+        self._volume_day: IntArray = np.zeros(0, dtype=np.int64)  # by the board's number of a contract
+        self._volume_then: IntArray = np.zeros(0, dtype=np.int64)
+        self.cash = CashDividends()
         self.delayed = False
         self.malformed = 0
 
@@ -54,7 +69,7 @@ class Chains:
         self._curve = curve
 
     def set_dividend_yield(self, underlying: str, continuous: float) -> None:
-        """Decimal a year; names never set count as 0."""
+        """Decimal a year, beside any cash dividends (indices); names never set count as 0."""
         self._dividend_yields[underlying] = continuous
 
     def rate_mark(self, now_ns: int) -> str:
@@ -70,20 +85,39 @@ class Chains:
         strike_from: float | None = None,
         strike_to: float | None = None,
     ) -> Chain:
-        """The chain between two expiries, priced at `now_ns`; DataError when there is no price of the underlying."""
-        rows = await self._rest.option_rows(underlying, expiry_from, expiry_to, strike_from, strike_to)
+        """The chain between two expiries, priced at `now_ns`; DataError when there is no price of the underlying.
+
+        With a cache a chain that was read just now is priced again with the board's newest quotes, without a call.
+        """
+        window = (underlying, expiry_from, expiry_to, strike_from, strike_to)
+        if self._cache is None:
+            rows = await self._rest.option_rows(*window)
+        else:
+            # Together: one call more, but no time.
+            ask = partial(self._rest.option_rows, *window)
+            aged, _ = await asyncio.gather(self._cache.get(Kind.CHAIN, window, ask), self._learn_cash(underlying))
+            rows = aged.value
         self.delayed |= rows.delayed
         self.malformed += rows.malformed
-        self._board.load_options(rows, now_ns)
-        chain = self._chain(rows, now_ns)
+        chain = self._chain(rows, self._board.load_options(rows, now_ns), now_ns)
         if self.on_read is not None:
             self.on_read(chain)
         return chain
 
+    async def _learn_cash(self, underlying: str) -> None:
+        """Dividends that cannot be had are not known (`cash.known`): the chain is priced without."""
+        if self._cache is None or _root(underlying) in CASH_SETTLED_ROOTS:
+            return
+        try:
+            found = await self._cache.dividends(underlying)
+        except DataError:
+            return
+        self.cash.set(underlying, found.value)
+
     def requote(self, chain: Chain, now_ns: int) -> Chain:
         """The same contracts with the board's quotes and spot, priced again; no call is made."""
         spot, spot_ns = self._spot(chain.underlying) or (chain.spot, chain.spot_ns)
-        bid, ask, bid_size, ask_size, quote_ns = self._quotes(chain.occ)
+        bid, ask, bid_size, ask_size, quote_ns = self._quotes(self._numbers(chain.occ))
         years = self._years(chain.occ, chain.expiry, now_ns)
         spot_word, codes, numbers = self._judge(
             (chain.underlying, spot, spot_ns, now_ns),
@@ -96,6 +130,7 @@ class Chains:
             bid,
             ask,
             quote_ns,
+            self._dividends(chain.underlying, chain.expiry, now_ns),
         )
         return replace(
             chain,
@@ -125,6 +160,51 @@ class Chains:
         found = self._spot(underlying)
         return None if found is None else found[0]
 
+    def leg_numbers(self, symbol: str, now_ns: int) -> dict[str, float | str | None]:
+        """What one contract is priced with at this moment: enough to price it again later. Unknown is None."""
+        contract = parse_option(symbol)
+        underlying = contract.root
+        found = self._spot(self._quality.ticker_of(underlying))
+        years = self._years((contract.occ,), np.array([contract.expiry], dtype="datetime64[D]"), now_ns)
+        rate, dividend_yield = self.rates(years, now_ns), self._dividend_yields.get(underlying, 0.0)
+        numbers: dict[str, float | str | None] = {
+            "strike": float(contract.strike),
+            "right": contract.right.value,
+            "years": float(years[0]),
+            "rate": float(rate[0]),
+            "dividend_yield": dividend_yield,
+            "spot": None,
+            "spot_age_s": None,
+            "spot_code": QuoteCode.NO_QUOTE.name,
+            "iv": None,
+            "iv_status": IvStatus.NO_QUOTE.name,
+        }
+        quote = self._board.quote(symbol)
+        if found is None:
+            return numbers
+        spot, spot_ns = found
+        around = self._quality.around(underlying)
+        numbers["spot"], numbers["spot_code"] = spot, spot_code(spot, spot_ns, now_ns, around).name
+        numbers["spot_age_s"] = max(0, now_ns - spot_ns) / NS if spot_ns > 0 else None
+        if quote is None:
+            return numbers
+        priced = price_chain(
+            underlying,
+            spot,
+            np.array([float(contract.strike)]),
+            years,
+            np.array([contract.right is Right.CALL]),
+            rate,
+            np.array([dividend_yield]),
+            np.array([quote.bid]),
+            np.array([quote.ask]),
+        )
+        numbers["iv_status"] = IvStatus(int(priced.iv_status[0])).name
+        for name in ("iv", "delta"):
+            value = float(getattr(priced, name)[0])
+            numbers[name] = value if np.isfinite(value) else None
+        return numbers
+
     # --- inside ---
 
     def _spot(self, underlying: str) -> tuple[float, int] | None:
@@ -153,22 +233,25 @@ class Chains:
         bid: FloatArray,
         ask: FloatArray,
         quote_ns: IntArray,
+        dividends: DividendTable | None,
     ) -> tuple[QuoteCode, CodeArray, ChainNumbers]:
         """The gate's word first, then the numbers: a wrong price must not bend its neighbours' Greeks."""
         underlying, spot, spot_ns, now_ns = about
         around = self._quality.around(underlying)
         codes = chain_codes(now_ns, spot, spot_ns, years, strike, is_call, adjusted, rate, bid, ask, quote_ns, around)
         wrong = np.isin(codes, WRONG_PRICES)
-        numbers = price_chain(underlying, spot, strike, years, is_call, rate, dividend_yield, bid, ask, wrong)
+        numbers = price_chain(
+            _root(underlying), spot, strike, years, is_call, rate, dividend_yield, bid, ask, wrong, dividends
+        )
         return spot_code(spot, spot_ns, now_ns, around), codes, numbers
 
-    def _chain(self, rows: OptionRows, now_ns: int) -> Chain:
+    def _chain(self, rows: OptionRows, on_board: IntArray, now_ns: int) -> Chain:
         underlying = rows.underlying
         found = self._spot(underlying) or (None if rows.spot is None else (rows.spot, rows.spot_ns))
         if found is None:
             raise DataError(f"option chain of {underlying}: no price of the underlying; does the plan include stocks?")
         spot, spot_ns = found
-        bid, ask, bid_size, ask_size, quote_ns = self._quotes(rows.occ)
+        bid, ask, bid_size, ask_size, quote_ns = self._quotes(on_board)
         years = self._years(rows.occ, rows.expiry, now_ns)
         rate = self.rates(years, now_ns)
         dividend_yield = np.full(len(rows), self._dividend_yields.get(underlying, 0.0))
@@ -183,8 +266,9 @@ class Chains:
             bid,
             ask,
             quote_ns,
+            self._dividends(underlying, rows.expiry, now_ns),
         )
-        volume, previous = self._volume_of(rows, now_ns)
+        volume, previous = self._volume_of(rows, on_board, now_ns)
         return Chain(
             underlying=underlying,
             spot=spot,
@@ -224,9 +308,15 @@ class Chains:
             vendor_vega=rows.vega,
         )
 
-    def _quotes(self, occ: tuple[str, ...]) -> tuple[FloatArray, FloatArray, IntArray, IntArray, IntArray]:
+    def _dividends(self, underlying: str, expiry: NDArray[np.datetime64], now_ns: int) -> DividendTable | None:
+        return self.cash.table(underlying, now_ns, expiry.max().item()) if expiry.size else None
+
+    def _numbers(self, occ: tuple[str, ...]) -> IntArray:
+        numbers = self._board.options.numbers
+        return np.fromiter((numbers[name] for name in occ), dtype=np.int64, count=len(occ))
+
+    def _quotes(self, at: IntArray) -> tuple[FloatArray, FloatArray, IntArray, IntArray, IntArray]:
         table = self._board.options
-        at = np.fromiter((table.numbers[name] for name in occ), dtype=np.int64, count=len(occ))
         return (
             table.bid[at],
             table.ask[at],
@@ -236,14 +326,16 @@ class Chains:
         )
 
     def _years(self, occ: tuple[str, ...], expiry: NDArray[np.datetime64], now_ns: int) -> FloatArray:
+        """Of each contract: an index has roots that settle in the morning beside others that settle at the close."""
+        days, which = np.unique(expiry, return_inverse=True)
+        kinds = {root: terms_of(root.rstrip()).settlement for root in {name[:6] for name in occ}}
         out = np.empty(len(occ))
-        known: dict[tuple[date, Settlement], float] = {}
-        for number, (day, name) in enumerate(zip(expiry.tolist(), occ, strict=True)):
-            key = (day, terms_of(name[:6].rstrip()).settlement)
-            value = known.get(key)
-            if value is None:
-                value = known[key] = years_to(now_ns, expiry_instant(self._calendar, *key))
-            out[number] = value
+        for settlement in set(kinds.values()):
+            years = [years_to(now_ns, expiry_instant(self._calendar, day, settlement)) for day in days.tolist()]
+            if len(set(kinds.values())) == 1:
+                return np.asarray(np.array(years)[which], dtype=np.float64)
+            mine = np.array([kinds[name[:6]] is settlement for name in occ])
+            out[mine] = np.array(years)[which[mine]]
         return out
 
     def rates(self, years: FloatArray, now_ns: int) -> FloatArray:
@@ -255,25 +347,31 @@ class Chains:
         yields, day = (None, None) if curve is None else (curve.yields, curve.day)
         return rates_for(yields, day, et_date(now_ns), years)
 
-    def _volume_of(self, rows: OptionRows, now_ns: int) -> tuple[IntArray, IntArray]:
+    def _volume_of(self, rows: OptionRows, on_board: IntArray, now_ns: int) -> tuple[IntArray, IntArray]:
         """(today's, the previous session's): the vendor's day bar stays until the contract trades again."""
+        size = len(self._board.options)
+        if size > self._volume_day.size:
+            more = size + size // 2 - self._volume_day.size
+            self._volume_day = np.append(self._volume_day, np.zeros(more, dtype=np.int64))
+            self._volume_then = np.append(self._volume_then, np.full(more, -1, dtype=np.int64))
         today = (now_ns - _EASTERN_NS) // _DAY_NS
         days = np.where(rows.day_ns > 0, (rows.day_ns - _EASTERN_NS) // _DAY_NS, 0)
-        volume = np.where(days == today, rows.day_volume, 0)
         yesterday = (self._session_before(now_ns) - date(1970, 1, 1)).days
-        previous = np.full(len(rows), -1, dtype=np.int64)
-        for number, (name, day) in enumerate(zip(rows.occ, days.tolist(), strict=True)):
-            if day == today:
-                before, held = self._volumes.get(name, (0, -1))
-                if before == yesterday:
-                    previous[number] = held
-            elif day:
-                previous[number] = rows.day_volume[number] if day == yesterday else 0
-                self._volumes[name] = (day, int(rows.day_volume[number]))
-        return volume, previous
+        running = days == today
+        held = self._volume_day[on_board] == yesterday
+        previous = np.where(running & held, self._volume_then[on_board], -1)
+        over = ~running & (days > 0)
+        previous[over] = np.where(days[over] == yesterday, rows.day_volume[over], 0)
+        self._volume_day[on_board[over]], self._volume_then[on_board[over]] = days[over], rows.day_volume[over]
+        return np.where(running, rows.day_volume, 0), previous
 
     def _session_before(self, now_ns: int) -> date:
         return self._calendar.previous(et_date(now_ns))
+
+
+def _root(underlying: str) -> str:
+    """The option root of an underlying as the vendor names it: `I:SPX` is an index."""
+    return underlying.removeprefix("I:")
 
 
 def _dte(expiry: NDArray[np.datetime64], now_ns: int) -> IntArray:

@@ -19,6 +19,7 @@ from qmterm.market.quality.quotes import mids
 from qmterm.quant.kernel import SMALL
 from qmterm.quant.options import american, black_scholes, european
 from qmterm.quant.options.black_scholes import display_theta
+from qmterm.quant.options.dividends import DividendTable
 from qmterm.quant.options.solved import IvStatus, Solved
 from qmterm.quant.surface.ladder import Ladder
 from qmterm.quant.surface.smile import smile_vols
@@ -48,20 +49,27 @@ def price_chain(
     bid: FloatArray,
     ask: FloatArray,
     wrong: BoolArray | None = None,
+    dividends: DividendTable | None = None,
 ) -> ChainNumbers:
-    """Everything of all contracts of one underlying, in their order; of `wrong` prices no volatility is made."""
+    """Everything of all contracts of one underlying, in their order; of `wrong` prices no volatility is made.
+
+    Cash dividends belong to shares: an index pays a yield.
+    """
     is_european = terms_of(root).european
     middle, crossed, wide = mids(bid, ask)
     if wrong is not None:
         middle = np.where(wrong, np.nan, middle)
     market = (spot, strike, years, rate, dividend_yield)
-    solve = european.solve if is_european else american.solve
-    found = solve(middle, *market, is_call)
+    if is_european:
+        dividends = None
+        found = european.solve(middle, *market, is_call)
+    else:
+        found = american.solve(middle, *market, is_call, dividends)
     status = found.status.copy()
     unquoted = status == IvStatus.NO_QUOTE
     status[unquoted & crossed] = IvStatus.CROSSED
     status[unquoted & wide] = IvStatus.WIDE_SPREAD
-    found = _with_neighbours(found, market, is_call, is_european=is_european)
+    found = _with_neighbours(found, market, is_call, dividends, is_european=is_european)
     with np.errstate(invalid="ignore"):
         flat = (status == IvStatus.OK) & (found.vega < LOW_VEGA_TICKS * _ticks(root, middle))
     status[flat] = IvStatus.LOW_VEGA
@@ -79,15 +87,20 @@ def price_chain(
 def warm_up() -> None:
     """Load the compiled kernels (seconds on a fresh machine): once, before the market needs the loop."""
     many = np.full(SMALL + 1, 1.0)
+    paying = DividendTable.shared([(0.5, 0.1)])
     for right in (many > 0, many < 0):
         price_chain("X", 100.0, 100.0 * many, many, right, 0.04 * many, 0.0 * many, 9.9 * many, 10.1 * many)
         american.greeks(100.0, 100.0 * many, many, 0.04, 0.0, 0.2, right)
+        quotes = (9.9 * many, 10.1 * many)
+        price_chain("X", 100.0, 100.0 * many, many, right, 0.04 * many, 0.0 * many, *quotes, dividends=paying)
+        american.greeks(100.0, 100.0 * many, many, 0.04, 0.0, 0.2, right, paying)
 
 
 def _with_neighbours(
     found: Solved,
     market: tuple[float, FloatArray, FloatArray, FloatArray, FloatArray],
     is_call: BoolArray,
+    dividends: DividendTable | None,
     *,
     is_european: bool,
 ) -> Solved:
@@ -97,10 +110,8 @@ def _with_neighbours(
         return found
     spot, strike, years, rate, dividend_yield = market
     vols = smile_vols(Ladder.arrange(years, strike, is_call), found.iv, spot).vol[unknown]
-    pricer = black_scholes.greeks if is_european else american.greeks
-    greeks = pricer(
-        spot, strike[unknown], years[unknown], rate[unknown], dividend_yield[unknown], vols, is_call[unknown]
-    )
+    some = (spot, strike[unknown], years[unknown], rate[unknown], dividend_yield[unknown], vols, is_call[unknown])
+    greeks = black_scholes.greeks(*some) if is_european else american.greeks(*some, dividends)
     columns = {name: getattr(found, name).copy() for name in ("delta", "gamma", "theta", "vega", "rho")}
     for name, column in columns.items():
         column[unknown] = getattr(greeks, name)

@@ -8,42 +8,27 @@ sessions again each morning would be the only other right answer.
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
 
-import msgspec
 import numpy as np
 
 from qmterm.core.bars import DailyPanel
 from qmterm.core.calendar import SessionCalendar
 from qmterm.core.clock import Clock, et_date
 from qmterm.core.errors import DataAuthError, DataError, NotEntitled
+from qmterm.market.bars.corporate import adjust
+from qmterm.market.history.manifest import Manifest
 from qmterm.market.records import GroupedColumns, Split
 from qmterm.market.rest.client import PolygonRest
-from qmterm.tape.grouped import DaysMissing, missing_days, read_grouped, write_grouped
+from qmterm.tape.grouped import DaysMissing, missing_days, write_grouped
+from qmterm.tape.panel import read_grouped
 
 IN_FLIGHT = 3
 ROUNDS = 2  # a failed day is tried again once, after all the others
 _KEEP_EVERY = 10  # sessions between two writes of the manifest: what a crash loses is pulled again
-_MANIFEST = "manifest.json"
-
-
-class _SplitRow(msgspec.Struct, frozen=True):
-    symbol: str
-    day: date
-    split_from: float
-    split_to: float
-
-
-class _Manifest(msgspec.Struct):
-    """When each session was pulled, and the splits known since the oldest pull."""
-
-    pulled: dict[date, date] = {}
-    splits: list[_SplitRow] = []
-    splits_until: date | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +50,7 @@ class History:
         self._calendar = calendar
         self._clock = clock
         self._keeping = asyncio.Lock()
-        self._manifest = _read_manifest(directory / _MANIFEST)
+        self._manifest = Manifest.read(directory)
 
     def missing(self, days: Iterable[date]) -> tuple[date, ...]:
         """Sessions that are not cached, or whose pull date is not known (then their splits are not either)."""
@@ -126,16 +111,20 @@ class History:
             return ()
         since = manifest.splits_until or min(manifest.pulled.values())
         found = await self._rest.splits(since + timedelta(days=0 if manifest.splits_until else 1))
-        known = set(manifest.splits)
-        fresh: list[Split] = []
-        for split in found:
-            row = _SplitRow(split.symbol, split.day, split.split_from, split.split_to)
-            if split.day <= today and row not in known:
-                manifest.splits.append(row)
-                fresh.append(split)
+        fresh = manifest.learn(found, today)
         manifest.splits_until = today
         await self._keep()
-        return tuple(fresh)
+        return fresh
+
+    async def know_splits_since(self, first: date) -> int:
+        """Learn all splits from a day on, so that a panel can be made as of any later date; says how many are new."""
+        manifest = self._manifest
+        if manifest.splits_since is not None and manifest.splits_since <= first:
+            return 0
+        fresh = manifest.learn(await self._rest.splits(first), et_date(self._clock.now()))
+        manifest.splits_since = first
+        await self._keep()
+        return len(fresh)
 
     def split_ratio(self, symbol: str, after: date, until: date) -> float:
         """New shares for one old share over all known splits with after < ex-date ≤ until; 1.0 when there is none."""
@@ -145,8 +134,13 @@ class History:
                 ratio *= row.split_to / row.split_from
         return ratio
 
-    async def panel(self, last_session: date, sessions: int = 300, allow_missing: bool = False) -> DailyPanel:
-        """The cached sessions up to one, as arrays; a file that cannot be read is pulled again first."""
+    async def panel(
+        self, last_session: date, sessions: int = 300, allow_missing: bool = False, as_of: date | None = None
+    ) -> DailyPanel:
+        """The cached sessions up to one, as arrays on the share counts of `as_of` (default: today).
+
+        A file that cannot be read is pulled again first.
+        """
         days = self._calendar.last_n(last_session, sessions)
         try:
             panel = await asyncio.to_thread(read_grouped, self._directory, days, False)
@@ -155,7 +149,9 @@ class History:
                 self._manifest.pulled.pop(day, None)
             await self.pull(absent.days)
             panel = await asyncio.to_thread(read_grouped, self._directory, days, allow_missing)
-        await asyncio.to_thread(self._adjust, panel)
+        splits = [row.split for row in self._manifest.splits]
+        day = et_date(self._clock.now()) if as_of is None else as_of
+        await asyncio.to_thread(adjust, panel, splits, day, self._manifest.pulled)
         return panel
 
     # --- inside ---
@@ -165,10 +161,10 @@ class History:
         if not len(bars):
             raise DataError(f"daily bars of {day}: the server has none yet although it was a session")
         as_of = et_date(self._clock.now())
-        await asyncio.to_thread(self._write, bars)
+        await asyncio.to_thread(self._write, bars, as_of)
         self._manifest.pulled[day] = as_of
 
-    def _write(self, bars: GroupedColumns) -> None:
+    def _write(self, bars: GroupedColumns, as_of: date) -> None:
         write_grouped(
             self._directory,
             bars.day,
@@ -180,40 +176,9 @@ class History:
                 "close": bars.close,
                 "volume": bars.volume,
             },
+            pulled=as_of,
         )
 
     async def _keep(self) -> None:
         async with self._keeping:
-            await asyncio.to_thread(_replace_file, self._directory / _MANIFEST, msgspec.json.encode(self._manifest))
-
-    def _adjust(self, panel: DailyPanel) -> None:
-        """Apply splits that came after a session was pulled, in place; files pulled later have them already."""
-        if not self._manifest.splits:
-            return
-        rows = {symbol: row for row, symbol in enumerate(panel.symbols)}
-        for split in self._manifest.splits:
-            row = rows.get(split.symbol)
-            if row is None:
-                continue
-            days = panel.days[row]
-            pulled = [self._manifest.pulled.get(day) for day in days.tolist()]
-            before = np.array([p is not None and p < split.day for p in pulled]) & (days < np.datetime64(split.day))
-            ratio = split.split_to / split.split_from
-            for prices in (panel.open, panel.high, panel.low, panel.close):
-                prices[row, before] /= ratio
-            panel.volume[row, before] *= ratio
-
-
-def _replace_file(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    unfinished.write_bytes(content)
-    os.replace(unfinished, path)
-
-
-def _read_manifest(path: Path) -> _Manifest:
-    """The manifest; an absent or unreadable one is empty, which makes every file count as missing."""
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=_Manifest)
-    except (FileNotFoundError, msgspec.DecodeError):
-        return _Manifest()
+            await asyncio.to_thread(self._manifest.write, self._directory)

@@ -103,27 +103,26 @@ class BarPage(Body):
 # --- option chain ---
 
 
-class Details(msgspec.Struct):
+class Details(msgspec.Struct, gc=False):
+    """The symbol says the rest: right, expiry, strike."""
+
     ticker: str
-    contract_type: str
-    expiration_date: str
-    strike_price: float
     shares_per_contract: float = 100.0
 
 
-class OptionDay(msgspec.Struct):
+class OptionDay(msgspec.Struct, gc=False):
     volume: float = 0.0
     last_updated: int = 0
 
 
-class OptionGreeks(msgspec.Struct):
+class OptionGreeks(msgspec.Struct, gc=False):
     delta: float | None = None
     gamma: float | None = None
     theta: float | None = None
     vega: float | None = None
 
 
-class OptionQuote(msgspec.Struct):
+class OptionQuote(msgspec.Struct, gc=False):
     bid: float = NAN
     ask: float = NAN
     bid_size: float = 0.0
@@ -132,18 +131,20 @@ class OptionQuote(msgspec.Struct):
     timeframe: str = ""
 
 
-class OptionTrade(msgspec.Struct):
+class OptionTrade(msgspec.Struct, gc=False):
     price: float = NAN
     sip_timestamp: int = 0
 
 
-class Underlying(msgspec.Struct):
+class Underlying(msgspec.Struct, gc=False):
     price: float | None = None
     value: float | None = None
     last_updated: int = 0
 
 
-class Contract(msgspec.Struct):
+class Contract(msgspec.Struct, gc=False):
+    """`underlying_asset` undecoded: it is the same in most rows of a page."""
+
     details: Details
     day: OptionDay | None = None
     greeks: OptionGreeks | None = None
@@ -151,7 +152,7 @@ class Contract(msgspec.Struct):
     open_interest: float | None = None
     last_quote: OptionQuote | None = None
     last_trade: OptionTrade | None = None
-    underlying_asset: Underlying | None = None
+    underlying_asset: msgspec.Raw = msgspec.Raw()
 
 
 class ContractPage(Body):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -34,6 +35,7 @@ Request = Callable[[Any], Any]
 
 _PASSING = frozenset({408, 429, 499, 500, 502, 503, 504})
 _head = msgspec.json.Decoder(Body)
+_NEXT_URL = re.compile(rb'"next_url"\s*:\s*("(?:[^"\\]|\\.)+")')
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,27 +89,44 @@ class RestCaller:
         most: int | None = None,
     ) -> Pages[T]:
         """All pages (or the first `most`), or an error: a run that breaks on page 3 is not a short list."""
-        body, following = await self._tries(endpoint, lambda vendor: _headed(request(vendor.client).data), family)
+        where: str = endpoint
+        fetch: Callable[[Vendor], bytes] = lambda vendor: request(vendor.client).data  # noqa: E731
         parts: list[T] = []
-        decoding = self._decode(decode, body)
+        decoding: asyncio.Future[T] | None = None
         try:
-            while following:
+            while True:
+                body = await self._tries(where, fetch, family)
+                if decoding is not None:
+                    parts.append(await self._decoded(endpoint, decoding))
+                decoding = self._decode(decode, body)
+                following = next_page(body)
+                if following is None:
+                    # The end, or a body that was cut off before it named the next page.
+                    try:
+                        parts.append(await decoding)
+                        return Pages(parts, complete=True)
+                    except msgspec.DecodeError as failure:
+                        if self._settings.attempts == 1:
+                            raise self._unreadable(endpoint, failure) from None
+                        body = await self._tries(where, partial(_whole, fetch=fetch), family)
+                        decoding = self._decode(decode, body)
+                        following = next_page(body)
+                        if following is None:
+                            parts.append(await self._decoded(endpoint, decoding))
+                            return Pages(parts, complete=True)
                 read = len(parts) + 1
                 if most is not None and read >= most:
-                    break
+                    parts.append(await self._decoded(endpoint, decoding))
+                    return Pages(parts, complete=False)
                 if read >= self._settings.page_cap:
                     raise DataError(
                         f"{endpoint} on {self._host} has more than {self._settings.page_cap} pages: ask for less "
                         "(fewer expiries, a shorter time) or raise [polygon] page_cap"
                     )
-                where = f"{endpoint} (page {read + 1})"
-                body, following = await self._tries(where, partial(_follow, url=following), family)
-                parts.append(await self._decoded(endpoint, decoding))
-                decoding = self._decode(decode, body)
-            parts.append(await self._decoded(endpoint, decoding))
+                where, fetch = f"{endpoint} (page {read + 1})", partial(_follow, url=following)
         finally:
-            decoding.cancel()
-        return Pages(parts, complete=not following)
+            if decoding is not None:
+                decoding.cancel()
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
@@ -224,13 +243,24 @@ class RestCaller:
         return "".join(char if char.isprintable() else " " for char in text)  # nothing that steers a terminal
 
 
-def _follow(vendor: Vendor, url: str) -> tuple[bytes, str | None]:
-    return _headed(vendor.follow(url))
+def _follow(vendor: Vendor, url: str) -> bytes:
+    return vendor.follow(url)
 
 
-def _headed(body: bytes) -> tuple[bytes, str | None]:
-    """A body and where its next page is; DecodeError when it is cut off."""
-    return body, _head.decode(body).next_url
+def _whole(vendor: Vendor, fetch: Callable[[Vendor], bytes]) -> bytes:
+    """A body that reads as JSON to its end; DecodeError (so: tried again) when it does not."""
+    body = fetch(vendor)
+    _head.decode(body)
+    return body
+
+
+def next_page(body: bytes) -> str | None:
+    """Where the next page is, found without reading all of this one; None on the last.
+
+    The key cannot stand inside a text, where its quotes would be escaped.
+    """
+    found = _NEXT_URL.match(body, max(0, body.rfind(b'"next_url"')))
+    return msgspec.json.decode(found[1], type=str) if found is not None else None
 
 
 class _Again(Exception):

@@ -1,4 +1,4 @@
-"""REST bodies to columns: the large answers (market snapshot, grouped bars, chains), in worker threads.
+"""REST bodies to columns: grouped bars and chains, in worker threads (the market snapshot is in snapshot.py).
 
 The trap: msgspec holds the GIL while it decodes, so a 20 MB body in one go would stall the engine's loop. Large
 bodies are split into undecoded rows first, and the rows decoded one by one, which lets other threads in between.
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from qmterm.core.bars import FloatArray, IntArray
 from qmterm.core.errors import DataError
-from qmterm.market.records import BarColumns, GroupedColumns, SnapshotColumns
+from qmterm.market.records import BarColumns, GroupedColumns
 from qmterm.market.rest import bodies
 from qmterm.market.times import NEVER_NS, to_ns_array
 
@@ -25,15 +25,12 @@ P = TypeVar("P", bound=bodies.Body)
 
 ROUND_LOT = 100  # the stock feed counts quote sizes in round lots
 MOST_UNITS = 1e15
-_MOST_BAD_ROWS = 0.01  # above this share the answer is broken, not a few rows
+MOST_BAD_ROWS = 0.01  # above this share the answer is broken, not a few rows
 
 _raw_rows = msgspec.json.Decoder(bodies.RawRows)
-_raw_tickers = msgspec.json.Decoder(bodies.RawTickers)
-_ticker = msgspec.json.Decoder(bodies.Ticker)
 _bar_page = msgspec.json.Decoder(bodies.BarPage)
 _bar = msgspec.json.Decoder(bodies.Bar)
 _single = msgspec.json.Decoder(bodies.RawSingle)
-_raw_ticker = msgspec.json.Decoder(bodies.RawTicker)
 
 
 def rows_of(raw: list[msgspec.Raw], decoder: msgspec.json.Decoder[R], what: str) -> tuple[list[R], int]:
@@ -45,7 +42,7 @@ def rows_of(raw: list[msgspec.Raw], decoder: msgspec.json.Decoder[R], what: str)
             good.append(decoder.decode(row))
         except msgspec.DecodeError:
             bad += 1
-    if bad > max(1, _MOST_BAD_ROWS * len(raw)):
+    if bad > max(1, MOST_BAD_ROWS * len(raw)):
         raise DataError(f"{what}: {bad} of {len(raw)} rows are not readable; the server sends something else")
     return good, bad
 
@@ -94,70 +91,6 @@ def _nothing(body: bodies.Body, what: str) -> tuple[list[R], int]:
     if body.says_empty:
         return [], 0
     raise DataError(f"{what}: the answer has no results and does not say that it is empty")
-
-
-# --- whole-market snapshot ---
-
-
-def snapshot_columns(body: bytes) -> SnapshotColumns:
-    """The whole market."""
-    parsed = _raw_tickers.decode(body)
-    check_status(parsed, "whole-market snapshot")
-    if not parsed.tickers:
-        raise DataError("whole-market snapshot: the answer has no tickers (the market is never empty)")
-    rows, bad = rows_of(parsed.tickers, _ticker, "whole-market snapshot")
-    return _snapshot(rows, bad, delayed=parsed.status == "DELAYED")
-
-
-def some_snapshots(body: bytes, what: str) -> SnapshotColumns:
-    """Some tickers, perhaps none: gainers, losers, a list."""
-    parsed = _raw_tickers.decode(body)
-    check_status(parsed, what)
-    if parsed.tickers is None and not parsed.says_empty:
-        raise DataError(f"{what}: the answer has no tickers and does not say that it is empty")
-    rows, bad = rows_of(parsed.tickers or [], _ticker, what)
-    return _snapshot(rows, bad, delayed=parsed.status == "DELAYED")
-
-
-def one_snapshot(body: bytes, what: str) -> SnapshotColumns:
-    parsed = _raw_ticker.decode(body)
-    check_status(parsed, what)
-    if parsed.ticker is None:
-        raise DataError(f"{what}: the answer has no ticker")
-    return _snapshot([_ticker.decode(parsed.ticker)], 0, delayed=parsed.status == "DELAYED")
-
-
-def _snapshot(rows: list[bodies.Ticker], bad: int, *, delayed: bool) -> SnapshotColumns:
-    no_day, no_minute = bodies.DayBar(), bodies.MinuteBar()
-    no_trade, no_quote = bodies.SnapshotTrade(), bodies.SnapshotQuote()
-    day = [row.day or no_day for row in rows]
-    previous = [row.prevDay or no_day for row in rows]
-    minute = [row.min or no_minute for row in rows]
-    trade = [row.lastTrade or no_trade for row in rows]
-    quote = [row.lastQuote or no_quote for row in rows]
-    return SnapshotColumns(
-        symbols=tuple(row.ticker for row in rows),
-        bid=floats([q.p for q in quote]),
-        ask=floats([q.P for q in quote]),
-        bid_size=sizes([q.s for q in quote]) * ROUND_LOT,
-        ask_size=sizes([q.S for q in quote]) * ROUND_LOT,
-        quote_ns=times([q.t for q in quote]),
-        last=floats([t.p for t in trade]),
-        trade_ns=times([t.t for t in trade]),
-        day_open=prices([d.o for d in day]),
-        day_high=prices([d.h for d in day]),
-        day_low=prices([d.l for d in day]),
-        day_close=prices([d.c for d in day]),
-        day_volume=floats([d.v for d in day]),
-        day_vwap=prices([d.vw for d in day]),
-        minute_close=prices([m.c for m in minute]),
-        minute_ns=times([m.t for m in minute]),
-        prev_close=prices([p.c for p in previous]),
-        prev_volume=floats([p.v for p in previous]),
-        updated_ns=times([row.updated for row in rows]),
-        delayed=delayed,
-        malformed=bad,
-    )
 
 
 # --- bars ---
@@ -217,7 +150,12 @@ def sizes(values: list[float]) -> FloatArray:
     return np.where((column >= 0) & (column < MOST_UNITS), column, 0.0)
 
 
-def whole(values: list[float], unknown: int = 0) -> IntArray:
+def finite(column: FloatArray) -> FloatArray:
+    """NaN in the place of anything infinite: 1e400 is readable JSON."""
+    return np.where(np.isinf(column), np.nan, column)
+
+
+def whole(values: list[float] | FloatArray, unknown: int = 0) -> IntArray:
     """Whole numbers; `unknown` in the place of anything impossible."""
     column: FloatArray = np.array(values, dtype=np.float64)
     return np.where((column >= 0) & (column < MOST_UNITS), column, unknown).astype(np.int64)

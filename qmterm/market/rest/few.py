@@ -11,8 +11,8 @@ from typing import Any
 
 from qmterm.market.records import SnapshotColumns
 from qmterm.market.rest.client import PolygonRest
-from qmterm.market.rest.columns import some_snapshots
 from qmterm.market.rest.entitlements import Family
+from qmterm.market.rest.snapshot import some_snapshots
 
 _AT_ONCE = 250
 

@@ -6,7 +6,7 @@ bytes; what does not fit the plain pattern goes through the careful reader, one 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -18,11 +18,12 @@ from qmterm.core.errors import BadSymbol
 from qmterm.core.instruments import parse_option
 from qmterm.market.records import OptionRows
 from qmterm.market.rest import bodies
-from qmterm.market.rest.columns import MOST_UNITS, floats, list_page, maybe, sizes, times, whole
-from qmterm.market.times import NEVER_NS, to_ns
+from qmterm.market.rest.columns import MOST_UNITS, finite, list_page, whole
+from qmterm.market.times import NEVER_NS, to_ns, to_ns_array
 
 _contracts = msgspec.json.Decoder(bodies.ContractPage)
 _contract = msgspec.json.Decoder(bodies.Contract)
+_underlying = msgspec.json.Decoder(bodies.Underlying | None)
 
 _OCC = 21  # six of the root, then YYMMDD, C or P, and the strike in thousandths
 _TAIL = 15
@@ -42,51 +43,55 @@ class Symbols:
     adjusted: BoolArray  # the root ends in a digit
 
 
+_FLOATS = (
+    "bid",
+    "ask",
+    "last",
+    "iv",
+    "delta",
+    "gamma",
+    "theta",
+    "vega",
+    "multiplier",
+    "bid_size",
+    "ask_size",
+    "day_volume",
+    "open_interest",
+)
+_TIMES = ("quote_ns", "trade_ns", "day_ns")
+
+
 @dataclass(frozen=True, slots=True)
 class OptionPart:
-    """One page, unsorted."""
+    """One page, as it came: neither sorted nor checked."""
 
-    symbols: Symbols
-    floats: FloatArray  # one row for each of _FLOATS
-    whole: IntArray  # one row for each of _WHOLE
+    tickers: list[str]
+    numbers: FloatArray  # (rows, _FLOATS)
+    times: IntArray  # (rows, _TIMES)
     spot: float | None
     spot_ns: int
     delayed: bool
     malformed: int
 
 
-_FLOATS = ("bid", "ask", "last", "iv", "delta", "gamma", "theta", "vega")
-_WHOLE = (
-    "multiplier",
-    "bid_size",
-    "ask_size",
-    "quote_ns",
-    "trade_ns",
-    "day_volume",
-    "day_ns",
-    "open_interest",
-)
-
-
 def read_symbols(tickers: Sequence[str]) -> Symbols:
     """Many Polygon (or OCC) option symbols at once."""
     count = len(tickers)
-    table: NDArray[np.bytes_] = np.char.encode(np.array(tickers, dtype=np.str_), "ascii", "replace")
-    width = table.dtype.itemsize
-    raw = table.view(np.uint8).reshape(count, width) if count else np.empty((0, max(width, 1)), dtype=np.uint8)
+    table = np.array(tickers, dtype=np.str_)
+    width = table.dtype.itemsize // 4
+    wide = table.view(np.uint32).reshape(count, width) if count and width else np.zeros((count, 1), dtype=np.uint32)
+    raw = np.where(wide < 128, wide, ord("?")).astype(np.uint8)
     length = np.count_nonzero(raw, axis=1)
     root = length - _TAIL - _PREFIX
     plain = (root >= 1) & (root <= _OCC - _TAIL)
     if width > _PREFIX:
         plain &= (raw[:, 0] == ord("O")) & (raw[:, 1] == ord(":"))
     out = np.full((count, _OCC), _SPACE, dtype=np.uint8)
-    rows = np.flatnonzero(plain)
-    if rows.size:
-        ends = length[rows, None]
-        out[rows, _OCC - _TAIL :] = raw[rows[:, None], ends - _TAIL + np.arange(_TAIL)]
-        for letters in np.unique(root[rows]).tolist():
-            some = rows[root[rows] == letters]
-            out[some, :letters] = raw[some, _PREFIX : _PREFIX + letters]
+    for letters in np.unique(root[plain]).tolist():
+        some = plain & (root == letters)
+        end = letters + _PREFIX + _TAIL
+        out[some, _OCC - _TAIL :] = raw[some, end - _TAIL : end]
+        out[some, :letters] = raw[some, _PREFIX : _PREFIX + letters]
     good = plain & _well_formed(out, root)
     for number in np.flatnonzero(~good).tolist():
         try:
@@ -136,43 +141,48 @@ def _has_day(value: IntArray, month: IntArray, day: IntArray) -> BoolArray:
 def option_part(body: bytes, underlying: str) -> OptionPart:
     """One page's rows as columns."""
     rows, bad = list_page(body, _contracts, _contract, f"option chain of {underlying}")
-    symbols = read_symbols([row.details.ticker for row in rows])
-    quotes = [row.last_quote or _NO_QUOTE for row in rows]
-    trades = [row.last_trade or _NO_TRADE for row in rows]
-    days = [row.day or _NO_DAY for row in rows]
-    greeks = [row.greeks or _NO_GREEKS for row in rows]
-    spot_ns, spot = _newest_spot(rows)
+    numbers: list[float | None] = []
+    stamps: list[int] = []
+    frames: set[str] = set()
+    assets: set[bytes] = set()
+    for row in rows:
+        quote, trade = row.last_quote or _NO_QUOTE, row.last_trade or _NO_TRADE
+        day, greeks = row.day or _NO_DAY, row.greeks or _NO_GREEKS
+        numbers += (
+            quote.bid,
+            quote.ask,
+            trade.price,
+            row.implied_volatility,
+            greeks.delta,
+            greeks.gamma,
+            greeks.theta,
+            greeks.vega,
+            row.details.shares_per_contract,
+            quote.bid_size,
+            quote.ask_size,
+            day.volume,
+            row.open_interest,
+        )
+        stamps += (quote.last_updated, trade.sip_timestamp, day.last_updated)
+        frames.add(quote.timeframe)
+        assets.add(bytes(row.underlying_asset))
+    spot_ns, spot = _newest_spot(assets)
     return OptionPart(
-        symbols=symbols,
-        floats=np.stack(
-            [
-                floats([q.bid for q in quotes]),
-                floats([q.ask for q in quotes]),
-                floats([t.price for t in trades]),
-                maybe([row.implied_volatility for row in rows]),
-                maybe([g.delta for g in greeks]),
-                maybe([g.gamma for g in greeks]),
-                maybe([g.theta for g in greeks]),
-                maybe([g.vega for g in greeks]),
-            ]
-        ),
-        whole=np.stack(
-            [
-                np.round(sizes([row.details.shares_per_contract for row in rows])).astype(np.int64),
-                whole([q.bid_size for q in quotes]),
-                whole([q.ask_size for q in quotes]),
-                times([q.last_updated for q in quotes]),
-                times([t.sip_timestamp for t in trades]),
-                whole([d.volume for d in days]),
-                times([d.last_updated for d in days]),
-                whole([-1 if row.open_interest is None else row.open_interest for row in rows], unknown=-1),
-            ]
-        ),
+        tickers=[row.details.ticker for row in rows],
+        numbers=np.array(numbers, dtype=np.float64).reshape(-1, len(_FLOATS)),  # None is NaN
+        times=_stamps(stamps).reshape(-1, len(_TIMES)),
         spot=spot,
         spot_ns=spot_ns,
-        delayed=any(q.timeframe == "DELAYED" for q in quotes),
+        delayed="DELAYED" in frames,
         malformed=bad,
     )
+
+
+def _stamps(values: list[int]) -> IntArray:
+    try:
+        return np.array(values, dtype=np.int64)
+    except OverflowError:  # readable JSON, but no time
+        return np.array([value if 0 <= value < NEVER_NS else 0 for value in values], dtype=np.int64)
 
 
 _NO_QUOTE, _NO_TRADE, _NO_DAY, _NO_GREEKS = (
@@ -188,63 +198,61 @@ def option_rows(underlying: str, parts: Sequence[OptionPart]) -> OptionRows:
 
     Contracts whose symbol cannot be read are left out and counted.
     """
-    good = np.concatenate([part.symbols.good for part in parts])
-    occ = np.concatenate([part.symbols.occ for part in parts])
-    expiry = np.concatenate([part.symbols.expiry for part in parts])
-    strike = np.concatenate([part.symbols.strike for part in parts])
-    is_call = np.concatenate([part.symbols.is_call for part in parts])
-    adjusted = np.concatenate([part.symbols.adjusted for part in parts])
-    numbers = np.concatenate([part.floats for part in parts], axis=1)
-    counts = np.concatenate([part.whole for part in parts], axis=1)
-    rows = np.flatnonzero(good)
+    symbols = read_symbols([ticker for part in parts for ticker in part.tickers])
+    numbers, stamps = np.concatenate([part.numbers for part in parts]), np.concatenate([part.times for part in parts])
+    occ, expiry, strike, is_call = symbols.occ, symbols.expiry, symbols.strike, symbols.is_call
+    rows = np.flatnonzero(symbols.good)
     # The last page that names a contract wins: stable sorts keep the pages' order among equals.
-    order = rows[np.lexsort((occ[rows], ~is_call[rows], strike[rows], expiry[rows]))]
-    if order.size:
+    order = rows[np.lexsort((~is_call[rows], strike[rows], expiry[rows]))]
+    same = (strike[order[1:]] == strike[order[:-1]]) & (expiry[order[1:]] == expiry[order[:-1]])
+    if (same & (is_call[order[1:]] == is_call[order[:-1]])).any():  # two roots, or a contract on two pages
+        order = rows[np.lexsort((occ[rows], ~is_call[rows], strike[rows], expiry[rows]))]
         order = order[np.append(occ[order[1:]] != occ[order[:-1]], True)]
+    of = {name: numbers[order, column] for column, name in enumerate(_FLOATS)}
+    at = {name: to_ns_array(stamps[order, column]) for column, name in enumerate(_TIMES)}
+    multiplier = whole(np.round(of["multiplier"]))
     spot_ns, spot = max(((part.spot_ns, part.spot) for part in parts if part.spot is not None), default=(0, None))
-    at = {name: counts[row, order] for row, name in enumerate(_WHOLE)}
-    of = {name: numbers[row, order] for row, name in enumerate(_FLOATS)}
     return OptionRows(
         underlying=underlying,
         occ=tuple(occ[order].astype(f"U{_OCC}").tolist()),
         expiry=expiry[order],
         strike=strike[order],
         is_call=is_call[order],
-        multiplier=at["multiplier"],
-        adjusted=(at["multiplier"] != 100) | adjusted[order],
-        bid=of["bid"],
-        ask=of["ask"],
-        bid_size=at["bid_size"],
-        ask_size=at["ask_size"],
+        multiplier=multiplier,
+        adjusted=(multiplier != 100) | symbols.adjusted[order],
+        bid=finite(of["bid"]),
+        ask=finite(of["ask"]),
+        bid_size=whole(of["bid_size"]),
+        ask_size=whole(of["ask_size"]),
         quote_ns=at["quote_ns"],
-        last=of["last"],
+        last=finite(of["last"]),
         trade_ns=at["trade_ns"],
-        day_volume=at["day_volume"],
+        day_volume=whole(of["day_volume"]),
         day_ns=at["day_ns"],
-        open_interest=at["open_interest"],
-        iv=of["iv"],
-        delta=of["delta"],
-        gamma=of["gamma"],
-        theta=of["theta"],
-        vega=of["vega"],
+        open_interest=whole(of["open_interest"], unknown=-1),
+        iv=finite(of["iv"]),
+        delta=finite(of["delta"]),
+        gamma=finite(of["gamma"]),
+        theta=finite(of["theta"]),
+        vega=finite(of["vega"]),
         spot=spot,
         spot_ns=spot_ns,
         delayed=any(part.delayed for part in parts),
-        malformed=int(np.count_nonzero(~good)) + sum(part.malformed for part in parts),
+        malformed=int(np.count_nonzero(~symbols.good)) + sum(part.malformed for part in parts),
     )
 
 
-def _newest_spot(rows: Sequence[bodies.Contract]) -> tuple[int, float | None]:
+def _newest_spot(assets: Iterable[bytes]) -> tuple[int, float | None]:
     """(time, price) of the underlying: pages are read one after the other, so the latest one knows best."""
-    newest: tuple[int, float | None] = (0, None)
-    seen = None
-    for row in rows:
-        asset = row.underlying_asset
+    found: list[tuple[int, float]] = []
+    for raw in assets:
+        try:
+            asset = _underlying.decode(raw) if raw else None
+        except msgspec.DecodeError:
+            continue  # the contract is still a contract
         if asset is None:
             continue
-        price = asset.price if asset.price is not None else asset.value
-        if (asset.last_updated, price) == seen or price is None or not 0 < price < MOST_UNITS:
-            continue
-        seen = (asset.last_updated, price)
-        newest = max(newest, (min(to_ns(asset.last_updated), NEVER_NS), price), key=lambda one: (one[0], one[1] or 0.0))
-    return newest
+        price = asset.value if asset.price is None else asset.price
+        if price is not None and 0 < price < MOST_UNITS:
+            found.append((min(to_ns(asset.last_updated), NEVER_NS), price))
+    return max(found, default=(0, None))

@@ -19,6 +19,7 @@ from qmterm.market.rest import bodies, columns, tick_columns
 from qmterm.market.rest.caller import Request
 from qmterm.market.rest.calls import Calls
 from qmterm.market.rest.entitlements import Family
+from qmterm.market.rest.snapshot import one_snapshot, snapshot_columns, some_snapshots
 from qmterm.market.ticks import DayPrices, IndicatorSeries, LastQuote, LastTrade, QuoteTicks, TradeTicks, UniversalRow
 
 Span = Literal["second", "minute", "hour", "day", "week", "month", "quarter", "year"]
@@ -46,7 +47,7 @@ class PriceCalls(Calls):
             await self.caller.one(
                 "whole-market snapshot",
                 lambda c: c.get_snapshot_all("stocks", raw=True),
-                columns.snapshot_columns,
+                snapshot_columns,
                 Family.SNAPSHOTS,
             )
         )
@@ -58,7 +59,7 @@ class PriceCalls(Calls):
             await self.caller.one(
                 what,
                 lambda c: c.get_snapshot_direction("stocks", direction, raw=True),
-                lambda body: columns.some_snapshots(body, what),
+                lambda body: some_snapshots(body, what),
                 Family.SNAPSHOTS,
             )
         )
@@ -81,7 +82,7 @@ class PriceCalls(Calls):
             await self.caller.one(
                 what,
                 lambda c: c.get_snapshot_ticker("stocks", symbol, raw=True),
-                lambda body: columns.one_snapshot(body, what),
+                lambda body: one_snapshot(body, what),
                 Family.SNAPSHOTS,
             )
         )

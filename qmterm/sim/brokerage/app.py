@@ -6,17 +6,18 @@ waiting, so that no request ever sees a half-made step.
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections.abc import Callable
 from decimal import Decimal
 
 from aiohttp import WSCloseCode, web
 
+from qmterm.sim.brokerage.adjustments import adjust_positions
 from qmterm.sim.brokerage.book import Book
 from qmterm.sim.brokerage.complex_orders import ComplexDesk
 from qmterm.sim.brokerage.desk import Desk
 from qmterm.sim.brokerage.door import Door, body_of, ok, refusal
+from qmterm.sim.brokerage.dxlink import DxLink
 from qmterm.sim.brokerage.faults import FAULTS, Faults
 from qmterm.sim.brokerage.ledger import Ledger
 from qmterm.sim.brokerage.life import OrderLife
@@ -58,7 +59,9 @@ class Brokerage:
         self.faults = Faults()
         self.tokens = AccessTokens(token, token_lifetime_s, real_time)
         self.stream = AccountStream(account, self.tokens, self.faults, lambda: world.now_ns, real_time)
+        self.dxlink = DxLink(world)
         self.book = Book(starting_cash)
+        self._splits = 0  # of the world's, how many the positions went through
         self.desk = Desk(world, self.book, account, self.stream.emit)
         self.complexes = ComplexDesk(self.desk)
         self.life = OrderLife(
@@ -77,10 +80,15 @@ class Brokerage:
         if now_ns != self.world.now_ns:
             raise ValueError(f"step to {now_ns}, but the world stands at {self.world.now_ns}")
         self._disturb_stream()
+        self._splits = adjust_positions(self.book, self.world, self._splits, now_ns)
         self.complexes.start()
         self.life.step()
         settle_expired(self.book, self.world)
         self.ledger.publish()
+        close = self.faults.draw("dxlink_close")
+        if close is not None:
+            await self.dxlink.close_all(int(close["code"]))
+        self.dxlink.publish()
 
     def _disturb_stream(self) -> None:
         mute = self.faults.draw("mute_stream")
@@ -106,7 +114,7 @@ class Brokerage:
 
     async def quote_token(self, request: web.Request) -> web.StreamResponse:
         host = request.host
-        data = {"token": secrets.token_urlsafe(24), "dxlink-url": f"ws://{host}/dxlink", "level": "demo"}
+        data = {"token": self.dxlink.issue_token(), "dxlink-url": f"ws://{host}/dxlink", "level": "api"}
         return ok(data, request.path)
 
     def _is_owner(self, request: web.Request) -> bool:
@@ -136,12 +144,14 @@ def add_routes(app: web.Application, brokerage: Brokerage) -> None:
 
     async def close_streams(_: web.Application) -> None:
         brokerage.stream.close_all(WSCloseCode.GOING_AWAY)
+        await brokerage.dxlink.close_all(WSCloseCode.GOING_AWAY)
 
     app.on_shutdown.append(close_streams)
     door = Door(brokerage.tokens, brokerage.faults, brokerage.account)
     app.router.add_post("/oauth/token", brokerage.grant_token)
     app.router.add_get("/api-quote-tokens", door.open(brokerage.quote_token))
     app.router.add_get("/streamer", brokerage.stream.serve)
+    app.router.add_get("/dxlink", brokerage.dxlink.serve)
     for method in ("GET", "POST", "DELETE"):
         app.router.add_route(method, "/sim/broker-faults", brokerage.set_fault)
     AccountRoutes(brokerage.desk, brokerage.ledger).add(app, door)

@@ -36,6 +36,7 @@ FAULTS: dict[str, FaultKind] = {
         FaultKind("mute_stream", "stream", "connected, answers pings, sends no events", {"seconds": 5.0}),
         FaultKind("poison_event", "stream", "an event that no client can read", {"type": "Order"}),
         FaultKind("stream_close", "stream", "the server closes the account stream", {"code": 1001}),
+        FaultKind("dxlink_close", "stream", "the server closes the market data socket", {"code": 1001}),
         FaultKind("429", "rest", "too many requests", {"path": ""}),
         FaultKind("502", "rest", "a gateway page instead of an answer, nothing was done", {"path": ""}),
         FaultKind("stall", "rest", "the answer comes late, after the work was done", {"path": "", "seconds": 6.0}),

@@ -6,6 +6,7 @@ The trap: `limit` counts base bars (minutes behind a 5-minute bar), and a range 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 
 import msgspec
@@ -24,36 +25,47 @@ from qmterm.sim.world import one
 
 DAY_SPANS = ("day", "week", "month", "quarter", "year")
 MINUTE_SPANS = {"minute": 1, "hour": 60}
+TOO_OLD = "Your plan doesn't include this data timeframe. Please upgrade your plan at https://polygon.io/pricing"
 DEFAULT_LIMIT, MAX_LIMIT = 5000, 50_000
 
 
 class Agg(msgspec.Struct, gc=False):
     v: float
-    vw: float
+    vw: float | msgspec.UnsetType
     o: float
     c: float
     h: float
     l: float  # noqa: E741
     t: int
-    n: int
+    n: int | msgspec.UnsetType
 
 
 class Grouped(msgspec.Struct, gc=False):
     T: str
     v: int
-    vw: float
+    vw: float | msgspec.UnsetType
     o: float
     c: float
     h: float
     l: float  # noqa: E741
     t: int
-    n: int
+    n: int | msgspec.UnsetType
 
 
-def rows_of(bars: Bars) -> list[Agg]:
-    count = np.maximum(bars.volume // 100, 1).astype(int)
-    columns = (bars.volume, bars.vwap, bars.open, bars.close, bars.high, bars.low, bars.start_ms, count)
-    return list(map(Agg, *(column.tolist() for column in columns)))
+def rows_of(bars: Bars, invents: bool = True) -> list[Agg]:
+    """`invents`: a number of trades by rule; without it, it is left out, and an average of 0 is none."""
+    columns = (bars.open, bars.close, bars.high, bars.low, bars.start_ms)
+    o, c, h, l, start = (column.tolist() for column in columns)  # noqa: E741
+    counts = _trade_counts(bars.volume, invents)
+    return list(map(Agg, bars.volume.tolist(), _averages(bars.vwap, invents), o, c, h, l, start, counts))
+
+
+def _trade_counts(volume: np.ndarray, invents: bool) -> list[int | msgspec.UnsetType]:
+    return np.maximum(volume // 100, 1).astype(int).tolist() if invents else [msgspec.UNSET] * len(volume)
+
+
+def _averages(vwap: np.ndarray, invents: bool) -> list[float | msgspec.UnsetType]:
+    return [value if invents or value > 0 else msgspec.UNSET for value in vwap.tolist()]
 
 
 def moment_ms(text: str, end_of_day: bool) -> int:
@@ -87,11 +99,23 @@ def base_bars(context: Context, ticker: str, span: str, first_ms: int, last_ms: 
         if span not in DAY_SPANS:
             return bar_history.bars_of([])
         return bar_history.option_daily(world, contracts, symbol, first, last)
-    number = context.symbol(ticker)
+    number, first_ms, last_ms = named_span(context, ticker, first_ms, last_ms)
+    first, last = et_date(first_ms * MS), et_date(last_ms * MS)
     if span in DAY_SPANS:
         bars = bar_history.daily(world, number, first, last)
         return bars.where((bars.start_ms >= first_ms) & (bars.start_ms <= last_ms))
     return bar_history.minutes(world, number, first_ms, last_ms)
+
+
+def named_span(context: Context, ticker: str, first_ms: int, last_ms: int) -> tuple[int, int, int]:
+    """The symbol and the part of a span in which it had this ticker: bars stay under the name they were made under."""
+    happenings = context.world.happenings
+    former = happenings.former(ticker)
+    if former is not None:
+        return former.symbol, first_ms, min(last_ms, day_start_ms(former.day) - 1)
+    number = context.symbol(ticker)
+    since = happenings.first_day(number)
+    return number, first_ms if since is None else max(first_ms, day_start_ms(since)), last_ms
 
 
 def bucket_starts(bars: Bars, multiplier: int, span: str) -> IntArray:
@@ -138,13 +162,16 @@ async def ranges(context: Context, request: web.Request) -> web.Response:
     first, last = moment_ms(at["first"], False), moment_ms(at["last"], True)
     if last < first:
         raise Refused(400, "ERROR", "The parameter 'to' cannot be a time that occurs before 'from'.")
-    if context.plan.delayed:
-        last = min(last, context.clock() // MS - 15 * 60_000)
+    today = et_date(context.clock())
+    if context.plan.end_of_day and context.world.history.on(today) is None:
+        last = min(last, day_start_ms(today) - 1)
+    if last < day_start_ms(today - timedelta(days=366 * context.plan.years)):
+        raise Refused(403, "NOT_AUTHORIZED", TOO_OLD)
     bars = aggregate(context, ticker, multiplier, span, first, last)
     adjusted = query.get("adjusted", "true") != "false"
     if not adjusted and not ticker.startswith("O:"):
         bars = as_traded(context, ticker, bars)
-    rows = rows_of(bars)
+    rows = rows_of(bars, context.world.invents)
     if query.get("sort", "asc").startswith("desc"):
         rows.reverse()
     per_row = multiplier * MINUTE_SPANS.get(span, 1)
@@ -180,14 +207,17 @@ async def grouped_daily(context: Context, request: web.Request) -> web.Response:
         raise Refused(400, "ERROR", f"Could not parse the date {request.match_info['day']!r}.") from error
     bars = world.history.on(day)
     if bars is None and day == world.today.day:
-        if context.plan.delayed:
+        if context.plan.end_of_day:
             text = "Attempted to request today's data before end of day. Please upgrade your plan."
             raise Refused(403, "NOT_AUTHORIZED", text)
         bars = world.today.day_bars()
     if bars is None:
         return _envelope(context, request, None, [], True)
     traded = np.flatnonzero(bars.volume > 0)
-    names = world.universe.tickers
+    names: Sequence[str] = world.universe.tickers
+    unit, invents = world.unit, world.invents
+    if world.happenings.renames:
+        names = [world.happenings.ticker_on(number, day) for number in range(len(names))]
     start = day_start_ms(day)
     envelope = {
         "queryCount": len(traded),
@@ -200,11 +230,12 @@ async def grouped_daily(context: Context, request: web.Request) -> web.Response:
 
     def render() -> bytes:
         volume = bars.volume[traded]
-        prices = ((getattr(bars, name)[traded] / 100.0).tolist() for name in ("vwap", "open", "close", "high", "low"))
+        prices = ((getattr(bars, name)[traded] / unit).tolist() for name in ("open", "close", "high", "low"))
+        average = _averages(bars.vwap[traded] / unit, invents)
         count = len(traded)
-        trades = np.maximum(volume // 100, 1).tolist()
+        trades = _trade_counts(volume, invents)
         tickers = [names[row] for row in traded.tolist()]
-        rows = list(map(Grouped, tickers, volume.tolist(), *prices, [start] * count, trades))
+        rows = list(map(Grouped, tickers, volume.tolist(), average, *prices, [start] * count, trades))
         return msgspec.json.encode({**envelope, "results": rows} if rows else envelope)
 
     body = render() if len(traded) < 2000 else await asyncio.to_thread(render)
@@ -226,8 +257,8 @@ async def previous_close(context: Context, request: web.Request) -> web.Response
         "count": len(bars),
     }
     if len(bars):
-        row = rows_of(bars)[0]
-        body["results"] = [{"T": ticker, **msgspec.structs.asdict(row)}]
+        row = rows_of(bars, world.invents)[0]
+        body["results"] = [{"T": ticker, **msgspec.to_builtins(row)}]
     return answer(body)
 
 

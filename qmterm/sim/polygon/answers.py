@@ -12,8 +12,8 @@ from aiohttp import web
 
 from qmterm.core.clock import to_et
 from qmterm.sim.faults import Faults
+from qmterm.sim.market import Market
 from qmterm.sim.polygon.plan import Plan
-from qmterm.sim.world import World
 
 NOT_ENTITLED = "You are not entitled to this data. Please upgrade your plan at https://polygon.io/pricing"
 TOO_MANY = (
@@ -51,7 +51,7 @@ def not_found(text: str = "Ticker not found.") -> Refused:
 class Context:
     """What every handler needs. `clock` is market time to the moment (the world's own stands between steps)."""
 
-    world: World
+    world: Market
     token: str
     plan: Plan
     clock: Callable[[], int]

@@ -40,6 +40,7 @@ ROUTES: tuple[tuple[str, Handler], ...] = (
     ("/v3/reference/tickers", reference.tickers),
     ("/v3/reference/tickers/types", reference.ticker_types),
     ("/v3/reference/tickers/{ticker}", reference.ticker_details),
+    ("/vX/reference/tickers/{ticker}/events", reference.ticker_events),
     ("/v3/reference/exchanges", reference.exchanges),
     ("/v3/reference/conditions", reference.conditions),
     ("/v3/reference/options/contracts", options.contracts_reference),

@@ -10,6 +10,7 @@ from datetime import timedelta
 from aiohttp import web
 
 from qmterm.core.clock import from_et
+from qmterm.sim.corporate import Dividend
 from qmterm.sim.news import PUBLISHERS, Article
 from qmterm.sim.polygon.answers import Context, listing_answer, utc_text
 from qmterm.sim.polygon.query import Query
@@ -26,7 +27,9 @@ async def dividends(context: Context, request: web.Request) -> web.Response:
     found = [
         dividend
         for dividend in world.corporate.dividends
-        if dividend.declared <= today and ticker(names[dividend.symbol]) and ex(dividend.ex_date.isoformat())
+        if (dividend.declared or dividend.ex_date) <= today
+        and ticker(names[dividend.symbol])
+        and ex(dividend.ex_date.isoformat())
     ]
     found.sort(key=lambda dividend: (dividend.ex_date, dividend.symbol), reverse=query.get("order", "desc") != "asc")
     page, next_url = query.page(found, query.limit(10, 1000))
@@ -34,18 +37,26 @@ async def dividends(context: Context, request: web.Request) -> web.Response:
         {
             "cash_amount": dividend.amount,
             "currency": "USD",
-            "declaration_date": dividend.declared.isoformat(),
             "dividend_type": "CD",
             "ex_dividend_date": dividend.ex_date.isoformat(),
-            "frequency": 4,
             "id": f"E{int(mix(dividend.symbol, dividend.ex_date.toordinal())[0]):016x}",
-            "pay_date": dividend.paid.isoformat(),
-            "record_date": dividend.record.isoformat(),
             "ticker": names[dividend.symbol],
+            **_terms(dividend),
         }
         for dividend in page
     ]
     return listing_answer(context, request, rows, next_url)
+
+
+def _terms(dividend: Dividend) -> dict[str, object]:
+    """The dates around a dividend, as far as they are known."""
+    dates = {
+        "declaration_date": dividend.declared,
+        "record_date": dividend.record,
+        "pay_date": dividend.paid,
+    }
+    known: dict[str, object] = {name: day.isoformat() for name, day in dates.items() if day is not None}
+    return known if dividend.frequency is None else {**known, "frequency": dividend.frequency}
 
 
 async def splits(context: Context, request: web.Request) -> web.Response:
@@ -53,7 +64,8 @@ async def splits(context: Context, request: web.Request) -> web.Response:
     query = Query(request.path, request.query)
     ticker, day = query.bounds("ticker"), query.bounds("execution_date")
     names = world.universe.tickers
-    found = [split for split in world.corporate.splits if ticker(names[split.symbol]) and day(split.day.isoformat())]
+    every = [*world.corporate.splits, *world.happenings.announced]
+    found = [split for split in every if ticker(names[split.symbol]) and day(split.day.isoformat())]
     found.sort(key=lambda split: (split.day, split.symbol), reverse=query.get("order", "desc") != "asc")
     page, next_url = query.page(found, query.limit(10, 1000))
     rows: list[object] = [

@@ -12,9 +12,12 @@ import msgspec
 import numpy as np
 
 from qmterm.core.bars import BoolArray, IntArray
+from qmterm.core.clock import NS
 from qmterm.sim.bar_history import MS
+from qmterm.sim.market import Market
+from qmterm.sim.past import PriceArray
+from qmterm.sim.prints import EXTENDED_HOURS
 from qmterm.sim.session import MinuteBars, Trades
-from qmterm.sim.world import World
 
 EVENTS_PER_FRAME = 500
 Event = TypeVar("Event", bound=msgspec.Struct)
@@ -26,13 +29,13 @@ class Aggregate(msgspec.Struct, gc=False):
     v: int
     av: int
     op: float
-    vw: float
+    vw: float | msgspec.UnsetType
     o: float
     c: float
     h: float
     l: float  # noqa: E741
-    a: float
-    z: int
+    a: float | msgspec.UnsetType
+    z: int | msgspec.UnsetType
     s: int
     e: int
 
@@ -105,28 +108,33 @@ def frames(events: Sequence[Event]) -> Iterator[bytes]:
         yield msgspec.json.encode(events[first : first + EVENTS_PER_FRAME])
 
 
-def minute_events(world: World, bars: MinuteBars, keep: BoolArray | None) -> Iterator[list[Aggregate]]:
+def known(values: np.ndarray) -> list[float | msgspec.UnsetType]:
+    """What is not known (NaN) is left out of its event."""
+    return [value if value == value else msgspec.UNSET for value in values.tolist()]
+
+
+def minute_events(world: Market, bars: MinuteBars, keep: BoolArray | None) -> Iterator[list[Aggregate]]:
     """AM events of one minute, a frame's worth at a time; `keep` masks by symbol number, None takes all."""
     wanted = np.arange(len(bars.symbol)) if keep is None else np.flatnonzero(keep[bars.symbol])
     for first in range(0, len(wanted), EVENTS_PER_FRAME):
         yield _minute_part(world, bars, wanted[first : first + EVENTS_PER_FRAME])
 
 
-def _minute_part(world: World, bars: MinuteBars, rows: IntArray) -> list[Aggregate]:
+def _minute_part(world: Market, bars: MinuteBars, rows: IntArray) -> list[Aggregate]:
     symbol = bars.symbol[rows]
-    prices = [column[rows] / 100.0 for column in (bars.open, bars.close, bars.high, bars.low)]
-    window = np.round(sum(prices) / 4.0, 4).tolist()
+    prices = [column[rows] / world.unit for column in (bars.open, bars.close, bars.high, bars.low)]
+    window = known(bars.vwap[rows])
     volume = bars.volume[rows]
     return _aggregates(
         "AM", world, symbol, volume, bars.day_volume[rows], window, prices, bars.start_ns // MS, bars.end_ns // MS
     )
 
 
-def second_events(world: World, trades: Trades, keep: BoolArray | None) -> list[Aggregate]:
+def second_events(world: Market, trades: Trades, keep: BoolArray | None) -> list[Aggregate]:
     """A events of one second (in the quiet hours: of one minute's step)."""
     rows: IntArray | slice = slice(None) if keep is None else np.flatnonzero(keep[trades.symbol])
     symbol = trades.symbol[rows]
-    price = trades.price[rows] / 100.0
+    price = trades.price[rows] / world.unit
     end = trades.time_ns // MS
     day_volume = world.today.all_volume[symbol]
     return _aggregates(
@@ -136,11 +144,11 @@ def second_events(world: World, trades: Trades, keep: BoolArray | None) -> list[
 
 def _aggregates(
     kind: str,
-    world: World,
+    world: Market,
     symbol: np.ndarray,
     volume: np.ndarray,
     day_volume: np.ndarray,
-    window: list[float],
+    window: Sequence[float | msgspec.UnsetType],
     prices: list[np.ndarray],
     start: int,
     end: int,
@@ -148,9 +156,11 @@ def _aggregates(
     today, names = world.today, world.universe.tickers
     count = len(symbol)
     day_average = np.where(today.volume[symbol] > 0, today.turnover[symbol] / np.maximum(today.volume[symbol], 1), 0)
-    average = np.round(np.where(day_average > 0, day_average / 100.0, prices[1]), 4)
-    opened = today.open[symbol] / 100.0
-    size = np.minimum(volume, 100)
+    average = np.round(np.where(np.isnan(day_average) | (day_average > 0), day_average / world.unit, prices[1]), 4)
+    opened = today.open[symbol] / world.unit
+    size: Sequence[int | msgspec.UnsetType] = [msgspec.UNSET] * count
+    if world.invents:
+        size = np.minimum(volume, 100).tolist()
     o, c, h, l = (column.tolist() for column in prices)  # noqa: E741
     return list(
         map(
@@ -165,34 +175,53 @@ def _aggregates(
             c,
             h,
             l,
-            average.tolist(),
-            size.tolist(),
+            known(average),
+            size,
             [start] * count,
             [end] * count,
         )
     )
 
 
-def trade_events(world: World, trades: Trades, keep: BoolArray | None) -> list[StockTrade]:
-    rows: IntArray | slice = slice(None) if keep is None else np.flatnonzero(keep[trades.symbol])
-    names, stamp = world.universe.tickers, trades.time_ns // MS
-    sequence = stamp // 1000 % 10**7
-    columns = (trades.symbol[rows].tolist(), (trades.price[rows] / 100.0).tolist(), trades.volume[rows].tolist())
-    return [
-        StockTrade("T", names[number], 4, f"{sequence}{number}", 3, price, size, [0], stamp, sequence)
+def trade_events(world: Market, trades: Trades, keep: BoolArray | None) -> list[StockTrade]:
+    """One regular print a symbol, and those with conditions: Form T outside the session, odd lots and their like.
+
+    A step's trades happened up to its instant, so they are stamped the millisecond before it: they belong to the bar
+    that ends there.
+    """
+    mine: IntArray = np.arange(len(trades.symbol)) if keep is None else np.flatnonzero(keep[trades.symbol])
+    names, stamp = world.universe.tickers, trades.time_ns // MS - 1
+    sequence = trades.time_ns // NS % 10**7
+    extra, hours = trades.conditioned, [] if trades.regular else [EXTENDED_HOURS]
+    main = trades.volume.copy()
+    np.subtract.at(main, extra.of, extra.size)
+    columns = (trades.symbol[mine].tolist(), (trades.price[mine] / world.unit).tolist(), main[mine].tolist())
+    events = [
+        StockTrade("T", names[number], 4, f"{sequence}{number}", 3, price, size, hours or [0], stamp, sequence)
         for number, price, size in zip(*columns, strict=True)
     ]
+    wanted = np.flatnonzero(np.isin(extra.of, mine))
+    columns = (
+        trades.symbol[extra.of[wanted]].tolist(),
+        (extra.price[wanted] / world.unit).tolist(),
+        extra.size[wanted].tolist(),
+    )
+    events += [
+        StockTrade("T", names[number], 4, f"{sequence}{number}x", 3, price, size, [*hours, code], stamp, sequence)
+        for number, price, size, code in zip(*columns, extra.condition[wanted].tolist(), strict=True)
+    ]
+    return events
 
 
-def quote_events(world: World, rows: IntArray, bid: IntArray, ask: IntArray) -> list[StockQuote]:
+def quote_events(world: Market, rows: IntArray, bid: PriceArray, ask: PriceArray) -> list[StockQuote]:
     """Q events of some stocks; sizes in round lots."""
     names, stamp = world.universe.tickers, world.step_ns // MS
     bid_lots, ask_lots = world.stock_lots(rows)
     columns: Iterable[list[float]] = (
         rows.tolist(),
-        (bid / 100.0).tolist(),
+        (bid / world.unit).tolist(),
         bid_lots.tolist(),
-        (ask / 100.0).tolist(),
+        (ask / world.unit).tolist(),
         ask_lots.tolist(),
     )
     return [

@@ -58,7 +58,9 @@ async def last_trade(context: Context, request: web.Request) -> web.Response:
         price, size, stamp = float(trade["price"]), int(trade["size"]), int(trade["sip_timestamp"])
     else:
         number = context.symbol(ticker)
-        price, size = float(world.today.last[number]) / 100.0, int(world.today.last_size[number])
+        price, size = float(world.today.last[number]) / world.unit, int(world.today.last_size[number])
+        if not size:
+            raise not_found("No trade found.")
         stamp = int(world.today.last_ns[number]) or stamp
     body = {"T": ticker, "p": price, "s": size, "x": 4, "i": str(stamp // 1_000_000 % 10**6), "z": 3}
     body |= {"t": stamp, "y": stamp, "f": stamp, "q": stamp // 1_000_000_000 % 10**8}

@@ -10,7 +10,6 @@ from qmterm.core.calendar import Phase
 from qmterm.core.clock import NS_PER_MS
 from qmterm.sim.polygon.answers import Context, answer, et_text, listing_answer, utc_text
 from qmterm.sim.polygon.query import Query
-from qmterm.sim.rates import YIELDS
 
 _WORDS = {Phase.REGULAR: "open", Phase.PRE: "extended-hours", Phase.POST: "extended-hours", Phase.CLOSED: "closed"}
 _NAMES = {
@@ -84,5 +83,7 @@ async def treasury_yields(context: Context, request: web.Request) -> web.Respons
     if "desc" in query.get("sort", "date.desc"):
         found.reverse()
     page, next_url = query.page(found, query.limit(100, 50_000))
-    curve = {name: percent for name, (_, percent) in YIELDS.items()}
+    curve = {name: percent for name, (_, percent) in context.world.yields.items()}
+    if not curve:
+        page, next_url = [], None
     return listing_answer(context, request, [{"date": day, **curve} for day in page], next_url)

@@ -11,10 +11,10 @@ import numpy as np
 from qmterm.core.bars import BoolArray
 from qmterm.sim.bar_history import MS
 from qmterm.sim.listing import Contracts
+from qmterm.sim.market import Market, stamps
 from qmterm.sim.option_tape import CANCEL, LATE, print_prices
 from qmterm.sim.polygon.frames import Aggregate, OptionQuote, OptionTrade
 from qmterm.sim.randomness import chance
-from qmterm.sim.world import World
 
 MINUTE_MS = 60_000
 
@@ -22,7 +22,7 @@ MINUTE_MS = 60_000
 class OptionFeed:
     """Remembers what was last sent, so that only news is sent. Unknown or expired contracts stay silent."""
 
-    def __init__(self, world: World, names: frozenset[str], before: OptionFeed | None = None) -> None:
+    def __init__(self, world: Market, names: frozenset[str], before: OptionFeed | None = None) -> None:
         """`before` is the feed of the old subscriptions: what it had sent is not sent again."""
         self._world = world
         found = [(name, world.listed(name)) for name in sorted(names)]
@@ -51,23 +51,29 @@ class OptionFeed:
         contracts, world = self._contracts, self._world
         if contracts is None:
             return []
-        alive = contracts.expiry_ns > world.now_ns
+        alive = (contracts.expiry_ns > world.now_ns) & ~world.today.halted[contracts.symbol]
         if not alive.any():
             return []
         rows = np.flatnonzero(alive)
         now = world.option_quotes(contracts.take(rows))
-        columns = np.zeros_like(self._sent)
+        columns = self._sent.copy()
         columns[:, rows] = (now.bid, now.ask, now.bid_size, now.ask_size)
-        stamp = now.time_ns // MS
+        times = np.zeros(len(self.names), dtype=np.int64)
+        times[rows] = stamps(now.time_ns, len(rows))
+        stamp = int(times.max()) // MS
         out: list[msgspec.Struct] = []
         if trades:
             out += self._traded(alive, columns, quotes, trades)
-        changed = alive & np.any(columns != self._sent, axis=0)
+        quoted = alive.copy()
+        quoted[rows] = ~np.isnan(now.ask)
+        changed = quoted & np.any(columns != self._sent, axis=0)
         self._sent = columns
         out += [
-            self._quote(row, columns, stamp) for row in np.flatnonzero(changed).tolist() if self.names[row] in quotes
+            self._quote(row, columns, int(times[row]) // MS)
+            for row in np.flatnonzero(changed).tolist()
+            if self.names[row] in quotes
         ]
-        if bars:
+        if bars and world.invents:
             value = np.zeros(len(self.names))
             value[rows] = np.round(now.value, 2)
             out += self._bars(alive, value, stamp, bars)

@@ -14,6 +14,7 @@ from aiohttp import web
 from qmterm.core.bars import BoolArray, FloatArray, IntArray
 from qmterm.core.clock import from_et
 from qmterm.sim.listing import Contracts, Listing
+from qmterm.sim.market import stamps
 from qmterm.sim.option_quotes import contract_number
 from qmterm.sim.option_tape import AUTO, EXCHANGES
 from qmterm.sim.polygon.answers import Context, Refused, listing_answer, not_found, single_answer
@@ -88,7 +89,8 @@ def chain_rows(context: Context, listing: Listing, rows: IntArray) -> Iterator[d
     interest = world.open_interest(columns)
     volume, before = world.option_volume(columns, interest)
     days = _DayColumns(context, columns, symbol)
-    spot = float(world.today.last[symbol]) / 100.0
+    spot = float(world.today.last[symbol]) / world.unit
+    quote_times = stamps(quotes.time_ns, len(rows))
     updated = max(int(world.today.last_ns[symbol]), world.calendar.close_ns(world.previous.day))
     sales = _last_trades(context, columns, interest, np.asarray(quotes.value)) if plan.trades else [None] * len(columns)
     numbers = np.column_stack([quotes.implied, quotes.delta, quotes.gamma, quotes.theta, quotes.vega]).tolist()
@@ -97,7 +99,6 @@ def chain_rows(context: Context, listing: Listing, rows: IntArray) -> Iterator[d
         bid, ask, value = float(quotes.bid[i]), float(quotes.ask[i]), round(float(quotes.value[i]), 2)
         break_even = strike + value if is_call else strike - value
         out: dict[str, object] = {
-            "break_even_price": round(break_even, 4),
             "day": days.row(i, int(volume[i]), int(before[i])),
             "details": {
                 "contract_type": "call" if is_call else "put",
@@ -107,30 +108,31 @@ def chain_rows(context: Context, listing: Listing, rows: IntArray) -> Iterator[d
                 "strike_price": strike,
                 "ticker": f"O:{listing.root}{listing.tails[row]}",
             },
-            "open_interest": int(interest[i]),
-            "underlying_asset": {
-                "change_to_break_even": round(break_even - spot, 4),
-                "last_updated": updated,
-                "price": spot,
-                "ticker": listing.root,
-                "timeframe": plan.timeframe,
-            },
         }
+        underlying: dict[str, object] = {"last_updated": updated, "ticker": listing.root, "timeframe": plan.timeframe}
+        if spot > 0:
+            underlying["price"] = spot
+        if not np.isnan(value):
+            out["break_even_price"] = round(break_even, 4)
+            underlying["change_to_break_even"] = round(break_even - spot, 4)
+        out["underlying_asset"] = underlying
+        if interest[i] >= 0:
+            out["open_interest"] = int(interest[i])
         implied, delta, gamma, theta, vega = numbers[i]
         if abs(delta) <= DEEP:
             out["greeks"] = {"delta": delta, "gamma": gamma, "theta": theta, "vega": vega}
             out["implied_volatility"] = implied
-        if plan.quotes:
+        if plan.quotes and not np.isnan(ask):
             out["last_quote"] = {
                 "ask": ask,
                 "ask_size": int(quotes.ask_size[i]),
                 "bid": bid,
                 "bid_size": int(quotes.bid_size[i]),
-                "last_updated": quotes.time_ns,
+                "last_updated": quote_times[i],
                 "midpoint": round((bid + ask) / 2, 4),
                 "timeframe": plan.timeframe,
             }
-        if plan.trades and volume[i] + before[i] > 0:
+        if sales[i] is not None and volume[i] + before[i] > 0:
             out["last_trade"] = sales[i]
         yield out
 
@@ -156,8 +158,9 @@ def _last_trades(
             "timeframe": frame,
         }
 
-    out: list[dict[str, object] | None]
-    out = [row(i, AUTO, exchange[i], sizes[i], closed) for i in range(len(columns))]
+    out: list[dict[str, object] | None] = [None] * len(columns)
+    if world.invents:
+        out = [row(i, AUTO, exchange[i], sizes[i], closed) for i in range(len(columns))]
     last = world.last_option_prints(columns, interest)
     known = (last.row, last.condition, last.exchange, last.size, last.time_ns)
     for i, condition, venue, size, stamp in zip(*(column.tolist() for column in known), strict=True):
@@ -171,12 +174,12 @@ class _DayColumns:
     def __init__(self, context: Context, columns: Contracts, symbol: int) -> None:
         world = context.world
         self._today_ns, self._before_ns = from_et(world.today.day), from_et(world.previous.day)
-        rows = world.history.rows
-        earlier = rows[-2] if rows[-1].day == world.previous.day else rows[-3]
-        self._earlier = world.option_values(columns, earlier.close / 100.0, world.calendar.close_ns(earlier.day))
+        unit = world.unit
+        earlier = world.history.before(world.previous.day) or world.previous
+        self._earlier = world.option_values(columns, earlier.close / unit, world.calendar.close_ns(earlier.day))
         previous, closing = world.previous, world.calendar.close_ns(world.previous.day)
         self._before = [
-            world.option_values(columns, bars / 100.0, closing)
+            world.option_values(columns, bars / unit, closing)
             for bars in (previous.open, previous.high, previous.low, previous.close)
         ]
         self._today = self._before
@@ -184,7 +187,7 @@ class _DayColumns:
         if today.volume[symbol] > 0:
             instant = world.option_instant
             self._today = [
-                world.option_values(columns, np.maximum(bars, 1) / 100.0, instant)
+                world.option_values(columns, np.maximum(bars, 1) / unit, instant)
                 for bars in (today.open, today.high, today.low, today.close)
             ]
 
@@ -195,6 +198,8 @@ class _DayColumns:
             values, last, stamp, count = self._before, self._earlier, self._before_ns, volume_before
         else:
             return {}
+        if any(np.isnan(column[i]) for column in values):
+            return {"volume": count, "last_updated": stamp}
         opened, closed = round(float(values[0][i]), 2), round(float(values[3][i]), 2)
         high = round(max(float(column[i]) for column in values), 2)
         low = round(min(float(column[i]) for column in values), 2)

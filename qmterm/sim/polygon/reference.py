@@ -5,7 +5,7 @@ from __future__ import annotations
 from aiohttp import web
 
 from qmterm.core.clock import from_et
-from qmterm.sim.companies import SECTORS
+from qmterm.sim.market import Listed
 from qmterm.sim.polygon.answers import Context, listing_answer, single_answer, utc_text
 from qmterm.sim.polygon.query import Query
 from qmterm.sim.randomness import mix
@@ -57,15 +57,26 @@ def _figi(context: Context, number: int, kind: str) -> str:
     return f"BBG00{kind}{digits:06X}"[:12].ljust(12, "0")
 
 
+def listing_exchange(universe: Listed, number: int) -> str:
+    """MIC of the exchange that lists a name: funds on Arca, the others by turns on the NYSE and Nasdaq."""
+    return "ARCX" if universe.is_fund(number) else STOCK_EXCHANGES[number % 2]
+
+
 def ticker_row(context: Context, number: int) -> dict[str, object]:
     universe = context.world.universe
-    fund = universe.is_fund(number)
-    return {
+    known: dict[str, object] = {
         "ticker": universe.tickers[number],
         "name": universe.name(number),
         "market": "stocks",
         "locale": "us",
-        "primary_exchange": "ARCX" if fund else STOCK_EXCHANGES[number % 2],
+    }
+    if not context.world.invents:
+        told = {key: value for key, value in known.items() if value}
+        return {**told, "active": True, "currency_name": "usd"}
+    fund = universe.is_fund(number)
+    return {
+        **known,
+        "primary_exchange": listing_exchange(universe, number),
         "type": "ETF" if fund else "CS",
         "active": True,
         "currency_name": "usd",
@@ -76,14 +87,52 @@ def ticker_row(context: Context, number: int) -> dict[str, object]:
     }
 
 
+def former_rows(context: Context, query: Query) -> list[object]:
+    """Tickers that nobody has any more."""
+    wanted, rows = query.bounds("ticker"), list[object]()
+    for rename in sorted(context.world.happenings.renames, key=lambda rename: rename.old):
+        if wanted(rename.old):
+            row = {**ticker_row(context, rename.symbol), "ticker": rename.old, "active": False}
+            rows.append({**row, "delisted_utc": utc_text(from_et(rename.day))})
+    return rows
+
+
+async def ticker_events(context: Context, request: web.Request) -> web.Response:
+    """Which tickers an issue has had, newest first; asked by any of them."""
+    ticker, happenings = request.match_info["ticker"], context.world.happenings
+    former = happenings.former(ticker)
+    number = context.symbol(ticker) if former is None else former.symbol
+    listed = from_et(context.world.history.rows[0].day)
+    mine = [rename for rename in happenings.renames if rename.symbol == number]
+    first = mine[0].old if mine else context.world.universe.tickers[number]
+    changes = [(rename.day.isoformat(), rename.new) for rename in reversed(mine)]
+    changes.append((utc_text(listed)[:10], first))
+    row = ticker_row(context, number)
+    return single_answer(
+        context,
+        request,
+        {
+            "name": row["name"],
+            "composite_figi": row["composite_figi"],
+            "cik": row["cik"],
+            "events": [
+                {"type": "ticker_change", "date": day, "ticker_change": {"ticker": name}} for day, name in changes
+            ],
+        },
+    )
+
+
 async def tickers(context: Context, request: web.Request) -> web.Response:
     universe = context.world.universe
     query = Query(request.path, request.query)
     limit = query.limit(100, 1000)
     wanted, search = query.bounds("ticker"), query.get("search").lower()
     kind, exchange = query.get("type"), query.get("exchange")
-    if query.get("active", "true") == "false" or query.get("market", "stocks") not in ("stocks", ""):
+    if query.get("market", "stocks") not in ("stocks", ""):
         return listing_answer(context, request, [])
+    if query.get("active", "true") == "false":
+        gone, after = query.page(former_rows(context, query), limit)
+        return listing_answer(context, request, gone, after)
     order = sorted(universe.number, reverse=query.descending)
     found = [ticker for ticker in order if wanted(ticker)]
     if search:
@@ -100,20 +149,22 @@ async def tickers(context: Context, request: web.Request) -> web.Response:
 async def ticker_details(context: Context, request: web.Request) -> web.Response:
     number = context.symbol(request.match_info["ticker"])
     universe = context.world.universe
-    shares = round(float(universe.volume[number]) * 150, -3)
-    price = float(context.world.previous.close[number]) / 100.0
-    sector = SECTORS[int(universe.sector[number])]
+    profile = universe.profile(number)
+    if profile is None:
+        return single_answer(context, request, ticker_row(context, number))
+    shares, sector = profile.shares, profile.sector
+    price = float(context.world.previous.close[number]) / context.world.unit
     extra = {
         "description": f"{universe.name(number)} is a simulated company in the sector {sector}.",
         "homepage_url": f"https://{universe.tickers[number].lower()}.example.com",
         "list_date": "2004-08-19",
         "market_cap": round(price * shares, 2),
         "round_lot": 100,
-        "share_class_shares_outstanding": int(shares),
-        "weighted_shares_outstanding": int(shares),
-        "sic_code": f"{3000 + 100 * int(universe.sector[number])}",
+        "share_class_shares_outstanding": shares,
+        "weighted_shares_outstanding": shares,
+        "sic_code": profile.industry_code,
         "sic_description": sector.upper(),
-        "total_employees": 100 + int(shares) % 90_000,
+        "total_employees": profile.employees,
     }
     return single_answer(context, request, {**ticker_row(context, number), **extra})
 

@@ -14,8 +14,9 @@ import numpy as np
 from aiohttp import web
 
 from qmterm.core.bars import IntArray
+from qmterm.sim.market import Market
+from qmterm.sim.past import PriceArray
 from qmterm.sim.polygon.answers import Context, Refused, answer
-from qmterm.sim.world import World
 
 MOVERS = 20
 
@@ -26,7 +27,7 @@ class Bar(msgspec.Struct, gc=False):
     l: float  # noqa: E741
     c: float
     v: int
-    vw: float
+    vw: float | msgspec.UnsetType
 
 
 class Minute(msgspec.Struct, gc=False):
@@ -36,18 +37,18 @@ class Minute(msgspec.Struct, gc=False):
     l: float  # noqa: E741
     c: float
     v: int
-    vw: float
+    vw: float | msgspec.UnsetType
     t: int
-    n: int
+    n: int | msgspec.UnsetType
 
 
 class Trade(msgspec.Struct, gc=False):
     c: list[int] | None
-    i: str
+    i: str | msgspec.UnsetType
     p: float
     s: int
     t: int
-    x: int
+    x: int | msgspec.UnsetType
 
 
 class TopOfBook(msgspec.Struct, gc=False):
@@ -74,100 +75,124 @@ class Ticker(msgspec.Struct, gc=False, omit_defaults=True):
 class Columns:
     """A copy of what the rows say, taken at one instant."""
 
+    unit: float  # what a dollar is in the prices
+    invents: bool  # counts and identifiers follow from rules
     tickers: list[str]
-    day: list[IntArray]  # cents: o h l c, shares: v, cents: vw
-    previous: list[IntArray]
-    minute: list[IntArray]  # cents: o h l c, shares: v, end ns, day volume
-    last: IntArray
+    day: list[PriceArray]  # prices: o h l c, shares: v, price: vw
+    previous: list[PriceArray]
+    minute: list[PriceArray]  # day volume; o h l c, volume, end ns and, where told, vw (NaN unknown) of a minute
+    last: PriceArray
     last_size: IntArray
     last_ns: IntArray
-    bid: IntArray
-    ask: IntArray
+    bid: PriceArray
+    ask: PriceArray
     bid_lots: IntArray
     ask_lots: IntArray
-    quote_ns: int
+    quote_ns: IntArray
 
 
-def take_columns(world: World, rows: IntArray | None) -> Columns:
+def take_columns(world: Market, rows: IntArray | None) -> Columns:
     pick: IntArray | slice = slice(None) if rows is None else rows
     today, previous = world.today, world.previous
     tickers = world.universe.tickers
     vwap = np.where(today.volume > 0, today.turnover / np.maximum(today.volume, 1), 0.0)
+    if world.invents:
+        vwap = np.rint(vwap)
     bid, ask = world.stock_sides(pick)
     bid_lots, ask_lots = world.stock_lots(pick)
 
-    def copies(*columns: np.ndarray) -> list[IntArray]:
-        return [np.array(column[pick], dtype=np.int64) for column in columns]
+    def copies(*columns: PriceArray) -> list[PriceArray]:
+        return [
+            np.array(column[pick], dtype=np.float64 if column.dtype.kind == "f" else np.int64) for column in columns
+        ]
 
     return Columns(
+        unit=world.unit,
+        invents=world.invents,
         tickers=list(tickers) if rows is None else [tickers[row] for row in rows.tolist()],
-        day=copies(today.open, today.high, today.low, today.close, today.volume, np.rint(vwap)),
+        day=copies(today.open, today.high, today.low, today.close, today.volume, vwap),
         previous=copies(previous.open, previous.high, previous.low, previous.close, previous.volume, previous.vwap),
-        minute=copies(*today.latest_minute, today.all_volume),
+        minute=copies(today.all_volume, *today.latest_minute),
         last=copies(today.last)[0],
         last_size=copies(today.last_size)[0],
         last_ns=copies(today.last_ns)[0],
-        bid=np.array(bid, dtype=np.int64),
-        ask=np.array(ask, dtype=np.int64),
+        bid=bid.copy(),
+        ask=ask.copy(),
         bid_lots=bid_lots,
         ask_lots=ask_lots,
-        quote_ns=world.step_ns,
+        quote_ns=world.stock_quote_ns(pick),
     )
 
 
-def _dollars(cents: IntArray) -> list[float]:
-    out: list[float] = (cents / 100.0).tolist()
+def _dollars(prices: PriceArray, unit: float) -> list[float]:
+    out: list[float] = (prices / unit).tolist()
     return out
 
 
-def _bars(columns: list[IntArray]) -> list[Bar]:
-    o, h, l, c, v, vw = columns  # noqa: E741
-    return list(map(Bar, _dollars(o), _dollars(h), _dollars(l), _dollars(c), v.tolist(), _dollars(vw)))
+def _known(prices: PriceArray, unit: float) -> list[float | msgspec.UnsetType]:
+    """Dollars; what is not known is left out of its row."""
+    return [value if value == value else msgspec.UNSET for value in _dollars(prices, unit)]
+
+
+def _bars(columns: list[PriceArray], unit: float) -> list[Bar]:
+    *prices, v, vw = columns
+    return list(map(Bar, *(_dollars(column, unit) for column in prices), v.tolist(), _known(vw, unit)))
 
 
 def build_rows(columns: Columns, trades: bool, quotes: bool, closed_ns: int) -> list[Ticker]:
     """`closed_ns` stamps a last trade that was made in the session before."""
     count = len(columns.tickers)
     before = columns.previous[3]
-    change = np.where(columns.last_ns > 0, columns.last - before, 0)
-    percent = np.round(100.0 * change / before, 3).tolist()
-    o, h, l, c, v, end, total = columns.minute  # noqa: E741
-    average = (o + h + l + c) // 4
+    unit = columns.unit
+    compared = (columns.last_ns > 0) & (before > 0)
+    change = np.where(compared, columns.last - before, 0)
+    percent = np.where(compared, np.round(100.0 * change / np.where(before > 0, before, 1), 3), 0.0).tolist()
+    total, o, h, l, c, v, end, *told = columns.minute  # noqa: E741
+    average = told[0] if told else (o + h + l + c) // 4
+    trade_counts: list[int | msgspec.UnsetType] = [msgspec.UNSET] * count
+    if columns.invents:
+        trade_counts = np.maximum(v // 100, np.minimum(v, 1)).tolist()
     start = np.where(end > 0, end // 1_000_000 - 60_000, 0).tolist()
     minutes = map(
         Minute,
         total.tolist(),
-        _dollars(o),
-        _dollars(h),
-        _dollars(l),
-        _dollars(c),
+        _dollars(o, unit),
+        _dollars(h, unit),
+        _dollars(l, unit),
+        _dollars(c, unit),
         v.tolist(),
-        _dollars(average),
+        _known(average, unit),
         start,
-        np.maximum(v // 100, np.minimum(v, 1)).tolist(),
+        trade_counts,
     )
     stamps = np.where(columns.last_ns > 0, columns.last_ns, closed_ns).tolist()
-    last = _dollars(columns.last)
-    number = (columns.last_ns // 1_000_000_000 % 1_000_000).tolist()
+    last = _dollars(columns.last, unit)
+    number = columns.last_ns // 1_000_000_000 % 1_000_000
     sales: list[Trade | None] = [None] * count
     if trades:
-        ids = map(str, number)
         sizes = columns.last_size.tolist()
-        sales = list(map(Trade, [None] * count, ids, last, sizes, stamps, [4] * count))
+        made_up = columns.invents
+        sales = [
+            Trade(None, str(n) if made_up else msgspec.UNSET, price, size, stamp, 4 if made_up else msgspec.UNSET)
+            if size
+            else None
+            for n, price, size, stamp in zip(number.tolist(), last, sizes, stamps, strict=True)
+        ]
     tops: list[TopOfBook | None] = [None] * count
     if quotes:
         lots = columns.ask_lots.tolist(), columns.bid_lots.tolist()
-        asks, bids = _dollars(columns.ask), _dollars(columns.bid)
-        tops = list(map(TopOfBook, asks, lots[0], bids, lots[1], [columns.quote_ns] * count))
+        asks, bids = _dollars(columns.ask, unit), _dollars(columns.bid, unit)
+        sides = zip(asks, lots[0], bids, lots[1], columns.quote_ns.tolist(), strict=True)
+        tops = [TopOfBook(*side) if side[0] else None for side in sides]
     return list(
         map(
             Ticker,
             columns.tickers,
-            _dollars(change),
+            _dollars(change, unit),
             percent,
             stamps,
-            _bars(columns.day),
-            _bars(columns.previous),
+            _bars(columns.day, unit),
+            _bars(columns.previous, unit),
             minutes,
             sales,
             tops,
@@ -213,7 +238,8 @@ async def movers(context: Context, request: web.Request) -> web.Response:
     if direction not in ("gainers", "losers"):
         raise Refused(404, "NOT_FOUND", f"There is no list of {direction!r}: ask for gainers or losers.")
     world = context.world
-    change = world.today.last / world.previous.close - 1.0
+    before, last = world.previous.close, world.today.last
+    change = np.where((before > 0) & (last > 0), last / np.maximum(before, 1e-9), 1.0) - 1.0
     order = np.argsort(-change if direction == "gainers" else change, kind="stable")[:MOVERS]
     rows = rows_of(context, order.astype(np.int64))
     return answer({"status": context.plan.status, "request_id": context.request_id(request), "tickers": rows})

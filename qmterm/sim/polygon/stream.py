@@ -16,6 +16,8 @@ from aiohttp import WSMsgType, web
 
 from qmterm.core.bars import BoolArray, IntArray
 from qmterm.sim.faults import STREAM
+from qmterm.sim.market import Progress
+from qmterm.sim.past import PriceArray
 from qmterm.sim.polygon.answers import Context
 from qmterm.sim.polygon.distortion import Distortion
 from qmterm.sim.polygon.frames import (
@@ -27,10 +29,10 @@ from qmterm.sim.polygon.frames import (
     status_frame,
     trade_events,
 )
+from qmterm.sim.polygon.limits import limit_events
 from qmterm.sim.polygon.option_feed import OptionFeed
 from qmterm.sim.polygon.subscriptions import CLUSTERS, Subscriptions
 from qmterm.sim.session import MinuteBars
-from qmterm.sim.world import Progress
 
 AUTH_SECONDS = 10.0
 QUEUED_BYTES = 128 * 1024 * 1024
@@ -56,11 +58,12 @@ class Connection:
     queued: int = 0  # bytes waiting
     ready: bool = False
     dropped: bool = False
-    sides: IntArray | None = None  # bids and asks last sent, cents by symbol number
+    sides: PriceArray | None = None  # bids and asks last sent, by symbol number
     masks: dict[str, tuple[int, BoolArray | None]] = field(default_factory=dict)
     options: OptionFeed | None = None
     options_version: int = -1
     ending: asyncio.Task[None] | None = None
+    muted: bool = False  # says nothing at all, not even the lockstep marker
     distortion: Distortion = field(default_factory=Distortion)
 
     def send(self, frame: bytes) -> None:
@@ -101,6 +104,7 @@ class StreamHub:
         self.refuse_newcomer = refuse_newcomer
         self.connections: dict[str, list[Connection]] = {cluster: [] for cluster in CLUSTERS}
         self._last_minute: MinuteBars | None = None
+        self._delivered_ns = context.world.now_ns
 
     def add_routes(self, app: web.Application) -> None:
         for cluster in CLUSTERS:
@@ -204,9 +208,13 @@ class StreamHub:
                         connection.ending = asyncio.create_task(slow)
                 elif not await self._strike(connection):
                     connection.distortion.begin(self._context.faults, cluster)
-                    await (self._stocks if cluster == "stocks" else self._options)(connection, progress)
+                    if self._context.world.recorded:
+                        self._as_recorded(connection, progress)
+                    else:
+                        await (self._stocks if cluster == "stocks" else self._options)(connection, progress)
                     for frame in connection.distortion.end():
                         connection.send(frame)
+        self._delivered_ns = self._context.world.now_ns
         if progress.minutes:
             self._last_minute = progress.minutes[-1]
 
@@ -214,7 +222,9 @@ class StreamHub:
         """Faults of the stream; True when nothing else is to be sent."""
         cluster = connection.wanted.cluster
         faults = self._context.faults
-        if faults.take(STREAM, cluster, "mute"):
+        mute = faults.take(STREAM, cluster, "mute")
+        connection.muted = mute is not None and mute.value == 0
+        if mute is not None:
             return True
         if faults.take(STREAM, cluster, "not_json"):
             connection.send(b"<html>not json")
@@ -235,6 +245,13 @@ class StreamHub:
             await connection.socket.close(code=int(close.value), message=b"fault")
         return True
 
+    def _as_recorded(self, connection: Connection, progress: Progress) -> None:
+        """Frames of a recording go out byte for byte to whoever subscribed to anything of their cluster."""
+        if any(connection.wanted.symbols.values()):
+            for cluster, frame in progress.frames:
+                if cluster == connection.wanted.cluster:
+                    connection.send(frame)
+
     async def _stocks(self, connection: Connection, progress: Progress) -> None:
         world, faults = self._context.world, self._context.faults
         for minute in progress.minutes if connection.wanted.of("AM") else ():
@@ -250,6 +267,10 @@ class StreamHub:
                     for _ in range(copies):
                         connection.send(msgspec.json.encode(events))
                     await asyncio.sleep(0)
+        if connection.wanted.of("LULD") and world.invents:
+            since, now = self._delivered_ns, world.now_ns
+            for frame in frames(limit_events(world, self._mask(connection, "LULD"), since, now)):
+                connection.send(frame)
         for trades in progress.trades:
             if connection.wanted.of("A"):
                 for frame in frames(second_events(world, trades, self._mask(connection, "A"))):
@@ -281,19 +302,22 @@ class StreamHub:
     def _again(self, connection: Connection, count: int) -> list[StockQuote]:
         """Every subscribed quote as it stands, over and over: `count` events."""
         mask = self._mask(connection, "Q")
-        sides = np.array(self._context.world.stock_sides(), dtype=np.int64)
-        rows = np.arange(sides.shape[1]) if mask is None else np.flatnonzero(mask)
+        sides = np.array(self._context.world.stock_sides())
+        quoted = sides[1] > 0
+        rows = np.flatnonzero(quoted if mask is None else quoted & mask)
         once = quote_events(self._context.world, rows, sides[0, rows], sides[1, rows])
         return [] if not once else (once * (count // len(once) + 1))[:count]
 
-    def _changed(self, connection: Connection) -> tuple[IntArray, IntArray, IntArray]:
+    def _changed(self, connection: Connection) -> tuple[IntArray, PriceArray, PriceArray]:
         """Symbol numbers, bids and asks of quotes that differ from what this connection heard last."""
         world = self._context.world
-        sides = np.array(world.stock_sides(), dtype=np.int64)
+        sides = np.array(world.stock_sides())
         if connection.sides is None:
             connection.sides = np.zeros_like(sides)
         mask = self._mask(connection, "Q")
         moved = np.any(sides != connection.sides, axis=0)
+        if world.today.any_halted:
+            moved &= ~world.today.halted
         rows = np.flatnonzero(moved if mask is None else moved & mask)
         connection.sides[:, rows] = sides[:, rows]
         return rows, sides[0, rows], sides[1, rows]
@@ -314,7 +338,7 @@ class StreamHub:
         """The lockstep marker: everything of the step was sent before it. Returns once it left the queues."""
         frame = status_frame(("success", f"step {step}"))
         for connection in self.everybody:
-            if connection.ready:
+            if connection.ready and not connection.muted:
                 connection.send(frame)
         await self.flush()
 

@@ -8,7 +8,7 @@ from qmterm.core.settings.screen import AgeSteps, ScreenSettings
 from qmterm.engine.view import ChainRow, ChainView, OptionCell, Snapshot
 from qmterm.ui.formats import age, count, dropped_zero, expiry, fixed, money, percent, plain, strike
 from qmterm.ui.grid import Grid
-from qmterm.ui.palette import BOLD, Line, Palette, Span, age_marks, aged, fit, spread
+from qmterm.ui.palette import BOLD, DIM, Line, Palette, Span, age_marks, aged, fit, spread
 from qmterm.ui.pane import Frame
 from qmterm.ui.panes.scan import direction
 from qmterm.ui.table import Cell, Column
@@ -32,7 +32,8 @@ def side_columns(group: str, side: Side, steps: AgeSteps, extra_s: Callable[[], 
         return None if option.age_s is None else option.age_s + extra_s()
 
     def price(value: float | None, option: OptionCell) -> Cell:
-        return Cell(aged(fixed(value), seconds(option), steps), "text", age_marks(seconds(option), steps))
+        marks = age_marks(seconds(option), steps) or (DIM if option.code else 0)
+        return Cell(aged(fixed(value), seconds(option), steps), "text", marks)
 
     def held(option: OptionCell) -> Cell:
         return Cell(f"{option.held:+d}" if option.held else "", "gain" if option.held > 0 else "loss", BOLD)
@@ -102,7 +103,13 @@ class ChainPane(Grid[ChainRow]):
         chain = self._chain()
         if chain is None:
             return ""
-        return f"{chain.symbol} · {'CALLS' if self.side == 'call' else 'PUTS'} chosen (←→)"
+        parts = [chain.symbol, f"{'CALLS' if self.side == 'call' else 'PUTS'} chosen (←→)"]
+        leg = self.leg()
+        if leg is not None and (leg.code or leg.iv is None):
+            parts.append(leg.code or leg.iv_status)
+        elif chain.codes:
+            parts.append(f"refused: {sum(chain.codes.values())}")
+        return " · ".join(parts)
 
     def _chain(self) -> ChainView | None:
         return None if self.frame_ is None else self.frame_.snapshot.chain

@@ -11,7 +11,8 @@ from qmterm.ui.palette import BOLD, DIM, STRUCK
 from qmterm.ui.table import Cell, Column
 
 # How a mark that is not fresh looks: "stale" was good once, "none" never was.
-MARK_LOOKS = {"stale": (DIM, "~"), "one-sided": (DIM, "~"), "none": (STRUCK, "")}
+# any other flag: not a fresh mid. "b": the broker's quote, where the data plan has none
+MARK_LOOKS = {"": (0, ""), "none": (STRUCK, ""), "no quote": (STRUCK, ""), "dxlink": (0, "b")}
 
 
 def profit(row: PositionView) -> Cell:
@@ -21,7 +22,7 @@ def profit(row: PositionView) -> Cell:
 
 
 def mark(row: PositionView) -> Cell:
-    marks, sign = MARK_LOOKS.get(row.mark_flag, (0, ""))
+    marks, sign = MARK_LOOKS.get(row.mark_flag, (DIM, "~"))
     return Cell(f"{sign}{fixed(row.mark)}" if row.mark is not None else "–", "text", marks)
 
 

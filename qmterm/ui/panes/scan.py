@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 from qmterm.core.settings.screen import AgeSteps
 from qmterm.engine.view import ScanRow, Snapshot
 from qmterm.ui.formats import age, arrow, dropped_zero, fixed, plain
 from qmterm.ui.grid import Grid
-from qmterm.ui.palette import BOLD, age_marks, aged
+from qmterm.ui.palette import BOLD, STRUCK, age_marks, aged
 from qmterm.ui.table import Cell, Column
 
 STATE_TONES = {
@@ -34,7 +35,9 @@ def change(row: ScanRow) -> Cell:
 
 
 def note_of(row: ScanRow) -> str:
-    """The engine's note, else the gates that failed."""
+    """Why the price is refused, else the engine's note, else the gates that failed."""
+    if row.code:
+        return " ".join(part for part in (f"price {row.code}", plain(row.note)) if part)
     return plain(row.note) or ("no " + ", ".join(row.failed) if row.failed else "")
 
 
@@ -43,7 +46,8 @@ def scan_columns(steps: AgeSteps, extra_s: Callable[[], float]) -> tuple[Column[
         return None if row.age_s is None else row.age_s + extra_s()
 
     def last(row: ScanRow) -> Cell:
-        return Cell(aged(fixed(row.last), seconds(row), steps), "text", age_marks(seconds(row), steps))
+        marks = STRUCK if row.code else age_marks(seconds(row), steps)
+        return Cell(aged(fixed(row.last), seconds(row), steps), "text", marks)
 
     def state(row: ScanRow) -> Cell:
         return Cell(row.state, STATE_TONES.get(row.state, "text"), BOLD if row.state.startswith("ENTRY") else 0)
@@ -104,6 +108,10 @@ class ScanPane(Grid[ScanRow]):
             return ""
         scan = self.frame_.snapshot.scan
         parts = [self.count_text(), f"{scan.live:,}/{scan.symbols:,} live", f"{scan.entries} entries"]
+        if scan.coverage_pct is not None:
+            # In tens of seconds: a figure that ticks in a calm market costs attention and bandwidth.
+            old = None if scan.oldest_age_s is None else math.ceil(scan.oldest_age_s / 10) * 10
+            parts.append(f"cov {fixed(scan.coverage_pct, 1)}% · oldest {age(old)}")
         if scan.rejected and self.size.width >= 90:
             top = sorted(scan.rejected.items(), key=lambda item: -item[1])[:2]
             parts.append("out: " + " ".join(f"{reason} {number}" for reason, number in top))

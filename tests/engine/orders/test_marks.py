@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from qmterm.core.orders import BrokerPosition
 from qmterm.engine.orders.book import Book, Position
-from qmterm.engine.orders.marks import EQUITY_EVERY_NS, FRESH_S, Marks
+from qmterm.engine.orders.marks import EQUITY_EVERY_NS, Marks
+from qmterm.market.quality.quotes import FRESH_S
 from tests.engine.fakes import CASH, OCC, TableQuotes, clock_at
 
 
@@ -68,7 +69,7 @@ def test_a_side_that_vanished_keeps_the_last_good_mark():
 def test_a_crossed_quote_is_no_mark():
     desk = Desk()
     desk.see(4.20, 4.30)
-    assert desk.see(4.50, 4.40).flag == "one-sided"
+    assert desk.see(4.50, 4.40).flag == "crossed"
 
 
 def test_marks_of_the_last_run_come_back_as_stale():

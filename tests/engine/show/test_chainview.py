@@ -1,10 +1,14 @@
 """The chain a person looks at is read now and then, whatever came of the last reading."""
 
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
 from qmterm.core.chain import Chain
 from qmterm.core.errors import DataError
 from qmterm.engine.show.chainview import ChainLook
+from qmterm.market.quality.codes import QuoteCode
 from tests.engine.fakes import clock_at
 from tests.strategy.chains import chain
 
@@ -64,3 +68,25 @@ async def test_a_fallback_rate_is_said_beside_the_numbers_made_with_it():
     shown = look.view(None, None)
     assert shown.rows
     assert shown.message == "fallback 4.00%: no Treasury curve"
+
+
+async def test_every_cell_carries_the_gates_code_and_the_pane_their_count():
+    made = chain()
+    near = made.dte == 32
+    codes = np.zeros(len(made), dtype=np.int8)
+    row = int(np.flatnonzero(near & made.is_call)[1])
+    codes[row] = QuoteCode.OFF_PARITY
+    look = ChainLook(
+        Chains(replace(made, quote_code=codes, spot_code=int(QuoteCode.STALE_UNDERLYING))),
+        clock_at(),
+        15.0,
+        lambda symbol: 0,
+    )
+    look.select("AAPL")
+    await look.refresh()
+    shown = look.view(None, None)
+    cells = [cell for line in shown.rows for cell in (line.call, line.put) if cell is not None]
+    assert {cell.occ: cell.code for cell in cells if cell.code} == {made.occ[row]: "OFF_PARITY"}
+    assert shown.codes == {"OFF_PARITY": 1}
+    assert shown.spot_code == "STALE_UNDERLYING"
+    assert shown.spot_age_s is not None

@@ -299,3 +299,17 @@ def test_minutes_outside_the_session_make_no_five_minute_close():
     apply(board, bar(4, 101), bar(10, 97), bar(14, 97))
     close, end = board.five_minute_close("SPY", NS0 + 4 * FIVE_NS)
     assert (close, end) == (101, NS0 + FIVE_NS)
+
+
+def test_another_sources_quote_is_taken_when_newer_and_says_whose_it_is():
+    board = Board()
+    occ = "SPY   261218C00500000"
+    assert board.apply_quote(occ, 1.0, 1.1, 5, 6, NS0, NS0 + 9, "dxlink")
+    assert (board.quote(occ).bid, board.quote(occ).arrival_ns, board.quote_source(occ)) == (1.0, NS0 + 9, "dxlink")
+    assert not board.apply_quote(occ, 2.0, 2.1, 5, 6, NS0 - 1, NS0 + 10, "dxlink")
+    event = {"ev": "Q", "sym": "O:SPY261218C00500000", "bp": 3, "ap": 3.1, "bs": 1, "as": 1, "t": MS0 + 1}
+    FrameDecoder(board, "options").apply(json.dumps([event]).encode(), 0)
+    assert (board.quote(occ).bid, board.quote_source(occ)) == (3.0, "")
+    assert board.apply_quote(occ, 4.0, 4.1, 5, 6, 0, NS0 + 10**9, "dxlink")
+    assert board.quote(occ).time_ns == NS0 + 10**9
+    assert board.quote_source("SPY") == ""

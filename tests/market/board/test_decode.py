@@ -11,7 +11,9 @@ from hypothesis import strategies as st
 from qmterm.market.board.board import Board
 from qmterm.market.board.plain import PlainDecoder
 from qmterm.market.board.trades import TradeTape
-from qmterm.market.board.wire import FrameDecoder
+from qmterm.market.board.wire import FrameDecoder, warm_up
+
+warm_up()
 
 MS0 = 1_772_463_600_000  # 10:00 New York, 2026-03-02
 NS0 = MS0 * 1_000_000
@@ -410,3 +412,21 @@ def test_sale_conditions_follow_the_one_table():
         seen[code] = board.last_price("SPY") == code + 1
     assert [code for code, taken in seen.items() if not taken] == [2, 15, 37, 53]
     assert decoder.slow_frames == 0
+
+
+def test_until_the_machine_code_is_loaded_frames_are_read_plainly(monkeypatch):
+    from qmterm.market.board import wire
+
+    loaded = wire._machine_code.run
+    monkeypatch.setattr(wire._machine_code, "run", None)
+    board = Board(STOCKS)
+    decoder = FrameDecoder(board, "stocks")
+
+    def trade(price):
+        body = {"ev": "T", "sym": "SPY", "p": price, "s": 1, "t": MS0 + price}
+        assert decoder.apply(json.dumps([body]).encode(), NS0).trades == 1
+        return board.last_price("SPY")
+
+    assert trade(1) == 1
+    monkeypatch.setattr(wire._machine_code, "run", loaded)
+    assert trade(2) == 2

@@ -1,5 +1,6 @@
 """History: one call a session, kept at once, resumed, repaired, and right after a split."""
 
+import json
 from datetime import date
 
 import numpy as np
@@ -10,7 +11,7 @@ from qmterm.core.clock import ManualClock, from_et
 from qmterm.core.errors import DataAuthError, DataError, NotEntitled
 from qmterm.market.history.history import History
 from qmterm.market.records import GroupedColumns, Split
-from qmterm.tape.grouped import DaysMissing, day_path
+from qmterm.tape.grouped import DaysMissing, day_path, read_day, write_grouped
 
 CALENDAR = SessionCalendar.load(date(2025, 1, 1), date(2026, 12, 31))
 LAST = date(2026, 2, 27)
@@ -111,11 +112,44 @@ async def test_a_torn_file_is_pulled_again(tmp_path):
     assert panel.bars.tolist() == [12, 12]
 
 
-async def test_files_without_a_pull_date_count_as_missing(tmp_path):
+async def test_a_lost_manifest_is_made_again_from_the_files(tmp_path):
     kept = history(tmp_path, FakeRest())
     await kept.pull(DAYS)
     (tmp_path / "daily" / "manifest.json").write_text("{torn")
+    assert history(tmp_path, FakeRest()).missing(DAYS) == ()
+
+
+async def test_files_without_a_pull_date_count_as_missing(tmp_path):
+    rest = FakeRest()
+    await history(tmp_path, rest).pull(DAYS)
+    for day in DAYS:
+        rows = read_day(tmp_path / "daily", day)
+        write_grouped(tmp_path / "daily", day, {"symbol": rows.symbols, **rows.columns})
+    (tmp_path / "daily" / "manifest.json").unlink()
     assert history(tmp_path, FakeRest()).missing(DAYS) == DAYS
+
+
+async def test_a_manifest_of_the_first_version_is_read_as_it_is(tmp_path):
+    await history(tmp_path, FakeRest()).pull(DAYS)
+    row = {"symbol": "MSFT", "day": "2026-03-03", "split_from": 1, "split_to": 4}
+    pulled = {day.isoformat(): "2026-03-02" for day in DAYS}
+    old = {"pulled": pulled, "splits": [row], "splits_until": "2026-03-03"}
+    (tmp_path / "daily" / "manifest.json").write_text(json.dumps(old))
+    later = history(tmp_path, FakeRest(), date(2026, 3, 3))
+    assert later.missing(DAYS) == ()
+    assert (await later.panel(LAST, 12)).close[1, 0] == 25.0
+
+
+async def test_a_panel_as_of_an_earlier_day_does_not_know_the_split(tmp_path):
+    split = Split("MSFT", DAYS[6], 1, 4)
+    rest = FakeRest(splits=(split,))
+    kept = history(tmp_path, rest)
+    await kept.pull(DAYS)  # after the split: these bars have it already
+    assert await kept.know_splits_since(DAYS[0]) == 1
+    assert await kept.know_splits_since(DAYS[0]) == 0
+    assert rest.split_calls == [DAYS[0]]
+    assert (await kept.panel(LAST, 12)).close[1, 0] == 100.0
+    assert (await kept.panel(DAYS[5], 6, as_of=DAYS[5])).close[1, 0] == 400.0
 
 
 async def test_a_split_since_the_pull_adjusts_what_was_pulled_before_it(tmp_path):

@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qmterm.core.errors import DataError
-from qmterm.market.rest import columns, option_columns
+from qmterm.market.rest import option_columns
 from qmterm.market.rest.client import PolygonRest
+from qmterm.market.rest.snapshot import snapshot_columns
 from qmterm.market.times import rfc3339_ns, to_ns, to_ns_array
 from tests.market.fakes import KEY, json_answer, rest_server, settings
 
@@ -217,7 +218,7 @@ async def test_bars_of_one_symbol_are_in_order_and_without_repeats():
 @pytest.mark.parametrize("stamp", [2**63, 10**25, 5 * 10**13, -1])
 def test_times_no_clock_shows_are_no_time(stamp):
     body = {"status": "OK", "tickers": [{"ticker": "SPY", "lastQuote": {"p": 1, "P": 2, "s": 1, "S": 1, "t": stamp}}]}
-    assert columns.snapshot_columns(json.dumps(body).encode()).quote_ns.tolist() == [0]
+    assert snapshot_columns(json.dumps(body).encode()).quote_ns.tolist() == [0]
 
 
 def test_one_contract_with_impossible_numbers_does_not_cost_the_chain():

@@ -47,7 +47,7 @@ async def test_it_logs_in_subscribes_and_writes_the_board():
         assert stream.state is StreamState.CLOSED
 
 
-@pytest.mark.parametrize("code", [1000, 1001, 1008, 1011])
+@pytest.mark.parametrize("code", [1000, 1001, 1008, 1009, 1011, 1013])
 async def test_any_close_is_a_drop_and_everything_is_subscribed_again(code):
     async def script(server, socket, attempt):
         await until(lambda: "AM.*" in server.subscribed(attempt))
@@ -303,4 +303,110 @@ async def test_a_server_that_drops_at_random_never_ends_the_stream():
         await until(lambda: server.connections >= 6, 10.0)
         await until(lambda: board.quote("AAPL").bid >= 6.0)
         assert stream.counters.drops >= 5
+        await stream.close()
+
+
+async def test_canaries_that_fall_silent_are_a_mute_stream_though_the_server_answers_pings():
+    async def script(server, socket, attempt):
+        await until(lambda: "Q.SPY" in server.subscribed(attempt))
+        for step in range(8 if attempt == 1 else 1_000):
+            await socket.send(json.dumps([quote("SPY", 500.0 + attempt, NOW // 1_000_000 + step)]))
+            await asyncio.sleep(0.02)
+        await forever()
+
+    async with stream_server(script) as (url, server):
+        stream, board = open_stream(url, changes={"canary_silence_s": 0.3})
+        stream.want(frozenset({"AM.*", "T.SPY", "Q.SPY"}))
+        stream.listen_for(frozenset({"SPY"}))
+        await until(lambda: server.connections == 2)
+        assert stream.counters.mutes == 1
+        assert stream.notes.last_drop.startswith("nothing of SPY for 0.")
+        assert "pings are answered" in stream.notes.last_drop
+        assert server.times[1] - server.times[0] < 1.5
+        await until(lambda: board.quote("SPY").bid == 502.0)
+        await stream.close()
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [("slow_consumer", "too slowly"), ("force_disconnect", "told us to leave"), ("auth_timeout", "login in time")],
+)
+async def test_a_status_that_ends_the_connection_is_a_drop_and_says_why(word, said):
+    async def script(server, socket, attempt):
+        if attempt == 1:
+            await socket.send(status(word, "the server's own words"))
+        await forever()
+
+    async with stream_server(script) as (url, server):
+        stream, _ = open_stream(url)
+        await until(lambda: server.connections == 2 and set(server.subscribed(2)) == {"AM.*", "Q.AAPL"})
+        assert said in stream.notes.last_drop
+        assert "the server's own words" in stream.notes.last_drop
+        assert stream.counters.slow == (word == "slow_consumer")
+        await stream.close()
+
+
+async def test_a_refused_channel_is_not_asked_for_again_before_the_next_day():
+    async def script(server, socket, attempt):
+        await until(lambda: "AM.*" in server.subscribed(attempt))
+        if attempt == 1:
+            await until(lambda: stream.notes.refused)
+            await socket.close(1001)
+        await forever()
+
+    async with stream_server(script) as (url, server):
+        server.refuse = frozenset({"Q.AAPL"})
+        stream, _ = open_stream(url)
+        await until(lambda: server.connections == 2)
+        await stream.wait_settled(3.0)
+        assert set(server.subscribed(2)) == {"AM.*"}
+        stream.want(frozenset({"AM.*", "T.MSFT"}))
+        stream.want(frozenset({"AM.*", "Q.AAPL"}))
+        await stream.wait_settled(3.0)
+        assert "Q.AAPL" not in server.subscribed(2)
+        server.refuse = frozenset()
+        stream.forget_refusals()
+        await until(lambda: "Q.AAPL" in stream.confirmed)
+        assert stream.notes.refused == {}
+        await stream.close()
+
+
+async def test_a_login_that_is_never_answered_does_not_hold_us_up_for_long():
+    async def hang(server, socket):
+        if server.connections == 1:
+            await socket.wait_closed()
+
+    async with stream_server(forever, before_login=hang) as (url, server):
+        stream, _ = open_stream(url, changes={"open_timeout_s": 0.1})
+        await until(lambda: set(server.subscribed(2)) == {"AM.*", "Q.AAPL"}, 3.0)
+        assert "no answer to connect or log in" in stream.notes.last_drop
+        await stream.close()
+
+
+async def test_what_is_recorded_holds_no_key():
+    kept = []
+
+    async def script(server, socket, attempt):
+        await socket.send(status("error", f"unknown action with {KEY}"))
+        await socket.send(json.dumps([quote()]))
+        await forever()
+
+    async with stream_server(script) as (url, _):
+        stream, board = open_stream(url, record=lambda arrival_ns, frame: kept.append((arrival_ns, frame)))
+        await until(lambda: board.quote("AAPL") is not None)
+        await until(lambda: len(kept) >= 3)
+        assert {arrival_ns for arrival_ns, _ in kept} == {NOW}
+        assert any(b'"ev": "Q"' in frame for _, frame in kept)
+        assert not any(KEY.encode() in frame for _, frame in kept)
+        await stream.close()
+
+
+async def test_login_answers_do_not_make_a_mute_stream_look_fresh():
+    async def script(server, socket, attempt):
+        await forever()
+
+    async with stream_server(script) as (url, _):
+        stream, _ = open_stream(url)
+        await stream.wait_settled(3.0)
+        assert stream.last_frame_s is None
         await stream.close()

@@ -1,0 +1,67 @@
+"""What the files of a store do not say by their names: when each session was pulled, and the splits known since.
+
+The trap: it is written less often than the files, so a killed pull leaves files that it does not know. Each file
+carries the day of its own pull too, and is taken in from there; only the file being written is lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date
+from pathlib import Path
+
+import msgspec
+
+from qmterm.market.records import Split
+from qmterm.tape.grouped import pulled_on
+from qmterm.tape.layout import DAILY, stored_sessions
+from qmterm.tape.symbols import replace_file
+
+NAME = "manifest.json"
+
+
+class SplitRow(msgspec.Struct, frozen=True):
+    symbol: str
+    day: date
+    split_from: float
+    split_to: float
+
+    @property
+    def split(self) -> Split:
+        return Split(self.symbol, self.day, self.split_from, self.split_to)
+
+
+class Manifest(msgspec.Struct):
+    """Fields may be added, each with a default: a manifest of an older version is read as it is."""
+
+    pulled: dict[date, date] = {}  # session: the day up to which its bars are adjusted for splits
+    splits: list[SplitRow] = []
+    splits_until: date | None = None
+    splits_since: date | None = None  # all splits from this day on are in `splits`; None: only since the oldest pull
+
+    @classmethod
+    def read(cls, directory: Path) -> Manifest:
+        """The manifest, with the files it does not know yet; an unreadable one is made again from the files."""
+        try:
+            found = msgspec.json.decode((directory / NAME).read_bytes(), type=cls)
+        except (FileNotFoundError, msgspec.DecodeError):
+            found = cls()
+        for day in stored_sessions(directory, DAILY):
+            if day not in found.pulled and (pulled := pulled_on(directory, day)) is not None:
+                found.pulled[day] = pulled
+        return found
+
+    def write(self, directory: Path) -> None:
+        replace_file(directory / NAME, msgspec.json.encode(self))
+
+    def learn(self, splits: Iterable[Split], today: date) -> tuple[Split, ...]:
+        """Take in splits that have happened; the ones not known before come back."""
+        known = set(self.splits)
+        fresh = []
+        for split in splits:
+            row = SplitRow(split.symbol, split.day, split.split_from, split.split_to)
+            if split.day <= today and row not in known:
+                known.add(row)
+                self.splits.append(row)
+                fresh.append(split)
+        return tuple(fresh)

@@ -1,0 +1,174 @@
+"""Daily bars of a replay: read once, then told session by session, split-adjusted as of the day the replay stands in.
+
+The trap: a split of the future must not be seen. Each morning the sessions before are put on the scale of that day,
+as the real service does it with its adjusted answers.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from qmterm.core.bars import FloatArray, IntArray
+from qmterm.sim.corporate import Dividend, Earnings, Split
+from qmterm.sim.past import DailyHistory, DayBars
+from qmterm.sim.replay.checks import Place, check_bars, check_names, check_once, refuse
+from qmterm.tape import layout
+from qmterm.tape.quality import BAR_COLUMNS
+
+KEPT = 600  # before the running one: two years and a half
+
+
+@dataclass(frozen=True, slots=True)
+class DailyBars:
+    """All rows of the daily files, sorted by day; `code` is a place in `names`."""
+
+    names: tuple[str, ...] = ()
+    days: tuple[date, ...] = ()
+    edge: IntArray = field(default_factory=lambda: np.zeros(1, dtype=np.int64))  # rows of days[i]: edge[i]:edge[i+1]
+    code: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    columns: Mapping[str, FloatArray] = field(default_factory=dict)  # as the files have them
+    splits: tuple[tuple[int, date, float], ...] = ()  # (code, first session at the new count, new shares for one old)
+    dividends: tuple[tuple[int, date, float], ...] = ()  # (code, ex-date, $ per share)
+
+
+def read_daily_bars(files: Sequence[Path]) -> DailyBars:
+    """BadInput names file, row and column of what cannot be played."""
+    numbers: dict[str, int] = {}
+    parts = [_one_file(file, numbers) for file in files]
+    if not parts:
+        return DailyBars()
+    names = list(numbers)
+    code = np.concatenate([part[0] for part in parts])
+    days = np.concatenate([part[1] for part in parts])
+    columns = {name: np.concatenate([part[2][name] for part in parts]) for name in parts[0][2]}
+    places = [Place.after(file, 0, len(part[0])) for file, part in zip(files, parts, strict=True)]
+    order = check_once(code, days, names, places, "symbol and date")
+    code, days = code[order], days[order]
+    columns = {name: column[order] for name, column in columns.items()}
+    known, edge = np.unique(days, return_index=True)
+    ratio, paid = columns.pop("split_ratio"), columns.pop("ex_dividend")
+    return DailyBars(
+        names=tuple(names),
+        days=tuple(known.astype(object).tolist()),
+        edge=np.append(edge, len(code)).astype(np.int64),
+        code=code,
+        columns=columns,
+        splits=_told(code, days, np.where((ratio > 0) & (ratio != 1), ratio, np.nan)),
+        dividends=_told(code, days, np.where(paid > 0, paid, np.nan)),
+    )
+
+
+def _one_file(file: Path, numbers: dict[str, int]) -> tuple[IntArray, NDArray[np.datetime64], dict[str, FloatArray]]:
+    codes, days, parts = [], [], []
+    first = 0
+    for table in layout.batches(file, layout.DAILY):
+        columns = {name: table[name].to_numpy() for name in (*BAR_COLUMNS, "split_ratio", "ex_dividend")}
+        place = Place.after(file, first, table.num_rows)
+        check_names(table["symbol"], place, "symbol")
+        when = np.asarray(table["date"].to_numpy(), dtype="datetime64[D]")
+        refuse(np.isnat(when), place, "date", "there is no date")
+        check_bars(columns, place)
+        names = table["symbol"].combine_chunks().dictionary_encode()
+        of = np.array([numbers.setdefault(name, len(numbers)) for name in names.dictionary.to_pylist()], dtype=np.int64)
+        codes.append(of[names.indices.to_numpy()])
+        days.append(when)
+        parts.append(columns)
+        first += table.num_rows
+    if not parts:
+        return (
+            np.zeros(0, dtype=np.int64),
+            np.zeros(0, dtype="datetime64[D]"),
+            dict.fromkeys((*BAR_COLUMNS, "split_ratio", "ex_dividend"), np.zeros(0)),
+        )
+    return (
+        np.concatenate(codes),
+        np.concatenate(days),
+        {name: np.concatenate([part[name] for part in parts]) for name in parts[0]},
+    )
+
+
+def _told(code: IntArray, days: NDArray[np.datetime64], value: FloatArray) -> tuple[tuple[int, date, float], ...]:
+    rows = np.flatnonzero(np.isfinite(value))
+    return tuple(zip(code[rows].tolist(), days[rows].astype(object).tolist(), value[rows].tolist(), strict=True))
+
+
+class ReplayPast:
+    """The sessions before a day as the world's history; `number_of` turns a code of the files into a symbol number."""
+
+    def __init__(self, bars: DailyBars, number_of: IntArray, symbols: int) -> None:
+        self._bars = bars
+        self._number_of = number_of
+        self._symbols = symbols
+        self._place = {day: place for place, day in enumerate(bars.days)}
+
+    @property
+    def last_day(self) -> date | None:
+        return self._bars.days[-1] if self._bars.days else None
+
+    def before(self, day: date, others: Sequence[DayBars] = ()) -> DailyHistory:
+        """The latest sessions before a day, on the scale of that day; `others` are sessions the files do not have."""
+        known = {past: self.on(past, day) for past in self._bars.days[: bisect_left(self._bars.days, day)][-KEPT:]}
+        known |= {bars.day: bars for bars in others if bars.day not in known}
+        history = DailyHistory()
+        for _, bars in sorted(known.items()):
+            if bars is not None:
+                history.append(bars)
+        return history
+
+    def on(self, session: date, as_of: date) -> DayBars | None:
+        """One session's bars (dollars, 0 without a bar), split-adjusted as of a day."""
+        place = self._place.get(session)
+        if place is None:
+            return None
+        rows = slice(int(self._bars.edge[place]), int(self._bars.edge[place + 1]))
+        who = self._number_of[self._bars.code[rows]]
+        factor = self._factor(session, as_of)[who]
+        prices = []
+        for name in ("open", "high", "low", "close"):
+            column = np.zeros(self._symbols)
+            column[who] = self._bars.columns[name][rows] / factor
+            prices.append(column)
+        volume = np.zeros(self._symbols)
+        volume[who] = self._bars.columns["volume"][rows] * factor
+        opened, high, low, close = prices
+        return DayBars(session, opened, high, low, close, volume, np.zeros(self._symbols))
+
+    def _factor(self, session: date, as_of: date) -> FloatArray:
+        """What prices of a session are divided by to read on the scale of a later day."""
+        factor = np.ones(self._symbols)
+        for code, day, ratio in self._bars.splits:
+            if session < day <= as_of:
+                factor[self._number_of[code]] *= ratio
+        return factor
+
+
+class ReplayCorporate:
+    """Splits and dividends that the files tell, each from its own day on; there are no reports in them."""
+
+    def __init__(self, bars: DailyBars, number_of: IntArray, day: date) -> None:
+        self.day = day
+        self.splits = [Split(int(number_of[code]), on, 1.0, ratio) for code, on, ratio in bars.splits if on <= day]
+        self.dividends = [
+            Dividend(int(number_of[code]), on, amount) for code, on, amount in bars.dividends if on <= day
+        ]
+
+    def split_factor(self, symbol: int, day: date) -> float:
+        """What an adjusted price of `day` is multiplied by to read as it traded then."""
+        factor = 1.0
+        for split in self.splits:
+            if split.symbol == symbol and day < split.day:
+                factor *= split.new / split.old
+        return factor
+
+    def earnings_of(self, symbol: int, now: date) -> list[Earnings]:
+        return []
+
+    def reporting_between(self, low: str, high: str) -> list[int]:
+        return []

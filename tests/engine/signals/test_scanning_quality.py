@@ -1,0 +1,143 @@
+"""The scanner and the gate: a refused price makes no signal and no entry, and the ledger says why."""
+
+from datetime import date
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from qmterm.core.calendar import SessionCalendar
+from qmterm.core.clock import NS, ManualClock, from_et
+from qmterm.core.compute import ComputeThread
+from qmterm.core.reasons import Reason
+from qmterm.core.settings.strategy import AtrMatrixSettings, ScannerSettings
+from qmterm.core.signals import SignalState
+from qmterm.engine.runlog import RunLog
+from qmterm.engine.signals.scanning import Scanning
+from qmterm.market.board.board import Board
+from qmterm.market.quality.coverage import Listed
+from qmterm.market.quality.stocks import BUSY_SHARES
+from qmterm.market.quality.watch import QualityWatch
+from tests.strategy.test_scanner import PANEL
+
+DAY = date(2026, 3, 2)
+CALENDAR = SessionCalendar.load(date(2024, 1, 1), date(2026, 12, 31))
+SIGNALS = (SignalState.ENTRY_LONG, SignalState.SCALE_OUT)
+
+
+class Tape:
+    """A history that holds the panel of the scanner's own tests."""
+
+    async def pull(self, days, progress):
+        return SimpleNamespace(failed={})
+
+    async def refresh_splits(self):
+        return ()
+
+    async def panel(self, last, sessions, allow_missing=False):
+        return PANEL
+
+
+@pytest.fixture
+async def scanning():
+    clock = ManualClock(from_et(DAY, 11, 0))
+    board = Board()
+    board.start_session(from_et(DAY, 9, 30), from_et(DAY, 16, 0))
+    down = {"stocks": False}
+    quality = QualityWatch(board, stocks_down=lambda: down["stocks"])
+    compute = ComputeThread()
+    made = Scanning(
+        board, Tape(), CALENDAR, compute, clock, RunLog(clock), AtrMatrixSettings(),
+        ScannerSettings(require_options=False), 260, quality,
+    )  # fmt: skip
+    await made.load(lambda text: None)
+    made.coverage.list(Listed((*PANEL.symbols, "BRANDNEW")))
+    table = board.stocks
+    table.last[:], table.trade_ns[:], table.prev_volume[:] = PANEL.close[:, -1], clock.now() - NS, BUSY_SHARES
+    yield SimpleNamespace(scan=made, table=table, clock=clock, down=down)
+    compute.close()
+
+
+def fresh(at):
+    at.table.trade_ns[:] = at.clock.now() - NS
+
+
+async def test_every_scan_is_in_the_ledger(scanning):
+    scanning.scan.run()
+    covered = scanning.scan.covered()
+    assert (covered.listed, covered.evaluated, covered.skipped) == (401, 400, {"NO_HISTORY": 1})
+    scanning.clock.advance(58)
+    assert scanning.scan.covered().oldest_age_s == 58.0
+    assert scanning.scan.coverage.of("BRANDNEW") == (None, Reason.NO_HISTORY)
+
+
+async def test_a_stale_row_keeps_the_state_of_its_last_close_is_marked_and_no_entry(scanning):
+    scan, table = scanning.scan, scanning.table
+    scan.run()
+    symbol = scan.entries(1)[0].symbol
+    row = PANEL.symbols.index(symbol)
+    state = scan.result.state(row)
+    scanning.clock.advance(700)
+    fresh(scanning)
+    table.last[row], table.trade_ns[row] = table.last[row] * 3, scanning.clock.now() - 700 * NS
+    turned = scan.run()
+    assert scan.price_code(row) == "STALE_QUOTE"
+    assert scan.price_age_s(row) == 700.0
+    assert scan.result.state(row) is state  # of its last close: three times the price is not believed
+    assert not scan.result.live[row]
+    assert symbol not in [signal.symbol for signal in (*turned, *scan.entries(400))]
+    assert scan.covered().skipped == {"NO_HISTORY": 1, "STALE_QUOTE": 1}
+    fresh(scanning)
+    table.last[row] = PANEL.close[row, -1]
+    assert symbol not in [signal.symbol for signal in scan.run()]  # it is what it was: no news
+    assert symbol in [signal.symbol for signal in scan.entries(400)]
+
+
+async def test_while_the_feed_is_down_nothing_becomes_a_signal_and_then_everything_is_whole_again(scanning):
+    scan = scanning.scan
+    scanning.table.last[:] = PANEL.close[:, -1] * 0.7  # far below: no setups now
+    assert [s for s in scan.run() if s.state in SIGNALS] == []
+    scanning.clock.advance(60)
+    scanning.down["stocks"] = True
+    assert scan.run() == ()
+    assert scan.entries(400) == ()
+    assert scan.covered().skipped["FEED_DOWN"] == 400
+    scanning.down["stocks"] = False
+    scanning.table.last[:] = PANEL.close[:, -1]
+    fresh(scanning)
+    became = scan.run()
+    assert len(became) > 0
+    assert {signal.symbol for signal in scan.entries(400)} <= {signal.symbol for signal in became}
+    assert scan.covered().evaluated == 400
+
+
+async def test_a_setup_first_seen_while_refused_is_news_once_its_price_is_believed(scanning):
+    scan = scanning.scan
+    scanning.down["stocks"] = True
+    scanning.table.trade_ns[:] = scanning.clock.now() - 60 * NS
+    assert scan.run() == ()
+    scanning.down["stocks"] = False
+    fresh(scanning)
+    assert {s.symbol for s in scan.entries(400)} == set()
+    assert {s.symbol for s in scan.run() if s.state is SignalState.ENTRY_LONG} == {s.symbol for s in scan.entries(400)}
+
+
+async def test_a_stop_hears_the_same_word_and_acts_on_late_prices_rather_than_none(scanning):
+    scan, table = scanning.scan, scanning.table
+    symbol = PANEL.symbols[0]
+    assert scan.doubt(symbol) is None
+    table.trade_ns[0] = scanning.clock.now() - 700 * NS
+    assert scan.doubt(symbol) is Reason.STALE_QUOTE
+    scan._quality._delayed = lambda: True
+    fresh(scanning)
+    assert scan.doubt(symbol) is None
+
+
+async def test_a_price_of_another_day_has_no_age_and_no_code(scanning):
+    scanning.table.trade_ns[:] = scanning.clock.now() - 30 * 3600 * NS
+    scanning.table.prev_volume[:] = 0
+    scanning.scan.run()
+    assert scanning.scan.price_age_s(0) is None
+    assert scanning.scan.price_code(0) == ""
+    assert scanning.scan.covered().evaluated == 400
+    assert np.isfinite(scanning.scan.result.matrix.close).all()

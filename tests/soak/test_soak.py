@@ -1,0 +1,64 @@
+"""A session comes to its end whole: nothing forgotten, nothing lost, nothing leaked.
+
+The long form is issue 4's own: two hours at 32,345 symbols (`pytest -m drill tests/soak -s`, some minutes, 3 GB).
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+
+import pytest
+
+from qmterm.core.clock import from_et
+from tests.soak.soaking import report, shortfalls, soak
+
+DAY = date(2026, 3, 2)
+DROPS = (
+    {"fault": "close", "path": "stocks", "code": 1006, "chance": 0.02},
+    {"fault": "duplicate_bar", "path": "stocks", "chance": 0.2},
+    {"fault": "late_bar", "path": "stocks", "chance": 0.2},
+)
+
+
+def test_a_session_with_a_stream_that_keeps_dropping_comes_to_its_end_whole(tmp_path):
+    soaked = soak(tmp_path, symbols=300, start="2026-03-02T09:29", until="09:38", faults=DROPS)
+    engine_mb, _ = soaked.drift_mb(from_et(DAY, 9, 34))
+    assert shortfalls(soaked.summary, engine_mb) == []
+    assert soaked.summary["market_to"][11:16] == "09:38"
+    assert soaked.summary["signals"] >= 1
+    assert soaked.said("FEED stocks stream backoff: .*broke") >= 1, "no drop happened: the test has shown nothing"
+
+
+@pytest.mark.drill
+def test_two_hours_of_the_whole_market(tmp_path):
+    soaked = soak(tmp_path, symbols=32_345, start="2026-03-02T09:25", until="11:30", sample_s=2.0)
+    warm_ns = from_et(DAY, 9, 45)
+    print(report(soaked, warm_ns))
+    engine_mb, _ = soaked.drift_mb(warm_ns)
+    assert shortfalls(soaked.summary, engine_mb) == []
+    assert soaked.summary["market_to"][11:16] == "11:30"
+
+
+WHOLE = {
+    "errors": 0,
+    "coverage": {"listed": 500, "evaluated": 500, "pct": 100.0, "oldest_age_s": 58.0},
+    "minutes": {"lost": 0, "repaired": 3},
+}
+
+
+@pytest.mark.parametrize(
+    ("changes", "drift", "says"),
+    [
+        ({"coverage": {**WHOLE["coverage"], "pct": 99.8}}, 0.0, r"coverage 99\.8 %"),
+        ({"coverage": {**WHOLE["coverage"], "oldest_age_s": 61.0}}, 0.0, "61.0 s old"),
+        ({"coverage": {**WHOLE["coverage"], "oldest_age_s": None}}, 0.0, "None s old"),
+        ({"minutes": {"lost": 1, "repaired": 3}}, 0.0, "1 minutes are lost"),
+        ({"errors": 2}, 0.0, "2 errors"),
+        ({}, 50.0, "grew by 50"),
+    ],
+)
+def test_each_shortfall_of_a_session_is_said(changes, drift, says):
+    assert shortfalls(WHOLE, 49.9) == []
+    (found,) = shortfalls({**WHOLE, **changes}, drift)
+    assert re.search(says, found)
