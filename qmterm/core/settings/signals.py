@@ -11,7 +11,7 @@ class FlowSettings(Section):
     """Blocks, sweeps and unusual contracts (never a reason to trade by themselves)."""
 
     watch_contracts: int = Field(
-        default=500,
+        default=300,
         ge=0,
         le=20_000,
         description="contracts of positions, candidates and the shown symbol whose trades are streamed; 0 = none",

@@ -14,7 +14,7 @@ import numpy as np
 from qmterm.core.bars import IntArray
 from qmterm.core.calendar import Phase, SessionCalendar
 from qmterm.core.chain import Chain
-from qmterm.core.clock import Clock, et_date
+from qmterm.core.clock import NS, Clock, et_date
 from qmterm.core.errors import DataError
 from qmterm.core.instruments import underlying_of
 from qmterm.core.settings.signals import FlowSettings
@@ -32,6 +32,7 @@ from qmterm.market.rest.client import PolygonRest
 
 SHOWN = 200
 SHOWN_EVERY_S = 2.0
+CHOOSE_NS = 300 * NS
 _WORDS = {1: "bought", -1: "sold", 0: ""}
 
 
@@ -58,6 +59,8 @@ class FlowWatch:
         self._means: Mapping[str, float] = {}
         self._active: dict[str, list[tuple[int, str]]] = {}  # underlying: (activity, contract), most active first
         self.flow = Flow(board.options.symbols, block_size=settings.block_size)
+        self._chosen: list[str] = []
+        self._chosen_ns = 0
         self.dropped = 0
         self._shown: tuple[float, FlowView] = (float("-inf"), FlowView())
 
@@ -109,6 +112,7 @@ class FlowWatch:
         self.turn()
         self.flow.start_day()
         self._active.clear()
+        self._chosen = []  # contracts of yesterday may have expired
         await self.keep()
         await self.load_means()
 
@@ -136,10 +140,18 @@ class FlowWatch:
     # --- out ---
 
     def wanted(self, underlyings: Collection[str]) -> list[str]:
-        """Contracts whose trades and quotes should be streamed if there is room, the busiest first."""
+        """Contracts whose trades and quotes should be streamed if there is room, the busiest first.
+
+        Chosen anew every five minutes only: each change is a message a channel, and candidates come and go.
+        """
+        now = self._clock.now()
+        if self._chosen and now - self._chosen_ns < CHOOSE_NS:
+            return self._chosen
+        self._chosen_ns = now
         found = [pair for name in underlyings for pair in self._active.get(name, ())]
         found.sort(key=lambda pair: (-pair[0], pair[1]))
-        return [occ for _, occ in found[: self._settings.watch_contracts]]
+        self._chosen = [occ for _, occ in found[: self._settings.watch_contracts]]
+        return self._chosen
 
     def latest(self) -> FlowView:
         """The whole view for a screen, made again every two seconds: scoring every contract is no work for a frame."""

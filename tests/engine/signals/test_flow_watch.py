@@ -102,6 +102,18 @@ def test_the_busiest_contracts_are_wanted_first_and_no_more_than_the_setting():
     assert Watch(watch_contracts=2).watch.wanted({"AAPL"}) == [], "no chain was read yet"
 
 
+def test_what_is_streamed_is_chosen_anew_only_now_and_then():
+    room = Watch(watch_contracts=1)
+    room.chain()
+    room.chain(volume=(0, 9_000))
+    assert room.watch.wanted({"AAPL"}) == [PUT]
+    room.chain()
+    assert room.watch.wanted({"AAPL"}) == [PUT]
+    assert room.watch.wanted({"MSFT"}) == [PUT], "a candidate that left for a scan"
+    room.clock.advance(300)
+    assert room.watch.wanted({"AAPL"}) == [CALL]
+
+
 def test_switched_off_nothing_is_wanted():
     room = Watch(watch_contracts=0)
     room.chain()
