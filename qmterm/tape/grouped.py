@@ -23,7 +23,7 @@ from qmterm.core.bars import FloatArray
 from qmterm.core.errors import BadInput, DataError
 from qmterm.tape.layout import SUFFIX
 from qmterm.tape.quality import BAR_COLUMNS, usable
-from qmterm.tape.symbols import CHECKSUM, Numbers, SymbolTable
+from qmterm.tape.symbols import CHECKSUM, Numbers, SymbolTable, plain
 
 NUMBER = "number"  # column: the symbol's line in the store's symbol table
 PULLED = b"qmterm.pulled"  # key of the pull's day in a file's schema metadata
@@ -130,7 +130,7 @@ def read_day(directory: Path, day: date) -> DayRows:
     """One session's rows as they are; TornFile when it cannot be read, FileNotFoundError when it is not there."""
     table = read_columns(day_path(directory, day), ("symbol", *BAR_COLUMNS))
     symbols = np.asarray(table["symbol"].to_pylist(), dtype=np.str_)
-    return DayRows(day, symbols, {name: table[name].to_numpy() for name in BAR_COLUMNS})
+    return DayRows(day, symbols, {name: floats(table[name]) for name in BAR_COLUMNS})
 
 
 def read_columns(path: Path, names: Sequence[str]) -> dict[str, Any]:
@@ -159,15 +159,26 @@ def pulled_on(directory: Path, day: date) -> date | None:
 
 def trusted_numbers(path: Path, table: SymbolTable) -> Numbers | None:
     """The number column of a session when the table spells the file's own names by it; None when not."""
+    import pyarrow as pa
+
     with opened(path) as file:
         if NUMBER not in file.schema_arrow.names:
             return None
         column = file.read(columns=[NUMBER], use_threads=False)[NUMBER]
         if column.null_count:
             return None
-        numbers = np.asarray(column.to_numpy(), dtype=np.int32)
+        if column.type != pa.int32():
+            return None
+        numbers = plain(column, np.int32)
         same = (file.schema_arrow.metadata or {}).get(CHECKSUM) == table.checksum(numbers)
         return numbers if same else None
+
+
+def floats(column: Any) -> FloatArray:
+    """A float64 column as numpy, NaN where it has nothing."""
+    import pyarrow.compute as pc
+
+    return plain(pc.fill_null(column, float("nan")) if column.null_count else column, np.float64)
 
 
 @contextlib.contextmanager

@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 
 from qmterm.core.bars import BoolArray, DailyPanel, FloatArray, IntArray
 from qmterm.core.errors import BadInput
-from qmterm.tape.grouped import NUMBER, DaysMissing, TornFile, day_path, read_columns, trusted_numbers
+from qmterm.tape.grouped import NUMBER, DaysMissing, TornFile, day_path, floats, read_columns, trusted_numbers
 from qmterm.tape.quality import BAR_COLUMNS
-from qmterm.tape.symbols import Numbers, SymbolTable
+from qmterm.tape.symbols import Numbers, SymbolTable, at, plain
 
 TOGETHER = 4  # sessions turned at a time: more would cost memory, fewer too many passes over the panel
 ROWS = 512  # rows turned or moved at a time
@@ -107,8 +107,8 @@ class _Source:
         if day in self.foreign:
             numbers = self.table.numbers(columns[first].combine_chunks())
         else:
-            numbers = np.asarray(columns[first].to_numpy(), dtype=np.int32)
-        return numbers, [columns[name].to_numpy() for name in BAR_COLUMNS]
+            numbers = plain(columns[first], np.int32)
+        return numbers, [floats(columns[name]) for name in BAR_COLUMNS]
 
 
 class _Filling:
@@ -120,10 +120,10 @@ class _Filling:
         self._source = source
         self._held = held
         used = np.flatnonzero(source.traded)
-        spelled = source.table.names.take(used)
-        order = pc.array_sort_indices(spelled).to_numpy().astype(np.int64)
+        spelled = at(source.table.names, used)
+        order = plain(pc.array_sort_indices(spelled), np.uint64).astype(np.int64)
         used = used[order]
-        self.symbols: list[str] = spelled.take(order).to_pylist()
+        self.symbols: list[str] = at(spelled, order).to_pylist()
         self._row_of = np.full(len(source.table) + 1, -1, dtype=np.int64)  # the last place answers for number −1
         self._row_of[used] = np.arange(len(used))
         shape = (len(used), len(held))

@@ -12,11 +12,12 @@ import os
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+T = TypeVar("T", bound=np.generic)
 Numbers = NDArray[np.int32]
 FILE = "symbols.txt"  # one name a line; its number is the line's place, from 0
 CHECKSUM = b"qmterm.names"  # key of the checksum in a file's schema metadata
@@ -41,20 +42,15 @@ class SymbolTable:
     @classmethod
     def load(cls, directory: Path) -> SymbolTable:
         """The store's table; an absent one is empty (its files are then read by their names)."""
-        import pyarrow as pa
-        import pyarrow.compute as pc
-
         path = directory / FILE
         try:
             stamp = path.stat()
             key = (stamp.st_mtime_ns, stamp.st_size, stamp.st_ino)
             if path in _latest and _latest[path][0] == key:
                 return _latest[path][1]
-            text = path.read_text(encoding="utf-8")
+            table = cls.of(_lines(path.read_bytes()))
         except (FileNotFoundError, UnicodeDecodeError):
-            return cls.of(pa.array([], pa.string()))
-        lines = pc.split_pattern(pa.array([text.removesuffix("\n")] if text else [], pa.string()), "\n")
-        table = cls.of(pa.concat_arrays([lines.flatten()]))
+            return cls.of(_lines(b""))
         _latest.clear()  # one store at a time is in use
         _latest[path] = (key, table)
         return table
@@ -76,8 +72,7 @@ class SymbolTable:
         """The number of each name; −1 for a name that is not in the table."""
         import pyarrow.compute as pc
 
-        found = pc.fill_null(pc.index_in(wanted, value_set=self.names), -1)
-        return np.asarray(found.to_numpy(zero_copy_only=False), dtype=np.int32)
+        return plain(pc.fill_null(pc.index_in(wanted, value_set=self.names), -1), np.int32)
 
     def checksum(self, numbers: Numbers) -> bytes | None:
         """Of the names these numbers stand for, in order; None when one is not in the table."""
@@ -107,6 +102,42 @@ def _hashes(names: Any) -> NDArray[np.uint64]:
         hashes = (hashes ^ word.view(np.uint64)[:, 0]) * _MIX
         hashes ^= hashes >> np.uint64(29)
     return hashes
+
+
+def _lines(text: bytes) -> Any:
+    """Lines as a StringArray, made of its buffers: `pyarrow.array` would import pandas."""
+    import pyarrow as pa
+
+    text.decode()  # raises where it is no UTF-8
+    if text and not text.endswith(b"\n"):
+        text += b"\n"
+    ends = np.flatnonzero(np.frombuffer(text, np.uint8) == ord("\n"))
+    offsets = np.concatenate([[0], ends - np.arange(len(ends))]).astype(np.int32)
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(text.replace(b"\n", b""))]
+    return pa.Array.from_buffers(pa.string(), len(ends), buffers)
+
+
+def at(names: Any, places: NDArray[np.int64]) -> Any:
+    """Some entries of an Arrow array, by their places."""
+    import pyarrow as pa
+
+    wanted = np.ascontiguousarray(places, dtype=np.int64)
+    return names.take(pa.Array.from_buffers(pa.int64(), len(wanted), [None, pa.py_buffer(wanted)]))
+
+
+def plain(column: Any, dtype: type[T]) -> NDArray[T]:
+    """A number column without nulls as numpy, uncopied where it is in one piece.
+
+    Arrow's own `to_numpy` would import pandas: 40 MB and a second for nothing.
+    """
+    parts = []
+    for chunk in getattr(column, "chunks", [column]):
+        buffer = chunk.buffers()[1]
+        if len(chunk) and buffer is not None:
+            parts.append(np.frombuffer(buffer, dtype, chunk.offset + len(chunk))[chunk.offset :])
+    if len(parts) == 1:
+        return parts[0]
+    return np.concatenate(parts) if parts else np.zeros(0, dtype)
 
 
 def replace_file(path: Path, content: bytes) -> None:

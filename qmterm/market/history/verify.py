@@ -18,7 +18,7 @@ import numpy as np
 from qmterm.core.bars import BoolArray, FloatArray, IntArray
 from qmterm.core.calendar import SessionCalendar
 from qmterm.market.history.manifest import Manifest
-from qmterm.tape.grouped import TornFile, day_path, read_columns, trusted_numbers
+from qmterm.tape.grouped import TornFile, day_path, floats, read_columns, trusted_numbers
 from qmterm.tape.layout import DAILY, stored_sessions
 from qmterm.tape.quality import BAR_COLUMNS
 from qmterm.tape.symbols import Numbers, SymbolTable
@@ -131,7 +131,7 @@ class _Walk:
             self.close = np.pad(self.close, (0, more), constant_values=np.nan)
             self.last = np.pad(self.last, (0, more), constant_values=-1)
             self.run = np.pad(self.run, (0, more))
-        return numbers, {name: columns[name].to_numpy() for name in BAR_COLUMNS}
+        return numbers, {name: floats(columns[name]) for name in BAR_COLUMNS}
 
     def _session(self, number: int, day: date, numbers: Numbers, bars: dict[str, FloatArray]) -> Iterator[Finding]:
         bad = _impossible(bars) | (numbers < 0)
