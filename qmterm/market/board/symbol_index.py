@@ -52,5 +52,5 @@ class SymbolIndex:
         while len(entries):
             free = slots[place, 3] == 0
             slots[place[free]] = entries[free]
-            lost = slots[place, 3] != entries[:, 3]
+            lost = (slots[place] != entries).any(axis=1)
             entries, place = entries[lost], (place[lost] + 1) & self.mask

@@ -210,7 +210,7 @@ ARRIVALS = st.sampled_from([0, NS0 - 1, NS0 + 5_000_000_000, NS0 + HOUR])
 
 @pytest.mark.parametrize("cluster", ["stocks", "options"])
 def test_any_frames_leave_the_same_board(cluster):
-    @settings(max_examples=60)
+    @settings(max_examples=40)
     @given(frames_of(cluster), ARRIVALS)
     def check(frames, arrival_ns):
         pair = Pair(cluster, tape_size=3)

@@ -1,7 +1,7 @@
 """The symbol index finds every name it was given and no other, however it grew."""
 
 import numpy as np
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qmterm.market.board.symbol_index import SymbolIndex
@@ -25,7 +25,8 @@ def find(index, name):
 names = st.text("ABCDEFGH:.0123456789", min_size=1, max_size=24)
 
 
-@given(st.lists(st.lists(names, max_size=60), max_size=4), st.integers(1, 300))
+@settings(max_examples=40)
+@given(st.lists(st.lists(names, max_size=30), max_size=3), st.integers(1, 300))
 def test_every_name_is_found_and_no_other(batches, more):
     index, rows = SymbolIndex(), {}
     for batch in [*batches, [f"S{number}" for number in range(more)]]:
