@@ -16,6 +16,7 @@ from qmterm.engine.signals.history_pull import HistoryPull
 from qmterm.engine.signals.scanning import Scanning
 from qmterm.market.board.board import Board
 from qmterm.market.history.history import History
+from qmterm.market.quality.watch import QualityWatch
 from qmterm.market.records import GroupedColumns
 from qmterm.market.rest.budget import Priority, RequestBudget, asking
 from tests.market.fakes import until
@@ -61,8 +62,9 @@ def scanning(tmp_path, rest, compute, *, per_minute=5, patient=False):
     budget = RequestBudget(per_minute, clock.monotonic)
     history = History(rest, tmp_path / "daily", CALENDAR, clock)
     pull = HistoryPull(history, budget, clock, patient=patient)
+    board = Board()
     made = Scanning(
-        Board(),
+        board,
         history,
         CALENDAR,
         compute,
@@ -72,6 +74,7 @@ def scanning(tmp_path, rest, compute, *, per_minute=5, patient=False):
         ScannerSettings(),
         SESSIONS,
         pull,
+        QualityWatch(board),
     )
     return made, budget, pull
 

@@ -13,11 +13,13 @@ from qmterm.core.reasons import Reason
 from qmterm.core.settings.strategy import AtrMatrixSettings, ScannerSettings
 from qmterm.core.signals import SignalState
 from qmterm.engine.runlog import RunLog
+from qmterm.engine.signals.history_pull import HistoryPull
 from qmterm.engine.signals.scanning import Scanning
 from qmterm.market.board.board import Board
 from qmterm.market.quality.coverage import Listed
 from qmterm.market.quality.stocks import BUSY_SHARES
 from qmterm.market.quality.watch import QualityWatch
+from qmterm.market.rest.budget import RequestBudget
 from tests.strategy.test_scanner import PANEL
 
 DAY = date(2026, 3, 2)
@@ -30,6 +32,9 @@ class Tape:
 
     async def pull(self, days, progress):
         return SimpleNamespace(failed={})
+
+    def missing(self, days):
+        return ()
 
     async def refresh_splits(self):
         return ()
@@ -46,9 +51,11 @@ async def scanning():
     down = {"stocks": False}
     quality = QualityWatch(board, stocks_down=lambda: down["stocks"])
     compute = ComputeThread()
+    tape = Tape()
+    pull = HistoryPull(tape, RequestBudget(600, clock.monotonic), clock, patient=True)
     made = Scanning(
-        board, Tape(), CALENDAR, compute, clock, RunLog(clock), AtrMatrixSettings(),
-        ScannerSettings(require_options=False), 260, quality,
+        board, tape, CALENDAR, compute, clock, RunLog(clock), AtrMatrixSettings(),
+        ScannerSettings(require_options=False), 260, pull, quality,
     )  # fmt: skip
     await made.load(lambda text: None)
     made.coverage.list(Listed((*PANEL.symbols, "BRANDNEW")))
