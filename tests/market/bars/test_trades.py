@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from datetime import date
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -158,10 +156,3 @@ def test_the_vendors_own_table_goes_over_ours_and_unknown_conditions_are_counted
     assert not book.counts([2]).last
     assert book.counts([97, 37]) == Counts()
     assert book.unknown == {97: 1}
-
-
-def test_our_table_is_the_published_one() -> None:
-    sample = Path("/work/shared/fixtures/polygon/conditions.json")
-    if not sample.exists():
-        pytest.skip("the wire samples are not kept in the repository")
-    assert ConditionBook().learn(json.loads(sample.read_text())["results"]) == 0
