@@ -145,6 +145,8 @@ async def test_closing_ends_the_pull_and_a_restart_goes_on_where_it_was(tmp_path
     await made.load(said.append)
     rest.allow(30)
     await here(pull, 30)
+    fresh = lambda: History(rest, tmp_path / "daily", CALENDAR, ManualClock(NOW))  # noqa: E731
+    await until(lambda: len(fresh().missing(pull._days)) <= SESSIONS - 20, timeout=10)  # told to the manifest
     await made.close()
     assert not pull.running
     again, _, _ = scanning(tmp_path, GatedRest(), compute)
