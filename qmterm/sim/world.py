@@ -76,6 +76,9 @@ class World:
         if start_ns > self.now_ns:
             self.advance_to(start_ns)
 
+    def offers(self, cluster: str) -> frozenset[str] | None:
+        return None
+
     # --- time ---
 
     @property
