@@ -160,6 +160,10 @@ class Market(Protocol):
         """True: the streams carry `Progress.frames` as they were received, and nothing else."""
         ...
 
+    def offers(self, cluster: str) -> frozenset[str] | None:
+        """Event types that a stream of this market can carry, whatever the plan; None = all."""
+        ...
+
     @property
     def ends_ns(self) -> int | None:
         """When the market has nothing more to tell; None = never."""

@@ -81,6 +81,9 @@ class World:
         if start_ns - lag_ns > self.now_ns:
             self.advance_to(start_ns - lag_ns)
 
+    def offers(self, cluster: str) -> frozenset[str] | None:
+        return None
+
     # --- time ---
 
     @property

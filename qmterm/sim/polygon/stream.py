@@ -126,7 +126,9 @@ class StreamHub:
         socket = web.WebSocketResponse(compress=False, timeout=CLOSE_SECONDS, max_msg_size=8 * 1024 * 1024)
         await socket.prepare(request)
         cluster = request.path.strip("/")
-        connection = Connection(request, socket, Subscriptions(cluster, self._context.plan))
+        connection = Connection(
+            request, socket, Subscriptions(cluster, self._context.plan, self._context.world.offers(cluster))
+        )
         await socket.send_str(status_frame(("connected", "Connected Successfully")).decode())
         writer = asyncio.create_task(connection.write())
         try:

@@ -16,6 +16,7 @@ class Subscriptions:
 
     cluster: str
     plan: Plan
+    offered: frozenset[str] | None = None  # event types that the market has at all; None = all
     symbols: dict[str, set[str]] = field(default_factory=dict)
     version: int = 0
 
@@ -53,7 +54,7 @@ class Subscriptions:
         return answers
 
     def _allowed(self, kind: str) -> bool:
-        if kind not in self.plan.channels:
+        if kind not in self.plan.channels or (self.offered is not None and kind not in self.offered):
             return False
         return self.cluster == "stocks" or (self.cluster == "options" and self.plan.options)
 

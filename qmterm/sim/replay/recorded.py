@@ -80,6 +80,7 @@ class Survey:
 
     stocks: dict[str, None] = field(default_factory=dict)  # in the order they first came
     contracts: dict[str, None] = field(default_factory=dict)
+    kinds: dict[str, set[str]] = field(default_factory=dict)  # event types by cluster
     frames: int = 0
     first_ns: int = 0
     last_ns: int = 0
@@ -94,7 +95,9 @@ def survey(files: tuple[Path, ...]) -> Survey:
         found.first_ns = found.first_ns or due
         found.last_ns = due
         names = found.contracts if record.cluster == "options" else found.stocks
+        kinds = found.kinds.setdefault(record.cluster, set())
         for event in events:
+            kinds.add(event.ev)
             name = event.T if event.ev == "LULD" else event.sym
             if name and name not in names and (record.cluster != "options" or root_of(name)):
                 names[name] = None

@@ -86,6 +86,15 @@ class ReplayWorld:
     def recorded(self) -> bool:
         return self._frames is not None
 
+    def offers(self, cluster: str) -> frozenset[str] | None:
+        """A channel that the files do not have is refused, as a plan without it does: granted and silent it would look
+        like a stream that died."""
+        files = self._files
+        if files.frames is not None:
+            return frozenset(files.frames.kinds.get(cluster, ()))
+        told = {"stocks": {"AM"} if files.minute_days else set(), "options": {"Q"} if files.option_days else set()}
+        return frozenset(told.get(cluster, ()))
+
     @property
     def notice(self) -> str:
         """One sentence about the files that the person who plays them should read; "" for none."""

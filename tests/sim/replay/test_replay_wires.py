@@ -127,6 +127,7 @@ async def test_bars_and_option_quotes_arrive_as_the_files_have_them_and_nothing_
         assert np.isnan(chain.vendor_iv).all()
         assert np.isfinite(chain.iv[0])  # our own, from the replayed quote
         assert feed.status.malformed == feed.status.unknown == 0
+        assert {"Q.AAA", "T.AAA"} <= set(feed.status.refused)  # refused as by a lower plan, not granted and silent
         bars = await feed.rest.aggs("AAA", 1, "minute", DAY, DAY)
         assert bars.start_ns.tolist() == [OPEN_NS + n * MINUTE_NS for n in range(7)]
         assert np.isnan(bars.vwap).all()
