@@ -16,6 +16,7 @@ from qmterm.engine.runlog import RunLog
 from qmterm.engine.signals.history_pull import HistoryPull
 from qmterm.engine.signals.scanning import Scanning
 from qmterm.market.board.board import Board
+from qmterm.market.history.history import PullReport
 from qmterm.market.quality.coverage import Listed
 from qmterm.market.quality.stocks import BUSY_SHARES
 from qmterm.market.quality.watch import QualityWatch
@@ -31,7 +32,7 @@ class Tape:
     """A history that holds the panel of the scanner's own tests."""
 
     async def pull(self, days, progress):
-        return SimpleNamespace(failed={})
+        return PullReport(pulled=())
 
     def missing(self, days):
         return ()
