@@ -258,38 +258,6 @@ def test_without_trades_in_the_plan_the_minute_close_is_the_last_price():
     assert board.last_price("NEVER") is None
 
 
-def test_decoding_to_columns_is_fast():
-    """Half quotes, half trades: about 1.2 M events/s measured; the floor allows for a busy machine."""
-    import time
-
-    board = Board([f"S{n}" for n in range(1_000)])
-    pair = [
-        {
-            "ev": "Q",
-            "sym": "S1",
-            "bx": 4,
-            "bp": 114.125,
-            "bs": 100,
-            "ax": 7,
-            "ap": 114.128,
-            "as": 160,
-            "t": MS0,
-            "z": 3,
-        },
-        {"ev": "T", "sym": "S2", "x": 4, "i": "12345", "z": 3, "p": 114.125, "s": 100, "c": [0, 12], "t": MS0, "q": 1},
-    ]
-    frame = json.dumps(pair * 50).encode()
-    decoder = FrameDecoder(board, "stocks")
-    best = 0.0
-    for _ in range(5):
-        began = time.perf_counter()
-        for _ in range(200):
-            decoder.apply(frame, NS0)
-        best = max(best, 20_000 / (time.perf_counter() - began))
-    assert best > 300_000
-    assert board.quote("S1").bid == pytest.approx(114.125)
-
-
 def test_minutes_outside_the_session_make_no_five_minute_close():
     """A print at seven in the morning, or at 16:07, must not stop anybody out."""
     board = Board(SYMBOLS)

@@ -1,10 +1,8 @@
 """Stock prices: what is refused, what is only old, and that one stock hears what the column says."""
 
-import time
 from datetime import date
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -129,17 +127,3 @@ def test_one_stock_hears_what_the_column_says(stocks):
 
 def test_an_unknown_stock_has_no_price():
     assert QualityWatch(board()).stock("NOPE", NOW) is Reason.NOT_TRADED
-
-
-@pytest.mark.parametrize("size", [32_345])
-def test_the_whole_market_takes_milliseconds(size):
-    made = Board([f"S{number}" for number in range(size)])
-    made.start_session(OPEN, CLOSE)
-    made.stocks.last[:], made.stocks.trade_ns[:] = 10.0, NOW
-    watch = QualityWatch(made)
-    best = 1.0
-    for _ in range(5):
-        began = time.perf_counter()
-        watch.stocks(NOW)
-        best = min(best, time.perf_counter() - began)
-    assert best < 0.02  # 1 to 2 ms on an idle core
