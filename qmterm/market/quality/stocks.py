@@ -36,8 +36,7 @@ class StockCircumstances:
 
 def halted(table: QuoteTable) -> BoolArray:
     """Which stocks are paused now; the board's column holds since when, 0 while they trade."""
-    since: IntArray | None = getattr(table, "halted_ns", None)
-    return np.zeros(len(table), dtype=np.bool_) if since is None else np.asarray(since > 0)
+    return np.asarray(table.halted_ns > 0)
 
 
 def price_ages_s(table: QuoteTable, now_ns: int) -> FloatArray:
@@ -77,10 +76,7 @@ def stock_codes(table: QuoteTable, now_ns: int, around: StockCircumstances, rows
 
 def _outside_bands(table: QuoteTable, at: IntArray | slice) -> BoolArray:
     """A last price that the bands in force when it was made do not allow; unknown bands allow everything."""
-    made: IntArray | None = getattr(table, "band_ns", None)
-    if made is None:
-        return np.zeros(table.last[at].shape, dtype=np.bool_)
-    last, low, high = table.last[at], table.band_low[at], table.band_high[at]
+    last, low, high, made_ns = table.last[at], table.band_low[at], table.band_high[at], table.band_ns[at]
     with np.errstate(invalid="ignore"):
         outside = ((low > 0) & (last < low - _ROUNDING)) | ((high > 0) & (last > high + _ROUNDING))
-    return np.asarray(outside & (made[at] > 0) & (table.trade_ns[at] >= made[at]))
+    return np.asarray(outside & (made_ns > 0) & (table.trade_ns[at] >= made_ns))
