@@ -17,7 +17,7 @@ from tests.sim.conftest import Simulator, start, stop
 WALKED = 12  # minutes
 HOUR_NS = 3_600_000_000_000
 # The first chain of a simulator takes its time, and so does a night of steps.
-PATIENT = {"read_timeout_s": 10.0, "deadline_s": 20.0, "mute_after_s": 60.0}
+PATIENT = {"read_timeout_s": 10.0, "deadline_s": 20.0, "mute_after_s": 60.0, "ping_s": 20.0}
 WATCHFUL = {**PATIENT, "mute_after_s": 0.5}
 NAMES = frozenset({"SPY", "AAPL"})
 

@@ -8,7 +8,12 @@ from qmterm.core.quotes import Quote
 from tests.faults.floor import WATCHED, Floor, floor
 
 HALTED = "TSLA"  # listed on Nasdaq, so that the halt is announced
-PATIENT = {"read_timeout_s": 10.0, "deadline_s": 20.0, "mute_after_s": 60.0}  # chains take the simulator its time
+PATIENT = {
+    "read_timeout_s": 10.0,
+    "deadline_s": 20.0,
+    "mute_after_s": 60.0,
+    "ping_s": 20.0,
+}  # chains take the simulator its time
 BANDS = frozenset(f"LULD.{symbol}" for symbol in WATCHED)
 
 
