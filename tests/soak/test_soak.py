@@ -31,6 +31,7 @@ def test_a_session_with_a_stream_that_keeps_dropping_comes_to_its_end_whole(tmp_
 
 
 @pytest.mark.drill
+@pytest.mark.timeout(1800)
 def test_two_hours_of_the_whole_market(tmp_path):
     soaked = soak(tmp_path, symbols=32_345, start="2026-03-02T09:25", until="11:30", sample_s=2.0)
     warm_ns = from_et(DAY, 9, 45)
