@@ -36,10 +36,12 @@ class Soaked:
         return sum(1 for line in self.log if re.search(pattern, line))
 
     def drift_mb(self, warm_ns: int) -> tuple[float, float]:
-        """(engine, simulator): memory at the end above memory when the market time `warm_ns` had come."""
-        first = next(sample for sample in self.samples if sample[0] >= warm_ns)
-        last = self.samples[-1]
-        return last[1] - first[1], last[2] - first[2]
+        """(engine, simulator): the most memory held after market time `warm_ns` above what was held when it came.
+
+        The most, not the last: a process that is ending has given its arrays back already.
+        """
+        warm = [sample for sample in self.samples if sample[0] >= warm_ns]
+        return max(row[1] for row in warm) - warm[0][1], max(row[2] for row in warm) - warm[0][2]
 
 
 def shortfalls(summary: dict, engine_drift_mb: float) -> list[str]:
@@ -136,8 +138,8 @@ def report(soaked: Soaked, warm_ns: int) -> str:
     market_s = (soaked.samples[-1][0] - soaked.samples[0][0]) / NS
     lines = [
         f"{market_s:,.0f} s of market in {soaked.seconds:,.0f} s",
-        f"engine {soaked.samples[-1][1]:,.0f} MB, drift {engine_mb:+.1f} MB",
-        f"simulator {soaked.samples[-1][2]:,.0f} MB, drift {simulator_mb:+.1f} MB",
+        f"engine {max(row[1] for row in soaked.samples):,.0f} MB, drift {engine_mb:+.1f} MB",
+        f"simulator {max(row[2] for row in soaked.samples):,.0f} MB, drift {simulator_mb:+.1f} MB",
     ]
     told = ("coverage", "minutes", "signals", "plans", "orders", "fills", "errors", "loop_lag_ms", "decisions_sha256")
     lines += [f"{name}: {soaked.summary[name]}" for name in told if name in soaked.summary]

@@ -11,7 +11,7 @@ from datetime import date
 import pytest
 
 from qmterm.core.clock import from_et
-from tests.soak.soaking import report, shortfalls, soak
+from tests.soak.soaking import Soaked, report, shortfalls, soak
 
 DAY = date(2026, 3, 2)
 DROPS = (
@@ -31,6 +31,7 @@ def test_a_session_with_a_stream_that_keeps_dropping_comes_to_its_end_whole(tmp_
 
 
 @pytest.mark.drill
+@pytest.mark.timeout(1800)
 def test_two_hours_of_the_whole_market(tmp_path):
     soaked = soak(tmp_path, symbols=32_345, start="2026-03-02T09:25", until="11:30", sample_s=2.0)
     warm_ns = from_et(DAY, 9, 45)
@@ -38,6 +39,11 @@ def test_two_hours_of_the_whole_market(tmp_path):
     engine_mb, _ = soaked.drift_mb(warm_ns)
     assert shortfalls(soaked.summary, engine_mb) == []
     assert soaked.summary["market_to"][11:16] == "11:30"
+
+
+def test_drift_is_the_most_that_was_held_after_the_warm_up_whatever_the_end_gave_back():
+    soaked = Soaked({}, [(1, 900.0, 5.0), (2, 100.0, 5.0), (3, 160.0, 9.0), (4, 20.0, 7.0)])
+    assert soaked.drift_mb(2) == (60.0, 4.0)
 
 
 WHOLE = {
