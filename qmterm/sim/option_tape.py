@@ -121,6 +121,17 @@ def campaign_volume(found: Campaigns, count: int, second: int) -> IntArray:
     return out
 
 
+def lumps(key: NDArray[np.uint64], session_volume: IntArray, day: int) -> IntArray:
+    """Contracts that come to trade together, by contract: orders are for a few, not for one each second."""
+    wish = 1 + (24 * chance(key, _SALT + 70, day)).astype(np.int64)
+    return np.minimum(wish, np.maximum(1, session_volume // 20))
+
+
+def traded(session_volume: IntArray, share: FloatArray | float, lump: IntArray) -> IntArray:
+    """Everyday volume when a share of the session's has been done: whole lumps only."""
+    return np.floor(session_volume * share / lump).astype(np.int64) * lump
+
+
 def prints(
     contracts: Contracts,
     session_volume: IntArray,
@@ -133,7 +144,8 @@ def prints(
 ) -> Prints:
     """Prints of seconds (first, last] of a session: `done` is the share of its volume done after each second."""
     share = done[first : last + 1]
-    volume = np.floor(session_volume[None, :] * share[:, None]).astype(np.int64)
+    lump = lumps(contracts.key, session_volume, day)
+    volume = traded(session_volume[None, :], share[:, None], lump[None, :])
     grown = np.diff(volume, axis=0)
     where, row = np.nonzero(grown)
     parts = [_ordinary(contracts, row, first + 1 + where, grown[where, row], open_ns, day)]
@@ -155,11 +167,12 @@ def latest(
     second: int,
 ) -> Prints:
     """The last print of each contract up to a second of the session, in the order of `row`; none for those without."""
-    volume = np.floor(session_volume * done[second]).astype(np.int64)
+    lump = lumps(contracts.key, session_volume, day)
+    volume = traded(session_volume, float(done[second]), lump)
     row = np.flatnonzero(volume)
     when = np.searchsorted(done, volume[row] / session_volume[row] * (1.0 - 1e-12))
     when = np.clip(when, 1, second)
-    grown = volume[row] - np.floor(session_volume[row] * done[when - 1]).astype(np.int64)
+    grown = volume[row] - traded(session_volume[row], done[when - 1], lump[row])
     parts = [_ordinary(contracts, row, when, np.maximum(grown, 1), open_ns, day)]
     burst_row, number = np.nonzero(found.second <= second)
     if len(burst_row):

@@ -26,7 +26,7 @@ from qmterm.sim.listing import Contracts, Listing, make_listing
 from qmterm.sim.market import BarRow, Progress
 from qmterm.sim.news import Article, day_news
 from qmterm.sim.option_quotes import OptionPricer, OptionQuotes
-from qmterm.sim.option_tape import Campaigns, Prints, campaign_volume, campaigns, latest, prints
+from qmterm.sim.option_tape import Campaigns, Prints, campaign_volume, campaigns, latest, lumps, prints, traded
 from qmterm.sim.options import SimOptions, read_event
 from qmterm.sim.past import CentsArray, DayBars, make_history
 from qmterm.sim.randomness import chance
@@ -322,9 +322,11 @@ class World:
         """(today so far, the whole previous session) in contracts."""
         before = self._pricer.session_volume(contracts, interest, self.previous.day.toordinal(), 1.0)
         second = self.today.second(self.option_instant)
-        ordinary = np.floor(self._ordinary_volume(contracts, interest) * self.today.volume_done[second])
+        whole = self._ordinary_volume(contracts, interest)
+        lump = lumps(contracts.key, whole, self.today.day.toordinal())
+        ordinary = traded(whole, float(self.today.volume_done[second]), lump)
         hurried = campaign_volume(self.option_campaigns(contracts), len(contracts), second)
-        return ordinary.astype(np.int64) + hurried, before
+        return ordinary + hurried, before
 
     def _ordinary_volume(self, contracts: Contracts, interest: IntArray) -> IntArray:
         """What trades over the whole running session besides the campaigns."""

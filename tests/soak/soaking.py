@@ -47,12 +47,11 @@ class Soaked:
 def shortfalls(summary: dict, engine_drift_mb: float) -> list[str]:
     """Every demand on a session that its figures do not meet, in words; [] when it is whole."""
     found = []
-    coverage, minutes = summary.get("coverage"), summary["minutes"]
-    if coverage is not None:
-        if coverage["pct"] is None or coverage["pct"] < COVERED_PCT:
-            found.append(f"coverage {coverage['pct']} % of {coverage['listed']} symbols, not {COVERED_PCT} %")
-        if coverage["oldest_age_s"] is None or coverage["oldest_age_s"] > OLDEST_SCAN_S:
-            found.append(f"the oldest look is {coverage['oldest_age_s']} s old, not {OLDEST_SCAN_S:g} s")
+    coverage, minutes = summary["coverage"], summary["minutes"]
+    if coverage["pct"] is None or coverage["pct"] < COVERED_PCT:
+        found.append(f"coverage {coverage['pct']} % of {coverage['listed']} symbols, not {COVERED_PCT} %")
+    if coverage["oldest_age_s"] is None or coverage["oldest_age_s"] > OLDEST_SCAN_S:
+        found.append(f"the oldest look is {coverage['oldest_age_s']} s old, not {OLDEST_SCAN_S:g} s")
     if minutes["lost"] != 0:
         found.append(f"{minutes['lost']} minutes are lost after repair")
     if engine_drift_mb >= MOST_DRIFT_MB:
