@@ -22,6 +22,8 @@ BLOCK_PREMIUM = 250_000.0
 KEPT_ROWS = 1_000
 KEPT_PRINTS = 50_000  # that a cancel can still find
 _ROUNDED = 4  # decimals of a price in the key of a cancel
+_KINDS = {int(kind): kind for kind in Kind}  # a table is quicker than the enum's own call, and this runs for each print
+_SIDES = {int(side): side for side in Side}
 
 
 @dataclass(slots=True)
@@ -107,7 +109,7 @@ class Flow:
             if kind == Kind.CANCEL:
                 self._cancel(row, price, size, exchange)
                 continue
-            one = Print(row, price, size, exchange, Kind(kind), Side(side), direction, time_ns, premium, block)
+            one = Print(row, price, size, exchange, _KINDS[kind], _SIDES[side], direction, time_ns, premium, block)
             self._remember(one)
             day = self._day(row, time_ns)
             day.add(one, 1)
@@ -180,6 +182,8 @@ class Flow:
 
     def _close(self, group: Group) -> list[FlowRow]:
         """The rows of a finished group: one for a sweep, one for each block, none for everyday prints."""
+        if group.everyday:
+            return []
         alive = group.alive
         if not alive:
             return []

@@ -44,6 +44,14 @@ class Group:
     prints: list[Print] = field(default_factory=list)
 
     @property
+    def everyday(self) -> bool:
+        """One print that is neither a block nor a sweep order: most of the tape, and never a row."""
+        if len(self.prints) != 1:
+            return False
+        one = self.prints[0]
+        return not one.block and one.kind is not Kind.ISO
+
+    @property
     def alive(self) -> list[Print]:
         return [one for one in self.prints if not one.cancelled]
 
