@@ -253,6 +253,7 @@ class Engine:
     async def turn(self) -> None:
         """Marks, ladder, stops, orders that waited too long, what to watch: in this order, every time."""
         engaged, parts = self._need(), self._parts
+        parts.feed.turn()
         await parts.broker_on_market(parts.clock.now())
         engaged.marks.update()
         if engaged.desk.counting == 0:

@@ -115,7 +115,7 @@ class MinuteRepair:
         if row is None:
             return
         open_ns, close_ns = self.ledger.session
-        columns = (bars.start_ns, bars.open, bars.high, bars.low, bars.close)
+        columns = (bars.start_ns, bars.open, bars.high, bars.low, bars.close, bars.volume)
         for start_ns, *prices in zip(*(column.tolist() for column in columns), strict=True):
             if open_ns <= start_ns < close_ns:
                 self._board.minutes.write(row, start_ns, *prices)

@@ -35,7 +35,7 @@ def ledger_from(minute=0):
 
 def bars(ring, minute, count=COUNT, price=10.0):
     for row in range(count):
-        ring.write(row, OPEN + minute * MINUTE_NS, price, price, price, price)
+        ring.write(row, OPEN + minute * MINUTE_NS, price, price, price, price, 100.0)
 
 
 def run(ledger, ring, first, last, without=()):
