@@ -164,7 +164,7 @@ async def test_the_servers_clock_is_followed_while_the_market_runs_fast():
 
 
 async def test_bars_of_watched_trades_are_the_vendors_to_the_last_share():
-    async with lockstep() as (feed, advance, fault):
+    async with lockstep() as (feed, advance, _):
         await advance(58)
         watched = frozenset({"SPY", "AAPL", "NVDA"})
         feed.watch(watched, frozenset())

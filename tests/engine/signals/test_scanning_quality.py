@@ -40,6 +40,8 @@ class Tape:
     async def refresh_splits(self):
         return ()
 
+    renames = ()
+
     async def panel(self, last, sessions, allow_missing=False):
         return PANEL
 
