@@ -253,7 +253,13 @@ def _engage(parts: Parts, book: Book, saved_ladder: Mapping[str, object] | None)
     )
     parts.feed.chains.on_read = flow.note_chain
     conditions = ConditionTables(parts.feed.rest, parts.feed.bars.book, flow.learn_conditions, parts.log)
-    look = ChainLook(parts.feed.chains, parts.clock, settings.engine.chain_refresh_s, book.quantity)
+    look = ChainLook(
+        parts.feed.chains,
+        parts.clock,
+        settings.engine.chain_refresh_s,
+        book.quantity,
+        lambda chain: volatility.standing(chain).words,
+    )
     header = Header(parts, trader, scanning)
     publisher = Publisher(
         trader,
