@@ -127,7 +127,7 @@ class LiveBars:
                 if row not in self._differing:
                     self._differing.add(row)
                     which = int(np.argmin(same[:, place]))
-                    words = f"{_NAMES[which]} {ours[which, place]:g}, theirs {theirs[which, place]:g}"
+                    words = f"{_NAMES[which]} {ours[which, place]:.10g}, theirs {theirs[which, place]:.10g}"
                     clock = to_et(minute * MINUTE_NS).strftime("%H:%M")
                     symbol = self._board.stocks.symbols[row]
                     self._tell(symbol, f"{symbol}: our bars differ from the vendor's, first at {clock}: {words}")
