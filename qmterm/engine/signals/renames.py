@@ -13,11 +13,12 @@ from itertools import pairwise
 from typing import Protocol
 
 from qmterm.core.clock import Clock, et_date
-from qmterm.core.errors import DataError
+from qmterm.core.errors import DataError, NotEntitled
 from qmterm.engine.runlog import RunLog
 from qmterm.market.bars.corporate import Rename
 from qmterm.market.company import TickerChange
 from qmterm.market.rest.budget import Priority, asking_for
+from qmterm.market.rest.caller import NotFound
 
 MOST_ASKED = 40  # new symbols a day
 REACH = timedelta(days=450)  # changes before that are older than the history
@@ -70,6 +71,11 @@ class Renames:
             try:
                 with asking_for(Priority.HISTORY):
                     changes = await self._source.ticker_changes(symbol)
+            except NotFound:  # nothing ever befell it
+                changes = ()
+            except NotEntitled as refusal:
+                self._log.info("FEED", f"former names of new symbols are not in your data plan: {refusal}")
+                break
             except DataError as error:
                 self._log.info("FEED", f"what {symbol} was called before is not known: {error}", symbol)
                 continue

@@ -4,7 +4,7 @@ from datetime import date
 
 import pytest
 
-from qmterm.core.errors import DataError
+from qmterm.core.errors import DataError, NotEntitled
 from qmterm.core.reasons import Reason
 from qmterm.engine.runlog import RunLog
 from qmterm.engine.signals.listing import Listing
@@ -12,6 +12,7 @@ from qmterm.engine.signals.renames import MOST_ASKED, Renames
 from qmterm.market.bars.corporate import Rename
 from qmterm.market.company import TickerChange
 from qmterm.market.quality.coverage import Coverage, Listed
+from qmterm.market.rest.caller import NotFound
 from tests.engine.fakes import clock_at
 
 DAY = date(2026, 2, 27)
@@ -24,6 +25,7 @@ class World:
     def __init__(self):
         self.changes = {"META": (TickerChange(date(2012, 5, 18), "FB"), TickerChange(DAY, "META"))}
         self.failing = set()
+        self.failure = DataError("events: 502")
         self.asked = []
         self.renames = ()
         self.names_asked = frozenset()
@@ -38,7 +40,7 @@ class World:
     async def ticker_changes(self, symbol):
         self.asked.append(symbol)
         if symbol in self.failing:
-            raise DataError("events: 502")
+            raise self.failure
         return self.changes.get(symbol, ())
 
     async def learn_renames(self, renames, asked):
@@ -84,6 +86,19 @@ async def test_a_question_that_failed_is_asked_again():
     assert await world.finder.find(("AAPL", "META"), ()) == {}
     world.failing = set()
     assert await world.finder.find(("AAPL", "META"), ()) == {"FB": "META"}
+
+
+async def test_a_symbol_without_events_is_not_asked_again_and_a_plan_without_them_is_asked_once():
+    world = World()
+    world.failing, world.failure = {"NEWCO", "ZZ"}, NotFound("events: not found")
+    assert await world.finder.find(("AAPL", "NEWCO", "ZZ"), ()) == {}
+    await world.finder.find(("AAPL", "NEWCO", "ZZ"), ())
+    assert world.asked == ["NEWCO", "ZZ"]
+    world = World()
+    world.failing, world.failure = {"NEWCO", "ZZ"}, NotEntitled("plan")
+    assert await world.finder.find(("AAPL", "NEWCO", "ZZ"), ()) == {}
+    assert world.asked == ["NEWCO"]
+    assert len(world.log.lines) == 1
 
 
 @pytest.mark.parametrize("held", [frozenset(), frozenset({"FB"})])
