@@ -60,6 +60,7 @@ async def _pull(
     from qmterm.market.clock import StepClock, SystemClock
     from qmterm.market.history.history import History
     from qmterm.market.history.status import duration, pull_seconds
+    from qmterm.market.rest.budget import Priority, asking_for
     from qmterm.market.rest.client import PolygonRest
     from qmterm.tape.grouped import numbered
     from qmterm.tape.layout import DAILY, stored_sessions
@@ -93,9 +94,10 @@ async def _pull(
             left = max(pull_seconds(of - done, rate), (time.monotonic() - began) / done * (of - done))
             _say(f"{done} of {of} sessions, {duration(left)} left", again=True)
 
-        report = await history.pull(days, progress)
-        fresh = len(await history.refresh_splits())
-        fresh += await history.know_splits_since(days[0])
+        with asking_for(Priority.HISTORY):  # evenly paced: a small plan's minute is not spent at once
+            report = await history.pull(days, progress)
+            fresh = len(await history.refresh_splits())
+            fresh += await history.know_splits_since(days[0])
     finally:
         rest.close()
     if as_json:

@@ -118,7 +118,7 @@ class Answering:
     def _scan(self, limit: str) -> CommandResult:
         if not limit.isdecimal():
             return CommandResult(False, f"scan takes the number of rows wanted, 0 for all; got {limit!r}")
-        document = scan_document(self._engaged.scanning, min(int(limit) or MOST, MOST))
+        document = scan_document(self._engaged.scanning, min(int(limit) or MOST, MOST), self._engaged.volatility.known)
         shown = len(document["rows"])
         return CommandResult(True, f"{shown} of {document['symbols']} symbols at {document['market_time']}", document)
 

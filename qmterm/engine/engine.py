@@ -9,14 +9,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from datetime import date
 
 from qmterm.core.calendar import Phase
-from qmterm.core.clock import NS, et_date
+from qmterm.core.clock import NS
 from qmterm.core.errors import DataError, InvariantBroken, JournalError, QmtermError
 from qmterm.core.orders import AccountBalance, BrokerEvent, BrokerOrder, OrderState, Purpose
 from qmterm.core.reasons import Reason
 from qmterm.engine.answering import Answering
+from qmterm.engine.day import MarketDay
 from qmterm.engine.ending import ended
 from qmterm.engine.ladder import Level
 from qmterm.engine.latency import measure_loop_lag
@@ -25,12 +25,11 @@ from qmterm.engine.parts import Engaged, Parts
 from qmterm.engine.show.summary import RunSummary, summarise
 from qmterm.engine.show.watch_list import watch_list
 from qmterm.engine.show.wording import describe_signal
-from qmterm.engine.start import split_alarm, start_unless_stopped
+from qmterm.engine.start import start_unless_stopped
 from qmterm.engine.thread import Mailbox, ViewHolder
 from qmterm.engine.view import HeaderView, Snapshot
 
 SCAN_RETRY_S = 300.0  # market seconds before a failed history load is tried again
-DAY_RETRY_S = 60.0  # market seconds before a new session that could not be read is read again
 TIDY_EVERY = 25  # turns
 RECONCILE_STEP_NS = 60 * NS  # lockstep: market time between comparisons
 
@@ -41,8 +40,7 @@ class Engine:
         self._stopping = asyncio.Event()
         self._engaged: Engaged | None = None
         self._next_scan_ns = 0
-        self._market_day: date | None = None
-        self._next_day_ns = 0
+        self._day = MarketDay(parts)
         self._next_load_ns = 0
         self._reconciled_ns = 0
         self._loading: asyncio.Task[None] | None = None
@@ -107,12 +105,13 @@ class Engine:
             self._guarded("chain", self._read_shown_chain),
             self._guarded("commands", lambda: answering.serve(mailbox)),
             self._guarded("poll", self._poll_orders),
-            self._guarded("listing", engaged.listing.follow),
         ]
         if parts.lockstep is None:
             jobs.append(self._guarded("events", self._listen))
             jobs.append(self._guarded("reconcile", self._reconcile_loop))
             jobs.append(self._guarded("scan", self._scan_loop))
+            jobs.append(self._guarded("listing", engaged.listing.follow))
+            jobs.append(self._guarded("conditions", engaged.conditions.follow))
             if parts.news is not None:  # apart from the scan: a slow answer must not hold up the market
                 jobs.append(self._guarded("news", parts.news.follow))
         tasks = [asyncio.ensure_future(job) for job in jobs]
@@ -253,6 +252,7 @@ class Engine:
     async def turn(self) -> None:
         """Marks, ladder, stops, orders that waited too long, what to watch: in this order, every time."""
         engaged, parts = self._need(), self._parts
+        parts.feed.turn()
         await parts.broker_on_market(parts.clock.now())
         engaged.marks.update()
         if engaged.desk.counting == 0:
@@ -309,7 +309,7 @@ class Engine:
     async def _scan_if_due(self) -> None:
         engaged, parts = self._need(), self._parts
         now = parts.clock.now()
-        await self._new_session_if_due(now)
+        await self._day.look(engaged, now)
         if engaged.scanning.outdated and now >= self._next_load_ns:
             self._next_load_ns = now + int(SCAN_RETRY_S * NS)
             await self._load_history()
@@ -335,27 +335,6 @@ class Engine:
             await engaged.volatility.keep_if_due(held, watch_list(engaged)[0])
         if parts.has_screen and engaged.look.symbol is None and engaged.entries.candidates:
             engaged.look.select(engaged.entries.candidates[0])  # the best setup, until the person chooses
-
-    async def _new_session_if_due(self, now: int) -> None:
-        """The first look at a new trading day: yesterday's day bars and yields are not today's."""
-        day = et_date(now)
-        if day == self._market_day or self._parts.calendar.phase(now) is Phase.CLOSED:
-            return
-        if self._market_day is not None:  # the start has just read them
-            if now < self._next_day_ns:
-                return
-            self._next_day_ns = now + int(DAY_RETRY_S * NS)
-            # Splits first: stops of another scale cost money, a missing snapshot only a scan.
-            splits_known = await self._need().scanning.new_session()
-            await split_alarm(self._need(), self._parts)
-            await self._parts.feed.load_snapshot()
-            self._need().listing.new_day()
-            await self._parts.feed.load_yields()
-            self._parts.log.info("FEED", f"new session {day}: snapshot and yields read")
-            if not splits_known:
-                return  # what failed, here or by an exception, is read again soon
-            await self._need().flow.start_day()
-        self._market_day = day
 
     async def _load_history(self) -> None:
         def progress(text: str) -> None:

@@ -28,6 +28,7 @@ from qmterm.engine.oversight import Oversight
 from qmterm.engine.runlog import RunLog
 from qmterm.engine.show.chainview import ChainLook
 from qmterm.engine.show.publish import Publisher
+from qmterm.engine.signals.conditions import ConditionTables
 from qmterm.engine.signals.entries import Entries
 from qmterm.engine.signals.flow import FlowWatch
 from qmterm.engine.signals.listing import Listing
@@ -130,6 +131,7 @@ class Engaged:
     oversight: Oversight
     scanning: Scanning
     listing: Listing
+    conditions: ConditionTables
     entries: Entries
     flow: FlowWatch
     volatility: VolatilityKeeper

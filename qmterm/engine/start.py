@@ -31,11 +31,13 @@ from qmterm.engine.show.chainview import ChainLook
 from qmterm.engine.show.greeks import HeldGreeks
 from qmterm.engine.show.header import Header
 from qmterm.engine.show.publish import Publisher
+from qmterm.engine.signals.conditions import ConditionTables
 from qmterm.engine.signals.entries import Entries
 from qmterm.engine.signals.flow import FlowWatch
 from qmterm.engine.signals.history_pull import HistoryPull
 from qmterm.engine.signals.listing import Listing
 from qmterm.engine.signals.reference import MetricsSource, Reference
+from qmterm.engine.signals.renames import Renames
 from qmterm.engine.signals.scanning import Scanning
 from qmterm.engine.signals.volatility import VolatilityKeeper
 from qmterm.engine.trader import Trader
@@ -103,15 +105,23 @@ async def start(parts: Parts, progress: Callable[[str], None]) -> Engaged:
     # Before the first live quote: the last good marks are the nearest thing to the previous close.
     await _day_base(parts, engaged)
     engaged.marks.update()
-    if parts.settings.flow.watch_contracts:
-        await engaged.flow.load(parts.feed.rest)
+    await engaged.flow.load_means()
     progress("history")
-    engaged.listing.new_day()
     await engaged.scanning.load(progress)
+    await read_lists(engaged, parts)
     await engaged.volatility.load()
     await split_alarm(engaged, parts)
     progress("")
     return engaged
+
+
+async def read_lists(engaged: Engaged, parts: Parts) -> None:
+    """Who is listed, and what trade conditions mean: behind the engine, except in lockstep, where nothing may race."""
+    engaged.listing.new_day()
+    engaged.conditions.new_day()
+    if parts.lockstep is not None:
+        await engaged.listing.read()
+        await engaged.conditions.read()
 
 
 async def _read_account(parts: Parts) -> AccountState:
@@ -225,17 +235,31 @@ def _engage(parts: Parts, book: Book, saved_ladder: Mapping[str, object] | None)
     )
     entries.iv_rank = volatility.rank
     trader.leave_alone = lambda underlying: entries.rest(underlying, settings.orders.entry_cooldown_s)
-    listing = Listing(
-        parts.feed,
-        scanning.coverage,
+
+    def held() -> frozenset[str]:
+        return frozenset(scanning.ticker(position.underlying) for position in book.positions)
+
+    renames = Renames(
+        parts.feed.rest,
+        parts.history,
+        lambda: scanning.recent_symbols() | held(),
+        parts.clock,
         parts.log,
-        lambda: frozenset(scanning.ticker(position.underlying) for position in book.positions),
+        scanning.names_changed,
     )
+    listing = Listing(parts.feed, scanning.coverage, parts.log, held, renames.find)
     flow = FlowWatch(
         board, parts.feed.option_trades, parts.calendar, parts.clock, parts.log, settings.flow, parts.volumes
     )
     parts.feed.chains.on_read = flow.note_chain
-    look = ChainLook(parts.feed.chains, parts.clock, settings.engine.chain_refresh_s, book.quantity)
+    conditions = ConditionTables(parts.feed.rest, parts.feed.bars.book, flow.learn_conditions, parts.log)
+    look = ChainLook(
+        parts.feed.chains,
+        parts.clock,
+        settings.engine.chain_refresh_s,
+        book.quantity,
+        lambda chain: volatility.standing(chain).words,
+    )
     header = Header(parts, trader, scanning)
     publisher = Publisher(
         trader,
@@ -265,6 +289,7 @@ def _engage(parts: Parts, book: Book, saved_ladder: Mapping[str, object] | None)
         oversight=oversight,
         scanning=scanning,
         listing=listing,
+        conditions=conditions,
         entries=entries,
         flow=flow,
         volatility=volatility,

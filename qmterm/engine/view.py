@@ -125,6 +125,7 @@ class ChainView:
     spot_code: str = ""  # why the spot is refused
     codes: Mapping[str, int] = field(default_factory=dict)  # reason code -> shown contracts refused
     message: str = ""  # "no options listed", the mark of a fallback rate, …
+    iv_rank: str = ""  # of IV30 among 252 sessions: "34", or "12/252" while they are collected
 
 
 @dataclass(frozen=True, slots=True)

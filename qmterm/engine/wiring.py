@@ -131,6 +131,7 @@ async def build(
             recorder=_recorder(settings.polygon, place.frames, clock.now(), log),
             analysis=settings.analysis,
             quality=settings.quality,
+            tell=lambda symbol, text: log.warn("FEED", text, symbol),
         )
         opened.push_async_callback(feed.close)
         compute = ComputeThread()

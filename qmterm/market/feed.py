@@ -9,9 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import Protocol
 
 from qmterm.core.calendar import Phase, SessionCalendar
 from qmterm.core.clock import NS, et_date
@@ -21,6 +19,7 @@ from qmterm.core.settings.analysis import AnalysisSettings
 from qmterm.core.settings.connections import Plan, PolygonSettings
 from qmterm.core.settings.quality import QualitySettings
 from qmterm.market.analysis.cache import AnalysisCache
+from qmterm.market.bars.live import LiveBars, Tell
 from qmterm.market.board.board import Board
 from qmterm.market.board.trades import TradeTape
 from qmterm.market.board.wire import FrameDecoder, FrameReport
@@ -29,9 +28,11 @@ from qmterm.market.chains.listed import OptionsListed
 from qmterm.market.quality.coverage import Listed
 from qmterm.market.quality.watch import QualityWatch
 from qmterm.market.records import SnapshotColumns
-from qmterm.market.rest.budget import BudgetView, Priority, asking_for
+from qmterm.market.rest.budget import Priority, asking_for
 from qmterm.market.rest.client import PolygonRest
+from qmterm.market.status import FeedStatus, PacedClock
 from qmterm.market.stream import canaries
+from qmterm.market.stream.keeper import MinuteKeeper
 from qmterm.market.stream.latency import FeedLatency
 from qmterm.market.stream.repair import MinuteRepair
 from qmterm.market.stream.rotation import Rotation
@@ -41,47 +42,11 @@ from qmterm.market.stream.vigil import Tide
 from qmterm.market.warm_up import warm_up
 from qmterm.tape.recorder import FrameRecorder
 
+__all__ = ["DELAY_NS", "FeedStatus", "PacedClock", "PolygonFeed"]
+
 _RATE_WINDOW_S = 5.0
-_LOOK_S = 0.5  # between looks at the minutes that ended, real seconds
-_AUDIT_NS = 10 * 60 * NS  # between comparisons of the minutes with a snapshot's
 DELAY_NS = 15 * 60 * NS
 _TIDES = {Phase.PRE: Tide.THIN, Phase.REGULAR: Tide.BUSY, Phase.POST: Tide.THIN}
-
-
-class PacedClock(Protocol):
-    """A market clock that knows its speed (market/clock.py)."""
-
-    @property
-    def rate(self) -> float | None: ...
-
-    def now(self) -> int: ...
-
-    def monotonic(self) -> float: ...
-
-
-@dataclass(frozen=True, slots=True)
-class FeedStatus:
-    """What the header shows. `state` is the stocks stream's, or "delayed" when it lives on 15 minutes old data."""
-
-    state: str
-    why: str
-    age_s: float | None  # real seconds since the last frame
-    events_per_s: float
-    delayed: bool
-    latency_ms: tuple[float, float] | None  # p50, p99
-    options_state: str | None  # None while no contract is watched
-    refused: tuple[str, ...]  # channels and REST families the plan does not include
-    events: int
-    drops: int
-    malformed: int
-    unknown: int
-    late: int
-    budget: BudgetView
-    mutes: int = 0
-    lost_minutes: int = 0  # of this session, not repaired (yet)
-    repaired_minutes: int = 0
-    contracts_wanted: int = 0  # option contracts that want quotes; more than the limit take turns
-    recording: str = ""  # "" = not recorded, "on", or why it stopped
 
 
 class PolygonFeed:
@@ -102,6 +67,7 @@ class PolygonFeed:
         recorder: FrameRecorder | None = None,
         analysis: AnalysisSettings | None = None,
         quality: QualitySettings | None = None,
+        tell: Tell = lambda symbol, text: None,
     ) -> None:
         self._clock = clock
         self._calendar = calendar
@@ -125,16 +91,17 @@ class PolygonFeed:
         self.listed = OptionsListed(self.rest)
         self.latency = FeedLatency()
         self.option_trades = TradeTape()  # of the watched contracts, for options flow
+        self._stock_trades = TradeTape()
+        self.bars = LiveBars(self.board, self._stock_trades, tell)
         self._stocks = self._stream("stocks", key, on_state)
         self._options = self._stream("options", key, on_state)
         self._options_on = False
         self._rotation = Rotation(settings.options_quote_limit)
         self._quoted: frozenset[str] = frozenset()  # contracts on the stream now
         self.minutes = MinuteRepair(self.board, self.rest, self._read_snapshot, self._matters, clock.monotonic)
+        self._keeper = MinuteKeeper(self.minutes, self.bars, self._stocks, self._market_ns, self._may_audit)
         self._last_data_ns = 0
-        self._next_audit_ns = 0
         self._filling: asyncio.Task[None] | None = None
-        self._keeping: asyncio.Task[None] | None = None
         self._rate_from = (clock.monotonic(), 0)
         self._rate = 0.0
         self.snapshot_refused = ""
@@ -156,7 +123,7 @@ class PolygonFeed:
         self._want_stocks()
         self._stocks.start()
         if not self._lockstep:
-            self._keeping = asyncio.get_running_loop().create_task(self._keep_minutes(), name="minute ledger")
+            self._keeper.start()
 
     async def load_snapshot(self) -> None:
         """The whole market in one call, onto the board; also the way back after a hole in the stream."""
@@ -204,11 +171,10 @@ class PolygonFeed:
             self.chains.set_yields(None)
 
     async def close(self) -> None:
-        for task in (self._filling, self._keeping):
-            if task is not None:
-                task.cancel()
-                await asyncio.gather(task, return_exceptions=True)
-        await self.minutes.close()
+        if self._filling is not None:
+            self._filling.cancel()
+            await asyncio.gather(self._filling, return_exceptions=True)
+        await self._keeper.close()
         await self._stocks.close()
         await self._options.close()
         if self._recorder is not None:
@@ -249,6 +215,10 @@ class PolygonFeed:
         refused = any(channel.startswith("Q.O:") for channel in self._options.notes.refused)
         return refused or self.settings.plan is not Plan.ADVANCED
 
+    def turn(self) -> None:
+        """Once a turn of the owner, before it looks at five-minute closes: watched stocks' trades become bars."""
+        self._keeper.turn()
+
     # --- lockstep ---
 
     async def wait_step(self, step: int, timeout: float = 30.0) -> None:
@@ -257,10 +227,7 @@ class PolygonFeed:
             if not await stream.wait_step(step, timeout):
                 await stream.resume(timeout)
                 await self.load_snapshot()
-        self._note_listening()
-        now = self._clock.now()
-        if self.minutes.look(now):
-            await self.minutes.repair(now)
+        await self._keeper.step(self._clock.now())
 
     async def settled(self, timeout: float = 30.0) -> None:
         """Until the server has confirmed (or refused) all that is wanted: a lockstep run asks before it steps on."""
@@ -308,6 +275,9 @@ class PolygonFeed:
             mutes=stocks.counters.mutes + options.counters.mutes,
             lost_minutes=self.minutes.ledger.lost,
             repaired_minutes=self.minutes.ledger.mended,
+            bars_checked=self.bars.checked,
+            bars_differ=self.bars.differ,
+            bars_own=self.bars.own,
             contracts_wanted=self._rotation.wanted,
             recording="" if self._recorder is None else self._recorder.stopped or "on",
         )
@@ -346,7 +316,7 @@ class PolygonFeed:
             f"{self.settings.ws_url}/{cluster}",
             key,
             self.settings,
-            FrameDecoder(self.board, cluster, self.option_trades if cluster == "options" else None),
+            FrameDecoder(self.board, cluster, self.option_trades if cluster == "options" else self._stock_trades),
             # In lockstep frames race with the answer that moves the clock: arrivals are the data's own times then.
             (lambda: 0) if self._lockstep else self._clock.now,
             tide=self._tide,
@@ -370,28 +340,8 @@ class PolygonFeed:
     def _matters(self) -> tuple[str, ...]:
         return tuple(sorted(self._wished))
 
-    def _note_listening(self) -> None:
-        if "AM.*" in self._stocks.confirmed:
-            self.minutes.ledger.listens(self._market_ns())
-
-    async def _keep_minutes(self) -> None:
-        """Judge minutes as they end and repair what is missing, for as long as the feed lives."""
-        while True:
-            await asyncio.sleep(_LOOK_S)
-            self._note_listening()
-            now = self._market_ns()
-            if self.minutes.look(now) or self._audit_due(now):
-                self.minutes.begin(now)
-
-    def _audit_due(self, now_ns: int) -> bool:
-        """Now and then in the session every symbol's newest minute is compared with the vendor's, if calls are free."""
-        ledger = self.minutes.ledger
-        if self.snapshot_refused or not ledger.session[0] < now_ns < ledger.session[1]:
-            return False
-        if now_ns < self._next_audit_ns or self.rest.caller.budget.wait_s > 0:
-            return False
-        first, self._next_audit_ns = not self._next_audit_ns, now_ns + _AUDIT_NS
-        return not first
+    def _may_audit(self) -> bool:
+        return not self.snapshot_refused and self.rest.caller.budget.wait_s <= 0
 
     def _tide(self) -> Tide:
         """Never busy in lockstep, where silence means that nobody stepped; delayed data live a quarter hour ago."""

@@ -7,6 +7,8 @@ import json
 import pytest
 
 from qmterm.cli import main
+from qmterm.market.rest.budget import Priority, asking
+from qmterm.market.rest.client import PolygonRest
 from tests.sim.conftest import start, stop
 
 
@@ -23,7 +25,20 @@ def run(capsys, *words):
     return ended.value.code or 0, said.out, said.err
 
 
-def test_pull_resume_status_and_verify_against_a_simulator(home, capsys):
+@pytest.fixture
+def priorities(monkeypatch):
+    """What the calls of a pull are for."""
+    seen, grouped_daily = set(), PolygonRest.grouped_daily
+
+    async def watched(rest, day):
+        seen.add(asking.get())
+        return await grouped_daily(rest, day)
+
+    monkeypatch.setattr(PolygonRest, "grouped_daily", watched)
+    return seen
+
+
+def test_pull_resume_status_and_verify_against_a_simulator(home, capsys, priorities):
     simulator = start("--seed", "7", "--symbols", "50")
     token = home / "token"
     token.write_text(simulator.token)
@@ -32,6 +47,7 @@ def test_pull_resume_status_and_verify_against_a_simulator(home, capsys):
     try:
         code, out, _ = run(capsys, "pull", "--sessions", "5", *link)
         assert (code, json.loads(out)["pulled"]) == (0, 5)
+        assert priorities == {Priority.HISTORY}
         code, out, _ = run(capsys, "pull", "--from", "2026-02-17", "--to", "2026-02-27", *link)
         assert (code, json.loads(out)["wanted"], json.loads(out)["pulled"]) == (0, 9, 4)
     finally:

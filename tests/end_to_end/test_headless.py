@@ -39,6 +39,8 @@ def test_it_scans_plans_orders_and_fills_without_an_error(twice):
     assert body["errors"] == 0
     assert body["plans"] >= body["orders"]
     assert body["open_positions"] >= 1
+    assert body["minutes"]["bars_checked"] > 20
+    assert (body["minutes"]["bars_differ"], body["minutes"]["bars_own"]) == (0, 0)
     assert (body["market_from"][11:16], body["market_to"][11:16]) == ("09:25", "09:45")
 
 

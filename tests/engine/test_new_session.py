@@ -8,7 +8,7 @@ import pytest
 from qmterm.core.calendar import Phase
 from qmterm.core.clock import et_date, from_et
 from qmterm.core.errors import DataError
-from qmterm.engine.engine import DAY_RETRY_S, Engine
+from qmterm.engine.day import RETRY_S, MarketDay
 from qmterm.engine.runlog import RunLog
 from tests.engine.fakes import clock_at
 
@@ -21,15 +21,18 @@ class Day:
         self.snapshot_fails = self.splits_fail = False
         self.done: list[str] = []
         self.flow_days = 0
-        self.engine = Engine(
+        self.day = MarketDay(
             SimpleNamespace(
                 clock=self.clock,
                 calendar=SimpleNamespace(phase=lambda now: Phase.PRE),
                 feed=self,
+                lockstep=None,
                 log=RunLog(self.clock),
             )
         )
-        self.engine._engaged = SimpleNamespace(scanning=self, guards=self, listing=self, flow=self)
+        self.conditions = 0
+        lists = SimpleNamespace(new_day=self.ask_conditions)
+        self.engaged = SimpleNamespace(scanning=self, guards=self, listing=self, flow=self, conditions=lists)
 
     async def load_snapshot(self):
         if self.snapshot_fails:
@@ -38,6 +41,9 @@ class Day:
 
     def new_day(self):
         self.done.append("listing")
+
+    def ask_conditions(self):
+        self.conditions += 1
 
     async def load_yields(self):
         self.done.append("yields")
@@ -54,7 +60,7 @@ class Day:
         return ()
 
     async def look(self):
-        await self.engine._new_session_if_due(self.clock.now())
+        await self.day.look(self.engaged, self.clock.now())
 
 
 @pytest.fixture
@@ -74,6 +80,7 @@ async def test_stops_follow_a_split_before_anything_else_is_read(day):
     for _ in range(3):
         await day.look()
     assert day.done == ["splits", "stops", "snapshot", "listing", "yields"]
+    assert day.conditions == 1
     assert day.flow_days == 1
 
 
@@ -84,10 +91,10 @@ async def test_a_snapshot_that_failed_is_read_again_after_a_while(day):
     day.snapshot_fails = False
     await day.look()
     assert "snapshot" not in day.done  # not at every turn
-    day.clock.advance(DAY_RETRY_S)
+    day.clock.advance(RETRY_S)
     await day.look()
     assert day.done.count("snapshot") == 1
-    day.clock.advance(DAY_RETRY_S)
+    day.clock.advance(RETRY_S)
     await day.look()
     assert day.done.count("snapshot") == 1
 
@@ -96,9 +103,9 @@ async def test_splits_that_could_not_be_read_are_asked_again(day):
     day.splits_fail = True
     await day.look()
     day.splits_fail = False
-    day.clock.advance(DAY_RETRY_S)
+    day.clock.advance(RETRY_S)
     await day.look()
     assert day.done.count("stops") == 2
-    day.clock.advance(DAY_RETRY_S)
+    day.clock.advance(RETRY_S)
     await day.look()
     assert day.done.count("stops") == 2

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from qmterm.core.clock import et_date, from_et
+from qmterm.engine.runlog import RunLog
+from qmterm.engine.signals.renames import Renames
 from qmterm.market.history.history import History
 from qmterm.market.rest.client import PolygonRest
 from tests.faults.floor import CALENDAR, Floor, floor
@@ -110,6 +112,16 @@ async def test_the_spring_change_a_split_and_a_rename_over_one_weekend(at, tmp_p
         old_bars = await one.feed.rest.aggs("META", 1, "day", date(2026, 3, 2), monday)
         new_bars = await one.feed.rest.aggs("FACE", 1, "day", date(2026, 3, 2), monday)
         assert [len(old_bars.close), len(new_bars.close)] == [5, 1]
+
+        # ... and its history goes on under the new one, as the engine finds it out
+        renames = Renames(one.feed.rest, history, lambda: frozenset(before.symbols), one.clock, RunLog(one.clock))
+        listed = await one.feed.active_symbols()
+        assert await renames.find(listed.symbols, ()) == {"META": "FACE"}
+        panel = await history.panel(friday, 6)
+        assert "META" not in panel.symbols
+        kept_row = panel.symbols.index("FACE")
+        assert panel.bars[kept_row] == 6
+        assert panel.close[kept_row].tolist() == after.close[after.symbols.index("META")].tolist()
 
 
 async def announced(rest: PolygonRest, since: date) -> set[tuple[str, date, float]]:

@@ -94,6 +94,47 @@ async def test_watching_adds_trades_and_quotes_and_opens_the_options_socket_only
         await until(lambda: (1, "unsubscribe", "Q.AAPL,T.AAPL") in server.actions)
 
 
+async def test_a_watched_stock_gets_its_five_minute_close_from_trades_when_the_minute_bar_does_not_come():
+    clock, sockets = PacedClock(), []
+    minute, told = 60_000_000_000, []
+
+    async def script(server, socket, attempt):
+        sockets.append(socket)
+        await forever()
+
+    def trade(second, price, conditions):
+        return {
+            "ev": "T",
+            "sym": "AAPL",
+            "p": price,
+            "s": 100,
+            "t": (NOW // 1_000_000) + second * 1000,
+            "c": conditions,
+        }
+
+    async with running(script, clock=clock) as (feed, _):
+        feed.bars._tell = lambda symbol, text: told.append(text)
+        feed.watch(frozenset({"AAPL"}), frozenset())
+        await feed.settled(3.0)
+        feed.turn()  # its trades are heard from here on
+        clock.ns = NOW + 5 * minute + 2_000_000_000
+        await sockets[0].send(json.dumps([trade(241, 232.5, []), trade(270, 240.0, [37]), trade(299, 233.0, [14])]))
+        await until(lambda: feed.status.events == 3)
+        assert feed.board.five_minute_close("AAPL", clock.ns) is None
+        feed.turn()
+        assert feed.board.five_minute_close("AAPL", clock.ns) == (233.0, NOW + 5 * minute)
+        assert (feed.status.bars_own, feed.status.bars_checked, feed.status.bars_differ) == (1, 0, 0)
+        start = NOW // 1_000_000 + 240_000
+        late = {"ev": "AM", "sym": "AAPL", "o": 232.5, "h": 233.0, "l": 232.5, "c": 233.01, "v": 300}
+        await sockets[0].send(json.dumps([late | {"s": start, "e": start + 60_000}]))
+        await until(lambda: feed.status.events == 4)
+        clock.ns = NOW + 5 * minute + 10_000_000_000
+        feed.turn()
+        assert feed.board.five_minute_close("AAPL", clock.ns) == (233.01, NOW + 5 * minute)
+        assert (feed.status.bars_own, feed.status.bars_checked, feed.status.bars_differ) == (1, 1, 1)
+        assert told == ["AAPL: our bars differ from the vendor's, first at 10:04: close 233, theirs 233.01"]
+
+
 async def test_contracts_that_do_not_fit_take_turns_and_pinned_ones_stay():
     clock = PacedClock()
     later = [f"AAPL  260417C{strike:08d}" for strike in range(1_000, 31_000, 1_000)]

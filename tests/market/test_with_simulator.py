@@ -161,3 +161,16 @@ async def test_the_servers_clock_is_followed_while_the_market_runs_fast():
         shown = (await rest.market_status()).server_ns
         assert abs(clock.now() - shown) / clock.rate < 0.1e9
         rest.close()
+
+
+async def test_bars_of_watched_trades_are_the_vendors_to_the_last_share():
+    async with lockstep() as (feed, advance, _):
+        await advance(58)
+        watched = frozenset({"SPY", "AAPL", "NVDA"})
+        feed.watch(watched, frozenset())
+        await feed.settled()
+        await advance(2 + 3 * 60 + 15)
+        checked = feed.status.bars_checked
+        assert checked >= 8
+        assert (feed.status.bars_differ, feed.status.bars_own) == (0, 0)
+        assert not feed.bars.book.unknown

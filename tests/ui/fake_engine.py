@@ -110,6 +110,7 @@ def chain_view(symbol: str, selected: int, rng: random.Random, spot: float = 174
         rows,
         nearest,
         0.2,
+        iv_rank="34",
     )
 
 

@@ -43,11 +43,20 @@ class ShownChains(Protocol):
 class ChainLook:
     """One symbol and one expiry at a time."""
 
-    def __init__(self, chains: ShownChains, clock: Clock, refresh_s: float, held: Callable[[str], int]) -> None:
+    def __init__(
+        self,
+        chains: ShownChains,
+        clock: Clock,
+        refresh_s: float,
+        held: Callable[[str], int],
+        iv_rank: Callable[[Chain], str] = lambda chain: "",
+    ) -> None:
         self._chains = chains
         self._clock = clock
         self._refresh_ns = int(refresh_s * NS)
         self._held = held
+        self._iv_rank = iv_rank
+        self._ranked = ""
         self._chain: Chain | None = None
         self._read_ns = 0
         self._message = ""
@@ -57,6 +66,7 @@ class ChainLook:
     def select(self, symbol: str) -> None:
         if symbol != self.symbol:
             self.symbol, self._chain, self.selected, self._message = symbol, None, None, "loading"
+            self._ranked = ""
             self._read_ns = 0
 
     def step_expiry(self, step: int) -> None:
@@ -97,6 +107,7 @@ class ChainLook:
         if symbol != self.symbol:
             return  # the person moved on while we read
         self._chain = chain if len(chain) else None
+        self._ranked = self._iv_rank(chain) if len(chain) else ""
         self._message = "" if len(chain) else f"no options listed for {symbol}"
         if self.selected not in self.expiries:
             self.selected = self._nearest_monthly()
@@ -153,6 +164,7 @@ class ChainLook:
             spot_code=code_name(part.spot_code),
             codes=refused,
             message=self._message or self._chains.rate_mark(now),
+            iv_rank=self._ranked,
         )
 
     def _cell(self, chain: Chain, i: int, now: int) -> OptionCell:

@@ -33,7 +33,7 @@ class RunSummary:
     scan_to_ack_ms: dict[str, float | None]
     feed_latency_ms: dict[str, float | None]
     loop_lag_ms: dict[str, float | None]
-    minutes: dict[str, int]  # of the session's minute bars: lost and not repaired, repaired
+    minutes: dict[str, int]  # lost and not repaired, repaired; bars of ours: compared, different, standing in
     coverage: dict[str, Any]
     decisions_sha256: str
     journal: str
@@ -74,7 +74,13 @@ def summarise(engaged: Engaged, parts: Parts, market_from_ns: int) -> RunSummary
         if latency is None
         else {"p50": round(latency[0], 3), "p99": round(latency[1], 3)},
         loop_lag_ms=parts.loop_lag.summary(),
-        minutes={"lost": feed.lost_minutes, "repaired": feed.repaired_minutes},
+        minutes={
+            "lost": feed.lost_minutes,
+            "repaired": feed.repaired_minutes,
+            "bars_checked": feed.bars_checked,
+            "bars_differ": feed.bars_differ,
+            "bars_own": feed.bars_own,
+        },
         coverage=engaged.scanning.covered().to_dict(),
         decisions_sha256=trader.decisions.hexdigest(),
         journal=str(parts.journal.path),

@@ -7,7 +7,7 @@ screen read anyway; the streamed contracts are the lowest wish of all, behind ev
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -23,12 +23,12 @@ from qmterm.engine.show.wording import label
 from qmterm.engine.view import FlowContract, FlowPrint, FlowView
 from qmterm.market.board.board import Board
 from qmterm.market.board.trades import TradeTape
+from qmterm.market.company import SaleCondition
+from qmterm.market.flow.conditions import Conditions
 from qmterm.market.flow.flow import Flow
-from qmterm.market.flow.from_rest import load_conditions
 from qmterm.market.flow.prints import Prints
 from qmterm.market.flow.rows import ContractRow, FlowRow
 from qmterm.market.flow.volumes import VolumeStore
-from qmterm.market.rest.client import PolygonRest
 
 SHOWN = 200
 SHOWN_EVERY_S = 2.0
@@ -62,6 +62,7 @@ class FlowWatch:
         self._chosen: list[str] = []
         self._chosen_ns = 0
         self.dropped = 0
+        self._told_unknown: set[int] = set()
         self._shown: tuple[float, FlowView] = (float("-inf"), FlowView())
 
     # --- in ---
@@ -102,6 +103,9 @@ class FlowWatch:
                     quote_ns=taken.quote_ns,
                 )
             )
+            for number in sorted(self.flow.conditions.unknown.keys() - self._told_unknown):
+                self._told_unknown.add(number)
+                self._log.warn("FLOW", f"option trade condition {number} is in no table: such prints are regular ones")
         rows += self.flow.settle(self._clock.now())
         for row in rows:
             if row.score >= self._settings.log_score:
@@ -116,13 +120,13 @@ class FlowWatch:
         await self.keep()
         await self.load_means()
 
-    async def load(self, rest: PolygonRest) -> None:
-        """What the service says its condition numbers mean, and what contracts usually trade."""
-        self.flow.conditions = await load_conditions(rest)
-        if self.flow.conditions.differs:
-            numbers = ", ".join(str(number) for number in self.flow.conditions.differs)
+    def learn_conditions(self, rows: Iterable[SaleCondition]) -> None:
+        """What the service says its condition numbers mean."""
+        learned = Conditions({row.number: row.name for row in rows})
+        if learned.differs != self.flow.conditions.differs:
+            numbers = ", ".join(str(number) for number in learned.differs)
             self._log.warn("FLOW", f"the service gives option conditions {numbers} another meaning than our list")
-        await self.load_means()
+        self.flow.conditions = learned
 
     async def load_means(self) -> None:
         try:

@@ -7,7 +7,7 @@ stand in until it is there, and for the whole day where a plan has no reference.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
 from qmterm.core.errors import DataError
@@ -23,14 +23,30 @@ class ListedSource(Protocol):
     async def active_symbols(self) -> Listed | None: ...
 
 
+FindRenames = Callable[[tuple[str, ...], tuple[str, ...]], Awaitable[Mapping[str, str]]]
+
+
+async def _none(_listed: tuple[str, ...], _came: tuple[str, ...]) -> Mapping[str, str]:
+    return {}
+
+
 class Listing:
+    """`renames`: which symbols that are gone trade under which new ones, given all that are listed and who came."""
+
     def __init__(
-        self, source: ListedSource, coverage: Coverage, log: RunLog, held: Callable[[], frozenset[str]]
+        self,
+        source: ListedSource,
+        coverage: Coverage,
+        log: RunLog,
+        held: Callable[[], frozenset[str]],
+        renames: FindRenames = _none,
     ) -> None:
         self._source = source
         self._coverage = coverage
         self._log = log
         self._held = held
+        self._renames = renames
+        self._alarmed: set[str] = set()
         self._wanted = asyncio.Event()
 
     def new_day(self) -> None:
@@ -44,13 +60,18 @@ class Listing:
         while True:
             await self._wanted.wait()
             self._wanted.clear()
-            try:
-                found = await self._source.active_symbols()
-            except DataError as error:
-                self._log.warn("FEED", f"the list of active symbols could not be read, the last one stays: {error}")
-                continue
-            if found is not None:
-                self._take(found)
+            await self.read()
+
+    async def read(self) -> None:
+        try:
+            found = await self._source.active_symbols()
+        except DataError as error:
+            self._log.warn("FEED", f"the list of active symbols could not be read, the last one stays: {error}")
+            return
+        if found is not None:
+            self._take(found)
+            self._coverage.renamed.update(await self._renames(found.symbols, self._coverage.came))
+            self._alarm(frozenset(found.symbols))
 
     def _take(self, listed: Listed) -> None:
         before = len(self._coverage.listed.symbols)
@@ -60,8 +81,16 @@ class Listing:
         if before and same_source and (came or gone):
             news = f"new {_named(came)}; delisted or renamed {_named(gone)}"
             self._log.info("FEED", f"listed now: {len(listed.symbols):,} symbols; {news}")
-        for symbol in sorted(self._held() & set(gone)):
-            self._log.alarm("FEED", f"{symbol}, which you hold, is no longer listed: delisted or renamed", symbol)
+
+    def _alarm(self, listed: frozenset[str]) -> None:
+        """Once for each symbol that is held and no longer listed."""
+        known = self._coverage.renamed.keys() | set(self._coverage.gone)
+        missing = (self._held() & known) - listed
+        for symbol in sorted(missing - self._alarmed):
+            new = self._coverage.renamed.get(symbol)
+            what = f"trades as {new} now" if new else "is no longer listed: delisted or renamed"
+            self._log.alarm("FEED", f"{symbol}, which you hold, {what}", symbol)
+        self._alarmed = set(missing)
 
 
 def _named(symbols: tuple[str, ...]) -> str:

@@ -30,6 +30,8 @@ from qmterm.strategy.matrix_columns import STATE_CODE
 from qmterm.strategy.scanner import ScanResult, daily_mtf, scan
 from qmterm.strategy.signals_log import changes
 
+RECENT = 5  # sessions
+
 
 class Scanning:
     def __init__(
@@ -104,6 +106,10 @@ class Scanning:
         if self._panel is None or self._panel.symbols != panel.symbols:
             listed = {s: int(self._listed[r]) for s, r in self._row_of.items() if self._listed[r] >= 0}
             before = {} if self._before is None else {s: int(self._before[r]) for s, r in self._row_of.items()}
+            for change in self._history.renames:
+                if change.old in before:
+                    before.setdefault(change.new, before[change.old])
+                    listed.setdefault(change.new, listed.get(change.old, -1))
             self._row_of = {symbol: row for row, symbol in enumerate(panel.symbols)}
             self._numbers = np.array([numbers[symbol] for symbol in panel.symbols], dtype=np.int64)
             self._listed = np.array([listed.get(symbol, -1) for symbol in panel.symbols], dtype=np.int8)
@@ -111,6 +117,9 @@ class Scanning:
             known = [before.get(symbol, STATE_CODE[SignalState.NO_DATA]) for symbol in panel.symbols]
             self._before = np.array(known, dtype=np.int8) if before else None
             self._ticker_of = {option_root(s): s for s in panel.symbols if option_root(s) != s}
+            # What is held under an old name is judged by the stock that goes on.
+            former = {change.old: change.new for change in self._history.renames if change.old not in self._row_of}
+            self._ticker_of |= {old: new for old, new in former.items() if new in self._row_of}
         self._panel, self._features, self._mtf = panel, features, mtf
         self._board.know_previous_closes(self._numbers, np.where(panel.stale == 0, features.close, np.nan))
         self._log.info(
@@ -144,6 +153,16 @@ class Scanning:
         False when they could not be read: ask again.
         """
         return await self._refresh_splits()
+
+    def names_changed(self) -> None:
+        """A symbol trades under a new one: the panel is made anew, the old one's history under the new."""
+        self._rescaled = True
+
+    def recent_symbols(self) -> frozenset[str]:
+        """Symbols of the panel that traded a few sessions before its end."""
+        if self._panel is None:
+            return frozenset()
+        return frozenset(self._panel.symbols[row] for row in np.flatnonzero(self._panel.stale <= RECENT).tolist())
 
     def split_ratio(self, symbol: str, after: date, until: date) -> float:
         return self._history.split_ratio(self.ticker(symbol), after, until)

@@ -35,6 +35,7 @@ class VolatilityKeeper:
         self._day: date | None = None
         self._tried: set[str] = set()
         self._failed: set[str] = set()
+        self.known: dict[str, Standing] = {}  # the latest of each symbol whose chain somebody read
 
     async def load(self) -> None:
         """The sessions before today, read once a day."""
@@ -70,11 +71,13 @@ class VolatilityKeeper:
 
     def standing(self, chain: Chain) -> Standing:
         """Rank of a chain's IV30; the surface is only made where there are observations enough to rank it."""
-        known = self._history.standing(chain.underlying, None)
-        if known.observations < MIN_IV_OBSERVATIONS:
-            return known
-        row = measured(chain)
-        return self._history.standing(chain.underlying, None if row is None else row.iv30)
+        symbol = chain.underlying
+        found = self._history.standing(symbol, None)
+        if found.observations >= MIN_IV_OBSERVATIONS:
+            row = measured(chain)
+            found = self._history.standing(symbol, None if row is None else row.iv30)
+        self.known[symbol] = found
+        return found
 
     def rank(self, chain: Chain) -> float | None:
         return self.standing(chain).rank

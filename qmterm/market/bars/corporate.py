@@ -108,6 +108,7 @@ def renamed(panel: DailyPanel, renames: Iterable[Rename], as_of: date) -> DailyP
     """Histories of old symbols go on under the new ones; who takes an old symbol over later keeps its bars from then.
 
     Where the new name has traded before the change already (another company's), only its bars from the change count.
+    The given panel's arrays are used up: a whole market is not held twice.
     """
     due = sorted((change for change in renames if change.day <= as_of), key=lambda change: change.day)
     place = {symbol: row for row, symbol in enumerate(panel.symbols)}
@@ -115,10 +116,12 @@ def renamed(panel: DailyPanel, renames: Iterable[Rename], as_of: date) -> DailyP
     if not due:
         return panel
     width = panel.close.shape[1]
-    block = {name: getattr(panel, name).copy() for name in (*PRICES, "volume", "days")}
-    stale = panel.stale.copy()
+    block = {name: getattr(panel, name) for name in (*PRICES, "volume", "days")}
+    stale = panel.stale
     for change in due:
-        old, new = place[change.old], place.get(change.new)
+        old, new = place.get(change.old), place.get(change.new)
+        if old is None:  # told twice
+            continue
         if new is None:  # nothing traded under the new name yet
             place[change.new] = place.pop(change.old)
             continue
@@ -136,10 +139,24 @@ def renamed(panel: DailyPanel, renames: Iterable[Rename], as_of: date) -> DailyP
             del place[change.old]
     names = sorted(place)
     rows = [place[name] for name in names]
-    days = block["days"][rows]
-    prices = {name: block[name][rows] for name in (*PRICES, "volume")}
-    bars = np.count_nonzero(~np.isnat(days), axis=1).astype(np.int64)
-    return replace(panel, symbols=tuple(names), **prices, days=days, bars=bars, stale=stale[rows])
+    for column in block.values():
+        column[: len(rows)] = column[rows]
+    kept = {name: column[: len(rows)] for name, column in block.items()}
+    bars = np.count_nonzero(~np.isnat(kept["days"]), axis=1).astype(np.int64)
+    return replace(panel, symbols=tuple(names), **kept, bars=bars, stale=stale[rows])
+
+
+def under_new_names(splits: Iterable[Split], renames: Iterable[Rename], as_of: date) -> list[Split]:
+    """Splits of the time before a change, told under the old symbol, for a panel that was `renamed` as of a day."""
+    due = sorted((change for change in renames if change.day <= as_of), key=lambda change: change.day)
+    out = []
+    for split in splits:
+        symbol = split.symbol
+        for change in due:
+            if change.old == symbol and split.day < change.day:
+                symbol = change.new
+        out.append(split if symbol == split.symbol else replace(split, symbol=symbol))
+    return out
 
 
 def _right(values: np.ndarray, width: int) -> np.ndarray:

@@ -28,7 +28,7 @@ class QuoteEvent(msgspec.Struct, tag_field="ev", tag="Q", gc=False):
 
 
 class BarEvent(msgspec.Struct, gc=False):
-    """`av`, `op`, `a`: the day's volume, official open and VWAP so far."""
+    """`v` is the bar's volume; `av`, `op`, `a`: the day's volume, official open and VWAP so far."""
 
     sym: str
     o: float
@@ -40,6 +40,7 @@ class BarEvent(msgspec.Struct, gc=False):
     av: float = 0.0
     a: float = 0.0
     op: float = 0.0
+    v: float = 0.0
 
 
 class SecondBar(BarEvent, tag_field="ev", tag="A", gc=False):

@@ -44,6 +44,7 @@ from qmterm.market.board.frame_state import (
     SECOND,
     TRADE,
     UNKNOWN,
+    V_AT,
     WHEN,
 )
 from qmterm.market.board.trades import MOST_CONDITION, MOST_EXCHANGE
@@ -73,7 +74,7 @@ from qmterm.market.times import NEVER_NS
 _KEY_EV, _KEY_SYM, _KEY_NAME = letters("ev"), letters("sym"), letters("T")
 _KEY_BP, _KEY_AP, _KEY_BS, _KEY_AS = letters("bp"), letters("ap"), letters("bs"), letters("as")
 _KEY_O, _KEY_H, _KEY_L, _KEY_C, _KEY_S, _KEY_E = (letters(key) for key in "ohlcse")
-_KEY_AV, _KEY_A, _KEY_OP = letters("av"), letters("a"), letters("op")
+_KEY_AV, _KEY_A, _KEY_OP, _KEY_V = letters("av"), letters("a"), letters("op"), letters("v")
 _KEY_P, _KEY_T, _KEY_X, _KEY_I = (letters(key) for key in "ptxi")
 _STATUS = letters("status")
 
@@ -216,6 +217,8 @@ def place_of(kind: int, key: int) -> int:
             return A_AT
         if key == _KEY_OP:
             return OP_AT
+        if key == _KEY_V:
+            return V_AT
         if key == _KEY_S:
             return _WHEN
         if key == _KEY_E:

@@ -35,6 +35,6 @@ KIND, ROW, WHEN, END, CONDITIONS, CODES, EXCHANGE, NAME_AT = range(EVENT_WIDTH)
 TRADE, QUOTE_EVENT, SECOND, MINUTE, BAND = (letters(ev) for ev in ("T", "Q", "A", "AM", "LULD"))
 
 # Places among an event's doubles: of a bar, a quote, a trade (bands are a bar's high and low).
-O_AT, H_AT, L_AT, C_AT, AV_AT, A_AT, OP_AT = range(7)
+O_AT, H_AT, L_AT, C_AT, AV_AT, A_AT, OP_AT, V_AT = range(8)
 BP_AT, AP_AT, BS_AT, AS_AT = range(4)
 P_AT, S_AT = range(2)

@@ -55,6 +55,7 @@ from qmterm.market.board.frame_state import (
     TAPE_INTS,
     TRADE,
     TRADES,
+    V_AT,
     WHEN,
 )
 from qmterm.market.board.minutes import DEPTH, MINUTE_NS
@@ -208,7 +209,8 @@ def write_bar(event: int, row: int, ints: Any, floats: Any, latest: int, state: 
     start_ns, end_ns = ints[event + WHEN], ints[event + END]
     open_, high, low, close = floats[event], floats[event + H_AT], floats[event + L_AT], floats[event + C_AT]
     day_volume, day_vwap, day_open = floats[event + AV_AT], floats[event + A_AT], floats[event + OP_AT]
-    total = open_ + high + low + close + day_volume + day_vwap + day_open
+    volume = floats[event + V_AT]
+    total = open_ + high + low + close + day_volume + day_vwap + day_open + volume
     if max(start_ns, end_ns) > latest or not -MOST < total < MOST:
         state[OUT + MALFORMED] += 1
         return
@@ -216,7 +218,7 @@ def write_bar(event: int, row: int, ints: Any, floats: Any, latest: int, state: 
     regular = session[0] <= start_ns < session[1]
     if ints[event + KIND] == MINUTE:
         state[OUT + MINUTES] += 1
-        if regular and state[LOT] != 1 and not write_minute(row, start_ns, open_, high, low, close, state):
+        if regular and state[LOT] != 1 and not write_minute(row, start_ns, open_, high, low, close, volume, state):
             state[OUT + LATE] += 1
     else:
         state[OUT + SECONDS] += 1
@@ -241,7 +243,9 @@ def write_bar(event: int, row: int, ints: Any, floats: Any, latest: int, state: 
 
 
 @part
-def write_minute(row: int, start_ns: int, open_: float, high: float, low: float, close: float, state: Any) -> bool:
+def write_minute(
+    row: int, start_ns: int, open_: float, high: float, low: float, close: float, volume: float, state: Any
+) -> bool:
     """MinuteRing.write."""
     capacity = state[RING_CAPACITY]
     stamps, prices = ints_at(state[STAMPS]), floats_at(state[PRICES])
@@ -260,4 +264,5 @@ def write_minute(row: int, start_ns: int, open_: float, high: float, low: float,
     prices[plane + at] = high
     prices[2 * plane + at] = low
     prices[3 * plane + at] = close
+    prices[4 * plane + at] = volume
     return True

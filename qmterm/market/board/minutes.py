@@ -18,6 +18,7 @@ MINUTE_NS = 60_000_000_000
 SPAN = 5  # minutes in a bar
 FIVE_NS = SPAN * MINUTE_NS
 DEPTH = 2 * SPAN
+UNTOLD = float("nan")  # volume of a bar that is not the vendor's
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class MinuteRing:
     def __init__(self, capacity: int) -> None:
         self._capacity = 0
         self._stamp: IntArray = np.zeros((DEPTH, 0), dtype=np.int64)
-        self._prices: NDArray[np.float64] = np.zeros((4, DEPTH, 0))  # open, high, low, close
+        self._prices: NDArray[np.float64] = np.zeros((5, DEPTH, 0))  # open, high, low, close, volume
         self._carry_minute: IntArray = np.zeros(0, dtype=np.int64)
         self._carry_close: FloatArray = np.zeros(0)
         self.resize(capacity)
@@ -51,7 +52,7 @@ class MinuteRing:
         kept = self._capacity
         stamp = np.zeros((DEPTH, capacity), dtype=np.int64)
         stamp[:, :kept] = self._stamp
-        prices = np.full((4, DEPTH, capacity), np.nan)
+        prices = np.full((5, DEPTH, capacity), np.nan)
         prices[:, :, :kept] = self._prices
         carry_minute = np.zeros(capacity, dtype=np.int64)
         carry_minute[:kept] = self._carry_minute
@@ -62,15 +63,27 @@ class MinuteRing:
         self._carry_minute, self._carry_close = carry_minute, carry_close
         # Item access through a memoryview costs a third of numpy's, and this runs for every bar of the market.
         self._stamps: memoryview[int] = stamp.reshape(-1).data
-        self._opens, self._highs, self._lows, self._closes = (_floats(block) for block in prices)
+        self._opens, self._highs, self._lows, self._closes, self._volumes = (_floats(block) for block in prices)
 
     @property
     def arrays(self) -> tuple[IntArray, NDArray[np.float64], IntArray, FloatArray]:
-        """(minute numbers, prices, carried minute, carried close) for the decoder; valid until `resize`."""
+        """(minute numbers, prices and volumes, carried minute and close) for the decoder; valid until `resize`."""
         return self._stamp, self._prices, self._carry_minute, self._carry_close
 
-    def write(self, row: int, start_ns: int, open_: float, high: float, low: float, close: float) -> bool:
-        """Take one minute bar (again, or corrected); False when it is too old to matter."""
+    def write(
+        self,
+        row: int,
+        start_ns: int,
+        open_: float,
+        high: float,
+        low: float,
+        close: float,
+        volume: float = UNTOLD,
+    ) -> bool:
+        """Take one minute bar (again, or corrected); False when it is too old to matter.
+
+        A bar without a volume only stands in: it is not one that the vendor has told as such.
+        """
         minute = start_ns // MINUTE_NS
         at = (minute % DEPTH) * self._capacity + row
         held = self._stamps[at]
@@ -81,12 +94,20 @@ class MinuteRing:
             self._carry_close[row] = self._closes[at]
         self._stamps[at] = minute
         self._opens[at], self._highs[at], self._lows[at], self._closes[at] = open_, high, low, close
+        self._volumes[at] = volume
         return True
 
     def seen(self, minute: int, count: int) -> BoolArray:
-        """Which of the first `count` symbols have a bar of a minute (numbered since the epoch) that is still held."""
-        seen: BoolArray = self._stamp[minute % DEPTH, :count] == minute
+        """Of which of the first `count` symbols the vendor's bar of a minute (since the epoch) is still held."""
+        slot = minute % DEPTH
+        seen: BoolArray = (self._stamp[slot, :count] == minute) & ~np.isnan(self._prices[4, slot, :count])
         return seen
+
+    def told(self, minute: int, rows: IntArray) -> FloatArray:
+        """Open, high, low, close and volume, (5, rows), of the vendor's bars of a minute; NaN where there is none."""
+        slot = minute % DEPTH
+        there = (self._stamp[slot, rows] == minute) & ~np.isnan(self._prices[4, slot, rows])
+        return np.where(there, self._prices[:, slot, rows], np.nan)
 
     def holds(self, rows: IntArray, minutes: IntArray) -> BoolArray:
         """Whether each row's bar of the given minute is held."""
@@ -123,7 +144,7 @@ class MinuteRing:
         slots = [number % DEPTH for number in range(first, first + SPAN) if self._stamp[number % DEPTH, row] == number]
         if not slots:
             return None
-        opens, highs, lows, closes = self._prices[:, slots, row]
+        opens, highs, lows, closes = self._prices[:4, slots, row]
         end_ns = (first + SPAN) * MINUTE_NS
         return FiveMinuteBar(
             start_ns=first * MINUTE_NS,

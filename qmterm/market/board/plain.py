@@ -146,7 +146,7 @@ class PlainDecoder:
         table, board = self.table, self._board
         start_ns, end_ns = to_ns(event.s), to_ns(event.e)
         high, low = event.h, event.l
-        total = event.o + high + low + event.c + event.av + event.a + event.op
+        total = event.o + high + low + event.c + event.av + event.a + event.op + event.v
         if max(start_ns, end_ns) > latest or start_ns < 0 or not -MOST < total < MOST:
             report.malformed += 1
             return
@@ -154,8 +154,8 @@ class PlainDecoder:
         if type(event) is MinuteBar:
             report.minutes += 1
             # Only the regular session makes five-minute bars: a print at seven in the morning stops nothing out.
-            if regular and not self._options and not board.minutes.write(row, start_ns, event.o, high, low, event.c):
-                report.late += 1
+            if regular and not self._options:
+                report.late += not board.minutes.write(row, start_ns, event.o, high, low, event.c, event.v)
         else:
             report.seconds += 1
         if regular:

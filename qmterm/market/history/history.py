@@ -19,7 +19,7 @@ from qmterm.core.bars import DailyPanel
 from qmterm.core.calendar import SessionCalendar
 from qmterm.core.clock import Clock, et_date
 from qmterm.core.errors import DataAuthError, DataError, NotEntitled
-from qmterm.market.bars.corporate import adjust
+from qmterm.market.bars.corporate import Rename, adjust, renamed, under_new_names
 from qmterm.market.history.manifest import Manifest
 from qmterm.market.records import GroupedColumns, Split
 from qmterm.market.rest.client import PolygonRest
@@ -153,12 +153,34 @@ class History:
                 self._manifest.pulled.pop(day, None)
             await self.pull(absent.days)
             panel = await asyncio.to_thread(read_grouped, self._directory, days, allow_missing)
-        splits = [row.split for row in self._manifest.splits]
         day = et_date(self._clock.now()) if as_of is None else as_of
-        await asyncio.to_thread(adjust, panel, splits, day, self._manifest.pulled)
-        return panel
+        return await asyncio.to_thread(self._as_known_on, panel, day)
+
+    # --- names ---
+
+    @property
+    def renames(self) -> tuple[Rename, ...]:
+        return tuple(row.rename for row in self._manifest.renames)
+
+    @property
+    def names_asked(self) -> frozenset[str]:
+        """New symbols whose former names were asked for already."""
+        return frozenset(self._manifest.names_asked)
+
+    async def learn_renames(self, renames: Iterable[Rename], asked: Iterable[str]) -> tuple[Rename, ...]:
+        """Keep changes of symbols, and which symbols were asked about; the changes not known before come back."""
+        fresh = self._manifest.learn_renames(renames, asked)
+        await self._keep()
+        return fresh
 
     # --- inside ---
+
+    def _as_known_on(self, panel: DailyPanel, day: date) -> DailyPanel:
+        """On the symbols and share counts of a day. Names first: a later split is told under the new one."""
+        splits = [row.split for row in self._manifest.splits]
+        panel = renamed(panel, self.renames, day)
+        adjust(panel, under_new_names(splits, self.renames, day), day, self._manifest.pulled)
+        return panel
 
     async def _pull_day(self, day: date) -> None:
         bars = await self._rest.grouped_daily(day)

@@ -1,4 +1,4 @@
-"""What the files of a store do not say by their names: when each session was pulled, and the splits known since.
+"""What the files of a store do not say by their names: when each session was pulled, splits and renames known since.
 
 The trap: it is written less often than the files, so a killed pull leaves files that it does not know. Each file
 carries the day of its own pull too, and is taken in from there; only the file being written is lost.
@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from qmterm.market.bars.corporate import Rename
 from qmterm.market.records import Split
 from qmterm.tape.grouped import pulled_on
 from qmterm.tape.layout import DAILY, stored_sessions
@@ -31,6 +32,18 @@ class SplitRow(msgspec.Struct, frozen=True):
         return Split(self.symbol, self.day, self.split_from, self.split_to)
 
 
+class RenameRow(msgspec.Struct, frozen=True):
+    """From this day on `old` trades as `new`."""
+
+    day: date
+    old: str
+    new: str
+
+    @property
+    def rename(self) -> Rename:
+        return Rename(self.day, self.old, self.new)
+
+
 class Manifest(msgspec.Struct):
     """Fields may be added, each with a default: a manifest of an older version is read as it is."""
 
@@ -38,6 +51,9 @@ class Manifest(msgspec.Struct):
     splits: list[SplitRow] = []
     splits_until: date | None = None
     splits_since: date | None = None  # all splits from this day on are in `splits`; None: only since the oldest pull
+
+    renames: list[RenameRow] = []
+    names_asked: list[str] = []  # new symbols whose former names are known, so that nobody asks again
 
     @classmethod
     def read(cls, directory: Path) -> Manifest:
@@ -64,4 +80,12 @@ class Manifest(msgspec.Struct):
                 known.add(row)
                 self.splits.append(row)
                 fresh.append(split)
+        return tuple(fresh)
+
+    def learn_renames(self, renames: Iterable[Rename], asked: Iterable[str]) -> tuple[Rename, ...]:
+        """Take in changes of symbols and whose were asked for; the changes not known before come back."""
+        known = {row.rename for row in self.renames}
+        fresh = [change for change in dict.fromkeys(renames) if change not in known]
+        self.renames += [RenameRow(change.day, change.old, change.new) for change in fresh]
+        self.names_asked = sorted({*self.names_asked, *asked})
         return tuple(fresh)

@@ -82,6 +82,7 @@ class Coverage:
         self.listed = Listed((), source="")
         self.came: tuple[str, ...] = ()  # with the latest list
         self.gone: tuple[str, ...] = ()  # delisted or renamed since the list before
+        self.renamed: dict[str, str] = {}  # old symbol: the one it trades under now
 
     def list(self, listed: Listed) -> None:
         """A new list: known symbols keep their history, those that left are no longer counted."""
@@ -135,6 +136,8 @@ class Coverage:
         """(market time it was last evaluated, why it was skipped in the latest scan)."""
         number = self._numbers.get(symbol)
         if number is None:
+            if symbol in self.renamed:
+                return None, Reason.RENAMED
             return None, Reason.DELISTED if symbol in self.gone else Reason.NO_DATA
         return int(self._evaluated_ns[number]) or None, SKIPS[int(self._skip[number])]
 

@@ -38,6 +38,10 @@ _head = msgspec.json.Decoder(Body)
 _NEXT_URL = re.compile(rb'"next_url"\s*:\s*("(?:[^"\\]|\\.)+")')
 
 
+class NotFound(DataError):
+    """The server knows nothing by that name."""
+
+
 @dataclass(frozen=True, slots=True)
 class Pages(Generic[T]):
     """What each page said; not `complete` when there was more than was asked for."""
@@ -219,7 +223,7 @@ class RestCaller:
             case 403:
                 return NotEntitled(f"{where}: your plan does not include it ({said})")
             case 404:
-                return DataError(f"{where}: not found ({said}); check the symbol and [polygon] rest_url")
+                return NotFound(f"{where}: not found ({said}); check the symbol and [polygon] rest_url")
             case 429:
                 pause = refusal.retry_after_s
                 after = "" if pause is None else f", wants none for {pause:.0f} s"

@@ -15,6 +15,7 @@ from qmterm.core.errors import DataError, NotEntitled
 from qmterm.market.board.board import Board
 from qmterm.market.board.minutes import DEPTH, MINUTE_NS
 from qmterm.market.records import BarColumns, SnapshotColumns
+from qmterm.market.rest.budget import Priority, asking_for
 from qmterm.market.rest.client import PolygonRest
 from qmterm.market.stream.gaps import MinuteLedger
 
@@ -104,7 +105,8 @@ class MinuteRepair:
         first = max(starts[0], starts[-1] - (DEPTH - 1) * MINUTE_NS)  # the ring holds no more
         for symbol in [] if self._no_bars else list(self._matters())[:MOST_SYMBOLS]:
             try:
-                bars = await self._rest.aggs(symbol, 1, "minute", first // _MS, (starts[-1] + MINUTE_NS) // _MS - 1)
+                with asking_for(Priority.WATCH):
+                    bars = await self._rest.aggs(symbol, 1, "minute", first // _MS, (starts[-1] + MINUTE_NS) // _MS - 1)
             except NotEntitled:
                 self._no_bars = True
                 return
@@ -115,7 +117,7 @@ class MinuteRepair:
         if row is None:
             return
         open_ns, close_ns = self.ledger.session
-        columns = (bars.start_ns, bars.open, bars.high, bars.low, bars.close)
+        columns = (bars.start_ns, bars.open, bars.high, bars.low, bars.close, bars.volume)
         for start_ns, *prices in zip(*(column.tolist() for column in columns), strict=True):
             if open_ns <= start_ns < close_ns:
                 self._board.minutes.write(row, start_ns, *prices)

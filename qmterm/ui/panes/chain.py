@@ -104,6 +104,8 @@ class ChainPane(Grid[ChainRow]):
         if chain is None:
             return ""
         parts = [chain.symbol, f"{'CALLS' if self.side == 'call' else 'PUTS'} chosen (←→)"]
+        if chain.iv_rank:
+            parts.insert(1, f"IVr {chain.iv_rank}")
         leg = self.leg()
         if leg is not None and (leg.code or leg.iv is None):
             parts.append(leg.code or leg.iv_status)

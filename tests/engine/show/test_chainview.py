@@ -90,3 +90,19 @@ async def test_every_cell_carries_the_gates_code_and_the_pane_their_count():
     assert shown.codes == {"OFF_PARITY": 1}
     assert shown.spot_code == "STALE_UNDERLYING"
     assert shown.spot_age_s is not None
+
+
+async def test_the_rank_of_the_chain_that_was_read_stands_with_it_and_goes_with_it():
+    asked = []
+
+    def rank(chain):
+        asked.append(chain.underlying)
+        return "12/252"
+
+    look = ChainLook(Chains(chain()), clock_at(), 15.0, lambda symbol: 0, rank)
+    look.select("AAPL")
+    await look.refresh()
+    assert [look.view(None, None).iv_rank for _ in range(3)] == ["12/252"] * 3
+    assert asked == ["AAPL"]  # a surface is no work for a frame
+    look.select("AMD")
+    assert look.view(None, None).iv_rank == ""

@@ -13,10 +13,12 @@ from qmterm.core.reasons import Reason
 from qmterm.core.settings.strategy import AtrMatrixSettings, ScannerSettings
 from qmterm.core.signals import SignalState
 from qmterm.engine.runlog import RunLog
+from qmterm.engine.show.scan_answer import scan_document
 from qmterm.engine.signals.history_pull import HistoryPull
 from qmterm.engine.signals.scanning import Scanning
 from qmterm.market.board.board import Board
 from qmterm.market.history.history import PullReport
+from qmterm.market.history.volatility import Standing
 from qmterm.market.quality.coverage import Listed
 from qmterm.market.quality.stocks import BUSY_SHARES
 from qmterm.market.quality.watch import QualityWatch
@@ -39,6 +41,8 @@ class Tape:
 
     async def refresh_splits(self):
         return ()
+
+    renames = ()
 
     async def panel(self, last, sessions, allow_missing=False):
         return PANEL
@@ -149,3 +153,14 @@ async def test_a_price_of_another_day_has_no_age_and_no_code(scanning):
     assert scanning.scan.price_code(0) == ""
     assert scanning.scan.covered().evaluated == 400
     assert np.isfinite(scanning.scan.result.matrix.close).all()
+
+
+async def test_rows_whose_chain_was_read_tell_where_their_volatility_stands(scanning):
+    scan = scanning.scan
+    scan.run()
+    ranked, counted = scan.result.symbols[:2]
+    known = {ranked: Standing(0.4, 34.0, 40.0, 200), counted: Standing(None, None, None, 12)}
+    rows = {row["symbol"]: row for row in scan_document(scan, volatility=known)["rows"]}
+    assert (rows[ranked]["iv_rank"], rows[ranked]["iv_observations"]) == (34.0, 200)
+    assert (rows[counted]["iv_rank"], rows[counted]["iv_observations"]) == (None, 12)
+    assert sum("iv_rank" in row for row in rows.values()) == 2

@@ -74,3 +74,4 @@ async def test_the_rank_is_that_of_the_chains_own_volatility(tmp_path):
     assert rank is not None
     assert 48 < rank < 52
     assert kept.rank(replace(chain(), underlying="NEW")) is None
+    assert {symbol: standing.observations for symbol, standing in kept.known.items()} == {"AAPL": 60, "NEW": 0}

@@ -9,6 +9,7 @@ import pytest
 from qmterm.core.calendar import SessionCalendar
 from qmterm.core.clock import ManualClock, from_et
 from qmterm.core.errors import DataAuthError, DataError, NotEntitled
+from qmterm.market.bars.corporate import Rename
 from qmterm.market.history.history import History
 from qmterm.market.records import GroupedColumns, Split
 from qmterm.tape.grouped import DaysMissing, day_path, read_day, write_grouped
@@ -206,3 +207,34 @@ async def test_a_bar_pulled_on_its_own_day_is_pulled_once_more_when_the_day_is_o
     assert next_day.missing([day]) == (day,)
     await next_day.pull([day])
     assert next_day.missing([day]) == ()
+
+
+class RenamedRest(FakeRest):
+    """AAPL trades as FRESH from the seventh day on."""
+
+    async def grouped_daily(self, day):
+        bars = await super().grouped_daily(day)
+        names = SYMBOLS if day < DAYS[6] else ("FRESH", "MSFT")
+        columns = bars.open, bars.high, bars.low, bars.close, bars.volume, bars.vwap
+        return GroupedColumns(day, names, *columns)
+
+
+async def test_a_renamed_companys_sessions_go_on_under_its_new_name_with_the_splits_of_both(tmp_path):
+    kept = history(tmp_path, RenamedRest())
+    await kept.pull(DAYS)
+    assert (await kept.panel(LAST, 12)).symbols == ("AAPL", "FRESH", "MSFT")
+    change = Rename(DAYS[6], "AAPL", "FRESH")
+    assert await kept.learn_renames([change], ["FRESH"]) == (change,)
+    assert await kept.learn_renames([change], []) == ()
+    again = history(tmp_path, RenamedRest())
+    assert (again.renames, again.names_asked) == ((change,), frozenset({"FRESH"}))
+    kept._manifest.pulled = dict.fromkeys(DAYS, DAYS[0])
+    kept._manifest.learn([Split("AAPL", DAYS[3], 1, 2), Split("FRESH", DAYS[9], 1, 5)], LAST)
+    panel = await kept.panel(LAST, 12)
+    assert (panel.symbols, panel.bars.tolist()) == (("FRESH", "MSFT"), [12, 12])
+    ratios = [10, 10, 10, 5, 5, 5, 5, 5, 5, 1, 1, 1]
+    assert panel.close[0].tolist() == [(100.0 + n) / ratio for n, ratio in enumerate(ratios)]
+    assert panel.close[1].tolist() == [100.0 + n for n in range(12)]
+    before = await kept.panel(DAYS[5], 6, as_of=DAYS[5])
+    assert before.symbols == ("AAPL", "MSFT")
+    assert before.close[0].tolist() == [(100.0 + n) / (2 if n < 3 else 1) for n in range(6)]

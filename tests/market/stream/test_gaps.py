@@ -10,6 +10,7 @@ from qmterm.core.errors import DataError, NotEntitled
 from qmterm.market.board.board import Board
 from qmterm.market.board.minutes import MINUTE_NS, MinuteRing
 from qmterm.market.records import BarColumns, SnapshotColumns
+from qmterm.market.rest.budget import Priority, asking
 from qmterm.market.stream.gaps import MinuteLedger, MinuteStatus
 from qmterm.market.stream.repair import MinuteRepair
 
@@ -35,7 +36,7 @@ def ledger_from(minute=0):
 
 def bars(ring, minute, count=COUNT, price=10.0):
     for row in range(count):
-        ring.write(row, OPEN + minute * MINUTE_NS, price, price, price, price)
+        ring.write(row, OPEN + minute * MINUTE_NS, price, price, price, price, 100.0)
 
 
 def run(ledger, ring, first, last, without=()):
@@ -144,10 +145,11 @@ def test_symbols_are_compared_with_the_vendors_newest_minute():
 
 class Rest:
     def __init__(self, failure=None):
-        self.failure, self.asked = failure, []
+        self.failure, self.asked, self.priorities = failure, [], set()
 
     async def aggs(self, symbol, multiplier, span, first, last):
         self.asked.append((symbol, multiplier, span, first, last))
+        self.priorities.add(asking.get())
         if self.failure:
             raise self.failure
         start = np.arange(first * 1_000_000, last * 1_000_000, MINUTE_NS)
@@ -193,6 +195,7 @@ async def test_missing_minutes_are_read_for_the_symbols_that_matter_and_the_rest
     assert (repair.ledger.lost, repair.ledger.mended) == (0, 2)
     first, last = OPEN // 1_000_000 + 5 * 60_000, OPEN // 1_000_000 + 7 * 60_000 - 1
     assert rest.asked == [(symbol, 1, "minute", first, last) for symbol in ("S01", "S02")]
+    assert rest.priorities == {Priority.WATCH}
     five = board.five_minute_bar("S01", NOW)
     assert (five.open, five.high, five.low, five.minutes) == (20.0, 21.0, 19.0, 2)
     other = board.five_minute_bar("S09", NOW)
