@@ -68,9 +68,9 @@ def rows(machine: Machine, quick: bool, contracts: int = CONTRACTS) -> list[Row]
 def _race(url: str, pages: int, calendar: SessionCalendar, rounds: int) -> tuple[dict[str, Any], int]:
     from qmterm.market.board.board import Board
     from qmterm.market.chains.chains import Chains
-    from qmterm.market.chains.pricing import warm_up
     from qmterm.market.rest.client import PolygonRest
     from qmterm.market.rest.vendor import open_vendor
+    from qmterm.market.warm_up import warm_up
 
     settings = PolygonSettings(rest_url=url, page_cap=2_000, calls_per_minute=60_000)
     rest = PolygonRest(settings, "bench")

@@ -28,6 +28,7 @@ QUOTE, BACKSLASH, COMMA, COLON, MINUS, POINT = 34, 92, 44, 58, 45, 46
 OPEN, CLOSE, OPEN_LIST, CLOSE_LIST, SPACE = 123, 125, 91, 93, 32
 EXACT = 2**53  # integers up to here are doubles
 WORDS = 3  # of eight bytes: the longest name read as one (option symbols have up to 23 letters)
+_WORD = 2**64 - 1
 _EXACT_POWERS = np.array([10.0**power for power in range(23)])
 
 
@@ -98,6 +99,12 @@ def letters(text: str) -> int:
     return int.from_bytes(text.encode(), "big")
 
 
+def words(text: str) -> tuple[int, int, int]:
+    """What `read_words` gives for a name of at most 23 letters."""
+    value = int.from_bytes(text.encode(), "big")
+    return value & _WORD, value >> 64 & _WORD, value >> 128
+
+
 @machine
 def after_space(text: Any, at: int) -> int:
     while text[at] <= SPACE and (text[at] == SPACE or text[at] == 10 or text[at] == 13 or text[at] == 9):
@@ -162,6 +169,28 @@ def read_key(text: Any, at: int) -> tuple[int, int]:
     if text[at] != COLON:
         return ODD, 0
     return after_space(text, at + 1), key
+
+
+@machine
+def read_words(text: Any, at: int) -> tuple[int, int, int, int]:
+    """(position after it and after space, its last eight letters as a number, the eight before, the eight before)
+    of a string; `at` is on its first quote. No longer string has the numbers of one of at most 23 letters.
+    """
+    low = middle = high = int64(0)
+    if text[at] != QUOTE:
+        return ODD, low, middle, high
+    at += 1
+    byte = int64(text[at])
+    while byte != QUOTE:
+        if byte < SPACE or byte > 126 or byte == BACKSLASH:
+            return ODD, low, middle, high
+        # No letter is beyond ASCII, so the highest bit is never set and every shift is of a positive number.
+        high = (high << 8) | (middle >> 56)
+        middle = (middle << 8) | (low >> 56)
+        low = (low << 8) | byte
+        at += 1
+        byte = int64(text[at])
+    return after_space(text, at + 1), low, middle, high
 
 
 @machine
@@ -309,3 +338,27 @@ def after_value(text: Any, at: int) -> int:
         if text[at] != COMMA:
             return ODD
         at = after_space(text, at + 1)
+
+
+@part
+def after_object(text: Any, at: int, length: int) -> int:
+    """Past an object by its braces alone: whether it is JSON, the full reader says."""
+    depth = int64(0)
+    is_string = False
+    while at < length:
+        byte = text[at]
+        if is_string:
+            if byte == BACKSLASH:
+                at += 1
+            elif byte == QUOTE:
+                is_string = False
+        elif byte == QUOTE:
+            is_string = True
+        elif byte == OPEN:
+            depth += 1
+        elif byte == CLOSE:
+            depth -= 1
+            if depth == 0:
+                return at + 1
+        at += 1
+    return ODD

@@ -177,8 +177,7 @@ class Board:
         if stock is not None and rows.spot is not None and spot_ns >= self.stocks.trade_ns[stock]:
             self.stocks.last[stock], self.stocks.trade_ns[stock] = rows.spot, spot_ns
         table = self.options
-        table.add(rows.occ)
-        numbers = np.fromiter((table.numbers[occ] for occ in rows.occ), dtype=np.int64, count=len(rows))
+        numbers = table.rows(rows.occ)
         quote_ns, trade_ns = held_back(rows.quote_ns, arrival_ns), held_back(rows.trade_ns, arrival_ns)
         newer = (quote_ns > 0) & (quote_ns >= table.quote_ns[numbers])
         at = numbers[newer]

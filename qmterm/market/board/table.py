@@ -5,7 +5,8 @@ The trap: arrays are replaced when a table grows. Readers take a column from the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from itertools import filterfalse
 
 import numpy as np
 
@@ -68,7 +69,8 @@ class QuoteTable:
         self.time_block: IntArray = np.zeros((len(_TIMES), 0), dtype=np.int64)
         self.symbols: list[str] = []
         self.numbers: dict[str, int] = {}
-        self.wire_numbers: dict[str, int] = self.numbers if wire is None else {}
+        self._wire_numbers: dict[str, int] = self.numbers if wire is None else {}
+        self._spelled = 0  # rows that `_wire_numbers` knows
         self.generation = 0  # goes up whenever the arrays behind the columns are replaced
         self.add(symbols)
 
@@ -79,14 +81,32 @@ class QuoteTable:
     def capacity(self) -> int:
         return self._capacity
 
+    @property
+    def wire_numbers(self) -> dict[str, int]:
+        """Rows by the stream's spelling, which nobody needs before the stream names one: a chain brings thousands."""
+        if self._wire is not None and self._spelled < len(self.symbols):
+            rows = range(self._spelled, len(self.symbols))
+            self._wire_numbers.update(zip(map(self._wire, self.symbols[self._spelled :]), rows, strict=True))
+            self._spelled = len(self.symbols)
+        return self._wire_numbers
+
+    def rows(self, symbols: Sequence[str]) -> IntArray:
+        """Each symbol's row, a new one where there was none."""
+        found = list(map(self.numbers.get, symbols))
+        if None in found:
+            first = len(self.symbols)
+            self.add(symbols)
+            if len(self.symbols) - first == len(symbols):  # all new, none twice: they lie in their own order
+                return np.arange(first, len(self.symbols))
+            found = list(map(self.numbers.__getitem__, symbols))
+        return np.array(found, dtype=np.int64)
+
     def add(self, symbols: Iterable[str]) -> None:
         """Give every new symbol a row; known ones keep theirs."""
-        fresh = [symbol for symbol in dict.fromkeys(symbols) if symbol not in self.numbers]
+        fresh = list(filterfalse(self.numbers.__contains__, dict.fromkeys(symbols)))
         numbers = range(len(self.symbols), len(self.symbols) + len(fresh))
         self.numbers.update(zip(fresh, numbers, strict=True))
         self.symbols += fresh
-        if self._wire is not None:
-            self.wire_numbers.update(zip(map(self._wire, fresh), numbers, strict=True))
         if len(self.symbols) > self._capacity or not self._capacity:
             self._grow(max(256, len(self.symbols) + len(self.symbols) // 2))
         self._expose()

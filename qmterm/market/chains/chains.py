@@ -328,14 +328,18 @@ class Chains:
     def _years(self, occ: tuple[str, ...], expiry: NDArray[np.datetime64], now_ns: int) -> FloatArray:
         """Of each contract: an index has roots that settle in the morning beside others that settle at the close."""
         days, which = np.unique(expiry, return_inverse=True)
-        kinds = {root: terms_of(root.rstrip()).settlement for root in {name[:6] for name in occ}}
+        roots = _roots(occ)
+        names = roots[:1] if (roots == roots[:1]).all() else np.unique(roots)
+        kinds = {root: terms_of(root.decode().rstrip()).settlement for root in names.tolist()}
         out = np.empty(len(occ))
         for settlement in set(kinds.values()):
-            years = [years_to(now_ns, expiry_instant(self._calendar, day, settlement)) for day in days.tolist()]
-            if len(set(kinds.values())) == 1:
-                return np.asarray(np.array(years)[which], dtype=np.float64)
-            mine = np.array([kinds[name[:6]] is settlement for name in occ])
-            out[mine] = np.array(years)[which[mine]]
+            years = np.array(
+                [years_to(now_ns, expiry_instant(self._calendar, day, settlement)) for day in days.tolist()]
+            )
+            mine = (
+                np.isin(roots, [root for root, kind in kinds.items() if kind is settlement]) if len(kinds) > 1 else ...
+            )
+            out[mine] = years[which[mine]]
         return out
 
     def rates(self, years: FloatArray, now_ns: int) -> FloatArray:
@@ -372,6 +376,11 @@ class Chains:
 def _root(underlying: str) -> str:
     """The option root of an underlying as the vendor names it: `I:SPX` is an index."""
     return underlying.removeprefix("I:")
+
+
+def _roots(occ: tuple[str, ...]) -> NDArray[np.bytes_]:
+    """The first six letters of each symbol; OCC symbols have 21."""
+    return np.frombuffer("".join(occ).encode(), dtype="S21").astype("S6")
 
 
 def _dte(expiry: NDArray[np.datetime64], now_ns: int) -> IntArray:

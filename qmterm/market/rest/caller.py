@@ -12,8 +12,9 @@ import random
 import re
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, TypeVar
@@ -33,7 +34,9 @@ T = TypeVar("T")
 Request = Callable[[Any], Any]
 """Calls one method of the vendor's client with raw=True."""
 
+_PAGES_WAITING = 4  # to be read, before the next one is fetched
 _PASSING = frozenset({408, 429, 499, 500, 502, 503, 504})
+_UNREADABLE = (msgspec.DecodeError, UnicodeError, ArithmeticError)  # and numbers no column can hold
 _head = msgspec.json.Decoder(Body)
 _NEXT_URL = re.compile(rb'"next_url"\s*:\s*("(?:[^"\\]|\\.)+")')
 
@@ -95,42 +98,44 @@ class RestCaller:
         """All pages (or the first `most`), or an error: a run that breaks on page 3 is not a short list."""
         where: str = endpoint
         fetch: Callable[[Vendor], bytes] = lambda vendor: request(vendor.client).data  # noqa: E731
+        fetched = 0
         parts: list[T] = []
-        decoding: asyncio.Future[T] | None = None
+        decoding: deque[Future[T]] = deque()  # no futures of the loop: it need not wake up for every page twice
         try:
             while True:
                 body = await self._tries(where, fetch, family)
-                if decoding is not None:
-                    parts.append(await self._decoded(endpoint, decoding))
-                decoding = self._decode(decode, body)
+                fetched += 1
+                while decoding and (decoding[0].done() or len(decoding) >= _PAGES_WAITING):
+                    parts.append(await self._decoded(endpoint, decoding.popleft()))
+                decoding.append(self._decoder.submit(decode, body))
                 following = next_page(body)
                 if following is None:
                     # The end, or a body that was cut off before it named the next page.
+                    while len(decoding) > 1:
+                        parts.append(await self._decoded(endpoint, decoding.popleft()))
                     try:
-                        parts.append(await decoding)
+                        parts.append(await asyncio.wrap_future(decoding.popleft()))
                         return Pages(parts, complete=True)
-                    except msgspec.DecodeError as failure:
+                    except _UNREADABLE as failure:
                         if self._settings.attempts == 1:
                             raise self._unreadable(endpoint, failure) from None
                         body = await self._tries(where, partial(_whole, fetch=fetch), family)
-                        decoding = self._decode(decode, body)
+                        decoding.append(self._decoder.submit(decode, body))
                         following = next_page(body)
-                        if following is None:
-                            parts.append(await self._decoded(endpoint, decoding))
-                            return Pages(parts, complete=True)
-                read = len(parts) + 1
-                if most is not None and read >= most:
-                    parts.append(await self._decoded(endpoint, decoding))
-                    return Pages(parts, complete=False)
-                if read >= self._settings.page_cap:
+                enough = following is None or (most is not None and fetched >= most)
+                while enough and decoding:
+                    parts.append(await self._decoded(endpoint, decoding.popleft()))
+                if following is None or enough:
+                    return Pages(parts, complete=following is None)
+                if fetched >= self._settings.page_cap:
                     raise DataError(
                         f"{endpoint} on {self._host} has more than {self._settings.page_cap} pages: ask for less "
                         "(fewer expiries, a shorter time) or raise [polygon] page_cap"
                     )
-                where, fetch = f"{endpoint} (page {read + 1})", partial(_follow, url=following)
+                where, fetch = f"{endpoint} (page {fetched + 1})", partial(_follow, url=following)
         finally:
-            if decoding is not None:
-                decoding.cancel()
+            for future in decoding:
+                future.cancel()
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
@@ -140,13 +145,10 @@ class RestCaller:
 
     # --- inside ---
 
-    def _decode(self, decode: Callable[[bytes], T], body: bytes) -> asyncio.Future[T]:
-        return asyncio.get_running_loop().run_in_executor(self._decoder, decode, body)
-
-    async def _decoded(self, endpoint: str, decoding: asyncio.Future[T]) -> T:
+    async def _decoded(self, endpoint: str, decoding: Future[T]) -> T:
         try:
-            return await decoding
-        except (msgspec.DecodeError, UnicodeError, ArithmeticError) as failure:  # numbers no column can hold, too
+            return decoding.result() if decoding.done() else await asyncio.wrap_future(decoding)
+        except _UNREADABLE as failure:
             raise self._unreadable(endpoint, failure) from None
 
     async def _tries(
@@ -202,7 +204,7 @@ class RestCaller:
         except urllib3.exceptions.HTTPError as failure:  # reset, truncated body, broken gzip
             error = DataError(self._scrub(f"{endpoint} on {self._host}: the answer broke off ({failure})"))
             raise _Again(error, None) from None
-        except (msgspec.DecodeError, UnicodeError, ArithmeticError) as failure:  # numbers no column can hold, too
+        except _UNREADABLE as failure:
             raise _Again(self._unreadable(endpoint, failure), None) from None
         self.last_ok_s = self._monotonic()
         self.round_trip_ms = (self.last_ok_s - start) * 1e3

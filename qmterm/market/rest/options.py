@@ -15,7 +15,7 @@ from qmterm.core.errors import BadSymbol, DataError
 from qmterm.core.instruments import parse_option
 from qmterm.market.company import ListedContract
 from qmterm.market.records import OptionRows
-from qmterm.market.rest import bodies, columns, option_columns
+from qmterm.market.rest import bodies, columns, option_columns, option_page
 from qmterm.market.rest import reference_bodies as reference
 from qmterm.market.rest.calls import LIST_PAGE, Calls
 from qmterm.market.rest.entitlements import Family
@@ -49,7 +49,7 @@ class OptionCalls(Calls):
         pages = await self.caller.pages(
             f"option chain of {underlying}",
             lambda c: c.list_snapshot_options_chain(underlying, params=dict(filters), raw=True),
-            lambda body: option_columns.option_part(body, underlying),
+            lambda body: option_page.option_part(body, underlying),
             _chain_family(underlying),
         )
         rows = await asyncio.to_thread(option_columns.option_rows, underlying, pages.parts)
@@ -127,10 +127,10 @@ def _listed(row: reference.ContractRow) -> ListedContract | None:
     )
 
 
-def _one_part(body: bytes, underlying: str, what: str) -> option_columns.OptionPart:
+def _one_part(body: bytes, underlying: str, what: str) -> option_page.OptionPart:
     """A single answer as a page of one."""
     parsed = _snapshot.decode(body)
     columns.check_status(parsed, what)
     if columns.is_absent(parsed.results):
         raise DataError(f"{what}: the answer has no result")
-    return option_columns.option_part(b'{"results":[' + bytes(parsed.results) + b"]}", underlying)
+    return option_page.option_part(b'{"results":[' + bytes(parsed.results) + b"]}", underlying)

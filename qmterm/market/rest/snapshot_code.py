@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from qmterm.market.json_bytes import (
-    BACKSLASH,
     CLOSE,
     CLOSE_LIST,
     COMMA,
@@ -19,6 +18,7 @@ from qmterm.market.json_bytes import (
     OPEN,
     OPEN_LIST,
     QUOTE,
+    after_object,
     after_space,
     after_string,
     after_value,
@@ -265,27 +265,3 @@ def place_of(what: int, key: int) -> int:
         if key == _KEY_T:
             return _WHOLE + QUOTE_T
     return _STEP_OVER
-
-
-@part
-def after_object(text: Any, at: int, length: int) -> int:
-    """Past an object by its braces alone: whether it is JSON, the full reader says."""
-    depth = int64(0)
-    is_string = False
-    while at < length:
-        byte = text[at]
-        if is_string:
-            if byte == BACKSLASH:
-                at += 1
-            elif byte == QUOTE:
-                is_string = False
-        elif byte == QUOTE:
-            is_string = True
-        elif byte == OPEN:
-            depth += 1
-        elif byte == CLOSE:
-            depth -= 1
-            if depth == 0:
-                return at + 1
-        at += 1
-    return ODD

@@ -4,14 +4,15 @@ import json
 from datetime import date
 from decimal import Decimal
 
-import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from qmterm.core.errors import BadSymbol
 from qmterm.core.instruments import OptionContract, Right, parse_option
-from qmterm.market.rest.option_columns import option_part, option_rows, read_symbols
+from qmterm.market.rest.option_columns import option_rows
+from qmterm.market.rest.option_page import option_part
+from qmterm.market.rest.option_symbols import read_symbols
 
 contracts = st.builds(
     OptionContract,
@@ -44,8 +45,8 @@ def test_every_symbol_reads_as_the_careful_reader_reads_it(tickers):
             continue
         assert read.good[number]
         assert read.occ[number].decode() == known.occ
-        assert read.expiry[number] == np.datetime64(known.expiry)
-        assert read.strike[number] == float(known.strike)
+        assert read.expiry[number] == (known.expiry - date(1970, 1, 1)).days
+        assert read.strike[number] == known.strike * 1000
         assert read.is_call[number] == (known.right is Right.CALL)
         assert read.adjusted[number] == known.root[-1].isdigit()
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qmterm.core.errors import DataError
-from qmterm.market.rest import option_columns
+from qmterm.market.rest import option_columns, option_page
 from qmterm.market.rest.client import PolygonRest
 from qmterm.market.rest.snapshot import snapshot_columns
 from qmterm.market.times import rfc3339_ns, to_ns, to_ns_array
@@ -230,7 +230,7 @@ def test_one_contract_with_impossible_numbers_does_not_cost_the_chain():
         "last_quote": {"bid": 1, "ask": 2, "bid_size": 1e30, "last_updated": 2**70},
     }
     right = {"details": {**details, "ticker": "O:SPY260417C00240000"}, "open_interest": 7}
-    page = option_columns.option_part(json.dumps({"status": "OK", "results": [wrong, right]}).encode(), "SPY")
+    page = option_page.option_part(json.dumps({"status": "OK", "results": [wrong, right]}).encode(), "SPY")
     rows = option_columns.option_rows("SPY", [page])
     assert rows.adjusted.tolist() == [True, False]
     assert rows.open_interest.tolist() == [-1, 7]

@@ -226,8 +226,9 @@ def chain_pages(broken):
         lambda: json_answer({"status": "OK", "request_id": "x"}),
         lambda: web.Response(body=b'{"results":[{"det', content_type="application/json"),
         lambda: json_answer({"status": "ERROR", "results": []}),
+        lambda: web.Response(body=b'{"results":[{"details":{"ticker":"\x80"}}]}', content_type="application/json"),
     ],
-    ids=["500", "no results", "cut", "error inside 200"],
+    ids=["500", "no results", "cut", "error inside 200", "not UTF-8"],
 )
 async def test_a_chain_that_breaks_on_page_three_is_an_error_not_a_short_chain(broken):
     call = lambda rest: rest.option_rows("AAPL", DAY, date(2026, 5, 1))  # noqa: E731

@@ -138,7 +138,7 @@ async def test_nothing_is_fetched_twice_while_fresh_and_dividends_price_the_chai
         ).symbol
         board = Board((payer,))
         cache = AnalysisCache(rest, clock, AnalysisSettings(), patient=True)
-        chains = Chains(rest, board, CALENDAR, cache)
+        chains = Chains(rest, board, CALENDAR, cache=cache)
         curve = await rest.treasury_yields(DAY - timedelta(days=30))
         chains.set_yields(curve)
         window = (payer, clock.now(), DAY, DAY + timedelta(days=130))
