@@ -1,16 +1,18 @@
 """Sessions of the store as one panel, filled in place: 300 sessions of the whole market in about a second.
 
-Two passes. The first reads only who traded (numbers of the symbol table), the second writes prices into blocks of a
-few sessions that are turned into the panel while they are in the processor's cache. The trap is memory: the panel is
-all there may be, so nothing of a file outlives the copying of it, a date is kept instead of a mark, and rows with
-holes are moved together at the end, a few at a time.
+Two passes over the files, each on several threads (decoding and copying leave Python's lock). The first learns who
+traded, the second turns the prices of a few sessions at a time into the panel. The trap is memory: the panel is all
+there may be, so nothing of a file outlives its copying, rows with holes are moved together in place, and the dates are
+made last, in the memory that the reading has given back.
 """
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+import os
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -20,13 +22,18 @@ from numpy.typing import NDArray
 
 from qmterm.core.bars import BoolArray, DailyPanel, FloatArray, IntArray
 from qmterm.core.errors import BadInput
-from qmterm.tape.grouped import NUMBER, DaysMissing, TornFile, day_path, floats, read_columns, trusted_numbers
+from qmterm.tape.grouped import DaysMissing, TornFile
 from qmterm.tape.quality import BAR_COLUMNS
-from qmterm.tape.symbols import Numbers, SymbolTable, at, plain
+from qmterm.tape.sessions import ChangedFile, Sessions
+from qmterm.tape.symbols import at, plain
 
-TOGETHER = 4  # sessions turned at a time: more would cost memory, fewer too many passes over the panel
-ROWS = 512  # rows turned or moved at a time
+TOGETHER = 8  # sessions turned at a time: their values of one row are a line of the processor's cache
+ROWS = 512  # rows whose holes are closed at a time; whole bytes of marks
+THREADS = 4  # at most: each holds TOGETHER sessions, some 12 MB
+PIECE = 8_192  # rows checked at a time: what is computed in between stays in the processor's cache
 NO_DAY = np.datetime64("NaT", "D")
+
+Mapper = Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]
 
 
 def read_grouped(directory: Path, days: Iterable[date], allow_missing: bool = False) -> DailyPanel:
@@ -38,83 +45,40 @@ def read_grouped(directory: Path, days: Iterable[date], allow_missing: bool = Fa
     wanted = sorted(set(days))
     if not wanted:
         raise BadInput(f"no session asked of the history in {directory}")
-    with _system_memory():
-        while True:
-            source = _Source(directory, SymbolTable.load(directory))
-            held = source.look_at(wanted)
-            absent = sorted(set(wanted) - set(held))
-            if absent and (not allow_missing or not held):
-                raise DaysMissing(directory, absent)
-            try:
-                return _Filling(source, held).panel(wanted)
-            except TornFile as torn:  # its prices, when its numbers could be read
-                torn.path.unlink(missing_ok=True)
+    while True:
+        source = Sessions(directory)
+        with _threads() as spread:
+            held = source.look_at(wanted, spread)
+        absent = sorted(set(wanted) - set(held))
+        if absent and (not allow_missing or not held):
+            raise DaysMissing(directory, absent)
+        filling = _Filling(source, held)
+        try:
+            with _threads() as spread:
+                filling.fill(spread)
+        except TornFile as torn:  # its prices, when its numbers could be read
+            torn.path.unlink(missing_ok=True)
+        except (ChangedFile, FileNotFoundError):  # a pull wrote or deleted it meanwhile: once more from the start
+            continue
+        else:
+            with _threads() as spread:
+                return filling.panel(wanted, spread)
 
 
-@contextlib.contextmanager
-def _system_memory() -> Iterator[None]:
-    """Arrow's own pool keeps 20 MB of what it was given back, for every reader; here each file is let go at once."""
+@contextmanager
+def _threads() -> Iterator[Mapper]:
+    """A `map` over threads that end with it: what Arrow kept for them of the files can be given back only then."""
     import pyarrow as pa
 
-    usual = pa.default_memory_pool()
-    pa.set_memory_pool(pa.system_memory_pool())
-    try:
-        yield
-    finally:
-        pa.set_memory_pool(usual)
-
-
-@dataclass(slots=True)
-class _Source:
-    """The files, and the table grown in memory by names that only files of other tools know."""
-
-    directory: Path
-    table: SymbolTable
-    traded: BoolArray = field(default_factory=lambda: np.zeros(0, dtype=np.bool_))  # over the table
-    foreign: set[date] = field(default_factory=set)  # sessions whose numbers cannot be trusted: read by name
-
-    def look_at(self, days: Sequence[date]) -> list[date]:
-        """The readable sessions; `traded` then says which symbols have a row in any. A torn file is deleted."""
-        held = []
-        for day in days:
-            try:
-                numbers = self._numbers(day)
-            except FileNotFoundError:
-                continue
-            except TornFile as torn:
-                torn.path.unlink(missing_ok=True)
-                continue
-            if len(self.traded) < len(self.table):
-                self.traded = np.pad(self.traded, (0, len(self.table) - len(self.traded)))
-            self.traded[numbers] = True
-            held.append(day)
-        return held
-
-    def _numbers(self, day: date) -> Numbers:
-        path = day_path(self.directory, day)
-        numbers = trusted_numbers(path, self.table)
-        if numbers is None:
-            self.foreign.add(day)
-            names = read_columns(path, ("symbol",))["symbol"].combine_chunks().drop_null()
-            self.table = self.table.with_names(names)
-            numbers = self.table.numbers(names)
-        return numbers
-
-    def bars(self, day: date) -> tuple[Numbers, list[FloatArray]]:
-        """Numbers and the five columns of a session; −1 for a row without a name."""
-        first = "symbol" if day in self.foreign else NUMBER
-        columns = read_columns(day_path(self.directory, day), (first, *BAR_COLUMNS))
-        if day in self.foreign:
-            numbers = self.table.numbers(columns[first].combine_chunks())
-        else:
-            numbers = plain(columns[first], np.int32)
-        return numbers, [floats(columns[name]) for name in BAR_COLUMNS]
+    with ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1), thread_name_prefix="panel") as pool:
+        yield pool.map
+    pa.default_memory_pool().release_unused()
 
 
 class _Filling:
     """The arrays while they are filled: by calendar first, holes closed afterwards."""
 
-    def __init__(self, source: _Source, held: Sequence[date]) -> None:
+    def __init__(self, source: Sessions, held: Sequence[date]) -> None:
         import pyarrow.compute as pc
 
         self._source = source
@@ -122,27 +86,39 @@ class _Filling:
         used = np.flatnonzero(source.traded)
         spelled = at(source.table.names, used)
         order = plain(pc.array_sort_indices(spelled), np.uint64).astype(np.int64)
-        used = used[order]
+        self._used = used[order]  # the number of each row's symbol
         self.symbols: list[str] = at(spelled, order).to_pylist()
         self._row_of = np.full(len(source.table) + 1, -1, dtype=np.int64)  # the last place answers for number −1
-        self._row_of[used] = np.arange(len(used))
+        self._row_of[self._used] = np.arange(len(used))
         shape = (len(used), len(held))
+        # By session, as the files come: a bit for each row that traded.
+        self._there = np.zeros((len(held), (len(used) + 7) // 8), dtype=np.uint8)
         self.blocks = {name: np.empty(shape) for name in BAR_COLUMNS}
-        self.days: NDArray[np.datetime64] = np.empty(shape, dtype="datetime64[D]")
+        self._own = threading.local()
 
-    def panel(self, sessions: Sequence[date]) -> DailyPanel:
-        self._fill()
-        size, lines = self.days.shape
+    def fill(self, spread: Mapper) -> None:
+        """Read every session into its place in the calendar."""
+        for _ in spread(self._turn, range(0, len(self._held), TOGETHER)):
+            pass
+
+    def panel(self, sessions: Sequence[date], spread: Mapper) -> DailyPanel:
+        """What was filled, its holes closed."""
+        size, lines = len(self.symbols), len(self._held)
+        days: NDArray[np.datetime64] = np.empty((size, lines), dtype="datetime64[D]")
         count, last = np.zeros(size, dtype=np.int64), np.full(size, -1, dtype=np.int64)
-        for start in range(0, size, ROWS):
-            part = slice(start, start + ROWS)
-            count[part], last[part] = self._close(part)
+
+        def close(start: int) -> None:
+            part = slice(start, min(start + ROWS, size))
+            count[part], last[part] = self._close(part, days)
+
+        for _ in spread(close, range(0, size, ROWS)):
+            pass
         width, known = int(count.max(initial=0)), count > 0
         # The usual panel is full width and every name has a bar: then nothing is copied.
         if width < lines or not known.all():
             for name in BAR_COLUMNS:
                 self.blocks[name] = np.ascontiguousarray(self.blocks[name][known, lines - width :])
-            self.days = np.ascontiguousarray(self.days[known, lines - width :])
+            days = np.ascontiguousarray(days[known, lines - width :])
         number_of = {day: number for number, day in enumerate(sessions)}
         place = np.array([number_of[day] for day in self._held], dtype=np.int64)
         return DailyPanel(
@@ -151,60 +127,80 @@ class _Filling:
             **self.blocks,
             bars=count[known],
             stale=(len(sessions) - 1 - place[last])[known],
-            days=self.days,
+            days=days,
         )
 
-    def _fill(self) -> None:
-        size = len(self.symbols)
-        chunk = np.empty((len(BAR_COLUMNS), TOGETHER, size))
-        days: NDArray[np.datetime64] = np.empty((TOGETHER, size), dtype="datetime64[D]")
-        for begin in range(0, len(self._held), TOGETHER):
-            held = self._held[begin : begin + TOGETHER]
-            chunk.fill(np.nan)
-            days.fill(NO_DAY)
-            for line, day in enumerate(held):
-                self._day(day, chunk[:, line], days[line])
-            here = slice(begin, begin + len(held))
-            for start in range(0, size, ROWS):
-                rows = slice(start, start + ROWS)
-                for number, block in enumerate(self.blocks.values()):
-                    block[rows, here] = chunk[number, : len(held), rows].T
-                self.days[rows, here] = days[: len(held), rows].T
+    def _turn(self, begin: int) -> None:
+        """Read the sessions from `begin` on and write them, one column after the other, into the panel."""
+        held = self._held[begin : begin + TOGETHER]
+        sources, buffer = self._scratch()
+        read = []
+        for line, day in enumerate(held):
+            there, columns = self._day(day, sources[line])
+            self._there[begin + line] = np.packbits(there)
+            read.append((np.flatnonzero(~there), columns))
+        for number, block in enumerate(self.blocks.values()):
+            for (absent, columns), source, into in zip(read, sources, buffer, strict=False):
+                if len(columns[number]):
+                    columns[number].take(source, out=into, mode="clip")  # the mode that writes in place
+                into[absent] = np.nan
+            block[:, begin : begin + len(held)] = buffer[: len(held)].T
 
-    def _day(self, day: date, into: FloatArray, days: NDArray[np.datetime64]) -> None:
-        numbers, columns = self._source.bars(day)
-        rows = self._row_of[numbers]
-        good = _usable(columns) & (rows >= 0)
-        if good.all():
-            days[rows] = day
-            if np.count_nonzero(~np.isnat(days)) == len(rows):
-                for number, column in enumerate(columns):
-                    into[number, rows] = column
-                return
-            days.fill(NO_DAY)
+    def _scratch(self) -> tuple[IntArray, FloatArray]:
+        """This thread's own arrays, kept: memory that is new to the process costs more than filling it."""
+        if not hasattr(self._own, "arrays"):
+            shape = (TOGETHER, len(self.symbols))
+            self._own.arrays = np.empty(shape, dtype=np.int64), np.empty(shape)
+        arrays: tuple[IntArray, FloatArray] = self._own.arrays
+        return arrays
+
+    def _day(self, day: date, source: IntArray) -> tuple[BoolArray, list[FloatArray]]:
+        """Which rows traded, and the bars; `source` is told the place of each row's bar among them."""
+        present = self._source.present(day)
+        if present is not None:
+            columns = self._source.bars(day)
+            there: BoolArray = present[self._used]
+            if _all_usable(columns):
+                np.cumsum(there, out=source)
+                source -= 1
+                return there, columns
         # Files written by other tools can hold bad rows and repeated symbols: the first good one counts.
-        kept = np.flatnonzero(good)
-        _, first = np.unique(rows[kept], return_index=True)
-        kept = kept[first]
-        days[rows[kept]] = day
-        for number, column in enumerate(columns):
-            into[number, rows[kept]] = column[kept]
+        numbers, columns = self._source.numbered_bars(day)
+        rows = self._row_of[numbers]
+        kept = np.flatnonzero(_usable(columns) & (rows >= 0))
+        own, first = np.unique(rows[kept], return_index=True)
+        there = np.zeros(len(source), dtype=np.bool_)
+        there[own] = True
+        source[:] = 0
+        source[own] = kept[first]
+        return there, columns
 
-    def _close(self, part: slice) -> tuple[IntArray, IntArray]:
-        """Move bars of rows with holes together, to the right; (bars, place of the newest before the move) of each."""
-        lines = self.days.shape[1]
-        there: BoolArray = ~np.isnat(self.days[part])
+    def _close(self, part: slice, days: NDArray[np.datetime64]) -> tuple[IntArray, IntArray]:
+        """Date the rows and move bars of those with holes to the right; (bars, place of the newest before) of each."""
+        marks = self._there[:, part.start // 8 : (part.stop + 7) // 8]
+        there = np.ascontiguousarray(np.unpackbits(marks, axis=1, count=part.stop - part.start).view(np.bool_).T)
+        lines = len(self._held)
         count = there.sum(axis=1, dtype=np.int64)
         newest = lines - 1 - np.argmax(there[:, ::-1], axis=1)
         newest[count == 0] = -1
+        days[part] = np.array(self._held, dtype="datetime64[D]")
+        young = np.flatnonzero(count < lines)
+        rows = days[part]
+        rows[young] = np.where(there[young], rows[young], NO_DAY)
         holes = np.flatnonzero((count < lines - np.argmax(there, axis=1)) & (count > 0))
         if len(holes):
-            order = np.argsort(there[holes], axis=1, kind="stable")  # absent ones first
+            # Places in the part read as one line; absent ones first.
+            order = np.argsort(there[holes], axis=1, kind="stable") + (holes * lines)[:, None]
             block: Any
-            for block in (*self.blocks.values(), self.days):
+            for block in (*self.blocks.values(), days):
                 rows = block[part]
-                rows[holes] = np.take_along_axis(rows[holes], order, axis=1)
+                rows[holes] = rows.reshape(-1).take(order)
         return count, newest.astype(np.int64)
+
+
+def _all_usable(columns: list[FloatArray]) -> bool:
+    pieces = range(0, len(columns[0]), PIECE)
+    return all(_usable([column[start : start + PIECE] for column in columns]).all() for start in pieces)
 
 
 def _usable(columns: list[FloatArray]) -> BoolArray:

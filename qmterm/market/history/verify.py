@@ -122,8 +122,10 @@ class _Walk:
     def _read(self, day: date) -> tuple[Numbers, dict[str, FloatArray]]:
         path = day_path(self.directory, day)
         columns = read_columns(path, ("symbol", *BAR_COLUMNS))
-        numbers = trusted_numbers(path, self.table)
-        if numbers is None:
+        trusted = trusted_numbers(path, self.table)
+        if trusted is not None:
+            numbers = trusted[0]
+        else:
             names = columns["symbol"].combine_chunks()
             self.table = self.table.with_names(names.drop_null())
             numbers = self.table.numbers(names)
