@@ -7,7 +7,6 @@ from after its imports; and a store that is read the second time is in the page 
 
 from __future__ import annotations
 
-import importlib
 import json
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from qmterm.bench import chain
 from qmterm.bench.machine import Machine
 from qmterm.bench.peers import load
 from qmterm.bench.report import Limit, Missing, Report, Row
@@ -86,7 +86,8 @@ def run(size: int = SYMBOLS, *, quick: bool = False, progress: Callable[[str], N
             note=f"{48e-6 * sessions * size:.0f} MB of it is the panel (five columns, a date); peak of a fresh process",
         ),
     ]
-    rows += _chain_rows(quick, progress)
+    progress("reading a chain of 10,000 contracts")
+    rows += chain.rows(machine, quick)
     return Report("history", machine, tuple(rows), (f"{HOLES:.0%} of the names do not trade on every day",))
 
 
@@ -166,15 +167,3 @@ def _time_row(
         must=Limit(most=MOST_S, error=1e-9),
         note=f"one Parquet file a session, no cache beside them; {ours.note()}; peer scaled by {scale:g}",
     ).lacking(peer)
-
-
-def _chain_rows(quick: bool, progress: Callable[[str], None]) -> list[Row]:
-    """Rows about a chain of 10,000 contracts, where this installation can measure them."""
-    try:
-        chain = importlib.import_module("qmterm.bench.chain")
-    except ModuleNotFoundError as error:
-        if error.name != "qmterm.bench.chain":
-            raise
-        return []
-    rows: list[Row] = list(chain.rows(quick=quick, progress=progress))
-    return rows
