@@ -295,7 +295,7 @@ class PolygonFeed:
     def _want_stocks(self) -> None:
         listened = canaries.channels(self._canaries, self._stocks.notes.refused)
         watched = {f"{kind}.{symbol}" for symbol in self._wished for kind in ("T", "Q")}
-        self._stocks.want(frozenset({"AM.*"} | watched | listened))
+        self._stocks.want(frozenset({"AM.*", "LULD.*"} | watched | listened))
 
     def _record(self, cluster: str) -> Callable[[int, bytes], None] | None:
         recorder = self._recorder

@@ -28,7 +28,7 @@ from qmterm.tape.sessions import ChangedFile, Sessions
 from qmterm.tape.symbols import at, plain
 
 TOGETHER = 8  # sessions turned at a time: their values of one row are a line of the processor's cache
-ROWS = 512  # rows whose holes are closed at a time; whole bytes of marks
+ROWS = 256  # rows whose holes are closed at a time; whole bytes of marks
 THREADS = 4  # at most: each holds TOGETHER sessions, some 12 MB
 PIECE = 8_192  # rows checked at a time: what is computed in between stays in the processor's cache
 NO_DAY = np.datetime64("NaT", "D")
@@ -45,34 +45,48 @@ def read_grouped(directory: Path, days: Iterable[date], allow_missing: bool = Fa
     wanted = sorted(set(days))
     if not wanted:
         raise BadInput(f"no session asked of the history in {directory}")
-    while True:
-        source = Sessions(directory)
-        with _threads() as spread:
-            held = source.look_at(wanted, spread)
-        absent = sorted(set(wanted) - set(held))
-        if absent and (not allow_missing or not held):
-            raise DaysMissing(directory, absent)
-        filling = _Filling(source, held)
-        try:
+    with _system_memory():
+        while True:
+            source = Sessions(directory)
             with _threads() as spread:
-                filling.fill(spread)
-        except TornFile as torn:  # its prices, when its numbers could be read
-            torn.path.unlink(missing_ok=True)
-        except (ChangedFile, FileNotFoundError):  # a pull wrote or deleted it meanwhile: once more from the start
-            continue
-        else:
-            with _threads() as spread:
-                return filling.panel(wanted, spread)
+                held = source.look_at(wanted, spread)
+            absent = sorted(set(wanted) - set(held))
+            if absent and (not allow_missing or not held):
+                raise DaysMissing(directory, absent)
+            filling = _Filling(source, held)
+            try:
+                with _threads() as spread:
+                    filling.fill(spread)
+            except TornFile as torn:  # its prices, when its numbers could be read
+                torn.path.unlink(missing_ok=True)
+            except (ChangedFile, FileNotFoundError):  # a pull wrote or deleted it meanwhile: once more from the start
+                continue
+            else:
+                with _threads() as spread:
+                    return filling.panel(wanted, spread)
 
 
 @contextmanager
 def _threads() -> Iterator[Mapper]:
-    """A `map` over threads that end with it: what Arrow kept for them of the files can be given back only then."""
+    """A `map` over threads; at its end the C library gives back what it keeps for each, 20 MB in all."""
     import pyarrow as pa
 
     with ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1), thread_name_prefix="panel") as pool:
         yield pool.map
     pa.default_memory_pool().release_unused()
+
+
+@contextmanager
+def _system_memory() -> Iterator[None]:
+    """Arrow's own pool keeps up to 60 MB of what several threads gave back; here each file is let go at once."""
+    import pyarrow as pa
+
+    usual = pa.default_memory_pool()
+    pa.set_memory_pool(pa.system_memory_pool())
+    try:
+        yield
+    finally:
+        pa.set_memory_pool(usual)
 
 
 class _Filling:
@@ -103,6 +117,7 @@ class _Filling:
 
     def panel(self, sessions: Sequence[date], spread: Mapper) -> DailyPanel:
         """What was filled, its holes closed."""
+        self._own = threading.local()  # the scratch goes before the dates come
         size, lines = len(self.symbols), len(self._held)
         days: NDArray[np.datetime64] = np.empty((size, lines), dtype="datetime64[D]")
         count, last = np.zeros(size, dtype=np.int64), np.full(size, -1, dtype=np.int64)

@@ -112,11 +112,13 @@ class Sessions:
     def numbered_bars(self, day: date) -> tuple[Numbers, list[FloatArray]]:
         """Numbers and the five columns of any session, in the file's order; −1 for a row without a name."""
         first = "symbol" if day in self._foreign else NUMBER
-        columns = read_columns(day_path(self.directory, day), (first, *BAR_COLUMNS))
+        columns, told = checked_columns(day_path(self.directory, day), (first, *BAR_COLUMNS))
         if day in self._foreign:
             numbers = self.table.numbers(columns[first].combine_chunks())
         else:
             numbers = plain(columns[first], np.int32)
+            if told.get(CHECKSUM) != self.table.checksum(numbers):
+                raise ChangedFile
         return numbers, [floats(columns[name]) for name in BAR_COLUMNS]
 
 

@@ -74,7 +74,7 @@ async def test_it_starts_with_the_snapshot_and_minute_bars_of_everything():
         await feed.settled(3.0)
         assert feed.board.last_price("AAPL") == 231.2
         assert feed.board.session_open_ns == from_et(date(2026, 3, 2), 9, 30)
-        assert server.subscribed(1) == ["AM.*"]
+        assert server.subscribed(1) == ["AM.*", "LULD.*"]
         assert feed.chains.rate_mark(NOW) == ""
         assert feed.status.options_state is None
         assert server.connections == 1
@@ -88,7 +88,7 @@ async def test_watching_adds_trades_and_quotes_and_opens_the_options_socket_only
         assert server.connections == 2
         wanted = {channel for number in (1, 2) for channel in server.subscribed(number)}
         contract = "O:AAPL260417C00230000"
-        assert wanted == {"AM.*", "T.AAPL", "Q.AAPL", f"T.{contract}", f"Q.{contract}"}
+        assert wanted == {"AM.*", "LULD.*", "T.AAPL", "Q.AAPL", f"T.{contract}", f"Q.{contract}"}
         assert feed.status.options_state == "live"
         feed.watch(frozenset(), frozenset())
         await until(lambda: (1, "unsubscribe", "Q.AAPL,T.AAPL") in server.actions)
@@ -344,7 +344,7 @@ def test_latency_is_in_real_milliseconds_and_absent_in_lockstep():
 async def test_canaries_are_listened_to_and_where_the_plan_refuses_quotes_through_second_bars():
     async with running(canaries=("SPY", "AAPL")) as (feed, server):
         await feed.settled(3.0)
-        assert set(server.subscribed(1)) == {"AM.*", "T.AAPL", "Q.AAPL"}
+        assert set(server.subscribed(1)) == {"AM.*", "LULD.*", "T.AAPL", "Q.AAPL"}
     async with rest_server(answers) as (url, _), stream_server(idle) as (ws_url, server):
         server.refuse = frozenset({"T.AAPL", "Q.AAPL"})
         chosen = settings(url, ws_url.removesuffix("/stocks"), canaries=("AAPL",))

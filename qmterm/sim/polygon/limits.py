@@ -18,6 +18,7 @@ from qmterm.sim.polygon.reference import listing_exchange
 HALTED, RESUMED = 17, 18
 BAND_NS = 30 * NS
 REFERENCE_MINUTES = 5
+MOVED = 0.01
 TIER_ONE = 150  # names at the head of the universe: the index members and funds
 LAST_MINUTES_NS = 25 * 60 * NS  # before the close the bands of tier 1 are twice as wide
 
@@ -33,10 +34,20 @@ class LimitEvent(msgspec.Struct, gc=False):
     q: int
 
 
-def limit_events(world: Market, keep: BoolArray | None, first_ns: int, last_ns: int) -> list[LimitEvent]:
-    """What happened in (first, last]: transitions at their instants, bands when a half minute went by."""
+def limit_events(
+    world: Market, keep: BoolArray | None, first_ns: int, last_ns: int, told: FloatArray | None = None
+) -> list[LimitEvent]:
+    """What happened in (first, last]: transitions at their instants, bands when a half minute went by.
+
+    `told` holds the upper bands that somebody heard (0: none) and is kept up: new ones come only when the price they
+    are made around has moved by 1 % or more, which is the plan's own rule.
+    """
     out: list[LimitEvent] = []
     names, today = world.universe.tickers, world.today
+    halts = world.happenings.transitions(first_ns, last_ns)
+    due = today.open_ns < last_ns < today.close_ns and last_ns // BAND_NS > first_ns // BAND_NS
+    if not halts and not due:
+        return out
     high, low = bands(world)
 
     def event(symbol: int, indicators: list[int], at_ns: int) -> LimitEvent:
@@ -45,12 +56,15 @@ def limit_events(world: Market, keep: BoolArray | None, first_ns: int, last_ns: 
         prices = round(float(high[symbol]), 2), round(float(low[symbol]), 2)
         return LimitEvent("LULD", names[symbol], *prices, indicators, tape, stamp, stamp % 86_400_000)
 
-    for at_ns, halt, begins in world.happenings.transitions(first_ns, last_ns):
+    for at_ns, halt, begins in halts:
         heard = keep is None or bool(keep[halt.symbol])
         if heard and listing_exchange(world.universe, halt.symbol) == "XNAS":
             out.append(event(halt.symbol, [HALTED if begins else RESUMED], at_ns))
-    if today.open_ns < last_ns < today.close_ns and last_ns // BAND_NS > first_ns // BAND_NS:
+    if due:
         wanted = ~today.halted if keep is None else keep & ~today.halted
+        if told is not None:
+            wanted = wanted & (np.abs(high - told) >= MOVED * told)
+            told[wanted] = high[wanted]
         at_ns = last_ns // BAND_NS * BAND_NS
         out += [event(symbol, [], at_ns) for symbol in np.flatnonzero(wanted & (high > 0)).tolist()]
     return out

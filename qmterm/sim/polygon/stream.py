@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 from aiohttp import WSMsgType, web
 
-from qmterm.core.bars import BoolArray, IntArray
+from qmterm.core.bars import BoolArray, FloatArray, IntArray
 from qmterm.sim.faults import STREAM
 from qmterm.sim.market import Progress
 from qmterm.sim.past import PriceArray
@@ -61,6 +61,7 @@ class Connection:
     sides: PriceArray | None = None  # bids and asks last sent, by symbol number
     masks: dict[str, tuple[int, BoolArray | None]] = field(default_factory=dict)
     options: OptionFeed | None = None
+    bands: FloatArray | None = None  # upper bands last sent, by symbol number
     options_version: int = -1
     ending: asyncio.Task[None] | None = None
     muted: bool = False  # says nothing at all, not even the lockstep marker
@@ -271,7 +272,9 @@ class StreamHub:
                     await asyncio.sleep(0)
         if connection.wanted.of("LULD") and world.invents:
             since, now = self._delivered_ns, world.now_ns
-            for frame in frames(limit_events(world, self._mask(connection, "LULD"), since, now)):
+            if connection.bands is None:
+                connection.bands = np.zeros(len(world.universe))
+            for frame in frames(limit_events(world, self._mask(connection, "LULD"), since, now, connection.bands)):
                 connection.send(frame)
         for trades in progress.trades:
             if connection.wanted.of("A"):
