@@ -394,7 +394,7 @@ class World:
             ask=float(quotes.ask[0]),
             bid_size=int(quotes.bid_size[0]),
             ask_size=int(quotes.ask_size[0]),
-            time_ns=self.option_instant,
+            time_ns=int(np.max(quotes.time_ns)),
             arrival_ns=self.now_ns,
         )
 
