@@ -45,48 +45,37 @@ def read_grouped(directory: Path, days: Iterable[date], allow_missing: bool = Fa
     wanted = sorted(set(days))
     if not wanted:
         raise BadInput(f"no session asked of the history in {directory}")
-    with _system_memory():
-        while True:
-            source = Sessions(directory)
+    while True:
+        source = Sessions(directory)
+        with _threads() as spread:
+            held = source.look_at(wanted, spread)
+        absent = sorted(set(wanted) - set(held))
+        if absent and (not allow_missing or not held):
+            raise DaysMissing(directory, absent)
+        filling = _Filling(source, held)
+        try:
             with _threads() as spread:
-                held = source.look_at(wanted, spread)
-            absent = sorted(set(wanted) - set(held))
-            if absent and (not allow_missing or not held):
-                raise DaysMissing(directory, absent)
-            filling = _Filling(source, held)
-            try:
-                with _threads() as spread:
-                    filling.fill(spread)
-            except TornFile as torn:  # its prices, when its numbers could be read
-                torn.path.unlink(missing_ok=True)
-            except (ChangedFile, FileNotFoundError):  # a pull wrote or deleted it meanwhile: once more from the start
-                continue
-            else:
-                with _threads() as spread:
-                    return filling.panel(wanted, spread)
+                filling.fill(spread)
+        except TornFile as torn:  # its prices, when its numbers could be read
+            torn.path.unlink(missing_ok=True)
+        except (ChangedFile, FileNotFoundError):  # a pull wrote or deleted it meanwhile: once more from the start
+            continue
+        else:
+            with _threads() as spread:
+                return filling.panel(wanted, spread)
 
 
 @contextmanager
 def _threads() -> Iterator[Mapper]:
-    """A `map` over threads; at its end the C library gives back what it keeps for each, 20 MB in all."""
+    """A `map` over threads that end with it, and what Arrow's pool kept for them is given back: up to 60 MB.
+
+    The system's own allocator would keep less, but every file's memory would be new to the process again.
+    """
     import pyarrow as pa
 
     with ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1), thread_name_prefix="panel") as pool:
         yield pool.map
     pa.default_memory_pool().release_unused()
-
-
-@contextmanager
-def _system_memory() -> Iterator[None]:
-    """Arrow's own pool keeps up to 60 MB of what several threads gave back; here each file is let go at once."""
-    import pyarrow as pa
-
-    usual = pa.default_memory_pool()
-    pa.set_memory_pool(pa.system_memory_pool())
-    try:
-        yield
-    finally:
-        pa.set_memory_pool(usual)
 
 
 class _Filling:
