@@ -1,4 +1,4 @@
-"""One simulator and one history for all of these, in the middle of a morning; every test takes a feed of its own to it."""
+"""One simulator and one history for all, in the middle of a morning; every test takes a feed of its own to it."""
 
 from __future__ import annotations
 

@@ -69,7 +69,7 @@ class Floor:
         )
 
     def _on_state(self, cluster: str, state: StreamState, why: str) -> None:
-        """What became of a stream, and what the gate says at that moment of a stock's price that is some seconds old."""
+        """What became of a stream, and what the gate says then of a stock's price that is some seconds old."""
         self.states.append((cluster, str(state), why))
         if cluster == "stocks":
             later = self.clock.now() + int((FRESH_WITHOUT_FEED_S + 1) * NS)

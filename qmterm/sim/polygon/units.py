@@ -1,4 +1,4 @@
-"""Times and prices told in another unit: a service that changes from milliseconds to microseconds, or to cents, one day.
+"""Times and prices told in another unit: a service that changes from milliseconds to microseconds, or to cents.
 
 Only fields that are times (or prices) are touched, by their names; dates, sizes and strikes stay.
 """
