@@ -18,6 +18,7 @@ import numpy as np
 from qmterm.core.calendar import SessionCalendar
 from qmterm.core.clock import NS, et_date
 from qmterm.core.reasons import Reason
+from qmterm.core.settings.analysis import AnalysisSettings
 from qmterm.core.settings.quality import QualitySettings
 from qmterm.market.clock import StepClock
 from qmterm.market.feed import PolygonFeed
@@ -50,6 +51,7 @@ class Floor:
         http: aiohttp.ClientSession,
         now_ns: int,
         quality: QualitySettings | None = None,
+        fresh_s: float = 0.0,
         **changes: Any,
     ) -> None:
         self.simulator = simulator
@@ -66,7 +68,10 @@ class Floor:
             CALENDAR,
             on_state=self._on_state,
             quality=quality,
+            analysis=AnalysisSettings(chain_fresh_s=fresh_s),
         )
+        if not fresh_s:  # even at the same instant a chain is read again: what is tested is the reading
+            self.feed.chains._cache = None
 
     def _on_state(self, cluster: str, state: StreamState, why: str) -> None:
         """What became of a stream, and what the gate says then of a stock's price that is some seconds old."""

@@ -18,7 +18,7 @@ CHAIN = "/v3/snapshot/options"
 SNAPSHOT = "/v2/snapshot/locale/us/markets/stocks/tickers"
 ANNOUNCED, UNANNOUNCED = "TSLA", "SPY"  # halts of names listed on Nasdaq come with the bands
 CHAIN_AGES = 11  # steps of a second after which a chain is read anew
-PATIENT = {"read_timeout_s": 10.0, "deadline_s": 20.0, "mute_after_s": 60.0, "ping_s": 20.0}
+PATIENT = {"read_timeout_s": 10.0, "deadline_s": 20.0, "mute_after_s": 60.0, "ping_s": 20.0, "fresh_s": 10.0}
 
 
 async def hear_bands(one: Floor) -> None:

@@ -223,7 +223,8 @@ class Entries:
             self.rejected[reason.value] += count
         if choice.best is None:
             most = max(choice.rejected.items(), key=lambda item: (item[1], item[0].value), default=(Reason.NO_DATA, 0))
-            rest_s = RETRY_DATA_S if most[0] in ABOUT_THE_DATA else RETRY_CHOICE_S
+            doubted = sum(count for reason, count in choice.rejected.items() if reason in ABOUT_THE_DATA)
+            rest_s = RETRY_DATA_S if 4 * doubted >= choice.rejected.total() else RETRY_CHOICE_S
             counts = {reason.value: float(count) for reason, count in choice.rejected.items()}
             self._refuse(signal.symbol, most[0], rest_s, counts=counts)
             return
