@@ -36,6 +36,7 @@ KINDS = {
     "page_fails": FaultKind(REST, "500 from page number `page` of a paged answer on", "page", 3),
     "no_results": FaultKind(REST, "200 without the results key"),
     "wrong_units": FaultKind(REST, "time stamps with `digits` digits (10 s, 13 ms, 16 µs, 19 ns)", "digits", 16),
+    "wrong_prices": FaultKind(REST, "prices `factor` times as high (100: cents for dollars)", "factor", 100),
     "clock_skew": FaultKind(REST, "the server's clock is off by `ms`", "ms", 2000),
     "close": FaultKind(STREAM, "closes with `code` (1006: drops the connection)", "code", 1006),
     "mute": FaultKind(STREAM, "stays connected and sends no data (`marker` 0: no lockstep marker either)", "marker", 1),

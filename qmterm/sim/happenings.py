@@ -159,9 +159,13 @@ class Happenings:
         today.any_halted = bool(now.any())
 
     def transitions(self, first_ns: int, last_ns: int) -> list[tuple[int, Halt, bool]]:
-        """(instant, halt, whether it begins) of halts that begin or end in (first, last], in order."""
-        both = [(halt.from_ns, halt, True) for halt in self.halts] + [(h.to_ns, h, False) for h in self.halts]
-        return sorted((one for one in both if first_ns < one[0] <= last_ns), key=lambda one: (one[0], one[1].symbol))
+        """(instant, halt, whether it begins) of halts that begin in [first, last) or end in (first, last], in order.
+
+        A halt that was asked for between two steps begins at the instant told last, and holds from the next step on.
+        """
+        begin = [(halt.from_ns, halt, True) for halt in self.halts if first_ns <= halt.from_ns < last_ns]
+        end = [(halt.to_ns, halt, False) for halt in self.halts if first_ns < halt.to_ns <= last_ns]
+        return sorted(begin + end, key=lambda one: (one[0], one[1].symbol))
 
     # --- overnight ---
 

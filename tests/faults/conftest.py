@@ -1,8 +1,9 @@
-"""One simulator a module, in the middle of a morning; every test takes a feed of its own to it."""
+"""One simulator and one history for all, in the middle of a morning; every test takes a feed of its own to it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -18,10 +19,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.skip(reason="a drill: run it with pytest -m drill"))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def simulator() -> Iterator[Simulator]:
     """60 names, a second a step, 2026-03-02 10:00 New York."""
     words = ("--symbols", "60", "--lockstep", "--seed", "11", "--step-s", "1", "--start", "2026-03-02T10:00")
     started = start(*words)
     yield started
     stop(started)
+
+
+@pytest.fixture(scope="package")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the history of that simulator's past is kept: pulled once, by the first test that deals."""
+    return tmp_path_factory.mktemp("history")

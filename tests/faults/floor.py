@@ -16,9 +16,13 @@ import aiohttp
 import numpy as np
 
 from qmterm.core.calendar import SessionCalendar
-from qmterm.core.clock import et_date
+from qmterm.core.clock import NS, et_date
+from qmterm.core.reasons import Reason
+from qmterm.core.settings.analysis import AnalysisSettings
+from qmterm.core.settings.quality import QualitySettings
 from qmterm.market.clock import StepClock
 from qmterm.market.feed import PolygonFeed
+from qmterm.market.quality.gate import FRESH_WITHOUT_FEED_S
 from qmterm.market.stream.state import StreamState
 from tests.market.fakes import settings
 from tests.sim.conftest import Simulator
@@ -41,20 +45,46 @@ PATIENCE: dict[str, Any] = {
 
 
 class Floor:
-    def __init__(self, simulator: Simulator, http: aiohttp.ClientSession, now_ns: int, **changes: Any) -> None:
+    def __init__(
+        self,
+        simulator: Simulator,
+        http: aiohttp.ClientSession,
+        now_ns: int,
+        quality: QualitySettings | None = None,
+        fresh_s: float = 0.0,
+        **changes: Any,
+    ) -> None:
         self.simulator = simulator
         self._http = http
         self._headers = {"Authorization": f"Bearer {simulator.token}"}
         self.clock = StepClock(now_ns)
         self.states: list[tuple[str, str, str]] = []
+        self.words: list[tuple[StreamState, Reason | None]] = []
         chosen = settings(simulator.url, simulator.ws_url, **{**PATIENCE, **changes})
         self.feed = PolygonFeed(
             chosen,
             simulator.token,
             self.clock,
             CALENDAR,
-            on_state=lambda cluster, state, why: self.states.append((cluster, str(state), why)),
+            on_state=self._on_state,
+            quality=quality,
+            analysis=AnalysisSettings(chain_fresh_s=fresh_s),
         )
+        if not fresh_s:  # even at the same instant a chain is read again: what is tested is the reading
+            self.feed.chains._cache = None
+
+    def _on_state(self, cluster: str, state: StreamState, why: str) -> None:
+        """What became of a stream, and what the gate says then of a stock's price that is some seconds old."""
+        self.states.append((cluster, str(state), why))
+        if cluster == "stocks":
+            later = self.clock.now() + int((FRESH_WITHOUT_FEED_S + 1) * NS)
+            self.words.append((state, self.feed.quality.stock("SPY", later)))
+
+    def refused_while_down(self) -> bool:
+        """The stream was down, and at every moment of that an older price was refused, and only then."""
+        down = [word for state, word in self.words if state is not StreamState.LIVE]
+        up = [word for state, word in self.words if state is StreamState.LIVE]
+        return bool(down) and set(down) == {Reason.FEED_DOWN} and set(up) == {None}
 
     @property
     def board(self):
@@ -64,7 +94,7 @@ class Floor:
 
     async def ask(self, method: str, path: str, body: object = None) -> dict:
         async with self._http.request(
-            method, self.simulator.url + path, json=body, headers=self._headers, timeout=aiohttp.ClientTimeout(30)
+            method, self.simulator.url + path, json=body, headers=self._headers, timeout=aiohttp.ClientTimeout(120)
         ) as answer:
             assert answer.status == 200, await answer.text()
             return await answer.json()

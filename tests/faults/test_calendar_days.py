@@ -9,8 +9,12 @@ import numpy as np
 import pytest
 
 from qmterm.core.clock import et_date, from_et
+<<<<<<< HEAD
 from qmterm.engine.runlog import RunLog
 from qmterm.engine.signals.renames import Renames
+=======
+from qmterm.core.reasons import Reason
+>>>>>>> w-gf
 from qmterm.market.history.history import History
 from qmterm.market.rest.client import PolygonRest
 from tests.faults.floor import CALENDAR, Floor, floor
@@ -45,7 +49,7 @@ async def go_to(one: Floor, when_ns: int) -> None:
     clock is no bar."""
     minutes = (when_ns - one.clock.now()) // 60_000_000_000
     while minutes > WALKED:
-        leap = min(minutes - WALKED, 600)
+        leap = min(minutes - WALKED, 240)
         await one.step(leap)
         minutes -= leap
     for _ in range(minutes):
@@ -128,14 +132,29 @@ async def announced(rest: PolygonRest, since: date) -> set[tuple[str, date, floa
     return {(split.symbol, split.day, split.split_to) for split in await rest.splits(since)}
 
 
-async def test_the_morning_after_the_autumn_change_opens_an_hour_of_utc_later(at):
-    simulator = at("2026-11-02T09:15")
+async def test_a_feed_lives_through_the_autumn_change_and_opens_an_hour_of_utc_later(at):
+    simulator = at("2026-10-31T20:00")
+    friday, monday = date(2026, 10, 30), date(2026, 11, 2)
     async with floor(simulator, NAMES, **PATIENT) as one:
-        assert one.board.session_open_ns == from_et(date(2026, 11, 2), 9, 30)
+        assert CALENDAR.last_completed(one.clock.now()) == friday
+        assert (CALENDAR.open_ns(monday) - CALENDAR.open_ns(friday)) // HOUR_NS == 3 * 24 + 1
+        await go_to(one, from_et(date(2026, 11, 1), 0, 1))  # midnight, and then two o'clock twice
+        await go_to(one, from_et(date(2026, 11, 1), 4))
+        assert et_date(one.board.quote("SPY").time_ns) == friday  # old, and it says so
+        assert one.feed.quality.stock("SPY", one.clock.now()) is None  # the last price of the last session
+        await go_to(one, from_et(monday, 9))
+        await new_session(one)
+        assert one.board.session_open_ns == from_et(monday, 9, 30)
         assert one.board.session_open_ns % (24 * HOUR_NS) == 14 * HOUR_NS + HOUR_NS // 2
-        await go_to(one, from_et(date(2026, 11, 2), 9, 41))
-        await closes_at(one, from_et(date(2026, 11, 2), 9, 40))
+        assert (
+            one.feed.quality.stock("SPY", one.clock.now()) is Reason.NOT_TRADED
+            or et_date(int(one.board.stocks.trade_ns[one.board.stocks.numbers["SPY"]])) == monday
+        )
+        await go_to(one, from_et(monday, 9, 41))
+        await closes_at(one, from_et(monday, 9, 40))
         assert await one.difference_of(NAMES) == []
+        assert one.feed.quality.stock("SPY", one.clock.now()) is None
+        assert one.feed.status.lost_minutes == 0
 
 
 async def closes_at(one: Floor, when_ns: int) -> None:
@@ -143,34 +162,30 @@ async def closes_at(one: Floor, when_ns: int) -> None:
     await one.until(lambda: (one.board.five_minute_close("SPY", one.clock.now()) or (0, 0))[1] == when_ns)
 
 
-async def test_a_holiday_is_quiet_and_shows_values_of_the_day_before(at):
-    simulator = at("2026-11-26T11:00")
+async def test_a_half_day_ends_at_one_and_the_holiday_after_it_is_quiet_without_an_alarm(at, tmp_path):
+    eve, christmas = date(2026, 12, 24), date(2026, 12, 25)
+    simulator = at("2026-12-24T12:55")
     async with floor(simulator, NAMES, **WATCHFUL) as one:
+        assert one.board.session_close_ns == from_et(eve, 13)
+        await one.read()
+        assert await one.difference_of(NAMES) == []
+        assert CALENDAR.last_completed(one.clock.now()) == date(2026, 12, 23)
+        await go_to(one, from_et(eve, 13, 5))
+        one.states.clear()
+        await silence(one)
+        assert CALENDAR.last_completed(one.clock.now()) == eve
+        history = History(one.feed.rest, tmp_path, CALENDAR, one.clock)
+        assert (await history.pull([eve])).complete
+        panel = await history.panel(eve, 1)
+        spy = panel.symbols.index("SPY")
+        assert panel.close[spy, 0] == pytest.approx((await one.truth())["SPY"]["day"]["c"])
+
+        await go_to(one, from_et(christmas, 11))
         assert (await one.feed.rest.market_status()).market == "closed"
         await silence(one)
         assert all(state != "mute" for _, state, _ in one.states)
-        assert et_date(one.board.quote("SPY").time_ns) == date(2026, 11, 25)  # and it says so
-        assert CALENDAR.last_completed(one.clock.now()) == date(2026, 11, 25)
-
-
-async def test_a_half_day_ends_at_one_without_an_alarm(at, tmp_path):
-    friday = date(2026, 11, 27)
-    simulator = at("2026-11-27T12:55")
-    async with floor(simulator, NAMES, **WATCHFUL) as one:
-        assert one.board.session_close_ns == from_et(friday, 13)
-        await one.read()
-        assert await one.difference_of(NAMES) == []
-        assert CALENDAR.last_completed(one.clock.now()) == date(2026, 11, 25)
-        await go_to(one, from_et(friday, 13, 5))
-        one.states.clear()
-        await silence(one)
-        assert all(state != "mute" for _, state, _ in one.states)
-        assert CALENDAR.last_completed(one.clock.now()) == friday
-        history = History(one.feed.rest, tmp_path, CALENDAR, one.clock)
-        assert (await history.pull([friday])).complete
-        panel = await history.panel(friday, 1)
-        spy = panel.symbols.index("SPY")
-        assert panel.close[spy, 0] == pytest.approx((await one.truth())["SPY"]["day"]["c"])
+        assert et_date(one.board.quote("SPY").time_ns) == eve  # and it says so
+        assert CALENDAR.last_completed(one.clock.now()) == eve
 
 
 @pytest.mark.drill

@@ -86,6 +86,7 @@ async def test_a_silent_service_ends_at_the_time_out(simulator):
 )
 async def test_refusals_are_told_apart_and_never_tried_again(simulator, name, kind):
     async with floor(simulator) as one:
+        await one.feed.rest.news("SPY", one.clock.now() - 10**15)  # the plan has it: one refusal does not say otherwise
         await one.fault(name, path="/v2/reference/news")
         before = one.feed.rest.caller.budget.spent
         with pytest.raises(kind) as refusal:

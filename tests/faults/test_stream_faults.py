@@ -19,6 +19,7 @@ async def test_a_close_is_a_drop_and_another_connection_carries_on(simulator, co
         await one.until(lambda: one.feed.status.drops == 1, what="the drop is counted")
         assert await one.whole_again() < 10
         assert one.feed.status.state == "live"
+        assert one.refused_while_down()
 
 
 async def test_a_drop_during_the_login_loses_no_subscription(simulator):
@@ -29,6 +30,7 @@ async def test_a_drop_during_the_login_loses_no_subscription(simulator):
         await one.until(lambda: one.feed.status.drops >= 3, what="drops")
         await one.whole_again()
         assert {f"Q.{symbol}" for symbol in WATCHED} | {"AM.*"} <= one.feed._stocks.confirmed
+        assert one.refused_while_down()
 
 
 async def test_a_reader_called_slow_is_cut_and_comes_back(simulator):
@@ -37,6 +39,7 @@ async def test_a_reader_called_slow_is_cut_and_comes_back(simulator):
         await one.step()
         await one.until(lambda: one.feed.status.drops == 1)
         await one.whole_again()
+        assert one.refused_while_down()
 
 
 async def test_a_refused_connect_is_tried_until_the_service_is_back(simulator):
@@ -50,6 +53,7 @@ async def test_a_refused_connect_is_tried_until_the_service_is_back(simulator):
         assert one.board.quote("SPY") == before  # the last value stays, with its own time
         assert one.feed.age_s() > 0
         await one.whole_again()
+        assert one.refused_while_down()
 
 
 async def test_a_mute_stream_is_noticed_in_five_seconds_and_replaced(simulator):
@@ -59,6 +63,7 @@ async def test_a_mute_stream_is_noticed_in_five_seconds_and_replaced(simulator):
             await one.until(lambda: any(state == "mute" for _, state, _ in one.states), 5.0, "mute is noticed")
         await one.heal()
         await one.whole_again()
+        assert one.refused_while_down()
 
 
 async def test_a_burst_of_50000_events_is_read_to_the_last_one(simulator):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from datetime import date, timedelta
 from typing import Protocol
 
@@ -34,7 +34,21 @@ TOGETHER = 4  # chains in flight
 LOOK_FOR = 6  # setups looked at for each one wanted: many have no options, which costs one call to learn
 RETRY_CHOICE_S = 300.0  # a symbol without a fitting contract is looked at again after this
 RETRY_GATE_S = 600.0
+RETRY_DATA_S = 5.0  # when it was the data that could not be believed
 NO_EXPIRY_REST_S = 6 * 3600.0
+# Refusals that may be over with the next quote: the stock must not wait for minutes once its data are well again.
+ABOUT_THE_DATA = frozenset(
+    {
+        Reason.HALTED,
+        Reason.FEED_DOWN,
+        Reason.STALE_QUOTE,
+        Reason.STALE_UNDERLYING,
+        Reason.CROSSED,
+        Reason.LOCKED,
+        Reason.OFF_NEIGHBOURS,
+        Reason.OFF_PARITY,
+    }
+)
 # Refusals that say nothing about the symbol: it is tried again on the next pass.
 NOT_ABOUT_THE_SYMBOL = frozenset(
     {
@@ -201,7 +215,7 @@ class Entries:
         mood = self._mood(signal)
         if mood is not None and mood.blocks:
             self.rejected[Reason.NEWS_BLOCK.value] += 1
-            numbers: dict[str, float | None] = {"sentiment": mood.value, "articles": float(mood.articles)}
+            numbers = {"sentiment": mood.value, "articles": float(mood.articles)}
             self._refuse(signal.symbol, Reason.NEWS_BLOCK, RETRY_CHOICE_S, counts=numbers)
             return
         choice = choose(signal, chain, self._settings, now, earnings, self.iv_rank(chain))
@@ -209,9 +223,10 @@ class Entries:
             self.rejected[reason.value] += count
         if choice.best is None:
             most = max(choice.rejected.items(), key=lambda item: (item[1], item[0].value), default=(Reason.NO_DATA, 0))
-            self._refuse(
-                signal.symbol, most[0], RETRY_CHOICE_S, "", {r.value: float(n) for r, n in choice.rejected.items()}
-            )
+            doubted = sum(count for reason, count in choice.rejected.items() if reason in ABOUT_THE_DATA)
+            rest_s = RETRY_DATA_S if 4 * doubted >= choice.rejected.total() else RETRY_CHOICE_S
+            counts = {reason.value: float(count) for reason, count in choice.rejected.items()}
+            self._refuse(signal.symbol, most[0], rest_s, counts=counts)
             return
         program = self._trader.ticks.of(choice.best.occ)
         plan = make_plan(signal, choice.best, now, self._calendar, self._settings, program)
@@ -244,12 +259,12 @@ class Entries:
         reason: Reason,
         rest_s: float,
         text: str = "",
-        counts: dict[str, float | None] | None = None,
+        counts: Mapping[str, float | None] | None = None,
     ) -> None:
         """No plan came of this candidate: counted, journalled, left alone for a while."""
         self.notes[symbol] = reason.value
         self.rejected[reason.value] += 0 if counts else 1
-        self._trader.reject(symbol, reason, counts or {})
+        self._trader.reject(symbol, reason, dict(counts or {}))
         if text:
             self._log.warn("SCAN", f"{symbol}: {text}", symbol)
         if rest_s > 0:

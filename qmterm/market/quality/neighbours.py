@@ -3,7 +3,8 @@
 Prices of calls fall with the strike, by no more than the strikes differ, and are convex in it; puts mirror them. All
 three hold for American options and whatever the dividends, so nothing is repaired or modelled first, and only prices
 that can be had count: bought at the ask, sold at the bid. The trap: one bad quote contradicts its good neighbours too.
-The one whose absence would settle most is refused, alone, and the rest is looked at again.
+The one whose absence would settle most is refused, alone, and the rest is looked at again. Where that goes on and on
+the quotes are not noisy but in another unit, and those of them that contradict nobody are as wrong: none is believed.
 """
 
 from __future__ import annotations
@@ -17,7 +18,9 @@ from qmterm.quant.surface.ladder import Ladder
 
 TOLERANCE = 0.02  # dollars per share that market makers are apart for a moment
 REACH = 3  # strikes on each side that a quote is compared with
-ROUNDS = 12  # of looking again; then nobody is believed that is still contradicted
+ROUNDS = 12  # of looking again; then nobody is believed on a curve that is still contradicted
+LOST_SHARE = 0.25  # of a curve's quotes refused, and
+LOST_LEAST = 5  # this many of them: then none of that curve is believed (cents for dollars keep monotone and convex)
 
 
 class _Curve(NamedTuple):
@@ -39,13 +42,19 @@ def off_neighbours(ladder: Ladder, low: FloatArray, high: FloatArray, usable: Bo
         count, amount, spared = _contradictions(found)
         guilty = count > 0
         if not guilty.any():
-            return refused
-        if number + 1 < ROUNDS:
-            guilty = _blamed(found.curve, count - spared, amount, guilty)
+            break
+        dirty = np.isin(found.curve, found.curve[guilty])
+        guilty = _blamed(found.curve, count - spared, amount, guilty) if number + 1 < ROUNDS else dirty
         refused[contract[alive[guilty]]] = True
-        dirty = np.isin(found.curve, found.curve[count > 0])
         alive = alive[dirty & ~guilty]
+    refused[contract[_lost(curve, refused[contract])]] = True
     return refused
+
+
+def _lost(curve: IntArray, refused: BoolArray) -> BoolArray:
+    """Quotes of curves of which too many were refused."""
+    total, bad = np.bincount(curve), np.bincount(curve, weights=refused)
+    return np.asarray(((bad >= LOST_LEAST) & (bad > LOST_SHARE * total))[curve], dtype=np.bool_)
 
 
 def _curves(ladder: Ladder, usable: BoolArray) -> tuple[IntArray, IntArray, FloatArray]:

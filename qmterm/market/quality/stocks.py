@@ -48,7 +48,7 @@ def stock_codes(table: QuoteTable, now_ns: int, around: StockCircumstances, rows
     """The code of each stock's last price, in the order of `QuoteCode`; `rows` = these of the table."""
     at: IntArray | slice = slice(None) if rows is None else rows
     last, trade_ns = table.last[at], table.trade_ns[at]
-    in_session = around.open_ns <= now_ns < around.close_ns
+    in_session = 0 < around.open_ns <= now_ns < around.close_ns  # 0: started on a day without a session
     # Midnight before the open: what is older is another day's price.
     today = (trade_ns >= around.open_ns - DAY_NS // 2) & (last > 0)
     waited = now_ns - np.maximum(trade_ns, around.open_ns)

@@ -13,7 +13,7 @@ from aiohttp import web
 from qmterm.sim.faults import REST, Rule
 from qmterm.sim.polygon.answers import TOO_MANY, Context, Refused, answer, not_entitled, not_found, unknown_key
 from qmterm.sim.polygon.query import Query
-from qmterm.sim.polygon.units import in_digits
+from qmterm.sim.polygon.units import in_digits, repriced
 
 AROUND = (
     "latency",
@@ -28,6 +28,7 @@ AROUND = (
     "page_fails",
     "no_results",
     "wrong_units",
+    "wrong_prices",
 )
 
 
@@ -66,6 +67,8 @@ async def misbehave(rule: Rule, context: Context, request: web.Request, response
             return answer({"status": "ERROR", "request_id": request_id, "error": "Internal error."}, 500)
         case "wrong_units" if response.status == 200:
             return web.Response(body=in_digits(body, int(rule.value)), content_type="application/json")
+        case "wrong_prices" if response.status == 200:
+            return web.Response(body=repriced(body, rule.value), content_type="application/json")
     return response
 
 

@@ -1,6 +1,6 @@
-"""Time stamps told in another unit: what a service does that changes from milliseconds to microseconds one day.
+"""Times and prices told in another unit: a service that changes from milliseconds to microseconds, or to cents.
 
-Only fields that are times are touched, by their names; dates, sizes and prices stay.
+Only fields that are times (or prices) are touched, by their names; dates, sizes and strikes stay.
 """
 
 from __future__ import annotations
@@ -15,6 +15,14 @@ TIMES = frozenset(
         *("sip_timestamp", "participant_timestamp", "trf_timestamp"),
     }
 )
+# `c` is a price in bars and a list of conditions in trades: only numbers are told anew.
+PRICES = frozenset(
+    {
+        *("o", "h", "l", "c", "vw", "p", "P", "bid", "ask", "midpoint", "price"),
+        *("open", "high", "low", "close", "vwap", "previous_close", "change", "todaysChange"),
+        *("break_even_price", "change_to_break_even"),
+    }
+)
 _EARLIEST = 10**9  # seconds: smaller numbers are sizes (`s` is a size in trades, a start in bars)
 
 
@@ -26,6 +34,22 @@ def in_digits(body: bytes, digits: int) -> bytes:
 def shifted(body: bytes, milliseconds: int) -> bytes:
     """The same JSON with every time later by some milliseconds, each in its own unit."""
     return msgspec.json.encode(_walked(msgspec.json.decode(body), 0, milliseconds))
+
+
+def repriced(body: bytes, factor: float) -> bytes:
+    """The same JSON with every price `factor` times as high."""
+    return msgspec.json.encode(_priced(msgspec.json.decode(body), factor))
+
+
+def _priced(value: Any, factor: float) -> Any:
+    if isinstance(value, list):
+        return [_priced(one, factor) for one in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        name: round(one * factor, 6) if name in PRICES and isinstance(one, int | float) else _priced(one, factor)
+        for name, one in value.items()
+    }
 
 
 def _walked(value: Any, digits: int, milliseconds: int = 0) -> Any:
