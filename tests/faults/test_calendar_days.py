@@ -9,12 +9,9 @@ import numpy as np
 import pytest
 
 from qmterm.core.clock import et_date, from_et
-<<<<<<< HEAD
+from qmterm.core.reasons import Reason
 from qmterm.engine.runlog import RunLog
 from qmterm.engine.signals.renames import Renames
-=======
-from qmterm.core.reasons import Reason
->>>>>>> w-gf
 from qmterm.market.history.history import History
 from qmterm.market.rest.client import PolygonRest
 from tests.faults.floor import CALENDAR, Floor, floor
