@@ -18,6 +18,7 @@ from qmterm.market.rest.columns import MOST_BAD_ROWS, MOST_UNITS, ROUND_LOT, che
 from qmterm.market.times import NEVER_NS, to_ns_array
 
 _WHAT = "whole-market snapshot"
+_KEY = b'"tickers"'
 _USUAL_ROW, _LEAST_ROW = 300, 14  # bytes
 _LONGEST_NAME = 32
 
@@ -105,7 +106,7 @@ def fast_columns(body: bytes, run: MachineCode) -> SnapshotColumns | None:
         envelope = _raw_tickers.decode(body[:begin] + b"[]" + body[end:])
     except msgspec.DecodeError:
         return None
-    if envelope.tickers != []:  # the key is there twice
+    if envelope.tickers != [] or body[:begin].count(_KEY) + body[end:].count(_KEY) != 1:  # the key is there twice
         return None
     check_status(envelope, _WHAT)
     symbols = names[: state[code.NAMES_LENGTH]].tobytes().decode("ascii").split("\n")[:-1]
