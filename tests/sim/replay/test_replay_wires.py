@@ -163,13 +163,16 @@ async def _watched(feed, advance, end_ns, options):
     return columns, len(board.stocks)
 
 
-async def test_a_recording_replays_to_the_byte_identical_board_and_bars(tmp_path):
+@pytest.mark.parametrize(
+    "minutes", [6, pytest.param(60, marks=(pytest.mark.drill, pytest.mark.timeout(900)), id="an hour")]
+)
+async def test_a_recording_replays_to_the_byte_identical_board_and_bars(tmp_path, minutes):
     """Recorded by the production feed on a simulated market, played through the same wires into another feed."""
     # What only a snapshot tells is not on a tape: neither feed may have one, so the plan refuses them.
     refused = {"fault": "not_authorized", "path": "/v2/snapshot", "times": 99}
     recorder = FrameRecorder(tmp_path, ("stocks", "options"), 1, limit_bytes=1 << 28, keep_days=30)
     contracts = frozenset({"SPY   260402C00690000", "SPY   260402P00680000", "AAPL  260320C00260000"})
-    end_ns = OPEN_NS + 6 * MINUTE_NS
+    end_ns = OPEN_NS + minutes * MINUTE_NS
     made = {"seed": 11, "symbols": 60, "start": "2026-03-02T09:29"}
     async with lockstep(recorder, refused, **made) as (feed, advance):
         first, count = await _watched(feed, advance, end_ns, contracts)
