@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from qmterm.core.clock import Clock
+from qmterm.core.errors import QmtermError
 from qmterm.core.instruments import is_option, underlying_of
 from qmterm.core.orders import Leg
 from qmterm.core.protocols import QuoteSource
@@ -56,7 +57,10 @@ class PricedBy:
     def _leg(self, symbol: str, now: int) -> Evidence:
         found = self._quoted(symbol, now)
         if is_option(symbol):
-            found |= self.pricer.leg_numbers(symbol, now)
+            try:
+                found |= self.pricer.leg_numbers(symbol, now)
+            except (QmtermError, ArithmeticError) as error:  # no evidence is no reason to hold a protective order back
+                found["not_known"] = str(error)
         return found
 
     def _quoted(self, symbol: str, now: int) -> Evidence:

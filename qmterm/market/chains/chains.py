@@ -160,19 +160,24 @@ class Chains:
         found = self._spot(underlying)
         return None if found is None else found[0]
 
-    def leg_numbers(self, symbol: str, now_ns: int) -> dict[str, float | str | None]:
+    def leg_numbers(self, symbol: str, now_ns: int) -> dict[str, object]:
         """What one contract is priced with at this moment: enough to price it again later. Unknown is None."""
         contract = parse_option(symbol)
         underlying = contract.root
-        found = self._spot(self._quality.ticker_of(underlying))
-        years = self._years((contract.occ,), np.array([contract.expiry], dtype="datetime64[D]"), now_ns)
+        ticker, expiry = self._quality.ticker_of(underlying), np.array([contract.expiry], dtype="datetime64[D]")
+        found, dividends = self._spot(ticker), self._dividends(ticker, expiry, now_ns)
+        years = self._years((contract.occ,), expiry, now_ns)
         rate, dividend_yield = self.rates(years, now_ns), self._dividend_yields.get(underlying, 0.0)
-        numbers: dict[str, float | str | None] = {
+        numbers: dict[str, object] = {
             "strike": float(contract.strike),
             "right": contract.right.value,
             "years": float(years[0]),
             "rate": float(rate[0]),
             "dividend_yield": dividend_yield,
+            # (years from now, dollars) of each that goes ex before the expiry
+            "dividends": []
+            if dividends is None
+            else np.column_stack((dividends.times[0], dividends.amounts[0])).tolist(),
             "spot": None,
             "spot_age_s": None,
             "spot_code": QuoteCode.NO_QUOTE.name,
@@ -198,6 +203,7 @@ class Chains:
             np.array([dividend_yield]),
             np.array([quote.bid]),
             np.array([quote.ask]),
+            dividends=dividends,
         )
         numbers["iv_status"] = IvStatus(int(priced.iv_status[0])).name
         for name in ("iv", "delta"):

@@ -8,13 +8,16 @@ import pytest
 
 from qmterm.core.calendar import SessionCalendar
 from qmterm.core.clock import NS, from_et
+from qmterm.core.errors import BadInput
 from qmterm.core.orders import Action, Leg
 from qmterm.engine.orders.priced import PricedBy, quote_lines
 from qmterm.journal.journal import Journal
 from qmterm.market.board.board import Board
 from qmterm.market.chains.chains import Chains
 from qmterm.market.quality.watch import QualityWatch
+from qmterm.market.records import Dividend
 from qmterm.quant.options import american
+from qmterm.quant.options.dividends import DividendTable
 from tests.engine.fakes import OCC, clock_at, entry
 from tests.engine.house import opened, plan
 
@@ -116,3 +119,26 @@ def test_rows_without_quotes_have_no_lines():
     assert quote_lines({"text": "x"}) == []
     assert quote_lines({"numbers": {"cap": 1}}) == []
     assert len(quote_lines({"numbers": {"quotes": {"legs": [{"symbol": "NVDA", "code": "OK"}]}}})) == 1
+
+
+def test_the_dividends_behind_a_volatility_are_kept_with_it():
+    clock = clock_at()
+    _, priced = market(clock)
+    priced.pricer.cash.set("NVDA", [Dividend("NVDA", date(2026, 3, 20), 0.9, None, 4, "CD")])
+    (leg,) = json.loads(json.dumps(priced.of(LEGS, "NVDA")))["legs"]
+    assert [amount for _, amount in leg["dividends"]] == [0.9]
+    numbers = (leg["spot"], leg["strike"], leg["years"], leg["rate"], leg["dividend_yield"], leg["iv"], True)
+    table = DividendTable.shared([tuple(pair) for pair in leg["dividends"]])
+    assert float(american.price(*numbers, table)) == pytest.approx(8.15, abs=1e-3)
+    assert float(american.price(*numbers)) != pytest.approx(8.15, abs=0.05)
+
+
+def test_numbers_that_cannot_be_had_hold_no_order_back():
+    def broken(symbol, now_ns):
+        raise BadInput("the calendar ends before this expiry")
+
+    clock = clock_at()
+    board, priced = market(clock)
+    blind = PricedBy(board, priced.judge, SimpleNamespace(leg_numbers=broken), clock, "sim")
+    (leg,) = blind.of(LEGS, "NVDA")["legs"]
+    assert (leg["bid"], leg["not_known"]) == (8.1, "the calendar ends before this expiry")
