@@ -42,7 +42,7 @@ def test_values_that_are_not_numbers_name_the_argument():
         np.datetime64("2026-01-02"),
         np.timedelta64(1, "D"),
         np.zeros(2, dtype=[("a", float)]),
-        [object()],
+        pytest.param([object()], id="an object"),
     ],
     ids=repr,
 )
