@@ -223,8 +223,7 @@ class Entries:
             self.rejected[reason.value] += count
         if choice.best is None:
             most = max(choice.rejected.items(), key=lambda item: (item[1], item[0].value), default=(Reason.NO_DATA, 0))
-            doubted = sum(count for reason, count in choice.rejected.items() if reason in ABOUT_THE_DATA)
-            rest_s = RETRY_DATA_S if 4 * doubted >= choice.rejected.total() else RETRY_CHOICE_S
+            rest_s = RETRY_DATA_S if _for_want_of_data(choice.rejected) else RETRY_CHOICE_S
             counts = {reason.value: float(count) for reason, count in choice.rejected.items()}
             self._refuse(signal.symbol, most[0], rest_s, counts=counts)
             return
@@ -269,3 +268,10 @@ class Entries:
             self._log.warn("SCAN", f"{symbol}: {text}", symbol)
         if rest_s > 0:
             self.rest(symbol, rest_s)
+
+
+def _for_want_of_data(rejected: Counter[Reason]) -> bool:
+    """A quarter of the contracts looked at in earnest could not be believed; those out of range say nothing."""
+    doubted = sum(count for reason, count in rejected.items() if reason in ABOUT_THE_DATA)
+    looked_at = rejected.total() - rejected[Reason.DTE_RANGE] - rejected[Reason.DELTA_RANGE]
+    return doubted > 0 and 4 * doubted >= looked_at
