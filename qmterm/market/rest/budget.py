@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -59,7 +60,7 @@ class BudgetView:
 
 
 class RequestBudget:
-    """Use from one event loop."""
+    """Use from one event loop; only `take_now` may be called from other threads."""
 
     def __init__(self, per_minute: int, monotonic: Callable[[], float]) -> None:
         by_minute = per_minute < _COUNTED_BY_MINUTE
@@ -71,6 +72,7 @@ class RequestBudget:
         self._calls: deque[float] = deque()  # departures, at least those of the latest minute
         self._last_history = float("-inf")
         self._held_until = float("-inf")
+        self._spending = threading.Lock()
         self._queue: list[tuple[Priority, int, asyncio.Future[None]]] = []
         self._arrivals = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -84,8 +86,7 @@ class RequestBudget:
         of = asking.get() if priority is None else priority
         if self.held_s > LONGEST_WAIT_S:
             raise self._told_to_wait()
-        if not self._queue and self.next_in_s(of) <= 0:
-            self._spend(of)
+        if self.take_now(of):
             return
         waiting = asyncio.get_running_loop().create_future()
         self._arrivals += 1
@@ -96,6 +97,10 @@ class RequestBudget:
         finally:
             if waiting.cancelled():
                 self._serve()  # whoever stood behind it
+
+    def take_now(self, priority: Priority) -> bool:
+        """One call's worth without waiting, from any thread; False while others wait or the plan has none left."""
+        return not self._queue and self._try_spend(priority)
 
     async def open_again(self) -> None:
         """Wait until the server's own pause is over; what can wait for ever (a history pull) calls this."""
@@ -147,7 +152,7 @@ class RequestBudget:
         now = self._monotonic()
         ahead = sum(1 for of, _, waiting in self._queue if of <= priority and not waiting.done())
         needed = ahead + calls
-        window = [at for at in self._calls if at > now - self._window_s][-self._most :]
+        window = self._departures_since(now - self._window_s)[-self._most :]
         free = self._most - len(window)
         if needed <= free:
             wait = 0.0
@@ -163,7 +168,7 @@ class RequestBudget:
         now = self._monotonic()
         waiting = Counter(of for of, _, future in self._queue if not future.done())
         return BudgetView(
-            spent_this_minute=sum(1 for at in self._calls if at > now - MINUTE_S),
+            spent_this_minute=len(self._departures_since(now - MINUTE_S)),
             per_minute=self._per_minute,
             waiting=dict(sorted(waiting.items())),
             next_in_s=self.wait_s,
@@ -173,14 +178,22 @@ class RequestBudget:
 
     # --- inside ---
 
-    def _spend(self, priority: Priority) -> None:
-        now = self._monotonic()
-        self._calls.append(now)
-        while len(self._calls) > self._most and self._calls[0] < now - MINUTE_S:
-            self._calls.popleft()
-        if priority is Priority.HISTORY:
-            self._last_history = now
-        self.spent += 1
+    def _departures_since(self, then: float) -> list[float]:
+        with self._spending:  # a deque that grows cannot be gone through
+            return [at for at in self._calls if at > then]
+
+    def _try_spend(self, priority: Priority) -> bool:
+        with self._spending:
+            if self.next_in_s(priority) > 0:
+                return False
+            now = self._monotonic()
+            self._calls.append(now)
+            while len(self._calls) > self._most and self._calls[0] < now - MINUTE_S:
+                self._calls.popleft()
+            if priority is Priority.HISTORY:
+                self._last_history = now
+            self.spent += 1
+            return True
 
     def _serve(self) -> None:
         """Let those go that may, most important first, and come back when the next one may."""
@@ -192,12 +205,10 @@ class RequestBudget:
             if waiting.done():  # given up
                 heapq.heappop(self._queue)
                 continue
-            wait = self.next_in_s(priority)
-            if wait > 0:
-                self._timer = waiting.get_loop().call_later(wait, self._serve)
+            if not self._try_spend(priority):
+                self._timer = waiting.get_loop().call_later(self.next_in_s(priority), self._serve)
                 return
             heapq.heappop(self._queue)
-            self._spend(priority)
             waiting.set_result(None)
 
     def _told_to_wait(self) -> RateLimited:

@@ -9,15 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import random
-import re
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 from urllib.parse import quote, urlsplit
 
 import msgspec
@@ -25,20 +22,14 @@ import urllib3
 
 from qmterm.core.errors import DataAuthError, DataError, DataSilent, NotEntitled, RateLimited
 from qmterm.core.settings.connections import PolygonSettings
-from qmterm.market.rest.bodies import Body
-from qmterm.market.rest.budget import LONGEST_WAIT_S, Priority, RequestBudget
+from qmterm.market.rest.budget import LONGEST_WAIT_S, Priority, RequestBudget, asking
 from qmterm.market.rest.entitlements import Entitlements, Family
+from qmterm.market.rest.paging import PageRun, Request
 from qmterm.market.rest.vendor import BodyTooSlow, HttpRefusal, Vendor, open_vendor
 
 T = TypeVar("T")
-Request = Callable[[Any], Any]
-"""Calls one method of the vendor's client with raw=True."""
-
-_PAGES_WAITING = 4  # to be read, before the next one is fetched
 _PASSING = frozenset({408, 429, 499, 500, 502, 503, 504})
 _UNREADABLE = (msgspec.DecodeError, UnicodeError, ArithmeticError)  # and numbers no column can hold
-_head = msgspec.json.Decoder(Body)
-_NEXT_URL = re.compile(rb'"next_url"\s*:\s*("(?:[^"\\]|\\.)+")')
 
 
 class NotFound(DataError):
@@ -67,11 +58,10 @@ class RestCaller:
         self._vendor: Vendor | None = None
         self._opening = threading.Lock()
         self._jitter = random.Random(seed)
-        self._decoder = ThreadPoolExecutor(1, thread_name_prefix="polygon-pages")
+        self._reader = ThreadPoolExecutor(1, thread_name_prefix="polygon-pages")
         self.budget = RequestBudget(settings.budget_per_minute, monotonic)
         self.entitlements = Entitlements(f"{self._host} {settings.plan.value}")
         self.last_ok_s: float | None = None  # monotonic seconds of the latest good answer
-        self.round_trip_ms: float | None = None
 
     async def one(
         self,
@@ -96,58 +86,45 @@ class RestCaller:
         most: int | None = None,
     ) -> Pages[T]:
         """All pages (or the first `most`), or an error: a run that breaks on page 3 is not a short list."""
-        where: str = endpoint
-        fetch: Callable[[Vendor], bytes] = lambda vendor: request(vendor.client).data  # noqa: E731
-        fetched = 0
+        cap = self._settings.page_cap
+        of = asking.get()
+        run = PageRun(
+            endpoint, request, decode, self._reader, lambda: self.budget.take_now(of), cap if most is None else most
+        )
         parts: list[T] = []
-        decoding: deque[Future[T]] = deque()  # no futures of the loop: it need not wake up for every page twice
         try:
             while True:
-                body = await self._tries(where, fetch, family)
-                fetched += 1
-                while decoding and (decoding[0].done() or len(decoding) >= _PAGES_WAITING):
-                    parts.append(await self._decoded(endpoint, decoding.popleft()))
-                decoding.append(self._decoder.submit(decode, body))
-                following = next_page(body)
-                if following is None:
-                    # The end, or a body that was cut off before it named the next page.
-                    while len(decoding) > 1:
-                        parts.append(await self._decoded(endpoint, decoding.popleft()))
-                    try:
-                        parts.append(await asyncio.wrap_future(decoding.popleft()))
-                        return Pages(parts, complete=True)
-                    except _UNREADABLE as failure:
-                        if self._settings.attempts == 1:
-                            raise self._unreadable(endpoint, failure) from None
-                        body = await self._tries(where, partial(_whole, fetch=fetch), family)
-                        decoding.append(self._decoder.submit(decode, body))
-                        following = next_page(body)
-                enough = following is None or (most is not None and fetched >= most)
-                while enough and decoding:
-                    parts.append(await self._decoded(endpoint, decoding.popleft()))
-                if following is None or enough:
-                    return Pages(parts, complete=following is None)
-                if fetched >= self._settings.page_cap:
+                while not run.over:
+                    await self._tries(run.where, run, family)
+                    while len(run.reading) > 1 and run.reading[0].done():
+                        parts.append(await self._read(endpoint, run.reading.popleft()))
+                while len(run.reading) > 1:
+                    parts.append(await self._read(endpoint, run.reading.popleft()))
+                if most is None and not run.is_complete:
                     raise DataError(
-                        f"{endpoint} on {self._host} has more than {self._settings.page_cap} pages: ask for less "
+                        f"{endpoint} on {self._host} has more than {cap} pages: ask for less "
                         "(fewer expiries, a shorter time) or raise [polygon] page_cap"
                     )
-                where, fetch = f"{endpoint} (page {fetched + 1})", partial(_follow, url=following)
+                try:
+                    parts.append(await asyncio.wrap_future(run.reading.popleft()))
+                    return Pages(parts, complete=run.is_complete)
+                except _UNREADABLE as failure:
+                    if not run.is_complete or self._settings.attempts == 1 or not run.read_the_last_again():
+                        raise self._unreadable(endpoint, failure) from None
         finally:
-            for future in decoding:
-                future.cancel()
+            run.cancel()
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
-        self._decoder.shutdown(wait=False, cancel_futures=True)
+        self._reader.shutdown(wait=False, cancel_futures=True)
         if self._vendor is not None:
             self._vendor.close()
 
     # --- inside ---
 
-    async def _decoded(self, endpoint: str, decoding: Future[T]) -> T:
+    async def _read(self, endpoint: str, reading: Future[T]) -> T:
         try:
-            return decoding.result() if decoding.done() else await asyncio.wrap_future(decoding)
+            return reading.result() if reading.done() else await asyncio.wrap_future(reading)
         except _UNREADABLE as failure:
             raise self._unreadable(endpoint, failure) from None
 
@@ -181,7 +158,6 @@ class RestCaller:
         raise DataError(f"{endpoint} on {self._host}: no attempt allowed ([polygon] attempts)")
 
     async def _once(self, endpoint: str, work: Callable[[Vendor], T], family: Family | None) -> T:
-        start = self._monotonic()
         call = asyncio.get_running_loop().run_in_executor(self._pool, self._in_thread, work)
         # The door enforces the deadline on connect, read and body; this outer one also covers a wait for a thread.
         outer = 2 * self._settings.deadline_s + self._settings.connect_timeout_s
@@ -207,7 +183,6 @@ class RestCaller:
         except _UNREADABLE as failure:
             raise _Again(self._unreadable(endpoint, failure), None) from None
         self.last_ok_s = self._monotonic()
-        self.round_trip_ms = (self.last_ok_s - start) * 1e3
         return result
 
     def _in_thread(self, work: Callable[[Vendor], T]) -> T:
@@ -247,26 +222,6 @@ class RestCaller:
         for form in {self._key, quote(self._key, safe="")} - {""}:
             text = text.replace(form, "***")
         return "".join(char if char.isprintable() else " " for char in text)  # nothing that steers a terminal
-
-
-def _follow(vendor: Vendor, url: str) -> bytes:
-    return vendor.follow(url)
-
-
-def _whole(vendor: Vendor, fetch: Callable[[Vendor], bytes]) -> bytes:
-    """A body that reads as JSON to its end; DecodeError (so: tried again) when it does not."""
-    body = fetch(vendor)
-    _head.decode(body)
-    return body
-
-
-def next_page(body: bytes) -> str | None:
-    """Where the next page is, found without reading all of this one; None on the last.
-
-    The key cannot stand inside a text, where its quotes would be escaped.
-    """
-    found = _NEXT_URL.match(body, max(0, body.rfind(b'"next_url"')))
-    return msgspec.json.decode(found[1], type=str) if found is not None else None
 
 
 class _Again(Exception):

@@ -7,8 +7,9 @@ from typing import TypeVar
 import msgspec
 
 from qmterm.market.rest import columns
-from qmterm.market.rest.caller import Request, RestCaller
+from qmterm.market.rest.caller import RestCaller
 from qmterm.market.rest.entitlements import Family
+from qmterm.market.rest.paging import Request
 
 R = TypeVar("R")
 

@@ -16,9 +16,9 @@ import msgspec
 from qmterm.core.errors import DataError
 from qmterm.market.records import BarColumns, GroupedColumns, SnapshotColumns
 from qmterm.market.rest import bodies, columns, tick_columns
-from qmterm.market.rest.caller import Request
 from qmterm.market.rest.calls import Calls
 from qmterm.market.rest.entitlements import Family
+from qmterm.market.rest.paging import Request
 from qmterm.market.rest.snapshot import one_snapshot, snapshot_columns, some_snapshots
 from qmterm.market.ticks import DayPrices, IndicatorSeries, LastQuote, LastTrade, QuoteTicks, TradeTicks, UniversalRow
 

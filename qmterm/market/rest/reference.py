@@ -12,9 +12,9 @@ from qmterm.market.records import Dividend, MarketStatus, Split, YieldCurve
 from qmterm.market.rest import bodies
 from qmterm.market.rest import reference_bodies as rows
 from qmterm.market.rest.budget import Priority
-from qmterm.market.rest.caller import Request
 from qmterm.market.rest.calls import LIST_PAGE, Calls
 from qmterm.market.rest.entitlements import Family
+from qmterm.market.rest.paging import Request
 from qmterm.market.times import iso_date, rfc3339_ns
 
 _status = msgspec.json.Decoder(bodies.StatusBody)

@@ -27,7 +27,7 @@ def spend(budget, clock, calls, priority):
     went = []
     for _ in range(calls):
         clock.now += budget.next_in_s(priority)
-        budget._spend(priority)
+        assert budget.take_now(priority)
         went.append(clock.now)
     return went
 
