@@ -33,6 +33,7 @@ MOST_S, MOST_MB = 2.0, 500.0
 # In a fresh process: what the engine has imported by then, the reading, its seconds and its peak above the imports.
 _READ = """
 import json, sys, time
+import qmterm.tape
 import numpy, pyarrow.compute, pyarrow.parquet
 from pathlib import Path
 from qmterm.tape.layout import DAILY, stored_sessions

@@ -67,20 +67,12 @@ def read_grouped(directory: Path, days: Iterable[date], allow_missing: bool = Fa
 
 @contextmanager
 def _threads() -> Iterator[Mapper]:
-    """A `map` over threads that end with it; what Arrow reads meanwhile is the system allocator's.
-
-    Arrow's own pools keep what threads that have ended had given back: 10 MB more, and no faster.
-    """
+    """A `map` over threads that end with it, and what Arrow's pool kept for them is given back."""
     import pyarrow as pa
 
-    usual = pa.default_memory_pool()
-    pa.set_memory_pool(pa.system_memory_pool())
-    try:
-        with ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1), thread_name_prefix="panel") as pool:
-            yield pool.map
-    finally:
-        pa.set_memory_pool(usual)
-    pa.system_memory_pool().release_unused()
+    with ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1), thread_name_prefix="panel") as pool:
+        yield pool.map
+    pa.default_memory_pool().release_unused()
 
 
 class _Filling:
