@@ -37,6 +37,8 @@ from qmterm.engine.parts import Engaged, Parts
 from qmterm.engine.show.scan_answer import MOST, scan_document
 from qmterm.engine.thread import Mailbox
 
+LOST_NAMED, LOST_LISTED = 5, 100  # symbols that lack minutes: in the line of words, in the JSON
+
 
 class Answering:
     def __init__(self, engaged: Engaged, parts: Parts, stop: Callable[[str], None]) -> None:
@@ -188,10 +190,17 @@ class Answering:
         nlv = "–" if header.nlv is None else f"{header.nlv:,.2f}"
         return (
             f"{header.mode} {header.source}/{header.broker} {header.account} NLV {nlv} ladder {header.ladder} "
-            f"feed {header.feed_state} broker {header.broker_state} {self._coverage_words()}"
+            f"feed {header.feed_state} broker {header.broker_state} {self._minute_words()}{self._coverage_words()}"
             f"positions {len(engaged.book.positions)} working {len(engaged.desk.ledger.working)} "
             f"proposals {len(engaged.proposals.waiting)}"
         )
+
+    def _minute_words(self) -> str:
+        header = self._engaged.publisher.header
+        if not header.lost_minutes:
+            return ""
+        names = ", ".join(self._parts.feed.minutes.lost_symbols(LOST_NAMED)) or "every stock"
+        return f"lost {header.lost_minutes} minutes, {header.lost_bars:,} bars of {names} "
 
     def _coverage_words(self) -> str:
         covered = self._engaged.scanning.covered()
@@ -205,6 +214,7 @@ class Answering:
         return {
             **plain,
             "coverage": engaged.scanning.covered().to_dict(),
+            "lost_symbols": self._parts.feed.minutes.lost_symbols(LOST_LISTED),
             "positions": len(engaged.book.positions),
             "working_orders": len(engaged.desk.ledger.working),
             "unknown_orders": len(engaged.desk.ledger.unknown),

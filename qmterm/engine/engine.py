@@ -23,7 +23,7 @@ from qmterm.engine.latency import measure_loop_lag
 from qmterm.engine.orders.proposals import Proposal
 from qmterm.engine.parts import Engaged, Parts
 from qmterm.engine.show.summary import RunSummary, summarise
-from qmterm.engine.show.watch_list import watch_list
+from qmterm.engine.show.watch_list import standing, watch_list
 from qmterm.engine.show.wording import describe_signal
 from qmterm.engine.start import start_unless_stopped
 from qmterm.engine.thread import Mailbox, ViewHolder
@@ -67,6 +67,7 @@ class Engine:
         engaged = self._engaged = await start_unless_stopped(parts, progress, mailbox.stop_asked)
         if engaged is None:
             return None
+        parts.feed.standing = lambda: standing(engaged)
         answering = Answering(engaged, parts, self.stop)
         market_from = parts.clock.now()
         engaged.lanes.start()

@@ -30,8 +30,12 @@ class HeaderView:
     feed_state: str = "connecting"  # live | mute | backoff | connecting | refused | delayed
     feed_age_s: float | None = None  # seconds since the last frame
     feed_events_per_s: float | None = None
-    lost_minutes: int = 0  # of this session's minute bars, not repaired (yet)
+    lost_minutes: int = 0  # of this session, not known of every symbol (yet)
+    lost_bars: int = 0  # symbols times minutes of which nothing is known
     repaired_minutes: int = 0
+    repaired_by_bars: int = 0  # symbols times minutes, read one symbol a call
+    repaired_by_snapshot: int = 0  # the same, told by the whole market's snapshot
+    repair_trouble: str = ""  # why the latest repair did not get all
     broker_state: str = "connecting"  # up | down | connecting
     broker_ms: float | None = None  # real milliseconds of the latest REST call
     market_ns: int = 0

@@ -34,6 +34,7 @@ from qmterm.market.status import FeedStatus, PacedClock
 from qmterm.market.stream import canaries
 from qmterm.market.stream.keeper import MinuteKeeper
 from qmterm.market.stream.latency import FeedLatency
+from qmterm.market.stream.order import Standing
 from qmterm.market.stream.repair import MinuteRepair
 from qmterm.market.stream.rotation import Rotation
 from qmterm.market.stream.socket import MarketStream
@@ -98,8 +99,20 @@ class PolygonFeed:
         self._options_on = False
         self._rotation = Rotation(settings.options_quote_limit)
         self._quoted: frozenset[str] = frozenset()  # contracts on the stream now
-        self.minutes = MinuteRepair(self.board, self.rest, self._read_snapshot, self._matters, clock.monotonic)
-        self._keeper = MinuteKeeper(self.minutes, self.bars, self._stocks, self._market_ns, self._may_audit)
+        self.standing: Callable[[], Standing] = lambda: Standing(watched=sorted(self._wished))
+        self.minutes = MinuteRepair(
+            self.board,
+            self.rest,
+            self._read_snapshot,
+            lambda: self.standing(),
+            # In lockstep waits are the market's: how long the machine takes must not decide what is repaired when.
+            (lambda: clock.now() / NS) if lockstep else clock.monotonic,
+            settings.budget_per_minute,
+            tell,
+        )
+        self._keeper = MinuteKeeper(
+            self.minutes, self.bars, self._stocks, self._market_ns, lambda: self._last_data_ns, self._may_audit
+        )
         self._last_data_ns = 0
         self._filling: asyncio.Task[None] | None = None
         self._rate_from = (clock.monotonic(), 0)
@@ -253,7 +266,7 @@ class PolygonFeed:
 
     @property
     def status(self) -> FeedStatus:
-        stocks, options = self._stocks, self._options
+        stocks, options, ledger = self._stocks, self._options, self.minutes.ledger
         events = stocks.counters.events + options.counters.events
         delayed = self.delayed
         state = "delayed" if delayed and stocks.state is StreamState.LIVE else str(stocks.state)
@@ -273,8 +286,12 @@ class PolygonFeed:
             late=stocks.counters.late + options.counters.late,
             budget=self.rest.budget.view(),
             mutes=stocks.counters.mutes + options.counters.mutes,
-            lost_minutes=self.minutes.ledger.lost,
-            repaired_minutes=self.minutes.ledger.mended,
+            lost_minutes=ledger.lost,
+            repaired_minutes=ledger.mended,
+            lost_bars=ledger.lost_bars.unknown,
+            repaired_by_bars=ledger.lost_bars.by_bars,
+            repaired_by_snapshot=ledger.lost_bars.by_snapshot,
+            repair_trouble=self.minutes.last_failure if ledger.lost else "",
             bars_checked=self.bars.checked,
             bars_differ=self.bars.differ,
             bars_own=self.bars.own,
@@ -308,6 +325,7 @@ class PolygonFeed:
             if cluster == "stocks" and new in (StreamState.MUTE, StreamState.BACKOFF):
                 self.minutes.ledger.went_down(self._last_data_ns or self._market_ns())
             if new is StreamState.LIVE and cluster == "stocks" and self._stocks.counters.drops and not self._lockstep:
+                self.minutes.service_is_back()
                 self._filling = asyncio.get_running_loop().create_task(self._fill_hole(), name="fill the stream's hole")
             if on_state is not None:
                 on_state(cluster, new, why)
@@ -330,15 +348,15 @@ class PolygonFeed:
 
     async def _fill_hole(self) -> None:
         """What the stream missed while it was down; when that fails the stream still goes on by itself."""
+        now = self._market_ns()
         with suppress(DataError):
-            await self.load_snapshot()
+            snapshot = await self._read_snapshot()
+            if snapshot is not None:
+                self.minutes.check(snapshot, now)
 
     def _market_ns(self) -> int:
         """Of the data that come now: delayed ones are a quarter of an hour old."""
         return self._clock.now() - (DELAY_NS if self.delayed else 0)
-
-    def _matters(self) -> tuple[str, ...]:
-        return tuple(sorted(self._wished))
 
     def _may_audit(self) -> bool:
         return not self.snapshot_refused and self.rest.caller.budget.wait_s <= 0

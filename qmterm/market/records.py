@@ -42,7 +42,11 @@ class SnapshotColumns:
     day_close: FloatArray
     day_volume: FloatArray
     day_vwap: FloatArray
+    minute_open: FloatArray
+    minute_high: FloatArray
+    minute_low: FloatArray
     minute_close: FloatArray
+    minute_volume: FloatArray
     minute_ns: IntArray  # start of the latest minute bar
     prev_close: FloatArray
     prev_volume: FloatArray

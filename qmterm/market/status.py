@@ -41,8 +41,12 @@ class FeedStatus:
     late: int
     budget: BudgetView
     mutes: int = 0
-    lost_minutes: int = 0  # of this session, not repaired (yet)
+    lost_minutes: int = 0  # of this session, not known of every symbol (yet)
     repaired_minutes: int = 0
+    lost_bars: int = 0  # symbols times minutes: not known whether there was a bar
+    repaired_by_bars: int = 0  # the same, read one symbol a call
+    repaired_by_snapshot: int = 0  # the same, told by the whole market's snapshot
+    repair_trouble: str = ""  # why the latest repair did not get all; "" when nothing is lost
     contracts_wanted: int = 0  # option contracts that want quotes; more than the limit take turns
     recording: str = ""  # "" = not recorded, "on", or why it stopped
     bars_checked: int = 0  # minute bars of ours that were compared with the vendor's

@@ -55,6 +55,14 @@ def _link(name: str, state: str, detail: str) -> Line:
     )
 
 
+def _lost(header: HeaderView) -> Line:
+    """Minutes that the stream missed and no repair has brought; nothing while all are known."""
+    if not header.lost_minutes:
+        return ()
+    bars = f" {count(header.lost_bars)} bars" if header.lost_bars else ""
+    return (Span("lost ", "label"), Span(f"{header.lost_minutes}min{bars}", "warn", BOLD))
+
+
 def header_parts(header: HeaderView, extra_s: float, wide: bool) -> list[Part]:
     feed_age = None if header.feed_age_s is None else header.feed_age_s + extra_s
     old = "" if feed_age is None or feed_age < 1 else age(feed_age)
@@ -74,6 +82,7 @@ def header_parts(header: HeaderView, extra_s: float, wide: bool) -> list[Part]:
         Part(8, (Span("day ", "label"), Span(f"{signed_money(header.day_pnl)}{day_percent}", pnl_tone))),
         Part(6, (Span("BP ", "label"), Span(percent(header.buying_power_used_pct, 0)))),
         Part(7, _link("feed", header.feed_state, f"{old}{rate}".strip())),
+        Part(7, _lost(header)),
         Part(5, _link("brk" if not wide else "broker", header.broker_state, broker)),
     ]
     if wide:

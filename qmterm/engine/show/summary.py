@@ -33,7 +33,7 @@ class RunSummary:
     scan_to_ack_ms: dict[str, float | None]
     feed_latency_ms: dict[str, float | None]
     loop_lag_ms: dict[str, float | None]
-    minutes: dict[str, int]  # lost and not repaired, repaired; bars of ours: compared, different, standing in
+    minutes: dict[str, int]  # lost and not repaired, repaired; of symbols: both; bars of ours
     coverage: dict[str, Any]
     decisions_sha256: str
     journal: str
@@ -77,6 +77,9 @@ def summarise(engaged: Engaged, parts: Parts, market_from_ns: int) -> RunSummary
         minutes={
             "lost": feed.lost_minutes,
             "repaired": feed.repaired_minutes,
+            "lost_bars": feed.lost_bars,
+            "repaired_by_bars": feed.repaired_by_bars,
+            "repaired_by_snapshot": feed.repaired_by_snapshot,
             "bars_checked": feed.bars_checked,
             "bars_differ": feed.bars_differ,
             "bars_own": feed.bars_own,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from qmterm.core.instruments import is_option
 from qmterm.engine.parts import Engaged
+from qmterm.market.stream.order import Standing
 
 
 def watch_list(engaged: Engaged) -> tuple[frozenset[str], frozenset[str], tuple[str, ...]]:
@@ -28,3 +29,18 @@ def watch_list(engaged: Engaged) -> tuple[frozenset[str], frozenset[str], tuple[
         stocks.add(engaged.look.symbol)
         shown = sorted(engaged.look.shown_contracts)
     return frozenset(stocks), frozenset(options), (*shown, *engaged.flow.wanted(stocks))
+
+
+def standing(engaged: Engaged) -> Standing:
+    """Whose missed minutes are to be repaired first, by the stocks' own names."""
+    ticker = engaged.scanning.ticker
+    held = {position.underlying for position in engaged.book.positions}
+    held.update(record.intent.underlying for record in engaged.desk.ledger.working)
+    watched = {proposal.underlying for proposal in engaged.proposals.waiting}
+    if engaged.look.symbol:
+        watched.add(engaged.look.symbol)
+    return Standing(
+        held=tuple(sorted(ticker(symbol) for symbol in held)),
+        watched=tuple(sorted(ticker(symbol) for symbol in watched)),
+        candidates=engaged.entries.candidates,
+    )

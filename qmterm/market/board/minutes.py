@@ -97,6 +97,17 @@ class MinuteRing:
         self._volumes[at] = volume
         return True
 
+    def write_rows(self, rows: IntArray, minutes: IntArray, prices: FloatArray) -> None:
+        """`write` of one minute each for many symbols, each once; `prices` (5, rows): open to close, and the volume."""
+        slots = minutes % DEPTH
+        held = self._stamp[slots, rows]
+        passed = (minutes > held) & (held > self._carry_minute[rows])
+        self._carry_close[rows[passed]] = self._prices[3, slots[passed], rows[passed]]
+        self._carry_minute[rows[passed]] = held[passed]
+        taken = minutes >= held
+        self._stamp[slots[taken], rows[taken]] = minutes[taken]
+        self._prices[:, slots[taken], rows[taken]] = prices[:, taken]
+
     def seen(self, minute: int, count: int) -> BoolArray:
         """Of which of the first `count` symbols the vendor's bar of a minute (since the epoch) is still held."""
         slot = minute % DEPTH
@@ -109,9 +120,11 @@ class MinuteRing:
         there = (self._stamp[slot, rows] == minute) & ~np.isnan(self._prices[4, slot, rows])
         return np.where(there, self._prices[:, slot, rows], np.nan)
 
-    def holds(self, rows: IntArray, minutes: IntArray) -> BoolArray:
-        """Whether each row's bar of the given minute is held."""
-        held: BoolArray = self._stamp[minutes % DEPTH, rows] == minutes
+    def holds(self, rows: IntArray, minutes: IntArray, whole: BoolArray) -> BoolArray:
+        """Whether each row's bar of the given minute is held; where `whole`, only one that the vendor told counts."""
+        slots = minutes % DEPTH
+        held: BoolArray = self._stamp[slots, rows] == minutes
+        held &= ~(whole & np.isnan(self._prices[4, slots, rows]))
         return held
 
     def last_close(self, row: int, now_ns: int, grace_ns: int) -> tuple[float, int] | None:

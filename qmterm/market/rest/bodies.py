@@ -55,7 +55,11 @@ class DayBar(msgspec.Struct):
 
 
 class MinuteBar(msgspec.Struct):
+    o: float = NAN
+    h: float = NAN
+    l: float = NAN  # noqa: E741
     c: float = NAN
+    v: float = NAN
     t: float = 0.0
 
 

@@ -146,8 +146,8 @@ def _numbers(row: bodies.Ticker) -> tuple[float, ...]:
     return (
         *(day.o, day.h, day.l, day.c, day.v, day.vw),
         *(previous.o, previous.h, previous.l, previous.c, previous.v, previous.vw),
-        *(minute.c, minute.t, (row.lastTrade or _NO_TRADE).p),
-        *(quote.p, quote.P, quote.s, quote.S, bodies.NAN),
+        *(minute.o, minute.h, minute.l, minute.c, minute.v, minute.t),
+        *((row.lastTrade or _NO_TRADE).p, quote.p, quote.P, quote.s, quote.S),
     )
 
 
@@ -182,7 +182,11 @@ def _columns(
         day_close=_prices(columns[code.DAY_C]),
         day_volume=columns[code.DAY_V],
         day_vwap=_prices(columns[code.DAY_VW]),
+        minute_open=_prices(columns[code.MIN_O]),
+        minute_high=_prices(columns[code.MIN_H]),
+        minute_low=_prices(columns[code.MIN_L]),
         minute_close=_prices(columns[code.MIN_C]),
+        minute_volume=columns[code.MIN_V],
         minute_ns=to_ns_array(minute_t),
         prev_close=_prices(columns[code.PREV_C]),
         prev_volume=columns[code.PREV_V],

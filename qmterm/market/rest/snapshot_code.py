@@ -48,8 +48,9 @@ MORE_ROOM = -2
 
 DAY_O, DAY_H, DAY_L, DAY_C, DAY_V, DAY_VW = range(6)
 PREV_O, PREV_H, PREV_L, PREV_C, PREV_V, PREV_VW = range(6, 12)
-MIN_C, MIN_T, TRADE_P, QUOTE_BID, QUOTE_ASK, QUOTE_BID_SIZE, QUOTE_ASK_SIZE = range(12, 19)
-NUMBERS_WIDTH = 20
+MIN_O, MIN_H, MIN_L, MIN_C, MIN_V, MIN_T = range(12, 18)
+TRADE_P, QUOTE_BID, QUOTE_ASK, QUOTE_BID_SIZE, QUOTE_ASK_SIZE = range(18, 23)
+NUMBERS_WIDTH = 23
 QUOTE_T, TRADE_T, UPDATED = range(3)
 TIMES_WIDTH = 4
 PLACE_FROM, PLACE_TO = range(2)  # of an odd row in the body; 0, 0: it was read
@@ -244,8 +245,16 @@ def place_of(what: int, key: int) -> int:
         if key == _KEY_VW:
             return first + DAY_VW
     elif what == _MIN:
+        if key == _KEY_O:
+            return MIN_O
+        if key == _KEY_H:
+            return MIN_H
+        if key == _KEY_L:
+            return MIN_L
         if key == _KEY_C:
             return MIN_C
+        if key == _KEY_V:
+            return MIN_V
         if key == _KEY_T:
             return MIN_T
     elif what == _TRADE:

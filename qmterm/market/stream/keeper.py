@@ -19,7 +19,7 @@ _AUDIT_NS = 10 * 60 * NS  # between comparisons of the minutes with a snapshot's
 
 
 class MinuteKeeper:
-    """`may_audit`: whether a call for the whole market's snapshot is free now."""
+    """`last_data_ns`: when the stream last told something; `may_audit`: whether a call for a snapshot is free now."""
 
     def __init__(
         self,
@@ -27,12 +27,14 @@ class MinuteKeeper:
         bars: LiveBars,
         stocks: MarketStream,
         market_ns: Callable[[], int],
+        last_data_ns: Callable[[], int],
         may_audit: Callable[[], bool],
     ) -> None:
         self._repair = repair
         self._bars = bars
         self._stocks = stocks
         self._market_ns = market_ns
+        self._last_data_ns = last_data_ns
         self._may_audit = may_audit
         self._next_audit_ns = 0
         self._task: asyncio.Task[None] | None = None
@@ -51,7 +53,7 @@ class MinuteKeeper:
         now = self._market_ns()
         channels = self._stocks.confirmed
         if "AM.*" in channels:
-            self._repair.ledger.listens(now)
+            self._repair.ledger.listens(now, self._last_data_ns())
         self._bars.hear(channels, self._stocks.counters.drops, now)
         self._bars.turn(now)
 

@@ -121,7 +121,7 @@ def test_a_bar_of_ours_does_not_hide_a_minute_that_the_stream_lost() -> None:
     house = House()
     ledger = MinuteLedger()
     ledger.start_session(OPEN, CLOSE)
-    ledger.listens(OPEN)
+    ledger.listens(OPEN, OPEN)
     ring = house.board.minutes
     for row in range(2):
         ring.write(row, OPEN, 1, 1, 1, 1, 100)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qmterm.market.board.board import Board
-from qmterm.market.board.minutes import FIVE_NS, MINUTE_NS
+from qmterm.market.board.minutes import FIVE_NS, MINUTE_NS, MinuteRing
 from qmterm.market.board.wire import FrameDecoder
 from qmterm.market.records import SnapshotColumns
 
@@ -222,7 +222,8 @@ def test_a_quiet_stock_keeps_its_last_complete_close_for_hours():
 def snapshot(symbols, **columns):
     count = len(symbols)
     floats = ("bid", "ask", "bid_size", "ask_size", "last", "day_open", "day_high", "day_low", "day_close")
-    floats += ("day_volume", "day_vwap", "minute_close", "prev_close", "prev_volume")
+    floats += ("day_volume", "day_vwap", "prev_close", "prev_volume")
+    floats += tuple(f"minute_{part}" for part in ("open", "high", "low", "close", "volume"))
     times = ("quote_ns", "trade_ns", "minute_ns", "updated_ns")
     made = {name: np.full(count, np.nan) for name in floats} | {name: np.zeros(count, np.int64) for name in times}
     return SnapshotColumns(symbols=tuple(symbols), **{**made, **columns}, delayed=False, malformed=0)
@@ -281,3 +282,18 @@ def test_another_sources_quote_is_taken_when_newer_and_says_whose_it_is():
     assert board.apply_quote(occ, 4.0, 4.1, 5, 6, 0, NS0 + 10**9, "dxlink")
     assert board.quote(occ).time_ns == NS0 + 10**9
     assert board.quote_source("SPY") == ""
+
+
+def test_minutes_of_many_symbols_are_taken_as_they_are_one_by_one():
+    chance = np.random.default_rng(3)
+    one, many = MinuteRing(20), MinuteRing(20)
+    first = NS0 // MINUTE_NS
+    for _ in range(60):
+        rows = chance.permutation(20)[:12]
+        minutes = first + chance.integers(0, 40, 12)
+        prices = chance.uniform(1, 9, (5, 12))
+        for at, row in enumerate(rows.tolist()):
+            one.write(row, int(minutes[at]) * MINUTE_NS, *prices[:, at].tolist())
+        many.write_rows(rows, minutes, prices)
+        for mine, theirs in zip(one.arrays, many.arrays, strict=True):
+            assert mine.tobytes() == theirs.tobytes()

@@ -17,7 +17,8 @@ warm_up()
 NS = 1_772_463_600_000_000_000
 ARRAYS = (
     *("bid", "ask", "bid_size", "ask_size", "quote_ns", "last", "trade_ns", "day_open", "day_high", "day_low"),
-    *("day_close", "day_volume", "day_vwap", "minute_close", "minute_ns", "prev_close", "prev_volume", "updated_ns"),
+    *("day_close", "day_volume", "day_vwap", "minute_open", "minute_high", "minute_low", "minute_close"),
+    *("minute_volume", "minute_ns", "prev_close", "prev_volume", "updated_ns"),
 )
 
 

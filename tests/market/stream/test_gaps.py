@@ -6,31 +6,18 @@ import numpy as np
 import pytest
 
 from qmterm.core.clock import from_et
-from qmterm.core.errors import DataError, NotEntitled
-from qmterm.market.board.board import Board
 from qmterm.market.board.minutes import MINUTE_NS, MinuteRing
-from qmterm.market.records import BarColumns, SnapshotColumns
-from qmterm.market.rest.budget import Priority, asking
 from qmterm.market.stream.gaps import MinuteLedger, MinuteStatus
-from qmterm.market.stream.repair import MinuteRepair
 
 OPEN, CLOSE = from_et(date(2026, 3, 2), 9, 30), from_et(date(2026, 3, 2), 16, 0)
 S = 1_000_000_000
 COUNT = 40
 
 
-def snapshot(symbols, **columns):
-    floats = ("bid", "ask", "bid_size", "ask_size", "last", "day_open", "day_high", "day_low", "day_close")
-    floats += ("day_volume", "day_vwap", "minute_close", "prev_close", "prev_volume")
-    made = {name: np.full(len(symbols), np.nan) for name in floats}
-    made |= {name: np.zeros(len(symbols), np.int64) for name in ("quote_ns", "trade_ns", "minute_ns", "updated_ns")}
-    return SnapshotColumns(symbols=tuple(symbols), **{**made, **columns}, delayed=False, malformed=0)
-
-
 def ledger_from(minute=0):
     ledger = MinuteLedger()
     ledger.start_session(OPEN, CLOSE)
-    ledger.listens(OPEN + minute * MINUTE_NS)
+    ledger.listens(OPEN + minute * MINUTE_NS, OPEN + minute * MINUTE_NS)
     return ledger, MinuteRing(64)
 
 
@@ -87,7 +74,7 @@ def test_a_drop_loses_the_minutes_whose_bars_were_sent_meanwhile(down, up, lost)
     ledger, ring = ledger_from()
     run(ledger, ring, 0, 5)
     ledger.went_down(OPEN + down * S)
-    ledger.listens(OPEN + up * S)
+    ledger.listens(OPEN + up * S, OPEN + up * S)
     run(ledger, ring, 5, 12)
     assert [at for at in range(12) if ledger.status[at] == MinuteStatus.MISSING] == lost
 
@@ -98,9 +85,33 @@ def test_a_stream_that_stays_down_loses_every_minute_until_it_is_back():
     ledger.went_down(OPEN + 5 * MINUTE_NS + 30 * S)
     run(ledger, ring, 5, 8, without=(5, 6, 7))
     assert ledger.lost == 3
-    ledger.listens(OPEN + 8 * MINUTE_NS + 30 * S)
+    ledger.listens(OPEN + 8 * MINUTE_NS + 30 * S, OPEN + 8 * MINUTE_NS + 30 * S)
     run(ledger, ring, 8, 12)
     assert ledger.lost == 3
+
+
+def test_a_server_that_grants_everything_and_sends_nothing_ends_no_hole():
+    ledger, ring = ledger_from()
+    run(ledger, ring, 0, 2)
+    last_data = OPEN + 2 * MINUTE_NS + 30 * S
+    ledger.went_down(last_data)
+    ledger.listens(last_data + 10 * S, last_data)
+    run(ledger, ring, 2, 5, without=(2, 3, 4))
+    assert statuses(ledger, 5)[2:] == ["MISSING"] * 3
+
+
+def test_minutes_taken_for_seen_before_the_silence_was_noticed_are_judged_again():
+    ledger, ring = ledger_from()
+    run(ledger, ring, 0, 3, without=(2,))  # too early in the day to know how many bars are usual
+    assert statuses(ledger, 3) == ["SEEN"] * 3
+    ledger.went_down(OPEN + 2 * MINUTE_NS + 30 * S)
+    assert ledger.judge(OPEN + 4 * MINUTE_NS + 6 * S, ring, COUNT)
+    assert statuses(ledger, 4) == ["SEEN"] * 2 + ["MISSING"] * 2
+    told(ledger, [3] * COUNT, 4 * 60 + 10)
+    ledger.listens(OPEN + 4 * MINUTE_NS + 40 * S, OPEN + 4 * MINUTE_NS + 40 * S)
+    ledger.went_down(OPEN + 3 * MINUTE_NS)  # what was repaired is not judged again
+    ledger.judge(OPEN + 4 * MINUTE_NS + 50 * S, ring, COUNT)
+    assert statuses(ledger, 4) == ["SEEN", "SEEN", "MISSING", "REPAIRED"]
 
 
 def test_a_sudden_lack_of_bars_is_not_believed():
@@ -124,7 +135,7 @@ def test_the_session_ends_with_its_last_minute_and_a_new_one_starts_empty():
     half = from_et(date(2026, 11, 27), 9, 30), from_et(date(2026, 11, 27), 13, 0)
     ledger.start_session(*half)
     assert len(ledger.status) == 210
-    ledger.listens(half[1] - 2 * MINUTE_NS)
+    ledger.listens(half[1] - 2 * MINUTE_NS, half[1] - 2 * MINUTE_NS)
     ledger.judge(half[1] + 3600 * S, MinuteRing(4), 4)
     assert ledger.status[-2:].tolist() == [MinuteStatus.SEEN] * 2  # an empty market of four names: nothing is usual
     ledger.start_session(OPEN, CLOSE)
@@ -138,108 +149,83 @@ def test_symbols_are_compared_with_the_vendors_newest_minute():
     # the bar of minute 4 never came for one symbol
     ring._stamp[(OPEN // MINUTE_NS + 4) % 10, 2] = 0
     vendor = np.array([4, 4, 4, 5, -1]) * MINUTE_NS + OPEN  # the fourth's newest minute is not over, the fifth's old
-    absent = ledger.check_symbols(np.arange(5), vendor, now, ring)
+    absent = ledger.check_symbols(np.arange(5), vendor, np.ones(5, dtype=bool), now, ring)
     assert absent.tolist() == [False, False, True, False, False]
     assert ledger.missing[:5].tolist() == [0, 0, 1, 0, 0]
 
 
-class Rest:
-    def __init__(self, failure=None):
-        self.failure, self.asked, self.priorities = failure, [], set()
-
-    async def aggs(self, symbol, multiplier, span, first, last):
-        self.asked.append((symbol, multiplier, span, first, last))
-        self.priorities.add(asking.get())
-        if self.failure:
-            raise self.failure
-        start = np.arange(first * 1_000_000, last * 1_000_000, MINUTE_NS)
-        column = np.full(len(start), 20.0)
-        return BarColumns(symbol, start, column, column + 1, column - 1, column, column, column)
+def broken(first=5, last=8):
+    """A ledger whose stream was down over some minutes, `last` not among them."""
+    ledger, ring = ledger_from()
+    run(ledger, ring, 0, first)
+    ledger.went_down(OPEN + first * MINUTE_NS + 30 * S)
+    run(ledger, ring, first, last, without=range(first, last))
+    return ledger, ring
 
 
-def repairing(rest, answer="whole", matters=("S01",)):
-    names = [f"S{row:02d}" for row in range(COUNT)]
-    board = Board(names)
-    board.start_session(OPEN, CLOSE)
-    now = [0.0]
-
-    async def read():
-        if answer == "whole":
-            newest = np.full(COUNT, OPEN + 6 * MINUTE_NS)
-            return snapshot(names, minute_ns=newest, minute_close=np.full(COUNT, 33.0))
-        if answer is None:
-            return None
-        raise answer
-
-    repair = MinuteRepair(board, rest, read, lambda: matters, lambda: now[0])
-    repair.start_session(OPEN, CLOSE)
-    repair.ledger.listens(OPEN)
-    ring = board.minutes
-    for minute in range(5):
-        bars(ring, minute)
-        assert not repair.look(OPEN + (minute + 1) * MINUTE_NS + 6 * S)
-    repair.ledger.went_down(OPEN + 5 * MINUTE_NS + 30 * S)
-    repair.ledger.listens(OPEN + 7 * MINUTE_NS + 10 * S)
-    return repair, board, now
+def told(ledger, newest, now_s, updated_ns=0):
+    """A snapshot asked for at a second of the session, with each symbol's newest minute."""
+    minute_ns = np.array([OPEN + minute * MINUTE_NS for minute in newest])
+    updated = np.full(len(newest), updated_ns)
+    return ledger.told_by_snapshot(np.arange(len(newest)), minute_ns, updated, OPEN + now_s * S)
 
 
-NOW = OPEN + 7 * MINUTE_NS + 10 * S
+def test_a_missing_minute_is_lost_for_every_symbol_that_trades_and_did_not_come():
+    ledger, ring = broken()
+    assert (ledger.lost, ledger.lost_bars.unknown) == (3, 3 * COUNT)
+    bars(ring, 7, count=10)  # late, but from the stream itself
+    ledger.judge(OPEN + 8 * MINUTE_NS + 20 * S, ring, COUNT)
+    assert (ledger.lost, ledger.lost_bars.unknown) == (3, 3 * COUNT - 10)
 
 
-async def test_missing_minutes_are_read_for_the_symbols_that_matter_and_the_rest_by_snapshot():
-    rest = Rest()
-    repair, board, _ = repairing(rest, matters=("S01", "S02"))
-    assert repair.look(NOW)
-    assert repair.ledger.lost == 2
-    assert await repair.repair(NOW)
-    assert (repair.ledger.lost, repair.ledger.mended) == (0, 2)
-    first, last = OPEN // 1_000_000 + 5 * 60_000, OPEN // 1_000_000 + 7 * 60_000 - 1
-    assert rest.asked == [(symbol, 1, "minute", first, last) for symbol in ("S01", "S02")]
-    assert rest.priorities == {Priority.WATCH}
-    five = board.five_minute_bar("S01", NOW)
-    assert (five.open, five.high, five.low, five.minutes) == (20.0, 21.0, 19.0, 2)
-    other = board.five_minute_bar("S09", NOW)
-    assert (other.close, other.minutes) == (33.0, 1)
-    assert repair.ledger.missing[:COUNT].tolist() == [1] * COUNT
-    assert not repair.look(NOW)
+def test_a_snapshot_settles_the_minutes_from_each_symbols_newest_one_on_and_none_before():
+    ledger, _ = broken()
+    newest = [7] * 10 + [6] * 10 + [2] * (COUNT - 20)
+    told(ledger, newest, 8 * 60 + 10)
+    assert statuses(ledger, 8)[5:] == ["MISSING", "MISSING", "REPAIRED"]
+    assert ledger.lost_bars.unknown == 20 + 10
+    assert ledger.lost_bars.by_snapshot == COUNT + (COUNT - 10) + (COUNT - 20)
+    assert (ledger.lost_bars.unknown_of(0), ledger.lost_bars.unknown_of(15), ledger.lost_bars.unknown_of(30)) == (
+        2,
+        1,
+        0,
+    )
 
 
-async def test_a_failed_repair_is_tried_again_with_growing_waits_and_says_so():
-    repair, _, now = repairing(Rest(DataError("bars of S01: no answer")))
-    assert repair.look(NOW)
-    assert not await repair.repair(NOW)
-    assert repair.ledger.lost == 2
-    assert repair.last_failure == "bars of S01: no answer"
-    assert not repair.look(NOW)
-    now[0] += 2.5
-    assert repair.look(NOW)
-    assert not await repair.repair(NOW)
-    now[0] += 2.5
-    assert not repair.look(NOW)
-    repair._rest.failure = None
-    now[0] += 2.5
-    assert repair.look(NOW)
-    assert await repair.repair(NOW)
-    assert (repair.ledger.lost, repair.last_failure) == (0, "")
+def test_a_snapshot_that_has_nothing_new_settles_nothing():
+    ledger, _ = broken()
+    assert told(ledger, [4] * COUNT, 8 * 60 + 10) == OPEN + 4 * MINUTE_NS
+    assert (ledger.lost, ledger.lost_bars.by_snapshot) == (3, 0)
+    # Nobody trades, but it is alive: something in it was touched after the minutes' end.
+    assert told(ledger, [4] * COUNT, 8 * 60 + 10, OPEN + 8 * MINUTE_NS + 9 * S) == OPEN + 7 * MINUTE_NS
+    assert (ledger.lost, ledger.mended) == (0, 3)
 
 
-async def test_what_the_plan_refuses_is_not_asked_again():
-    rest = Rest(NotEntitled("bars of today"))
-    repair, _, _ = repairing(rest, matters=("S01", "S02"))
-    assert repair.look(NOW)
-    assert await repair.repair(NOW)
-    assert len(rest.asked) == 1
-    repair, _, now = repairing(Rest(), answer=None)
-    assert repair.look(NOW)
-    await repair.repair(NOW)
-    now[0] += 1_000
-    assert not repair.look(NOW)
-    assert repair.ledger.lost == 2  # without a snapshot the others' minutes stay lost, and the figure says so
+def test_a_snapshot_asked_for_before_a_minutes_bars_are_due_does_not_settle_it():
+    ledger, _ = broken()
+    told(ledger, [7] * COUNT, 8 * 60 + 4)
+    assert ledger.lost_bars.by_snapshot == 0
+    told(ledger, [6] * COUNT, 8 * 60 + 4)
+    assert statuses(ledger, 8)[5:] == ["MISSING", "REPAIRED", "MISSING"]
 
 
-async def test_the_symbols_of_one_repair_are_bounded():
-    rest = Rest()
-    repair, _, _ = repairing(rest, matters=tuple(f"S{row % COUNT:02d}" for row in range(500)))
-    repair.look(NOW)
-    await repair.repair(NOW)
-    assert len(rest.asked) == 50
+def test_a_symbol_that_the_snapshot_leaves_out_stays_lost_until_its_bars_are_read():
+    ledger, _ = broken(5, 6)
+    told(ledger, [5] * (COUNT - 1), 6 * 60 + 10)
+    assert (ledger.lost, ledger.lost_bars.rows.tolist()) == (1, [COUNT - 1])
+    ledger.told_by_bars(COUNT - 1, OPEN + 4 * MINUTE_NS, OPEN + 5 * MINUTE_NS)
+    assert (ledger.lost, ledger.mended) == (0, 1)
+    assert (ledger.lost_bars.by_bars, ledger.lost_bars.by_snapshot) == (1, COUNT - 1)
+
+
+def test_a_minute_of_which_no_symbol_is_known_is_settled_by_a_snapshot_only():
+    ledger = MinuteLedger()
+    ledger.start_session(OPEN, CLOSE)
+    ledger.listens(OPEN, OPEN)
+    ledger.went_down(OPEN + S)
+    ledger.judge(OPEN + MINUTE_NS + 6 * S, MinuteRing(64), COUNT)
+    assert (ledger.lost, ledger.lost_bars.unknown) == (1, 0)
+    ledger.told_by_bars(0, OPEN, OPEN)
+    assert ledger.lost == 1
+    told(ledger, [0] * COUNT, 70)
+    assert ledger.lost == 0
