@@ -32,6 +32,10 @@ class HeaderView:
     feed_events_per_s: float | None = None
     lost_minutes: int = 0  # of this session's minute bars, not repaired (yet)
     repaired_minutes: int = 0
+    calls_made: int = 0  # REST calls of the latest minute
+    calls_per_minute: int | None = None  # that the plan allows
+    calls_wait_s: float = 0.0  # until a new question of the scan may go; 0 = at once
+    not_in_plan: tuple[str, ...] = ()  # what the data service refused, in words
     broker_state: str = "connecting"  # up | down | connecting
     broker_ms: float | None = None  # real milliseconds of the latest REST call
     market_ns: int = 0

@@ -27,7 +27,7 @@ from qmterm.core.errors import DataAuthError, DataError, DataSilent, NotEntitled
 from qmterm.core.settings.connections import PolygonSettings
 from qmterm.market.rest.bodies import Body
 from qmterm.market.rest.budget import LONGEST_WAIT_S, Priority, RequestBudget
-from qmterm.market.rest.entitlements import Entitlements, Family
+from qmterm.market.rest.entitlements import Entitlements, Family, place_of
 from qmterm.market.rest.vendor import BodyTooSlow, HttpRefusal, Vendor, open_vendor
 
 T = TypeVar("T")
@@ -69,7 +69,7 @@ class RestCaller:
         self._jitter = random.Random(seed)
         self._decoder = ThreadPoolExecutor(1, thread_name_prefix="polygon-pages")
         self.budget = RequestBudget(settings.budget_per_minute, monotonic)
-        self.entitlements = Entitlements(f"{self._host} {settings.plan.value}")
+        self.entitlements = Entitlements(place_of(self._host, settings.plan))
         self.last_ok_s: float | None = None  # monotonic seconds of the latest good answer
         self.round_trip_ms: float | None = None
 
