@@ -217,7 +217,7 @@ def _engage(parts: Parts, book: Book, saved_ladder: Mapping[str, object] | None)
         scanning,
         parts.feed.chains,
         Reference(
-            parts.feed.rest,
+            parts.feed.cache,
             parts.clock,
             parts.log,
             parts.broker if isinstance(parts.broker, MetricsSource) else None,
