@@ -44,6 +44,7 @@ ABOUT_THE_DATA = frozenset(
         Reason.FEED_DOWN,
         Reason.STALE_QUOTE,
         Reason.STALE_UNDERLYING,
+        Reason.PRICE_INSANE,
         Reason.CROSSED,
         Reason.LOCKED,
         Reason.OFF_NEIGHBOURS,

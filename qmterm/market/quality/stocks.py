@@ -15,6 +15,7 @@ from qmterm.core.clock import NS
 from qmterm.market.board.table import QuoteTable
 from qmterm.market.quality.codes import CodeArray, QuoteCode
 from qmterm.market.quality.gate import FRESH_WITHOUT_FEED_S
+from qmterm.market.quality.quotes import far_off
 
 BUSY_SHARES = 390_000.0  # in the previous session: about a thousand a minute, so that a minute without one is rare
 DAY_NS = 86_400 * NS
@@ -59,7 +60,7 @@ def stock_codes(table: QuoteTable, now_ns: int, around: StockCircumstances, rows
             np.full(last.shape, around.feed_down) & (now_ns - trade_ns > FRESH_WITHOUT_FEED_S * NS),
             np.full(last.shape, around.delayed) & today,
             silent,
-            today & _outside_bands(table, at),
+            today & (_outside_bands(table, at) | far_off(last, table.prev_close[at])),
             ~today,
         ],
         [
