@@ -13,10 +13,11 @@ import numpy as np
 
 from qmterm.core.bars import BoolArray, FloatArray, IntArray
 from qmterm.core.clock import NS
+from qmterm.market.board.previous_close import far_off
 from qmterm.market.quality.codes import CodeArray, QuoteCode
 from qmterm.market.quality.neighbours import off_neighbours
 from qmterm.market.quality.parity import off_parity
-from qmterm.market.quality.quotes import far_off, quote_codes
+from qmterm.market.quality.quotes import quote_codes
 from qmterm.quant.surface.ladder import Ladder
 
 FRESH_WITHOUT_FEED_S = 5.0  # while a stream is down only what REST gave within this time is believed

@@ -17,8 +17,6 @@ from qmterm.market.quality.codes import CodeArray, QuoteCode
 from qmterm.quant.surface.quotes import WIDE_DOLLARS, WIDE_SHARE
 
 FRESH_S = 60.0  # the default age up to which a quote is believed, seconds of market time
-# Times the previous close, either way, that no stock moves in a day: another unit (cents, or a split nobody told us).
-FAR = 40.0
 SPOT_LAG = 1.05  # a call may be quoted on a stock price that is newer than ours
 _ROUNDING = 1e-9
 
@@ -66,16 +64,6 @@ def quote_codes(
             ],
             QuoteCode.OK,
         ).astype(np.int8)
-
-
-def far_off(price: FloatArray, previous_close: FloatArray) -> BoolArray:
-    """Prices so far from the previous close that they are in another unit; one that is not known allows everything.
-
-    Bands do not show that: on a stream in cents they are in cents, too.
-    """
-    with np.errstate(invalid="ignore", over="ignore"):
-        known = (previous_close > 0) & (price > 0)
-        return np.asarray(known & ((price > FAR * previous_close) | (price * FAR < previous_close)))
 
 
 def more_than_it_can_pay(quote: Quote, contract: OptionContract, spot: float | None) -> bool:

@@ -16,9 +16,10 @@ from qmterm.core.quotes import Quote
 from qmterm.core.reasons import Reason
 from qmterm.core.settings.quality import QualitySettings
 from qmterm.market.board.board import Board
+from qmterm.market.board.previous_close import far_off
 from qmterm.market.quality.codes import CODES, CodeArray
 from qmterm.market.quality.gate import FRESH_WITHOUT_FEED_S, Circumstances
-from qmterm.market.quality.quotes import doubt, far_off, more_than_it_can_pay
+from qmterm.market.quality.quotes import doubt, more_than_it_can_pay
 from qmterm.market.quality.stocks import StockCircumstances, halted, stock_codes
 
 

@@ -281,3 +281,17 @@ def test_another_sources_quote_is_taken_when_newer_and_says_whose_it_is():
     assert board.apply_quote(occ, 4.0, 4.1, 5, 6, 0, NS0 + 10**9, "dxlink")
     assert board.quote(occ).time_ns == NS0 + 10**9
     assert board.quote_source("SPY") == ""
+
+
+def test_a_previous_close_in_another_unit_does_not_replace_what_is_known():
+    board = Board()
+    board.load_snapshot(snapshot(["SPY", "QQQ"], prev_close=np.array([600.0, 500.0])), NS0)
+    board.load_snapshot(snapshot(["SPY", "QQQ"], prev_close=np.array([60_000.0, 505.0])), NS0)
+    assert board.stocks.prev_close.tolist() == [600.0, 505.0]
+
+
+def test_the_history_settles_which_unit_is_right():
+    board = Board()
+    board.load_snapshot(snapshot(["SPY", "QQQ"], prev_close=np.array([60_000.0, 500.0])), NS0)
+    board.know_previous_closes(np.array([0, 1]), np.array([601.0, 501.0]))
+    assert board.stocks.prev_close.tolist() == [601.0, 500.0]  # the snapshot's own stays where it can be right

@@ -137,8 +137,10 @@ def test_a_price_in_another_unit_is_insane_even_inside_its_bands():
         made.stocks.band_low[0], made.stocks.band_high[0] = 95.0 * factor, 105.0 * factor  # in the same unit
         made.stocks.band_ns[0] = NOW - 10 * NS
         assert codes(made) == [word, QuoteCode.OK]
-    made.stocks.prev_close[0] = np.nan  # a new listing: nothing is known to hold it against
-    assert codes(made)[0] == QuoteCode.OK
+    made.stocks.last[0], made.stocks.band_low[0], made.stocks.band_high[0] = 100.0, 9_500.0, 10_500.0
+    assert codes(made)[0] == QuoteCode.OK  # the service is well again, its last bands were in cents
+    made.stocks.prev_close[0] = np.nan  # a new listing: only its bands can be held against it
+    assert codes(made)[0] == QuoteCode.PRICE_INSANE
 
 
 def option(symbol, bid):
