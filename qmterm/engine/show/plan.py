@@ -40,5 +40,5 @@ def plan_words(header: HeaderView) -> str:
     if header.calls_wait_s >= 1:
         words += f"(the next of the scan in {header.calls_wait_s:.0f} s) "
     if header.not_in_plan:
-        words += f"not in plan: {', '.join(header.not_in_plan)} "
+        words += f"(not in plan: {', '.join(header.not_in_plan)}) "
     return words

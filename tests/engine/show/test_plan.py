@@ -24,5 +24,5 @@ def test_a_plan_that_lacks_nothing_and_has_calls_left_is_two_numbers():
 
 def test_a_wait_and_what_is_missing_are_said():
     header = HeaderView(calls_made=5, calls_per_minute=5, calls_wait_s=24.2, not_in_plan=("news", "option trades"))
-    said = "calls 5/5 a minute (the next of the scan in 24 s) not in plan: news, option trades "
+    said = "calls 5/5 a minute (the next of the scan in 24 s) (not in plan: news, option trades) "
     assert plan_words(header) == said
