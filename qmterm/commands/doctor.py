@@ -113,7 +113,7 @@ def _data(settings: Settings, engine_runs: bool) -> list[Check]:
     from qmterm.commands.doctor_data import data_checks
 
     _progress("asking the data server")
-    return asyncio.run(data_checks(settings, key, engine_runs))
+    return asyncio.run(data_checks(settings, key, engine_runs, places().history / "polygon"))
 
 
 def _broker(settings: Settings) -> list[Check]:

@@ -10,11 +10,13 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
 
+from qmterm.commands.doctor_plan import budget_check, refusals_check
 from qmterm.commands.doctor_report import Check, fail, ok, warn
 from qmterm.core.clock import NS, et_date
 from qmterm.core.errors import DataAuthError, DataError, DataSilent, NotEntitled, RateLimited
@@ -42,8 +44,8 @@ class Findings:
     quiet: bool = False  # the server does not answer: the other checks would only wait
 
 
-async def data_checks(settings: Settings, key: str, engine_runs: bool) -> list[Check]:
-    """Every check of the data server, in the order in which a run needs them."""
+async def data_checks(settings: Settings, key: str, engine_runs: bool, history: Path) -> list[Check]:
+    """Every check of the data server, in the order in which a run needs them; `history`: where a run keeps its own."""
     patient = hurried(settings.polygon)
     rest = PolygonRest(patient, key)
     found = Findings()
@@ -53,6 +55,8 @@ async def data_checks(settings: Settings, key: str, engine_runs: bool) -> list[C
             return found.checks
         for name, question in _QUESTIONS:
             found.checks.append(await _asked(name, question(rest, found, settings), patient))
+        found.checks.append(budget_check(settings, rest.budget.view(), history, found.today))
+        found.checks.append(refusals_check(settings, history, found.today))
     finally:
         rest.close()
     for cluster in ("stocks", "options"):

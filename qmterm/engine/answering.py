@@ -34,6 +34,7 @@ from qmterm.engine.commands import (
 from qmterm.engine.ladder import Level
 from qmterm.engine.orders.priced import quote_lines
 from qmterm.engine.parts import Engaged, Parts
+from qmterm.engine.show.plan import plan_words
 from qmterm.engine.show.scan_answer import MOST, scan_document
 from qmterm.engine.thread import Mailbox
 
@@ -191,6 +192,7 @@ class Answering:
         return (
             f"{header.mode} {header.source}/{header.broker} {header.account} NLV {nlv} ladder {header.ladder} "
             f"feed {header.feed_state} broker {header.broker_state} {self._minute_words()}{self._coverage_words()}"
+            f"{plan_words(header)}"
             f"positions {len(engaged.book.positions)} working {len(engaged.desk.ledger.working)} "
             f"proposals {len(engaged.proposals.waiting)}"
         )

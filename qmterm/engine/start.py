@@ -42,6 +42,7 @@ from qmterm.engine.signals.scanning import Scanning
 from qmterm.engine.signals.volatility import VolatilityKeeper
 from qmterm.engine.trader import Trader
 from qmterm.market.history.volatility import VolatilityHistory
+from qmterm.market.rest.budget import Priority
 from qmterm.risk.gate import Gate
 from qmterm.risk.stops import StopRules
 
@@ -216,7 +217,7 @@ def _engage(parts: Parts, book: Book, saved_ladder: Mapping[str, object] | None)
         scanning,
         parts.feed.chains,
         Reference(
-            parts.feed.rest,
+            parts.feed.cache,
             parts.clock,
             parts.log,
             parts.broker if isinstance(parts.broker, MetricsSource) else None,
@@ -229,6 +230,7 @@ def _engage(parts: Parts, book: Book, saved_ladder: Mapping[str, object] | None)
         settings.engine.max_candidates,
         news=parts.news,
         news_block=settings.news.block,
+        wait_s=lambda: parts.feed.rest.budget.eta_s(1, Priority.SCAN),
     )
     volatility = VolatilityKeeper(
         VolatilityHistory(parts.history.directory, parts.calendar), parts.feed.chains, parts.clock, parts.log

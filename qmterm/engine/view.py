@@ -36,6 +36,10 @@ class HeaderView:
     repaired_by_bars: int = 0  # symbols times minutes, read one symbol a call
     repaired_by_snapshot: int = 0  # the same, told by the whole market's snapshot
     repair_trouble: str = ""  # why the latest repair did not get all
+    calls_made: int = 0  # REST calls of the latest minute
+    calls_per_minute: int | None = None  # that the plan allows
+    calls_wait_s: float = 0.0  # until a new question of the scan may go; 0 = at once
+    not_in_plan: tuple[str, ...] = ()  # what the data service refused, in words
     broker_state: str = "connecting"  # up | down | connecting
     broker_ms: float | None = None  # real milliseconds of the latest REST call
     market_ns: int = 0

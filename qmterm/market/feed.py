@@ -166,11 +166,8 @@ class PolygonFeed:
 
     async def active_symbols(self) -> Listed | None:
         """What the vendor lists as active, from its reference; None when the plan has none of it."""
-        read = getattr(self.rest, "tickers", None)
-        if read is None:
-            return None
         try:
-            rows = await read()
+            rows = await self.rest.tickers()
         except NotEntitled:
             return None
         return Listed(tuple(rows.ticker), tuple(rows.type))

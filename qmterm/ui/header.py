@@ -6,6 +6,7 @@ these lines changes faster than it can be read, so that a calm market costs no b
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -24,6 +25,9 @@ LINK_LOOKS = {
     "down": ("×", "alarm"),
     "refused": ("×", "alarm"),
 }
+# Plans of fewer calls a minute live by them: said at all times. Of larger ones only when they run out.
+FEW_CALLS = 600
+NEARLY_SPENT = 0.8
 # Seconds without a new snapshot from which the engine is called silent.
 SILENT_FROM_S = 3.0
 
@@ -63,6 +67,18 @@ def _lost(header: HeaderView) -> Line:
     return (Span("lost ", "label"), Span(f"{header.lost_minutes}min{bars}", "warn", BOLD))
 
 
+def _calls(header: HeaderView, wide: bool) -> Part | None:
+    """The request budget; while a question would have to wait that matters more than the account's name."""
+    made, most, wait_s = header.calls_made, header.calls_per_minute, header.calls_wait_s
+    if most is None or (most >= FEW_CALLS and made < NEARLY_SPENT * most and wait_s < 1):
+        return None
+    spent = Span(f"{count(made)}/{count(most)}", "dim")
+    if wait_s < 1:
+        return Part(5 if wide else 3, (Span("calls ", "label"), spent))
+    # In tens of seconds: a countdown would cost attention and bandwidth.
+    return Part(7, (Span("calls ", "label"), spent, Span(f" wait {age(math.ceil(wait_s / 10) * 10)}", "warn", BOLD)))
+
+
 def header_parts(header: HeaderView, extra_s: float, wide: bool) -> list[Part]:
     feed_age = None if header.feed_age_s is None else header.feed_age_s + extra_s
     old = "" if feed_age is None or feed_age < 1 else age(feed_age)
@@ -85,6 +101,9 @@ def header_parts(header: HeaderView, extra_s: float, wide: bool) -> list[Part]:
         Part(7, _lost(header)),
         Part(5, _link("brk" if not wide else "broker", header.broker_state, broker)),
     ]
+    calls = _calls(header, wide)
+    if calls is not None:
+        parts.append(calls)
     if wide:
         parts.append(Part(2, (Span(f"{header.source} data · {header.broker} broker", "dim"),)))
         if header.loop_lag_ms_p99 is not None:
@@ -138,6 +157,8 @@ def right_of_tabs(snapshot: Snapshot, silent_s: float, room: int) -> Line:
         return (Span(clip(f" {header.ladder}: {plain(header.ladder_reason)} ", room), "alarm", BOLD),)
     if header.starting:
         return (Span(clip(f"starting: {plain(header.starting)} ", room), "warn"),)
+    if header.not_in_plan:
+        return (Span(clip(f"not in plan: {plain(', '.join(header.not_in_plan))} ", room), "dim"),)
     return ()
 
 

@@ -5,6 +5,7 @@ A pane gets a snapshot each frame and returns nothing; acts read `subject` and f
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -28,6 +29,8 @@ PANE_WORDS: Final[dict[str, str]] = {
     "log": "LOG",
 }
 
+DOT = " · "
+
 
 @dataclass(frozen=True, slots=True)
 class Frame:
@@ -36,6 +39,14 @@ class Frame:
     snapshot: Snapshot
     extra_s: float
     now: float  # monotonic
+
+
+def fitting(parts: Sequence[tuple[int, str]], room: int) -> str:
+    """Parts of a title with a dot between them; those of the lowest keep leave until the rest fits."""
+    kept = list(parts)
+    while len(kept) > 1 and len(DOT.join(text for _, text in kept)) > room:
+        kept.remove(min(reversed(kept), key=lambda part: part[0]))
+    return DOT.join(text for _, text in kept)
 
 
 class Pane(LineWidget):
@@ -91,13 +102,21 @@ class Pane(LineWidget):
         """Right side of the title."""
         return ""
 
+    @property
+    def info_room(self) -> int:
+        """Columns for it, beside the pane's name."""
+        return max(0, self.size.width - len(self._head) - 6)
+
+    @property
+    def _head(self) -> str:
+        return f" {PANES[self.name_]} {PANE_WORDS[self.name_]} "
+
     def title_line(self) -> Line:
-        width = self.size.width
+        width, head = self.size.width, self._head
         tone, marks = ("accent", BOLD) if self.active else ("title", 0)
         bar = "━" if self.active else "─"
         rule = "accent" if self.active else "rule"
-        head = f" {PANES[self.name_]} {PANE_WORDS[self.name_]} "
-        info = clip(self.info(), max(0, width - len(head) - 6))
+        info = clip(self.info(), self.info_room)
         tail = f" {info} " if info else ""
         middle = max(0, width - len(head) - len(tail) - 2)
         return (

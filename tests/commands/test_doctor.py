@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import shutil
 import socket
 import sqlite3
@@ -19,6 +20,7 @@ from qmterm.commands import doctor_machine
 from qmterm.commands.doctor_machine import disk_check, journal_check, terminal_check, within
 from qmterm.commands.doctor_report import ok
 from qmterm.commands.doctor_stream import ask_stream
+from qmterm.commands.places import places
 from qmterm.journal.lock import JournalLock
 from qmterm.journal.schema import APPLICATION_ID, prepare
 from tests.commands.conftest import write_config
@@ -78,7 +80,32 @@ def test_a_smaller_plan_is_told_capability_by_capability(qmterm, pointed_at, sta
     }
     assert "Q.AAPL is refused" in checks["market data/stocks stream"]["saw"]
     assert all(checks[name]["todo"] for name in warned)
+    assert checks["market data/remembered refusals"]["saw"] == "none today"
     assert checks["broker/paper"]["state"] == "OK"
+
+
+def test_the_request_budget_and_what_was_refused_today_are_told(qmterm, pointed_at, starter):
+    pointed_at(starter, broker="paper", more="calls_per_minute = 30\n")
+    code, out, _ = qmterm("doctor", "--json")
+    _, checks = states(out)
+    saw = checks["market data/request budget"]["saw"]
+    assert re.match(r"30 calls a minute \(calls_per_minute\), \d+ of them taken by this look; 300 of 300 sessions", saw)
+    assert saw.endswith("missing: about 10 min")
+    today = "2026-03-02"
+    file = places().history / "polygon" / "entitlements.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    place = f"{starter.url.removeprefix('http://')} advanced"
+    kept = {
+        "option quotes": {"day": today, "message": "no"},
+        "short interest": {"day": today, "message": "no"},
+        "news": {"day": "2026-02-27", "message": "no"},  # of another day: asked again
+    }
+    file.write_text(json.dumps({"refused": {place: kept}}))
+    code, out, _ = qmterm("doctor", "--json")
+    _, checks = states(out)
+    assert code == 0
+    refusals = checks["market data/remembered refusals"]
+    assert (refusals["state"], refusals["saw"]) == ("WARN", "not in plan: option quotes, short interest")
 
 
 def test_a_wrong_key_and_login_fail_with_what_to_do(qmterm, pointed_at, advanced, monkeypatch):

@@ -222,6 +222,9 @@ def rich_snapshot(seed: int = 7) -> Snapshot:
             scanned_ns=START - NS,
             scan_ms=3.2,
             rejected={"LOW_RISK_REWARD": 12, "IV_RICH": 4, "EARNINGS": 2},
+            coverage_pct=99.2,
+            oldest_age_s=57.0,
+            skipped={"HALTED": 1, "NO_HISTORY": 3},
         ),
         chain=chain_view("NVDA", 1, rng),
         positions=(

@@ -1,6 +1,66 @@
+"""The header and the line of tabs: the request budget and what the plan lacks, as far as there is room."""
+
+from dataclasses import replace
+
+import pytest
+
 from qmterm.engine.view import HeaderView
-from qmterm.ui.header import header_parts
-from qmterm.ui.palette import text_of
+from qmterm.ui.header import header_line, header_parts, tabs_line
+from qmterm.ui.palette import text_of, width_of
+from tests.ui.fake_engine import rich_snapshot
+
+SNAPSHOT = rich_snapshot()
+WIDTHS = (80, 120, 160)
+
+
+def header_of(width, **changes):
+    line = header_line(replace(SNAPSHOT.header, **changes), width, 0.0)
+    assert width_of(line) == width
+    return text_of(line)
+
+
+def tabs_of(width, **changes):
+    snapshot = replace(SNAPSHOT, header=replace(SNAPSHOT.header, **changes))
+    line = tabs_line(snapshot, "scan", False, width, 0.0)
+    assert width_of(line) == width
+    return text_of(line)
+
+
+@pytest.mark.parametrize("width", WIDTHS[1:])
+def test_a_small_plan_shows_its_calls(width):
+    assert "calls 3/5 " in header_of(width, calls_made=3, calls_per_minute=5)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_wait_is_shown_at_every_width_and_in_tens_of_seconds(width):
+    for seconds in (21.0, 29.9):
+        text = header_of(width, calls_made=5, calls_per_minute=5, calls_wait_s=seconds)
+        assert "calls 5/5 wait 30s" in text
+        assert "NLV 100,842" in text
+        assert "feed" in text
+
+
+def test_a_large_plan_shows_its_calls_only_when_they_run_out():
+    assert "calls" not in header_of(160, calls_made=900, calls_per_minute=4_800)
+    assert "calls 4.0k/4.8k" in header_of(160, calls_made=4_000, calls_per_minute=4_800)
+    assert "calls 900/4.8k wait 40s" in header_of(160, calls_made=900, calls_per_minute=4_800, calls_wait_s=40.0)
+
+
+def test_what_is_not_in_the_plan_is_named_as_far_as_there_is_room():
+    lacks = ("live quotes of options", "option trades", "snapshots")
+    assert (
+        tabs_of(160, not_in_plan=lacks)
+        .rstrip()
+        .endswith("not in plan: live quotes of options, option trades, snapshots")
+    )
+    assert "not in plan: live" in tabs_of(80, not_in_plan=lacks)
+    assert "plan" not in tabs_of(160)
+
+
+def test_what_is_more_urgent_stands_in_its_place():
+    lacks = ("option trades",)
+    assert "plan" not in tabs_of(160, not_in_plan=lacks, ladder="HALT", ladder_reason="by you")
+    assert "history 42/300" in tabs_of(160, not_in_plan=lacks, starting="history 42/300, 52 min left")
 
 
 def words(**changes):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from qmterm.engine.orders.recovery import tail
 from qmterm.engine.parts import Parts
+from qmterm.engine.show.plan import lacking
 from qmterm.engine.show.publish import SESSION_WORD
 from qmterm.engine.signals.scanning import Scanning
 from qmterm.engine.trader import Trader
@@ -43,6 +44,10 @@ class Header:
             repaired_by_bars=feed.repaired_by_bars,
             repaired_by_snapshot=feed.repaired_by_snapshot,
             repair_trouble=feed.repair_trouble,
+            calls_made=feed.budget.spent_this_minute,
+            calls_per_minute=feed.budget.per_minute,
+            calls_wait_s=feed.budget.scan_in_s,
+            not_in_plan=lacking(feed.refused),
             broker_state="up" if parts.broker.stream_up else "down",
             broker_ms=parts.broker.round_trip_ms,
             market_ns=parts.clock.now(),

@@ -15,7 +15,7 @@ from typing import Protocol
 from qmterm.core.calendar import SessionCalendar
 from qmterm.core.chain import Chain
 from qmterm.core.clock import NS, Clock, et_date
-from qmterm.core.errors import DataError, NotEntitled
+from qmterm.core.errors import DataError, NotEntitled, RateLimited
 from qmterm.core.instruments import option_root
 from qmterm.core.orders import Purpose
 from qmterm.core.reasons import Reason
@@ -34,6 +34,7 @@ TOGETHER = 4  # chains in flight
 LOOK_FOR = 6  # setups looked at for each one wanted: many have no options, which costs one call to learn
 RETRY_CHOICE_S = 300.0  # a symbol without a fitting contract is looked at again after this
 RETRY_GATE_S = 600.0
+WAITS_FROM_S = 1.0  # a wait for the request budget from which a chain counts as not looked at
 RETRY_DATA_S = 5.0  # when it was the data that could not be believed
 NO_EXPIRY_REST_S = 6 * 3600.0
 # Refusals that may be over with the next quote: the stock must not wait for minutes once its data are well again.
@@ -43,6 +44,7 @@ ABOUT_THE_DATA = frozenset(
         Reason.FEED_DOWN,
         Reason.STALE_QUOTE,
         Reason.STALE_UNDERLYING,
+        Reason.PRICE_INSANE,
         Reason.CROSSED,
         Reason.LOCKED,
         Reason.OFF_NEIGHBOURS,
@@ -99,7 +101,9 @@ class Entries:
         limit: int,
         news: NewsReader | None = None,
         news_block: bool = True,
+        wait_s: Callable[[], float] = lambda: 0.0,
     ) -> None:
+        """`wait_s`: how long the request budget makes the next chain wait."""
         self._trader = trader
         self._scanning = scanning
         self._chains = chains
@@ -112,6 +116,7 @@ class Entries:
         self._limit = limit
         self._news = news
         self._news_block = news_block
+        self._wait_s = wait_s
         self._not_before: dict[str, int] = {}
         self._warmed: set[str] = set()
         self.iv_rank: Callable[[Chain], float | None] = lambda _: None  # 0 to 100, None below 60 observations
@@ -181,17 +186,24 @@ class Entries:
         today = et_date(self._clock.now())
         first = today + timedelta(days=self._settings.dte_min)
         last = today + timedelta(days=self._settings.dte_max)
+        ledger = self._scanning.coverage
+        if self._wait_s() > WAITS_FROM_S:
+            ledger.note_chain(signal.symbol, Reason.WAITING_BUDGET)
         try:
             chain = await self._chains.read(signal.symbol, self._clock.now(), first, last)
             earnings = await self._earnings.earnings_date(signal.symbol, last) if len(chain) else None
             if len(chain) and self._news is not None and self._news_block:
                 await self._news.learn(signal.symbol)
         except NotEntitled as error:
-            self._refuse(signal.symbol, Reason.NO_DATA, RETRY_CHOICE_S, str(error))
+            ledger.note_chain(signal.symbol, Reason.NOT_ENTITLED)
+            self._refuse(signal.symbol, Reason.NOT_ENTITLED, RETRY_CHOICE_S, str(error))
             return None
         except DataError as error:
-            self._refuse(signal.symbol, Reason.NO_DATA, 0.0, str(error))
+            reason = Reason.WAITING_BUDGET if isinstance(error, RateLimited) else Reason.NO_DATA
+            ledger.note_chain(signal.symbol, reason)
+            self._refuse(signal.symbol, reason, 0.0, str(error))
             return None
+        ledger.note_chain(signal.symbol, None)
         if len(chain) == 0:
             await self._no_chain(signal.symbol, today)
             return None

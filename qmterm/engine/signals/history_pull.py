@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from datetime import date
 
 from qmterm.core.clock import Clock
+from qmterm.core.reasons import Reason
 from qmterm.market.history.history import History, PullReport
 from qmterm.market.rest.budget import Priority, RequestBudget, asking_for
 
@@ -31,6 +32,7 @@ class HistoryPull:
         self._behind: asyncio.Task[PullReport] | None = None
         self._days: tuple[date, ...] = ()
         self._began = 0.0
+        self._report: PullReport | None = None  # of the latest pull that ended
         self.text = ""  # "history 42/300, 52 min left"; empty while nothing is pulled
 
     async def run(self, days: Sequence[date], progress: Progress) -> PullReport | None:
@@ -54,6 +56,17 @@ class HistoryPull:
     def running(self) -> bool:
         return self._behind is not None
 
+    @property
+    def lacking(self) -> Reason:
+        """Why the history of a symbol may not be here."""
+        if self._behind is not None and not self._behind.done():
+            return Reason.WAITING_BUDGET
+        if self._report is None:
+            return Reason.NOT_CHECKED
+        if 2 * len(self._report.refused) > len(self._days):
+            return Reason.NOT_ENTITLED
+        return Reason.NO_HISTORY
+
     def ready_step(self) -> int:
         """Newest sessions worth a new panel now: one of STEPS, all when the pull has ended, 0 before the first step."""
         if self._behind is None or self._behind.done():
@@ -74,6 +87,7 @@ class HistoryPull:
             with asking_for(Priority.HISTORY):
                 while True:
                     report = await self._history.pull(self._days, lambda done, total: self._told(done, total, progress))
+                    self._report = report
                     if report.complete or self._budget.held_s <= 0:
                         return report
                     await self._budget.open_again()  # the server wanted silence: the rest comes after it

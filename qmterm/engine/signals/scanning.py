@@ -222,7 +222,9 @@ class Scanning:
         held = STATE_CODE[SignalState.NO_DATA] if self._before is None else self._before
         self._before = np.where(refused, held, state).astype(np.int8)
         self.codes, self._result_numbers = codes, self._numbers
-        self.coverage.note(now, self._panel.symbols, self._features.close, codes, self._board.stocks)
+        self.coverage.note(
+            now, self._panel.symbols, self._features.close, codes, self._board.stocks, absent=self._pull.lacking
+        )
         self.scanned_ns = now
         self.scan_ms = (self._clock.monotonic() - started) * 1000
         self.signals += len(turned)
@@ -238,6 +240,8 @@ class Scanning:
 
     def covered(self) -> CoverageView:
         """The coverage ledger's figures now; price ages are those of today's prices."""
+        if self._panel is None:
+            self.coverage.note_none(self._pull.lacking)
         return self.coverage.view(self._clock.now(), self._board.session_open_ns - DAY_NS // 2)
 
     def price_code(self, row: int) -> str:

@@ -102,11 +102,12 @@ class AnalysisCache:
         since = self._today() - DIVIDENDS_BACK
         return await self.get(Kind.DIVIDENDS, symbol, lambda: self._rest.dividends(symbol, since))
 
-    async def earnings(self, symbol: str) -> Aged[tuple[EarningsDate, ...]]:
+    async def earnings(self, symbol: str, until: date | None = None) -> Aged[tuple[EarningsDate, ...]]:
+        """From today to EARNINGS_AHEAD, or to a later day."""
         today = self._today()
-        return await self.get(
-            Kind.EARNINGS, symbol, lambda: self._rest.earnings([symbol], today, today + EARNINGS_AHEAD)
-        )
+        last = max(until or today, today + EARNINGS_AHEAD)
+        key = symbol if last == today + EARNINGS_AHEAD else (symbol, last)
+        return await self.get(Kind.EARNINGS, key, lambda: self._rest.earnings([symbol], today, last))
 
     async def financials(self, symbol: str) -> Aged[tuple[FinancialReport, ...]]:
         return await self.get(Kind.FINANCIALS, symbol, lambda: self._rest.financials(symbol))

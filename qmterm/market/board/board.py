@@ -13,6 +13,7 @@ import numpy as np
 from qmterm.core.bars import FloatArray, IntArray
 from qmterm.core.quotes import Quote
 from qmterm.market.board.minutes import FIVE_NS, FiveMinuteBar, MinuteRing
+from qmterm.market.board.previous_close import far_off
 from qmterm.market.board.table import QuoteTable
 from qmterm.market.records import OptionRows, SnapshotColumns
 from qmterm.market.times import held_back
@@ -135,7 +136,10 @@ class Board:
         table.day_high[rows] = np.fmax(table.day_high[rows], snapshot.day_high)
         table.day_low[rows] = np.fmin(table.day_low[rows], snapshot.day_low)
         table.day_volume[rows] = np.maximum(table.day_volume[rows], snapshot.day_volume)
-        table.prev_close[rows], table.prev_volume[rows] = snapshot.prev_close, snapshot.prev_volume
+        # In another unit it would make the wrong prices of the same snapshot look right.
+        held, told = table.prev_close[rows], snapshot.prev_close
+        table.prev_close[rows] = np.where(far_off(told, held), held, told)
+        table.prev_volume[rows] = snapshot.prev_volume
 
     def apply_quote(
         self,
@@ -165,9 +169,13 @@ class Board:
         return True
 
     def know_previous_closes(self, rows: IntArray, close: FloatArray) -> None:
-        """From the history, where no snapshot has told them (a plan without snapshots)."""
+        """From the history, where no snapshot has told them (a plan without snapshots), or told another unit.
+
+        The history knows of splits, and was checked when it was kept.
+        """
         column = self.stocks.prev_close
-        column[rows] = np.where(np.isnan(column[rows]), close, column[rows])
+        wrong = np.isnan(column[rows]) | far_off(column[rows], close)
+        column[rows] = np.where(wrong, close, column[rows])
 
     def load_options(self, rows: OptionRows, arrival_ns: int) -> IntArray:
         """Take a chain snapshot's quotes and spot; each contract's row comes back, in the chain's order."""

@@ -35,6 +35,7 @@ _KEEP_EVERY = 10  # sessions between two writes of the manifest: what a crash lo
 class PullReport:
     pulled: tuple[date, ...]
     failed: dict[date, str] = field(default_factory=dict)  # session: why it could not be had
+    refused: frozenset[date] = frozenset()  # of those: by the plan
 
     @property
     def complete(self) -> bool:
@@ -74,6 +75,7 @@ class History:
         total, done = len(wanted), 0
         pulled: list[date] = []
         failed: dict[date, str] = {}
+        refused: set[date] = set()
         gate = asyncio.Semaphore(IN_FLIGHT)
 
         async def one(day: date) -> None:
@@ -85,6 +87,7 @@ class History:
                     await self._pull_day(day)
                 except NotEntitled as refusal:
                     failed[day] = str(refusal)
+                    refused.add(day)
                     hopeless.add(day)
                 except DataAuthError as refusal:  # the key is wrong for every day
                     failed.update(dict.fromkeys(set(wanted) - set(pulled), str(refusal)))
@@ -105,7 +108,7 @@ class History:
             again = [day for day in wanted if day not in pulled and day not in hopeless]
             await asyncio.gather(*(one(day) for day in again))
             await self._keep()
-        return PullReport(tuple(sorted(pulled)), dict(sorted(failed.items())))
+        return PullReport(tuple(sorted(pulled)), dict(sorted(failed.items())), frozenset(refused))
 
     async def refresh_splits(self) -> tuple[Split, ...]:
         """Ask for splits since the oldest pull, once a market day; the ones not known before come back."""

@@ -2,12 +2,15 @@
 
 Evaluated = a scan looked at its bars and at a price that the gate believes (its last close where it has not traded
 today); that it has too few of them for an indicator is a result, not a gap. Skipped = there was nothing to look at, or
-nothing to believe. The trap: what counts is the vendor's list, not ours; a new listing that we have no history of
-would otherwise be missing from the count of what is missing.
+nothing to believe. Its chain is a question of its own, asked of the few that stand in an entry.
+
+The trap: what counts is the vendor's list, not ours; a new listing that we have no history of would otherwise be
+missing from the count of what is missing.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -60,6 +63,7 @@ class CoverageView:
     pct: float | None = None
     oldest_age_s: float | None = None  # since the scan that last looked at the symbol looked at longest ago
     skipped: dict[str, int] = field(default_factory=dict)
+    chains_skipped: dict[str, int] = field(default_factory=dict)  # of today's entries whose chain could not be read
     price_age_s: dict[str, float] = field(default_factory=dict)  # p50, p90, p99 of what traded today
     source: str = ""
 
@@ -78,6 +82,7 @@ class Coverage:
         self._seen_from: tuple[tuple[str, ...], int] = ((), -1)  # panel and size of the board mapped below
         self._panel_at: IntArray = np.zeros(0, dtype=np.int64)
         self._board_at: IntArray = np.zeros(0, dtype=np.int64)
+        self._chains_skipped: dict[str, Reason] = {}
         self._price_marks: dict[str, int] | None = {}  # percentile: when that price was made; None: not sorted yet
         self.listed = Listed((), source="")
         self.came: tuple[str, ...] = ()  # with the latest list
@@ -99,6 +104,7 @@ class Coverage:
         self._evaluated_ns, self._skip = evaluated, skip
         self._price_ns = np.zeros(len(names), dtype=np.int64)
         self._seen_from = ((), -1)
+        self._chains_skipped.clear()
         self.listed = listed
 
     def note(
@@ -112,7 +118,7 @@ class Coverage:
     ) -> None:
         """A scan has looked at `panel`: its last closes, the gate's codes of its prices, and the board of stocks.
 
-        `absent` is why listed symbols may be missing from the panel (a plan without history: NOT_ENTITLED).
+        `absent` is why listed symbols may be missing from the panel: NO_HISTORY, WAITING_BUDGET or NOT_ENTITLED.
         """
         if not self._numbers:
             return
@@ -131,6 +137,21 @@ class Coverage:
         on_board = self._board_at >= 0
         self._price_ns[:] = 0
         self._price_ns[on_board] = table.trade_ns[self._board_at[on_board]]
+
+    def note_none(self, absent: Reason) -> None:
+        """No scan can run, and why not."""
+        self._skip[:] = _NUMBER[absent]
+
+    def note_chain(self, symbol: str, skipped: Reason | None) -> None:
+        """The chain of an entry was read, or why not."""
+        if skipped is None:
+            self._chains_skipped.pop(symbol, None)
+        else:
+            self._chains_skipped[symbol] = skipped
+
+    def chain_of(self, symbol: str) -> Reason | None:
+        """Why the symbol's chain was not read when it was last wanted today."""
+        return self._chains_skipped.get(symbol)
 
     def of(self, symbol: str) -> tuple[int | None, Reason | None]:
         """(market time it was last evaluated, why it was skipped in the latest scan)."""
@@ -156,6 +177,7 @@ class Coverage:
             pct=round(100.0 * evaluated / listed, 3),
             oldest_age_s=oldest,
             skipped={reason.value: n for reason, n in zip(SKIPS, counts, strict=True) if reason is not None and n},
+            chains_skipped=dict(sorted(Counter(reason.value for reason in self._chains_skipped.values()).items())),
             price_age_s=self._price_ages(now_ns, today_from_ns),
             source=self.listed.source,
         )

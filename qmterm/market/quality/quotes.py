@@ -10,12 +10,14 @@ import numpy as np
 
 from qmterm.core.bars import BoolArray, FloatArray, IntArray
 from qmterm.core.clock import NS
+from qmterm.core.instruments import OptionContract, Right
 from qmterm.core.quotes import Quote
 from qmterm.core.reasons import Reason
 from qmterm.market.quality.codes import CodeArray, QuoteCode
 from qmterm.quant.surface.quotes import WIDE_DOLLARS, WIDE_SHARE
 
 FRESH_S = 60.0  # the default age up to which a quote is believed, seconds of market time
+SPOT_LAG = 1.05  # a call may be quoted on a stock price that is newer than ours
 _ROUNDING = 1e-9
 
 
@@ -62,6 +64,15 @@ def quote_codes(
             ],
             QuoteCode.OK,
         ).astype(np.int8)
+
+
+def more_than_it_can_pay(quote: Quote, contract: OptionContract, spot: float | None) -> bool:
+    """Somebody bids more than the contract can ever be worth: a put pays its strike at most, a call its stock."""
+    if contract.adjusted:
+        return False  # it delivers something else
+    if contract.right is Right.PUT:
+        return quote.bid > float(contract.strike) + _ROUNDING
+    return spot is not None and quote.bid > SPOT_LAG * spot
 
 
 def mids(bid: FloatArray, ask: FloatArray) -> tuple[FloatArray, BoolArray, BoolArray]:

@@ -12,6 +12,7 @@ import numpy as np
 
 from qmterm.core.bars import BoolArray, FloatArray, IntArray
 from qmterm.core.clock import NS
+from qmterm.market.board.previous_close import far_off
 from qmterm.market.board.table import QuoteTable
 from qmterm.market.quality.codes import CodeArray, QuoteCode
 from qmterm.market.quality.gate import FRESH_WITHOUT_FEED_S
@@ -59,7 +60,7 @@ def stock_codes(table: QuoteTable, now_ns: int, around: StockCircumstances, rows
             np.full(last.shape, around.feed_down) & (now_ns - trade_ns > FRESH_WITHOUT_FEED_S * NS),
             np.full(last.shape, around.delayed) & today,
             silent,
-            today & _outside_bands(table, at),
+            today & (_outside_bands(table, at) | far_off(last, table.prev_close[at])),
             ~today,
         ],
         [
@@ -75,8 +76,12 @@ def stock_codes(table: QuoteTable, now_ns: int, around: StockCircumstances, rows
 
 
 def _outside_bands(table: QuoteTable, at: IntArray | slice) -> BoolArray:
-    """A last price that the bands in force when it was made do not allow; unknown bands allow everything."""
+    """A last price that the bands in force when it was made do not allow; unknown bands allow everything.
+
+    So do bands in another unit: nobody tells them again before the price has moved.
+    """
     last, low, high, made_ns = table.last[at], table.band_low[at], table.band_high[at], table.band_ns[at]
     with np.errstate(invalid="ignore"):
         outside = ((low > 0) & (last < low - _ROUNDING)) | ((high > 0) & (last > high + _ROUNDING))
-    return np.asarray(outside & (made_ns > 0) & (table.trade_ns[at] >= made_ns))
+    sane = ~(far_off(high, table.prev_close[at]) | far_off(low, table.prev_close[at]))
+    return np.asarray(outside & sane & (made_ns > 0) & (table.trade_ns[at] >= made_ns))

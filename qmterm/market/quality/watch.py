@@ -11,14 +11,15 @@ from collections.abc import Callable
 import numpy as np
 
 from qmterm.core.bars import IntArray
-from qmterm.core.instruments import is_option, underlying_of
+from qmterm.core.instruments import is_option, parse_option, underlying_of
 from qmterm.core.quotes import Quote
 from qmterm.core.reasons import Reason
 from qmterm.core.settings.quality import QualitySettings
 from qmterm.market.board.board import Board
+from qmterm.market.board.previous_close import far_off
 from qmterm.market.quality.codes import CODES, CodeArray
 from qmterm.market.quality.gate import FRESH_WITHOUT_FEED_S, Circumstances
-from qmterm.market.quality.quotes import doubt
+from qmterm.market.quality.quotes import doubt, more_than_it_can_pay
 from qmterm.market.quality.stocks import StockCircumstances, halted, stock_codes
 
 
@@ -55,6 +56,7 @@ class QualityWatch:
             delayed=self._delayed(),
             quote_max_age_s=self.settings.quote_max_age_s,
             spot_max_age_s=self.settings.spot_max_age_s,
+            previous_close=self._previous_close(underlying),
         )
 
     def quote(self, quote: Quote | None, now_ns: int) -> Reason | None:
@@ -68,7 +70,8 @@ class QualityWatch:
                 return Reason.FEED_DOWN
         if self._delayed():
             return Reason.DELAYED
-        return doubt(quote, now_ns, self.settings.quote_max_age_s)
+        found = doubt(quote, now_ns, self.settings.quote_max_age_s)
+        return Reason.PRICE_INSANE if found is None and quote is not None and self._insane(quote) else found
 
     # --- stocks ---
 
@@ -94,6 +97,23 @@ class QualityWatch:
             silent_s=self.settings.silent_stock_min * 60.0,
         )
         return stock_codes(board.stocks, now_ns, around, rows)
+
+    def _insane(self, quote: Quote) -> bool:
+        """In another unit, as far as one quote shows it; against other strikes only a whole chain is judged."""
+        if is_option(quote.symbol):
+            contract = parse_option(quote.symbol)
+            spot = self._board.last_price(self.ticker_of(contract.root))
+            # Both may be in cents: then the stock's price says so, and the option's cannot be judged by it.
+            return self._far_off(contract.root, spot) or more_than_it_can_pay(quote, contract, spot)
+        return self._far_off(quote.symbol, quote.bid)
+
+    def _far_off(self, symbol: str, price: float | None) -> bool:
+        return price is not None and bool(far_off(np.array([price]), np.array([self._previous_close(symbol)]))[0])
+
+    def _previous_close(self, underlying: str) -> float:
+        """NaN where it is not known."""
+        number = self._number(underlying)
+        return float("nan") if number is None else float(self._board.stocks.prev_close[number])
 
     def _number(self, symbol: str) -> int | None:
         return self._board.stocks.numbers.get(self.ticker_of(symbol))

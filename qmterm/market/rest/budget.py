@@ -55,6 +55,7 @@ class BudgetView:
     per_minute: int
     waiting: Mapping[Priority, int]  # classes without a waiting call are left out
     next_in_s: float  # until the next call may go; 0 = at once
+    scan_in_s: float  # until a new question of the scan may go, behind all that waits before it
     held_s: float  # how much of the server's own pause is left
     pull_eta_s: float | None  # until the running history pull is through; None when there is none
 
@@ -172,6 +173,7 @@ class RequestBudget:
             per_minute=self._per_minute,
             waiting=dict(sorted(waiting.items())),
             next_in_s=self.wait_s,
+            scan_in_s=self.eta_s(1, Priority.SCAN),
             held_s=self.held_s,
             pull_eta_s=self.eta_s(self.pull_left, Priority.HISTORY) if self.pull_left else None,
         )

@@ -23,7 +23,7 @@ import urllib3
 from qmterm.core.errors import DataAuthError, DataError, DataSilent, NotEntitled, RateLimited
 from qmterm.core.settings.connections import PolygonSettings
 from qmterm.market.rest.budget import LONGEST_WAIT_S, Priority, RequestBudget, asking
-from qmterm.market.rest.entitlements import Entitlements, Family
+from qmterm.market.rest.entitlements import Entitlements, Family, place_of
 from qmterm.market.rest.paging import PageRun, Request
 from qmterm.market.rest.vendor import BodyTooSlow, HttpRefusal, Vendor, open_vendor
 
@@ -60,7 +60,7 @@ class RestCaller:
         self._jitter = random.Random(seed)
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="polygon-pages")
         self.budget = RequestBudget(settings.budget_per_minute, monotonic)
-        self.entitlements = Entitlements(f"{self._host} {settings.plan.value}")
+        self.entitlements = Entitlements(place_of(self._host, settings.plan))
         self.last_ok_s: float | None = None  # monotonic seconds of the latest good answer
 
     async def one(

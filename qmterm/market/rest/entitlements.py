@@ -16,6 +16,8 @@ from pathlib import Path
 
 import msgspec
 
+from qmterm.core.settings.connections import Plan
+
 ABOUT_ONE_QUESTION = ("timeframe", "before end of day")
 REPEATED = 3  # refusals in a row of what has answered before
 
@@ -40,6 +42,11 @@ class Family(StrEnum):
     SHORT_INTEREST = "short interest"
     ECONOMY = "Treasury yields"
     STATUS = "market status"
+
+
+def place_of(host: str, plan: Plan) -> str:
+    """Under which name refusals are kept: another service or another plan asks for itself."""
+    return f"{host} {plan.value}"
 
 
 class Refusal(msgspec.Struct, frozen=True):

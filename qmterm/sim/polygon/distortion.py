@@ -1,4 +1,4 @@
-"""Stream frames gone wrong on their way out: twice, too late, or with other stamps. One per connection.
+"""Stream frames gone wrong on their way out: twice, too late, or in other units. One per connection.
 
 The trap: frames held back out of order must come after what the next step brought, however little that was.
 """
@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from qmterm.sim.faults import STREAM, Faults, Rule
-from qmterm.sim.polygon.units import in_digits, shifted
+from qmterm.sim.polygon.units import in_digits, repriced, resized, shifted
 
-KINDS = ("out_of_order", "duplicate", "stamp_skew", "stamp_units")
+KINDS = ("out_of_order", "duplicate", "stamp_skew", "stamp_units", "price_units", "size_units")
 
 
 class Distortion:
@@ -37,6 +37,10 @@ class Distortion:
                 return (frame, frame)
             case "stamp_skew":
                 return (shifted(frame, int(rule.value)),)
+            case "price_units":
+                return (repriced(frame, rule.value),)
+            case "size_units":
+                return (resized(frame, rule.value),)
             case _:
                 return (in_digits(frame, int(rule.value)),)
 

@@ -13,7 +13,7 @@ from aiohttp import web
 from qmterm.sim.faults import REST, Rule
 from qmterm.sim.polygon.answers import TOO_MANY, Context, Refused, answer, not_entitled, not_found, unknown_key
 from qmterm.sim.polygon.query import Query
-from qmterm.sim.polygon.units import in_digits, repriced
+from qmterm.sim.polygon.units import in_digits, repriced, resized
 
 AROUND = (
     "latency",
@@ -29,6 +29,7 @@ AROUND = (
     "no_results",
     "wrong_units",
     "wrong_prices",
+    "wrong_sizes",
 )
 
 
@@ -69,6 +70,8 @@ async def misbehave(rule: Rule, context: Context, request: web.Request, response
             return web.Response(body=in_digits(body, int(rule.value)), content_type="application/json")
         case "wrong_prices" if response.status == 200:
             return web.Response(body=repriced(body, rule.value), content_type="application/json")
+        case "wrong_sizes" if response.status == 200:
+            return web.Response(body=resized(body, rule.value), content_type="application/json")
     return response
 
 

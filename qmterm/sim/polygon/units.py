@@ -1,6 +1,6 @@
-"""Times and prices told in another unit: a service that changes from milliseconds to microseconds, or to cents.
+"""Times, prices and sizes told in another unit: microseconds for milliseconds, cents for dollars, lots for shares.
 
-Only fields that are times (or prices) are touched, by their names; dates, sizes and strikes stay.
+Only fields that are times (or prices, or sizes) are touched, by their names; dates and strikes stay.
 """
 
 from __future__ import annotations
@@ -21,8 +21,10 @@ PRICES = frozenset(
         *("o", "h", "l", "c", "vw", "p", "P", "bid", "ask", "midpoint", "price"),
         *("open", "high", "low", "close", "vwap", "previous_close", "change", "todaysChange"),
         *("break_even_price", "change_to_break_even"),
+        *("bp", "ap", "op", "a"),  # of the streams
     }
 )
+SIZES = frozenset({*("s", "S", "bs", "as", "v", "av", "bid_size", "ask_size", "volume", "open_interest", "size")})
 _EARLIEST = 10**9  # seconds: smaller numbers are sizes (`s` is a size in trades, a start in bars)
 
 
@@ -38,18 +40,29 @@ def shifted(body: bytes, milliseconds: int) -> bytes:
 
 def repriced(body: bytes, factor: float) -> bytes:
     """The same JSON with every price `factor` times as high."""
-    return msgspec.json.encode(_priced(msgspec.json.decode(body), factor))
+    return msgspec.json.encode(_scaled(msgspec.json.decode(body), PRICES, factor))
 
 
-def _priced(value: Any, factor: float) -> Any:
+def resized(body: bytes, factor: float) -> bytes:
+    """The same JSON with every size and volume `factor` times as large; whole numbers stay whole."""
+    return msgspec.json.encode(_scaled(msgspec.json.decode(body), SIZES, factor))
+
+
+def _scaled(value: Any, names: frozenset[str], factor: float) -> Any:
     if isinstance(value, list):
-        return [_priced(one, factor) for one in value]
+        return [_scaled(one, names, factor) for one in value]
     if not isinstance(value, dict):
         return value
     return {
-        name: round(one * factor, 6) if name in PRICES and isinstance(one, int | float) else _priced(one, factor)
+        name: _times(one, factor, whole=names is SIZES and isinstance(one, int))
+        if name in names and isinstance(one, int | float) and not (name == "s" and one > _EARLIEST)
+        else _scaled(one, names, factor)
         for name, one in value.items()
     }
+
+
+def _times(number: float, factor: float, *, whole: bool) -> float:
+    return int(number * factor) if whole else round(number * factor, 6)
 
 
 def _walked(value: Any, digits: int, milliseconds: int = 0) -> Any:

@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 
 from qmterm.core.settings.screen import AgeSteps
 from qmterm.engine.view import ScanRow, Snapshot
-from qmterm.ui.formats import age, arrow, dropped_zero, fixed, plain
+from qmterm.ui.formats import age, arrow, count, dropped_zero, fixed, plain
 from qmterm.ui.grid import Grid
 from qmterm.ui.palette import BOLD, STRUCK, age_marks, aged
+from qmterm.ui.pane import fitting
 from qmterm.ui.table import Cell, Column
 
 STATE_TONES = {
@@ -107,15 +108,23 @@ class ScanPane(Grid[ScanRow]):
         if self.frame_ is None:
             return ""
         scan = self.frame_.snapshot.scan
-        parts = [self.count_text(), f"{scan.live:,}/{scan.symbols:,} live", f"{scan.entries} entries"]
+        filtered = self.table.filter is not None
+        parts = [
+            (9 if filtered else 5, self.count_text()),
+            (4, f"{scan.live:,}/{scan.symbols:,} live"),
+            (8, f"{scan.entries} entries"),
+        ]
         if scan.coverage_pct is not None:
             # In tens of seconds: a figure that ticks in a calm market costs attention and bandwidth.
             old = None if scan.oldest_age_s is None else math.ceil(scan.oldest_age_s / 10) * 10
-            parts.append(f"cov {fixed(scan.coverage_pct, 1)}% · oldest {age(old)}")
-        if scan.rejected and self.size.width >= 90:
+            parts += [(7, f"cov {fixed(scan.coverage_pct, 1)}%"), (6, f"oldest {age(old)}")]
+        if scan.skipped:
+            reason, number = max(scan.skipped.items(), key=lambda item: item[1])
+            parts.append((3, f"skipped: {reason} {count(number)}"))
+        if scan.rejected:
             top = sorted(scan.rejected.items(), key=lambda item: -item[1])[:2]
-            parts.append("out: " + " ".join(f"{reason} {number}" for reason, number in top))
-        return " · ".join(parts)
+            parts.append((1, "out: " + " ".join(f"{reason} {number}" for reason, number in top)))
+        return fitting(parts, self.info_room)
 
     def subject(self) -> str:
         return self.table.current_key

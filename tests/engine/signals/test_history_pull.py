@@ -9,6 +9,7 @@ import pytest
 from qmterm.core.calendar import SessionCalendar
 from qmterm.core.clock import ManualClock, from_et
 from qmterm.core.compute import ComputeThread
+from qmterm.core.errors import DataError, NotEntitled
 from qmterm.core.reasons import Reason
 from qmterm.core.settings.strategy import AtrMatrixSettings, ScannerSettings
 from qmterm.engine.runlog import RunLog
@@ -16,6 +17,7 @@ from qmterm.engine.signals.history_pull import HistoryPull
 from qmterm.engine.signals.scanning import Scanning
 from qmterm.market.board.board import Board
 from qmterm.market.history.history import History
+from qmterm.market.quality.coverage import Listed
 from qmterm.market.quality.watch import QualityWatch
 from qmterm.market.records import GroupedColumns
 from qmterm.market.rest.budget import Priority, RequestBudget, asking
@@ -116,6 +118,40 @@ async def test_the_engine_is_useful_while_an_hour_of_history_is_pulled(tmp_path,
     assert budget.view().pull_eta_s is None
     assert rest.priorities == {Priority.HISTORY}
     assert rest.days == sorted(rest.days, reverse=True)
+
+
+async def test_what_waits_for_the_budget_is_named_in_the_ledger(tmp_path, compute):
+    rest = GatedRest()
+    made, _, pull = scanning(tmp_path, rest, compute)
+    made.coverage.list(Listed((*SYMBOLS, "OLDX")))
+    assert made.covered().skipped == {"NOT_CHECKED": 3}
+    await made.load(lambda text: None)
+    assert made.covered().skipped == {"WAITING_BUDGET": 3}  # not even the newest sessions are there
+    rest.allow(25)
+    await here(pull, 25)
+    await made.load(lambda text: None)
+    made.run()
+    assert made.covered().skipped == {"WAITING_BUDGET": 1}  # its last bar may be in a session still to come
+    assert made.coverage.of("OLDX")[1] is Reason.WAITING_BUDGET
+    rest.allow(SESSIONS)
+    await here(pull, SESSIONS)
+    await asyncio.wait({pull._behind})
+    await made.load(lambda text: None)
+    made.run()
+    assert made.covered().skipped == {"NO_HISTORY": 1}
+
+
+class RefusingRest(GatedRest):
+    async def grouped_daily(self, day):
+        raise NotEntitled("bars are not in your plan")
+
+
+async def test_a_plan_without_history_is_named_in_the_ledger(tmp_path, compute):
+    made, _, _ = scanning(tmp_path, RefusingRest(), compute, patient=True)
+    made.coverage.list(Listed(SYMBOLS))
+    with pytest.raises(DataError, match="not in your plan"):
+        await made.load(lambda text: None)
+    assert made.covered().skipped == {"NOT_ENTITLED": 2}
 
 
 async def test_a_lockstep_run_waits_for_all_of_it(tmp_path, compute):

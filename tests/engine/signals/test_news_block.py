@@ -10,6 +10,7 @@ from qmterm.core.signals import SignalState
 from qmterm.engine.signals import entries as entries_module
 from qmterm.engine.signals.entries import Entries
 from qmterm.market.news.sentiment import Sentiment
+from qmterm.market.quality.coverage import Coverage
 from qmterm.strategy.option_choice import OptionChoice
 from tests.engine.house import House, plan
 
@@ -65,7 +66,7 @@ class Room:
         monkeypatch.setattr(trader, "ticks", SimpleNamespace(learn=learn, of=lambda occ: None))
         self.entries = Entries(
             trader,
-            SimpleNamespace(entries=lambda most: [signal], learn_options=lambda *_, **__: None),
+            SimpleNamespace(entries=lambda most: [signal], learn_options=lambda *_, **__: None, coverage=Coverage()),
             SimpleNamespace(read=read, requote=lambda chain, now: chain),
             SimpleNamespace(earnings_date=earnings_date),
             None,

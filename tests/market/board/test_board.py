@@ -297,3 +297,17 @@ def test_minutes_of_many_symbols_are_taken_as_they_are_one_by_one():
         many.write_rows(rows, minutes, prices)
         for mine, theirs in zip(one.arrays, many.arrays, strict=True):
             assert mine.tobytes() == theirs.tobytes()
+
+
+def test_a_previous_close_in_another_unit_does_not_replace_what_is_known():
+    board = Board()
+    board.load_snapshot(snapshot(["SPY", "QQQ"], prev_close=np.array([600.0, 500.0])), NS0)
+    board.load_snapshot(snapshot(["SPY", "QQQ"], prev_close=np.array([60_000.0, 505.0])), NS0)
+    assert board.stocks.prev_close.tolist() == [600.0, 505.0]
+
+
+def test_the_history_settles_which_unit_is_right():
+    board = Board()
+    board.load_snapshot(snapshot(["SPY", "QQQ"], prev_close=np.array([60_000.0, 500.0])), NS0)
+    board.know_previous_closes(np.array([0, 1]), np.array([601.0, 501.0]))
+    assert board.stocks.prev_close.tolist() == [601.0, 500.0]  # the snapshot's own stays where it can be right

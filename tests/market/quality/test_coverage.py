@@ -52,6 +52,26 @@ def test_a_listed_symbol_without_history_is_skipped_with_a_reason():
     assert noted(made, absent=Reason.NOT_ENTITLED).skipped == {"TOO_FEW_BARS": 1, "NOT_ENTITLED": 1}
 
 
+def test_while_no_scan_can_run_the_ledger_says_what_it_waits_for():
+    made = ledger("AAPL", "MSFT")
+    made.note_none(Reason.WAITING_BUDGET)
+    assert made.view(NOW).skipped == {"WAITING_BUDGET": 2}
+    assert made.of("AAPL") == (None, Reason.WAITING_BUDGET)
+    assert noted(made).skipped == {}
+
+
+def test_a_chain_that_was_not_read_is_a_gap_of_its_own_until_it_is_read_or_a_new_day_lists_anew():
+    made = ledger("AAPL", "MSFT", "NVDA")
+    for symbol, reason in (("AAPL", Reason.WAITING_BUDGET), ("MSFT", Reason.NOT_ENTITLED), ("NVDA", Reason.NO_DATA)):
+        made.note_chain(symbol, reason)
+    made.note_chain("NVDA", None)
+    assert made.view(NOW).chains_skipped == {"NOT_ENTITLED": 1, "WAITING_BUDGET": 1}
+    assert (made.chain_of("AAPL"), made.chain_of("NVDA")) == (Reason.WAITING_BUDGET, None)
+    assert made.view(NOW).skipped == {"NOT_CHECKED": 3}  # another question than the scan's
+    made.list(Listed(("AAPL", "MSFT", "NVDA")))
+    assert made.view(NOW).chains_skipped == {}
+
+
 def test_a_refused_price_is_a_gap_with_the_gates_own_reason_and_keeps_when_it_was_last_looked_at():
     made = ledger(*PANEL)
     noted(made)

@@ -127,3 +127,36 @@ def test_one_stock_hears_what_the_column_says(stocks):
 
 def test_an_unknown_stock_has_no_price():
     assert QualityWatch(board()).stock("NOPE", NOW) is Reason.NOT_TRADED
+
+
+def test_a_price_in_another_unit_is_insane_even_inside_its_bands():
+    made = board()
+    made.stocks.prev_close[:] = [98.0, 5.0]
+    for factor, word in ((100.0, QuoteCode.PRICE_INSANE), (0.01, QuoteCode.PRICE_INSANE), (20.0, QuoteCode.OK)):
+        made.stocks.last[:] = [100.0 * factor, 5.0]
+        made.stocks.band_low[0], made.stocks.band_high[0] = 95.0 * factor, 105.0 * factor  # in the same unit
+        made.stocks.band_ns[0] = NOW - 10 * NS
+        assert codes(made) == [word, QuoteCode.OK]
+    made.stocks.last[0], made.stocks.band_low[0], made.stocks.band_high[0] = 100.0, 9_500.0, 10_500.0
+    assert codes(made)[0] == QuoteCode.OK  # the service is well again, its last bands were in cents
+    made.stocks.prev_close[0] = np.nan  # a new listing: only its bands can be held against it
+    assert codes(made)[0] == QuoteCode.PRICE_INSANE
+
+
+def option(symbol, bid):
+    return Quote(symbol, bid, bid * 1.01, 5, 5, NOW - NS, NOW)
+
+
+def test_one_quote_of_an_option_is_held_against_what_it_can_pay():
+    made = board()
+    made.stocks.prev_close[:] = [98.0, 5.0]
+    watch = QualityWatch(made)
+    call, put = "AAPL  260320C00100000", "AAPL  260320P00110000"
+    assert [watch.quote(option(call, bid), NOW) for bid in (4.0, 99.0, 400.0)] == [None, None, Reason.PRICE_INSANE]
+    assert [watch.quote(option(put, bid), NOW) for bid in (11.0, 109.0, 111.0)] == [None, None, Reason.PRICE_INSANE]
+    assert watch.quote(option("AAPL1 260320C00100000", 400.0), NOW) is None  # delivers something else
+    assert watch.quote(option("XYZ   260320C00100000", 400.0), NOW) is None  # its stock is not known
+    assert watch.quote(Quote(BUSY, 10_000.0, 10_001.0, 5, 5, NOW - NS, NOW), NOW) is Reason.PRICE_INSANE
+    made.stocks.last[0] = 10_000.0  # the stock in cents, too: nothing can be held against it
+    assert watch.quote(option(call, 400.0), NOW) is Reason.PRICE_INSANE
+    assert watch.around(BUSY).previous_close == 98.0
