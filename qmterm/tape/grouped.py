@@ -26,7 +26,7 @@ from qmterm.tape.quality import BAR_COLUMNS, PRICE_COLUMNS, usable
 from qmterm.tape.symbols import CHECKSUM, Numbers, SymbolTable, plain
 
 NUMBER = "number"  # column: the symbol's line in the store's symbol table
-PULLED = b"qmterm.pulled"  # key of the pull's day in a file's schema metadata
+PULLED = b"qmterm.pulled"  # key in a file's schema metadata: the day up to which its prices have their splits
 _naming = threading.Lock()  # sessions are pulled side by side; two programs at once are what the checksum is for
 
 

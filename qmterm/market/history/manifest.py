@@ -1,7 +1,8 @@
 """What the files of a store do not say by their names: when each session was pulled, splits and renames known since.
 
-The trap: it is written less often than the files, so a killed pull leaves files that it does not know. Each file
-carries the day of its own pull too, and is taken in from there; only the file being written is lost.
+The trap: it is written less often than the files, so a killed pull leaves files that it does not know, or knows by an
+older pull. Each file carries the day of its own pull, and what the file says counts: by an older day the splits since
+would be applied twice.
 """
 
 from __future__ import annotations
@@ -57,13 +58,13 @@ class Manifest(msgspec.Struct):
 
     @classmethod
     def read(cls, directory: Path) -> Manifest:
-        """The manifest, with the files it does not know yet; an unreadable one is made again from the files."""
+        """The manifest with what the files say of themselves; an unreadable one is made again from the files."""
         try:
             found = msgspec.json.decode((directory / NAME).read_bytes(), type=cls)
         except (FileNotFoundError, msgspec.DecodeError):
             found = cls()
         for day in stored_sessions(directory, DAILY):
-            if day not in found.pulled and (pulled := pulled_on(directory, day)) is not None:
+            if (pulled := pulled_on(directory, day)) is not None:  # files of old versions do not say it
                 found.pulled[day] = pulled
         return found
 

@@ -120,6 +120,20 @@ async def test_a_lost_manifest_is_made_again_from_the_files(tmp_path):
     assert history(tmp_path, FakeRest()).missing(DAYS) == ()
 
 
+async def test_a_session_pulled_again_after_a_split_by_a_killed_program_is_not_split_twice(tmp_path):
+    split = Split("MSFT", date(2026, 3, 3), 1, 4)
+    await history(tmp_path, FakeRest(splits=(split,)), date(2026, 3, 2)).pull(DAYS)
+    stale = (tmp_path / "daily" / "manifest.json").read_bytes()
+    day_path(tmp_path / "daily", DAYS[-1]).unlink()
+    later = history(tmp_path, FakeRest(splits=(split,)), date(2026, 3, 4))
+    await later.pull(DAYS)
+    (tmp_path / "daily" / "manifest.json").write_bytes(stale)  # killed before it was written
+    again = history(tmp_path, FakeRest(splits=(split,)), date(2026, 3, 4))
+    await again.refresh_splits()
+    closes = (await again.panel(LAST, 12)).close[1]
+    assert (closes[-2], closes[-1]) == (110.0 / 4, 111.0)
+
+
 async def test_files_without_a_pull_date_count_as_missing(tmp_path):
     rest = FakeRest()
     await history(tmp_path, rest).pull(DAYS)
