@@ -2,7 +2,8 @@
 
 The traps: a file is mostly sorted by symbol while the store is by session, so rows go through a few files on disk, a
 range of sessions each, never all at once through memory. And prices of a file that has splits are as traded: they are
-put on the share counts of its last day, or of the session's own pull where the store holds that session already.
+put on the share counts of its last day, or of the session's own pull where the store holds that session already. A
+session that only files brought in is not the market: it is told apart, and a pull still fetches it.
 """
 
 from __future__ import annotations
@@ -20,11 +21,12 @@ import numpy as np
 from qmterm.core.calendar import SessionCalendar
 from qmterm.core.errors import BadInput
 from qmterm.market.history.manifest import Manifest
+from qmterm.market.history.scale import rescaled
 from qmterm.market.records import Split
 from qmterm.tape import layout as layouts
-from qmterm.tape.grouped import TornFile, read_day, write_grouped, write_whole
+from qmterm.tape.grouped import IMPORTED, DayRows, TornFile, read_day, write_grouped, write_whole
 from qmterm.tape.layout import DAILY, Layout, session_path
-from qmterm.tape.quality import BAR_COLUMNS, PRICE_COLUMNS
+from qmterm.tape.quality import BAR_COLUMNS, usable
 
 ROWS_AT_ONCE = 1_000_000  # rows of one range of sessions
 
@@ -74,7 +76,8 @@ def import_file(
                     written, kept = _by_minute(directory, layout, day, rows)
                 report.written += written
                 report.kept += kept
-                report.sessions.append(day)
+                if written:
+                    report.sessions.append(day)
             if layout is DAILY:
                 manifest.write(directory)
     return report
@@ -178,35 +181,41 @@ def _daily(
     """Write a session, the store's own rows first; (rows written, rows left because the store had them)."""
     names = np.asarray([name or "" for name in rows["symbol"].to_pylist()], dtype=np.str_)
     bars = {name: np.array(rows[name].to_numpy()) for name in BAR_COLUMNS}
-    named = names != ""
-    names, bars = names[named], {name: column[named] for name, column in bars.items()}
-    factor = np.ones(len(names))
-    place = {name: len(names) - 1 - number for number, name in enumerate(names[::-1].tolist())}  # the first row counts
-    for split in {(split.symbol, split.day): split for split in splits}.values():
-        if split.day > day and split.symbol in place:
-            factor[place[split.symbol]] *= split.split_to / split.split_from
-    own = None
-    try:
-        own = read_day(directory, day) if session_path(directory, DAILY, day).exists() else None
-    except TornFile as torn:
-        torn.path.unlink(missing_ok=True)
+    good = np.flatnonzero(usable(bars)[0] & (names != ""))
+    _, first = np.unique(names[good], return_index=True)  # the first good row counts
+    own = _held(directory, day)
+    kept = good[first]
+    if own is not None:
+        kept = kept[~np.isin(names[kept], own.symbols)]
+    if not len(kept):
+        return 0, rows.num_rows
+    names, bars = names[kept], {name: column[kept] for name, column in bars.items()}
     pulled = manifest.pulled.get(day) if own is not None else None
     target = basis if pulled is None else pulled
-    for row in manifest.splits:  # between the file's last day and the pull of the session
-        if row.symbol in place and min(basis, target) < row.day <= max(basis, target) and row.day > day:
-            ratio = row.split_to / row.split_from
-            factor[place[row.symbol]] *= ratio if target > basis else 1.0 / ratio
-    for name in PRICE_COLUMNS:
-        bars[name] = bars[name] / factor
-    bars["volume"] = bars["volume"] * factor
-    fresh = len(names)
+    bars = rescaled(names, bars, splits, day, day, basis)
+    bars = rescaled(names, bars, (row.split for row in manifest.splits), day, basis, target)
+    imported = np.ones(len(names), dtype=np.bool_)
     if own is not None:
-        fresh = int(np.count_nonzero(~np.isin(names, own.symbols)))
         names = np.concatenate([own.symbols, names])
         bars = {name: np.concatenate([own.columns[name], column]) for name, column in bars.items()}
-    write_grouped(directory, day, {"symbol": names, **bars}, pulled=target)
+        imported = np.concatenate([own.imported, imported])
+    whole = pulled is not None and day not in manifest.imported
+    write_grouped(directory, day, {"symbol": names, **bars, IMPORTED: imported}, pulled=target, whole=whole)
     manifest.pulled[day] = target
-    return fresh, rows.num_rows - fresh
+    if not whole:
+        manifest.imported.add(day)
+    return len(kept), rows.num_rows - len(kept)
+
+
+def _held(directory: Path, day: date) -> DayRows | None:
+    """What the store has of a session; a torn file is deleted."""
+    try:
+        return read_day(directory, day)
+    except FileNotFoundError:
+        return None
+    except TornFile as torn:
+        torn.path.unlink(missing_ok=True)
+        return None
 
 
 def _by_minute(directory: Path, layout: Layout, day: date, rows: Any) -> tuple[int, int]:

@@ -15,7 +15,7 @@ import msgspec
 
 from qmterm.market.bars.corporate import Rename
 from qmterm.market.records import Split
-from qmterm.tape.grouped import pulled_on
+from qmterm.tape.grouped import origin_of
 from qmterm.tape.layout import DAILY, stored_sessions
 from qmterm.tape.symbols import replace_file
 
@@ -49,6 +49,7 @@ class Manifest(msgspec.Struct):
     """Fields may be added, each with a default: a manifest of an older version is read as it is."""
 
     pulled: dict[date, date] = {}  # session: the day up to which its bars are adjusted for splits
+    imported: set[date] = set()  # sessions that hold rows of imported files only: the market is still to be pulled
     splits: list[SplitRow] = []
     splits_until: date | None = None
     splits_since: date | None = None  # all splits from this day on are in `splits`; None: only since the oldest pull
@@ -64,8 +65,12 @@ class Manifest(msgspec.Struct):
         except (FileNotFoundError, msgspec.DecodeError):
             found = cls()
         for day in stored_sessions(directory, DAILY):
-            if (pulled := pulled_on(directory, day)) is not None:  # files of old versions do not say it
-                found.pulled[day] = pulled
+            origin = origin_of(directory, day)
+            if origin is None:
+                continue
+            if origin.adjusted is not None:  # files of old versions do not say it
+                found.pulled[day] = origin.adjusted
+            (found.imported.discard if origin.whole else found.imported.add)(day)
         return found
 
     def write(self, directory: Path) -> None:

@@ -11,6 +11,7 @@ from qmterm.core.clock import ManualClock, from_et
 from qmterm.core.errors import DataAuthError, DataError, NotEntitled
 from qmterm.market.bars.corporate import Rename
 from qmterm.market.history.history import History
+from qmterm.market.history.importing import import_file
 from qmterm.market.records import GroupedColumns, Split
 from qmterm.tape.grouped import DaysMissing, day_path, read_day, write_grouped
 
@@ -252,3 +253,51 @@ async def test_a_renamed_companys_sessions_go_on_under_its_new_name_with_the_spl
     before = await kept.panel(DAYS[5], 6, as_of=DAYS[5])
     assert before.symbols == ("AAPL", "MSFT")
     assert before.close[0].tolist() == [(100.0 + n) / (2 if n < 3 else 1) for n in range(6)]
+
+
+def stock_file(path, days, symbol="MYSTK", close=7.0):
+    lines = [f"{symbol},{day},{close},{close},{close},{close},100" for day in days]
+    path.write_text("symbol,date,open,high,low,close,volume\n" + "\n".join(lines) + "\n")
+    return path
+
+
+async def test_a_session_that_only_a_file_brought_in_is_pulled_and_keeps_the_files_rows(tmp_path):
+    import_file(stock_file(tmp_path / "one.csv", DAYS), tmp_path / "daily", CALENDAR)
+    rest = FakeRest()
+    kept = history(tmp_path, rest)
+    assert kept.missing(DAYS) == DAYS
+    await kept.pull(DAYS)
+    assert len(rest.calls) == 12
+    assert history(tmp_path, rest).missing(DAYS) == ()
+    panel = await kept.panel(LAST, 12)
+    assert (panel.symbols, panel.bars.tolist()) == (("AAPL", "MSFT", "MYSTK"), [12, 12, 12])
+    (tmp_path / "daily" / "manifest.json").unlink()
+    assert history(tmp_path, rest).missing(DAYS) == ()
+
+
+async def test_a_second_pull_keeps_imported_rows_and_lets_go_of_the_vendors_own_old_ones(tmp_path):
+    day = DAYS[-1]
+    await history(tmp_path, FakeRest(), day).pull([day])  # on its own day: it is pulled once more
+    import_file(stock_file(tmp_path / "one.csv", [day]), tmp_path / "daily", CALENDAR)
+    assert history(tmp_path, FakeRest(), day).missing([day]) == ()
+
+    class Fewer(FakeRest):
+        async def grouped_daily(self, day):
+            one = np.array([50.0])
+            return GroupedColumns(day, ("AAPL",), one, one, one, one, one, one)
+
+    await history(tmp_path, Fewer()).pull([day])
+    rows = read_day(tmp_path / "daily", day)
+    assert dict(zip(rows.symbols.tolist(), rows.columns["close"].tolist(), strict=True)) == {"AAPL": 50.0, "MYSTK": 7.0}
+    assert rows.imported.tolist() == [False, True]
+
+
+async def test_imported_rows_that_a_pull_keeps_get_the_splits_since_the_file(tmp_path):
+    import_file(stock_file(tmp_path / "one.csv", DAYS, close=70.0), tmp_path / "daily", CALENDAR)
+    split = Split("MYSTK", date(2026, 3, 2), 1, 7)
+    rest = FakeRest(splits=(split,))
+    kept = history(tmp_path, rest)
+    await kept.pull(DAYS)
+    assert rest.split_calls == [date(2026, 2, 28)]
+    assert await kept.refresh_splits() == ()  # all pulled today
+    assert set((await kept.panel(LAST, 12)).close[2].tolist()) == {10.0}

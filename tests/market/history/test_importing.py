@@ -59,6 +59,14 @@ def test_what_the_store_holds_stays_and_a_second_import_adds_nothing(tmp_path):
     assert (again.written, again.kept) == (0, 60)
 
 
+def test_a_file_without_a_usable_row_leaves_no_session(tmp_path):
+    path = tmp_path / "nan.csv"
+    path.write_text(f"symbol,date,open,high,low,close,volume\nA,{DAYS[3]},nan,11,9,10,100\n,{DAYS[3]},9,11,9,10,100\n")
+    report = import_file(path, tmp_path / "store", CALENDAR)
+    assert (report.rows, report.written, report.sessions) == (2, 0, [])
+    assert stored_sessions(tmp_path / "store", layout.DAILY) == ()
+
+
 def test_minutes_and_option_quotes_go_to_their_sessions(tmp_path):
     start = from_et(DAYS[-2], 15, 59), from_et(DAYS[-1], 9, 30)
     path = tmp_path / "minutes.csv"

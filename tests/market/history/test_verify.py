@@ -21,10 +21,10 @@ CALENDAR = SessionCalendar.load(date(2025, 1, 1), date(2026, 12, 31))
 DAYS = CALENDAR.last_n(date(2026, 2, 27), 40)
 
 
-def write(folder, day, closes, pulled=DAYS[-1], **changes):
+def write(folder, day, closes, pulled=DAYS[-1], whole=True):
     price = np.array(list(closes.values()), dtype=float)
     columns = {"open": price, "high": price * 1.01, "low": price * 0.99, "close": price, "volume": price * 0 + 1000}
-    write_grouped(folder, day, {"symbol": list(closes), **columns} | changes, pulled=pulled)
+    write_grouped(folder, day, {"symbol": list(closes), **columns}, pulled=pulled, whole=whole)
 
 
 def store(folder, closes=lambda number: {"A": 10.0, "B": 20.0}):
@@ -59,6 +59,15 @@ def test_a_symbol_that_vanishes_and_comes_back_and_a_file_with_half_the_market(t
     assert gone == [(Code.VANISHED, DAYS[28], "B")]
     assert (Code.SHRUNK, DAYS[25], "") in found(tmp_path)
     assert {item.symbol for item in verify(tmp_path, CALENDAR, ["C"])} == {"C", ""}
+
+
+def test_sessions_that_hold_imported_rows_only_are_named_and_counted_as_missing(tmp_path):
+    store(tmp_path)
+    for day in DAYS[30:33]:
+        write(tmp_path, day, {"A": 10.0}, whole=False)
+    assert found(tmp_path) == [(Code.IMPORTS_ONLY, day, "") for day in DAYS[30:33]]  # and nobody has vanished
+    held = status(tmp_path, DAYS, calls_per_minute=5)
+    assert held.imports_only == held.missing == DAYS[30:33]
 
 
 def test_repeats_and_impossible_bars_of_other_tools(tmp_path):
