@@ -124,15 +124,24 @@ class History:
         return PullReport(tuple(sorted(pulled)), dict(sorted(failed.items())))
 
     async def refresh_splits(self) -> tuple[Split, ...]:
-        """Ask for splits since the oldest pull, once a market day; the ones not known before come back."""
+        """Ask for splits since the oldest pull, once a market day; the ones not known before come back.
+
+        A file brought in since may be adjusted up to an earlier day than any pull: then they are asked for from there.
+        """
         today = et_date(self._clock.now())
         manifest = self._manifest
-        if not manifest.pulled or manifest.splits_until == today:
+        if not manifest.pulled:
             return ()
-        since = manifest.splits_until or min(manifest.pulled.values())
-        found = await self._rest.splits(since + timedelta(days=0 if manifest.splits_until else 1))
-        fresh = manifest.learn(found, today)
+        first = min(manifest.pulled.values()) + timedelta(days=1)
+        if manifest.splits_since is None or manifest.splits_since > first:
+            since = first
+        elif manifest.splits_until != today:
+            since = manifest.splits_until or first
+        else:
+            return ()
+        fresh = manifest.learn(await self._rest.splits(since), today)
         manifest.splits_until = today
+        manifest.splits_since = min(since, manifest.splits_since or since)
         await self._keep()
         return fresh
 

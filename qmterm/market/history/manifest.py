@@ -52,7 +52,7 @@ class Manifest(msgspec.Struct):
     imported: set[date] = set()  # sessions that hold rows of imported files only: the market is still to be pulled
     splits: list[SplitRow] = []
     splits_until: date | None = None
-    splits_since: date | None = None  # all splits from this day on are in `splits`; None: only since the oldest pull
+    splits_since: date | None = None  # all splits from this day on are in `splits`; None: not known from when
 
     renames: list[RenameRow] = []
     names_asked: list[str] = []  # new symbols whose former names are known, so that nobody asks again

@@ -301,3 +301,16 @@ async def test_imported_rows_that_a_pull_keeps_get_the_splits_since_the_file(tmp
     assert rest.split_calls == [date(2026, 2, 28)]
     assert await kept.refresh_splits() == ()  # all pulled today
     assert set((await kept.panel(LAST, 12)).close[2].tolist()) == {10.0}
+
+
+async def test_an_older_file_brought_into_a_used_store_gets_the_splits_before_the_first_pull(tmp_path):
+    split = Split("AAPL", DAYS[8], 1, 7)
+    rest = FakeRest(splits=(split,))
+    used = history(tmp_path, rest)
+    await used.pull(DAYS[8:])  # after the split: nothing to adjust
+    assert await used.refresh_splits() == ()
+    import_file(stock_file(tmp_path / "old.csv", DAYS[:8], "AAPL", close=700.0), tmp_path / "daily", CALENDAR)
+    later = history(tmp_path, rest)  # on the same market day
+    assert await later.refresh_splits() == (split,)
+    assert await later.refresh_splits() == ()
+    assert (await later.panel(LAST, 12)).close[0].tolist() == [100.0] * 8 + [108.0, 109.0, 110.0, 111.0]
