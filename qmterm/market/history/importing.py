@@ -8,6 +8,7 @@ session that only files brought in is not the market: it is told apart, and a pu
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -20,6 +21,7 @@ import numpy as np
 
 from qmterm.core.calendar import SessionCalendar
 from qmterm.core.errors import BadInput
+from qmterm.market.history import leftovers
 from qmterm.market.history.manifest import Manifest
 from qmterm.market.history.scale import rescaled
 from qmterm.market.records import Split
@@ -64,7 +66,8 @@ def import_file(
     if layout is DAILY:
         report.splits = len(manifest.learn(splits, last))
     ranges = _ranges({day: counts[day] for day in sessions}, rows_at_once)
-    with tempfile.TemporaryDirectory(prefix=".import-", dir=_made(directory)) as folder:
+    leftovers.clear(_made(directory))
+    with tempfile.TemporaryDirectory(prefix=f".import-{os.getpid()}-", dir=directory) as folder:
         parts = _spread(path, layout, ranges, Path(folder))
         for number, part in enumerate(parts):
             progress(f"writing sessions {ranges[number][0]} to {ranges[number][-1]}")
