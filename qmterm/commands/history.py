@@ -187,6 +187,7 @@ def import_(file: Path, store: Path | None, config: Path | None, *, as_json: boo
                     "rows": report.rows,
                     "written": report.written,
                     "kept": report.kept,
+                    "dropped": dict(report.dropped),
                     "closed_days": report.closed_days,
                     "splits": report.splits,
                     "sessions": len(report.sessions),
@@ -194,10 +195,7 @@ def import_(file: Path, store: Path | None, config: Path | None, *, as_json: boo
             )
         )
     else:
-        print(
-            f"{report.layout}: {report.written:,} of {report.rows:,} rows into {len(report.sessions):,} sessions of "
-            f"{directory}; {report.kept:,} were there or not usable, {report.closed_days:,} on days without a session"
-        )
+        print(f"{report.layout}: {report.sentence()}; {directory}")
     return 0
 
 

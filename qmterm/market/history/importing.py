@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -28,9 +29,10 @@ from qmterm.market.records import Split
 from qmterm.tape import layout as layouts
 from qmterm.tape.grouped import IMPORTED, DayRows, TornFile, read_day, write_grouped, write_whole
 from qmterm.tape.layout import DAILY, Layout, session_path
-from qmterm.tape.quality import BAR_COLUMNS, usable
+from qmterm.tape.quality import BAR_COLUMNS, BarReport, usable
 
 ROWS_AT_ONCE = 1_000_000  # rows of one range of sessions
+NO_DAY = -(2**31)  # a row without a date
 
 
 @dataclass(slots=True)
@@ -42,6 +44,13 @@ class ImportReport:
     splits: int = 0
     closed_days: int = 0  # rows of days without a session, left out
     kept: int = 0  # rows that the store had already
+    dropped: Counter[str] = field(default_factory=Counter)  # rows that cannot be used, by the name of their fault
+
+    def sentence(self) -> str:
+        """What became of the rows, in one line."""
+        faults = BarReport(self.rows, self.rows - self.dropped.total(), dict(self.dropped)).sentence()
+        places = f"{self.written:,} written into {len(self.sessions):,} sessions, {self.kept:,} were there already"
+        return f"{faults}; {places}, {self.closed_days:,} on days without a session"
 
 
 def import_file(
@@ -55,13 +64,15 @@ def import_file(
     layout = layouts.layout_of(path)
     report = ImportReport(layout.name)
     progress(f"reading {path} ({layout.name})")
-    counts, splits = _first_look(path, layout)
-    report.rows = sum(counts.values())
+    counts, splits, dateless = _first_look(path, layout)
+    report.rows = sum(counts.values()) + dateless
+    if dateless:
+        report.dropped["without a date"] = dateless
     if not counts:
         raise BadInput(f"{path} has no row: nothing to import")
     first, last = min(counts), max(counts)
     sessions = {day for day in calendar.sessions(first, last) if day in counts}
-    report.closed_days = report.rows - sum(counts[day] for day in sessions)
+    report.closed_days = sum(counts.values()) - sum(counts[day] for day in sessions)
     manifest = Manifest.read(directory)
     if layout is DAILY:
         report.splits = len(manifest.learn(splits, last))
@@ -73,13 +84,12 @@ def import_file(
             progress(f"writing sessions {ranges[number][0]} to {ranges[number][-1]}")
             table = _read_part(part)
             for day, rows in _by_day(table, layout):
+                before = report.written
                 if layout is DAILY:
-                    written, kept = _daily(directory, day, rows, splits, last, manifest)
+                    _daily(directory, day, rows, splits, last, manifest, report)
                 else:
-                    written, kept = _by_minute(directory, layout, day, rows)
-                report.written += written
-                report.kept += kept
-                if written:
+                    _by_minute(directory, layout, day, rows, report)
+                if report.written > before:
                     report.sessions.append(day)
             if layout is DAILY:
                 manifest.write(directory)
@@ -102,11 +112,11 @@ def _days(table: Any, layout: Layout) -> np.ndarray:
         column = pc.cast(
             pc.local_timestamp(pc.cast(instants, pa.timestamp("ns", "America/New_York"))), pa.date32(), safe=False
         )
-    return np.asarray(pc.fill_null(pc.cast(column, pa.int32()), -(2**31)).to_numpy(), dtype=np.int64)
+    return np.asarray(pc.fill_null(pc.cast(column, pa.int32()), NO_DAY).to_numpy(), dtype=np.int64)
 
 
-def _first_look(path: Path, layout: Layout) -> tuple[dict[date, int], list[Split]]:
-    """Rows of each day, and the splits that a file of daily bars tells."""
+def _first_look(path: Path, layout: Layout) -> tuple[dict[date, int], list[Split], int]:
+    """Rows of each day, the splits that a file of daily bars tells, and how many rows have no date."""
     import pyarrow.compute as pc
 
     counts: dict[int, int] = {}
@@ -122,8 +132,8 @@ def _first_look(path: Path, layout: Layout) -> tuple[dict[date, int], list[Split
             splits += [
                 Split(row["symbol"], row["date"], 1.0, row["split_ratio"]) for row in told.to_pylist() if row["symbol"]
             ]
-    known = {day: count for day, count in counts.items() if day > -(2**31)}
-    return {date.fromordinal(day + 719_163): count for day, count in known.items()}, splits
+    dateless = counts.pop(NO_DAY, 0)
+    return {date.fromordinal(day + 719_163): count for day, count in counts.items()}, splits, dateless
 
 
 def _ranges(counts: dict[date, int], most: int) -> list[list[date]]:
@@ -179,19 +189,32 @@ def _by_day(table: Any, layout: Layout) -> Iterator[tuple[date, Any]]:
 
 
 def _daily(
-    directory: Path, day: date, rows: Any, splits: list[Split], basis: date, manifest: Manifest
-) -> tuple[int, int]:
-    """Write a session, the store's own rows first; (rows written, rows left because the store had them)."""
+    directory: Path,
+    day: date,
+    rows: Any,
+    splits: list[Split],
+    basis: date,
+    manifest: Manifest,
+    report: ImportReport,
+) -> None:
+    """Write a session, the store's own rows first."""
     names = np.asarray([name or "" for name in rows["symbol"].to_pylist()], dtype=np.str_)
     bars = {name: np.array(rows[name].to_numpy()) for name in BAR_COLUMNS}
-    good = np.flatnonzero(usable(bars)[0] & (names != ""))
-    _, first = np.unique(names[good], return_index=True)  # the first good row counts
+    good, faults = usable(bars)
+    nameless = good & (names == "")
+    rows_left = np.flatnonzero(good & ~nameless)
+    _, first = np.unique(names[rows_left], return_index=True)  # the first good row counts
+    faults["without a symbol"] = int(np.count_nonzero(nameless))
+    faults["repeated (same symbol and date)"] = len(rows_left) - len(first)
+    report.dropped.update({fault: count for fault, count in faults.items() if count})
     own = _held(directory, day)
-    kept = good[first]
+    kept = rows_left[first]
     if own is not None:
         kept = kept[~np.isin(names[kept], own.symbols)]
+    report.kept += len(first) - len(kept)
+    report.written += len(kept)
     if not len(kept):
-        return 0, rows.num_rows
+        return
     names, bars = names[kept], {name: column[kept] for name, column in bars.items()}
     pulled = manifest.pulled.get(day) if own is not None else None
     target = basis if pulled is None else pulled
@@ -207,7 +230,6 @@ def _daily(
     manifest.pulled[day] = target
     if not whole:
         manifest.imported.add(day)
-    return len(kept), rows.num_rows - len(kept)
 
 
 def _held(directory: Path, day: date) -> DayRows | None:
@@ -221,24 +243,29 @@ def _held(directory: Path, day: date) -> DayRows | None:
         return None
 
 
-def _by_minute(directory: Path, layout: Layout, day: date, rows: Any) -> tuple[int, int]:
+def _by_minute(directory: Path, layout: Layout, day: date, rows: Any, report: ImportReport) -> None:
     """Write a session of minutes sorted by name and time; of two rows for one minute the store's, else the first."""
     import pyarrow as pa
 
     path = session_path(directory, layout, day)
     rows = rows.drop_columns(["day"])
-    given = rows.num_rows
     before = 0
     if path.exists():
         own = layouts.read(path, layout)
         before = own.num_rows
         rows = pa.concat_tables([own, rows])
     name, instant = layout.key
-    names = np.asarray([text or "" for text in rows[name].to_pylist()], dtype=np.str_)
+    names = np.asarray(rows[name].to_pylist(), dtype=np.str_)
     times = rows[instant].to_numpy()
     order = np.lexsort((np.arange(len(names)), times, names))
     first = np.ones(len(order), dtype=np.bool_)
     first[1:] = (names[order][1:] != names[order][:-1]) | (times[order][1:] != times[order][:-1])
-    kept = order[first & (names[order] != "")]
-    write_whole(path, rows.take(kept), dictionary=[name])
-    return len(kept) - before, given - (len(kept) - before)
+    counts = order[first][np.cumsum(first) - 1]  # of each row the one that counts in its place
+    fresh = order[first] >= before
+    repeated = int(np.count_nonzero(~first & (counts >= before)))
+    if repeated:
+        report.dropped[f"repeated (same {name} and minute)"] += repeated
+    report.kept += int(np.count_nonzero((order >= before) & (counts < before)))
+    report.written += int(np.count_nonzero(fresh))
+    if fresh.any():
+        write_whole(path, rows.take(order[first]), dictionary=[name])

@@ -64,7 +64,35 @@ def test_a_file_without_a_usable_row_leaves_no_session(tmp_path):
     path.write_text(f"symbol,date,open,high,low,close,volume\nA,{DAYS[3]},nan,11,9,10,100\n,{DAYS[3]},9,11,9,10,100\n")
     report = import_file(path, tmp_path / "store", CALENDAR)
     assert (report.rows, report.written, report.sessions) == (2, 0, [])
+    assert report.dropped == {"without a number": 1, "without a symbol": 1}
     assert stored_sessions(tmp_path / "store", layout.DAILY) == ()
+
+
+def test_rows_that_cannot_be_used_are_counted_by_their_fault_and_not_as_written(tmp_path):
+    path = tmp_path / "bars.csv"
+    rows = ("A,10,11,9,10,100", "A,20,21,19,20,100", "B,-10,11,-9,10,100", "C,10,11,9,1000,100", "D,nan,1,1,1,1")
+    lines = [f"{row[0]},{DAYS[3]}{row[1:]}" for row in rows]
+    path.write_text("symbol,date,open,high,low,close,volume\n" + "\n".join(lines) + "\n")
+    report = import_file(path, tmp_path / "store", CALENDAR)
+    assert (report.rows, report.written, report.kept) == (5, 1, 0)
+    assert report.dropped == {
+        "repeated (same symbol and date)": 1,
+        "with a price of zero or less": 1,
+        "with open or close outside high and low": 1,
+        "without a number": 1,
+    }
+    assert read_day(tmp_path / "store", DAYS[3]).columns["close"].tolist() == [10.0]
+    assert report.sentence().startswith("1 of 5 rows usable; dropped: ")
+    again = import_file(path, tmp_path / "store", CALENDAR)
+    assert (again.written, again.kept) == (0, 1)
+
+
+def test_rows_without_a_date_are_counted(tmp_path):
+    path = daily_file(tmp_path / "bars.parquet", symbols=["A"], days=DAYS[:2])
+    table = pq.read_table(path)
+    pq.write_table(table.set_column(1, "date", pa.array([DAYS[0], None])), path)
+    report = import_file(path, tmp_path / "store", CALENDAR)
+    assert (report.rows, report.written, report.dropped) == (2, 1, {"without a date": 1})
 
 
 def test_minutes_and_option_quotes_go_to_their_sessions(tmp_path):
@@ -73,7 +101,10 @@ def test_minutes_and_option_quotes_go_to_their_sessions(tmp_path):
     lines = [f"A,{at // 10**9},1,2,1,2,100" for at in (*start, start[1])] + ["A,1772289000,1,1,1,1,1"]  # a Saturday
     path.write_text("symbol,timestamp,open,high,low,close,volume\n" + "\n".join(lines) + "\n")
     report = import_file(path, tmp_path, CALENDAR)
-    assert (report.rows, report.written, report.kept, report.closed_days) == (4, 2, 1, 1)
+    assert (report.rows, report.written, report.kept, report.closed_days) == (4, 2, 0, 1)
+    assert report.dropped == {"repeated (same symbol and minute)": 1}
+    again = import_file(path, tmp_path, CALENDAR)
+    assert (again.written, again.kept, again.dropped, again.sessions) == (0, 3, {}, [])
     held = layout.read(session_path(tmp_path, MINUTES, DAYS[-1]), MINUTES)
     assert held["start_ns"].to_pylist() == [start[1]]
     quotes = tmp_path / "quotes.csv"
