@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from qmterm.core.errors import BadInput
+from qmterm.tape.instants import instants, session_days
 
 SUFFIX = ".parquet"
 BATCH_ROWS = 65_536  # rows of a file held at once: 15 years of a market never fit
@@ -244,32 +245,4 @@ def _typed(column: Any, kind: Kind) -> Any:
         return pc.cast(column, pa.string())
     if kind is Kind.NUMBER:
         return pc.fill_null(pc.cast(column, pa.float64(), safe=False), float("nan"))
-    if kind is Kind.DAY:
-        if pa.types.is_timestamp(column.type) and column.type.tz is not None:
-            column = pc.local_timestamp(pc.cast(column, pa.timestamp(column.type.unit, "America/New_York")))
-        return pc.cast(column, pa.date32(), safe=False)
-    return _instants(column)
-
-
-def _instants(column: Any) -> Any:
-    """UTC nanoseconds; numbers by their size (seconds to nanoseconds), timestamps without a zone are UTC."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-        try:
-            column = pc.cast(column, pa.int64())
-        except pa.ArrowInvalid:
-            try:
-                column = pc.cast(column, pa.timestamp("ns", "UTC"))  # texts with an offset
-            except pa.ArrowInvalid:
-                column = pc.cast(column, pa.timestamp("ns"))
-    if column.null_count:
-        raise ValueError(f"{column.null_count} rows have none")
-    if pa.types.is_timestamp(column.type):
-        zone = column.type.tz
-        return pc.cast(pc.cast(column, pa.timestamp("ns", zone), safe=True), pa.int64())
-    whole = pc.cast(column, pa.int64())
-    top = pc.max(whole).as_py()
-    scale = 1 if top is None or top > 10**17 else 10**3 if top > 10**14 else 10**6 if top > 10**11 else 10**9
-    return pc.multiply_checked(whole, scale)
+    return session_days(column) if kind is Kind.DAY else instants(column)

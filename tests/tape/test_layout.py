@@ -11,6 +11,7 @@ import pytest
 
 from qmterm.core.errors import BadInput
 from qmterm.tape import layout
+from qmterm.tape.bars import read_daily
 from qmterm.tape.layout import DAILY, MINUTES, OPTION_QUOTES
 
 NINE_THIRTY_NS = 1_772_461_800_000_000_000  # 2026-03-02 09:30 New York
@@ -54,6 +55,14 @@ def test_every_spelling_of_an_instant_is_the_same_nanosecond(tmp_path: Path, spe
     table = layout.read(path, layout.layout_of(path))
 
     assert table["start_ns"].to_pylist() == [NINE_THIRTY_NS]
+
+
+def test_a_day_at_midnight_utc_is_that_day_and_not_the_one_before(tmp_path: Path) -> None:
+    columns = {name: pa.array([1.0]) for name in ("open", "high", "low", "close", "volume")}
+    stamps = pa.array([date(2026, 2, 27)]).cast(pa.timestamp("us")).cast(pa.timestamp("us", "UTC"))
+    pq.write_table(pa.table({"symbol": ["A"], "date": stamps, **columns}), tmp_path / "d.parquet")
+    assert layout.read(tmp_path / "d.parquet", DAILY)["date"].to_pylist() == [date(2026, 2, 27)]
+    assert read_daily(tmp_path / "d.parquet").days.tolist() == [[date(2026, 2, 27)]]
 
 
 def test_timestamp_columns_of_any_unit_and_zone(tmp_path: Path) -> None:

@@ -130,7 +130,9 @@ def _first_look(path: Path, layout: Layout) -> tuple[dict[date, int], list[Split
             ratio = table["split_ratio"]
             told = table.filter(pc.and_(pc.is_finite(ratio), pc.and_(pc.greater(ratio, 0), pc.not_equal(ratio, 1))))
             splits += [
-                Split(row["symbol"], row["date"], 1.0, row["split_ratio"]) for row in told.to_pylist() if row["symbol"]
+                Split(row["symbol"], row["date"], 1.0, row["split_ratio"])
+                for row in told.to_pylist()
+                if row["symbol"] and row["date"]
             ]
     dateless = counts.pop(NO_DAY, 0)
     return {date.fromordinal(day + 719_163): count for day, count in counts.items()}, splits, dateless
