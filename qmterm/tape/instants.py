@@ -6,10 +6,17 @@ York calls it. Only an instant whose day cannot be mistaken is taken for one.
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
+
+import numpy as np
+
+from qmterm.core.bars import IntArray
+from qmterm.core.clock import et_date
 
 _ZONE = "America/New_York"
 _DAY_S = 86_400
+_HOUR_NS = 3_600_000_000_000
 _FIRST, _LAST = 19_000_101, 21_001_231  # days written as one number
 
 
@@ -74,6 +81,13 @@ def all_midnights(column: Any) -> bool:
         return False
     seconds = pc.cast(pc.cast(instants(column), pa.timestamp("ns", "UTC")), pa.timestamp("s", "UTC"), safe=False)
     return any(pc.all(_midnight(seconds, zone)).as_py() for zone in (_ZONE, "UTC"))
+
+
+def days_of(start_ns: IntArray) -> IntArray:
+    """New York dates of instants as days since 1970; the market is shut when the two offsets would differ."""
+    hours, where = np.unique(start_ns // _HOUR_NS, return_inverse=True)
+    ordinals = [(et_date(int(hour) * _HOUR_NS) - date(1970, 1, 1)).days for hour in hours]
+    return np.array(ordinals, dtype=np.int64)[where]
 
 
 def _of_both_zones(seconds: Any) -> Any:

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from qmterm.core.bars import IntArray
 from qmterm.core.calendar import SessionCalendar
 from qmterm.core.errors import BadInput
 from qmterm.market.history import leftovers
@@ -27,8 +28,10 @@ from qmterm.market.history.manifest import Manifest
 from qmterm.market.history.scale import rescaled
 from qmterm.market.records import Split
 from qmterm.tape import layout as layouts
+from qmterm.tape.checks import Place, as_occ, check_by_minute
 from qmterm.tape.grouped import IMPORTED, DayRows, TornFile, read_day, write_grouped, write_whole
-from qmterm.tape.layout import DAILY, Layout, session_path
+from qmterm.tape.instants import days_of
+from qmterm.tape.layout import DAILY, OPTION_QUOTES, Layout, session_path
 from qmterm.tape.quality import BAR_COLUMNS, BarReport, usable
 
 ROWS_AT_ONCE = 1_000_000  # rows of one range of sessions
@@ -101,18 +104,28 @@ def _made(directory: Path) -> Path:
     return directory
 
 
-def _days(table: Any, layout: Layout) -> np.ndarray:
+def _days(table: Any, layout: Layout) -> IntArray:
     """The session of each row, as days since 1970."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    column = table["date"] if layout is DAILY else table["start_ns"]
     if layout is not DAILY:
-        instants = pc.cast(pc.cast(column, pa.timestamp("ns")), pa.timestamp("ns", "UTC"))
-        column = pc.cast(
-            pc.local_timestamp(pc.cast(instants, pa.timestamp("ns", "America/New_York"))), pa.date32(), safe=False
-        )
-    return np.asarray(pc.fill_null(pc.cast(column, pa.int32()), NO_DAY).to_numpy(), dtype=np.int64)
+        return days_of(table["start_ns"].to_numpy())
+    days = pc.fill_null(pc.cast(table["date"], pa.int32()), NO_DAY)
+    return np.asarray(days.to_numpy(), dtype=np.int64)
+
+
+def _tables(path: Path, layout: Layout) -> Iterator[Any]:
+    """The rows in pieces. Rows by minute are held to what a replay demands, contracts are under their OCC symbols."""
+    first = 0
+    for table in layouts.batches(path, layout):
+        if layout is not DAILY:
+            place = Place.after(path, first, table.num_rows)
+            check_by_minute(table, layout, place)
+            if layout is OPTION_QUOTES:
+                table = as_occ(table, place)
+            first += table.num_rows
+        yield table
 
 
 def _first_look(path: Path, layout: Layout) -> tuple[dict[date, int], list[Split], int]:
@@ -121,7 +134,7 @@ def _first_look(path: Path, layout: Layout) -> tuple[dict[date, int], list[Split
 
     counts: dict[int, int] = {}
     splits: list[Split] = []
-    for table in layouts.batches(path, layout):
+    for table in _tables(path, layout):
         for day, count in zip(
             *(column.tolist() for column in np.unique(_days(table, layout), return_counts=True)), strict=True
         ):
@@ -162,7 +175,7 @@ def _spread(path: Path, layout: Layout, ranges: list[list[date]], folder: Path) 
         schema = layouts.arrow_schema(layout).append(pa.field("day", pa.int32()))
         files = [opened.enter_context(pa.OSFile(str(part), "wb")) for part in paths]
         writers = [opened.enter_context(pa.ipc.new_stream(file, schema)) for file in files]
-        for table in layouts.batches(path, layout):
+        for table in _tables(path, layout):
             days = _days(table, layout)
             table = table.append_column("day", pa.array(days, pa.int32()))
             owner = np.searchsorted(begins, days, side="right") - 1

@@ -10,16 +10,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from enum import StrEnum
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
 from qmterm.core.bars import BoolArray, FloatArray, IntArray
 from qmterm.core.calendar import SessionCalendar
+from qmterm.core.errors import BadInput
+from qmterm.market.history.findings import Code, Finding
 from qmterm.market.history.manifest import Manifest
+from qmterm.tape.checks import check_session
 from qmterm.tape.grouped import TornFile, day_path, floats, read_columns, trusted_numbers
-from qmterm.tape.layout import DAILY, stored_sessions
+from qmterm.tape.layout import DAILY, MINUTES, OPTION_QUOTES, session_path, stored_sessions
 from qmterm.tape.quality import BAR_COLUMNS
 from qmterm.tape.symbols import Numbers, SymbolTable
 
@@ -31,54 +34,26 @@ STEADY = 20  # sessions in a row after which a hole is news
 SHRUNK = 0.5  # of the rows of the session before
 
 
-class Code(StrEnum):
-    GAP = "GAP"
-    TORN = "TORN"
-    NOT_A_SESSION = "NOT_A_SESSION"
-    NO_PULL_DATE = "NO_PULL_DATE"
-    IMPORTS_ONLY = "IMPORTS_ONLY"
-    SHRUNK = "SHRUNK"
-    DUPLICATE = "DUPLICATE"
-    BAD_BAR = "BAD_BAR"
-    VANISHED = "VANISHED"
-    SPLIT_LIKE = "SPLIT_LIKE"
-    JUMP = "JUMP"
-
-
-TO_DO = {
-    Code.GAP: "run `qmterm history pull`",
-    Code.TORN: "delete the file and run `qmterm history pull`",
-    Code.NOT_A_SESSION: "delete the file: the exchange was closed",
-    Code.NO_PULL_DATE: "pull it again: which splits its prices have is unknown",
-    Code.IMPORTS_ONLY: "run `qmterm history pull`: the rest of the market is missing",
-    Code.SHRUNK: "delete the file and pull it again: part of the market is missing",
-    Code.DUPLICATE: "the first row counts; pull the session again",
-    Code.BAD_BAR: "the bar is left out; pull the session again",
-    Code.VANISHED: "a halt, or rows lost: compare with the exchange",
-    Code.SPLIT_LIKE: "looks like a split that is not known: check it before trading the symbol",
-    Code.JUMP: "news, or bad data: check it before trading the symbol",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    code: Code
-    day: date
-    symbol: str  # "" when it is about a whole session
-    detail: str
-
-    @property
-    def to_do(self) -> str:
-        return TO_DO[self.code]
-
-
 def verify(directory: Path, calendar: SessionCalendar, symbols: Sequence[str] | None = None) -> Iterator[Finding]:
-    """Findings from the oldest session on; `symbols` keeps those about them (and about whole sessions)."""
+    """Findings from the oldest session on, daily bars first; `symbols` keeps those about them and whole sessions."""
     wanted = None if symbols is None else {"", *symbols}
     walk = _Walk(directory, Manifest.read(directory))
-    for found in walk.findings(calendar):
+    for found in chain(walk.findings(calendar), _by_minute(directory, calendar)):
         if wanted is None or found.symbol in wanted:
             yield found
+
+
+def _by_minute(directory: Path, calendar: SessionCalendar) -> Iterator[Finding]:
+    """Sessions of minute bars and option quotes that a replay would refuse."""
+    for layout in (MINUTES, OPTION_QUOTES):
+        for day in stored_sessions(directory, layout):
+            if not calendar.is_session(day):
+                yield Finding(Code.NOT_A_SESSION, day, "", f"{layout.name}: the exchange was closed")
+                continue
+            try:
+                check_session(session_path(directory, layout, day), layout, day)
+            except BadInput as refused:
+                yield Finding(Code.REFUSED, day, "", str(refused))
 
 
 @dataclass(slots=True)

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from qmterm.core.bars import FloatArray, IntArray
 from qmterm.sim.corporate import Dividend, Earnings, Split
 from qmterm.sim.past import DailyHistory, DayBars
-from qmterm.sim.replay.checks import Place, check_bars, check_names, check_once, refuse
 from qmterm.tape import layout
+from qmterm.tape.checks import Place, check_bars, check_names, check_once, refuse
 from qmterm.tape.quality import BAR_COLUMNS
 
 KEPT = 600  # before the running one: two years and a half

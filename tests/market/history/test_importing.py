@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from datetime import date
@@ -115,6 +116,47 @@ def test_minutes_and_option_quotes_go_to_their_sessions(tmp_path):
     row = layout.read(session_path(tmp_path, OPTION_QUOTES, DAYS[-1]), OPTION_QUOTES).to_pylist()[0]
     assert (row["bid"], row["ask_size"]) == (1.0, 7.0)
     assert np.isnan(row["open_interest"])
+
+
+BARS, QUOTES = "symbol,timestamp,open,high,low,close,volume", "occ,timestamp,bid,ask,bid_size,ask_size,open_interest"
+AT = from_et(DAYS[-1], 10) // 10**9
+CALL = "O:AAA260417C00180000"
+
+
+@pytest.mark.parametrize(
+    ("first_line", "row", "why"),
+    [
+        (BARS, f"A,{AT},-1,11,-9,10,100", "row 2, column open: a price is above 0"),
+        (BARS, f"A,{AT},nan,11,9,10,100", "row 2, column open: there is no number"),
+        (BARS, f"A,{AT},10,11,9,12,100", "row 2, column high: lower than open or close"),
+        (BARS, f"A,{AT + 7},10,11,9,10,100", "row 2, column start_ns: it is not the start of a minute"),
+        (BARS, f"A,{AT - 7 * 3600},10,11,9,10,100", "row 2, column start_ns: nothing trades before 04:00"),
+        (BARS, f"A,{AT + 10 * 3600},10,11,9,10,100", "row 2, column start_ns: nothing trades before 04:00"),
+        (BARS, f",{AT},10,11,9,10,100", "row 2, column symbol: there is no name"),
+        (QUOTES, f"NOTANOPTION,{AT},1,1.1,1,1,5", "row 2, column occ: 'NOTANOPTION' is not an OCC option symbol"),
+        (QUOTES, f"{CALL},{AT},-1,1.1,1,1,5", "row 2, column bid: it must not be negative"),
+        (QUOTES, f"{CALL},{AT},0,0,1,1,5", "row 2, column ask: an ask is above 0"),
+    ],
+)
+def test_rows_by_minute_that_a_replay_would_refuse_are_refused_before_anything_is_written(
+    tmp_path, first_line, row, why
+):
+    good = f"A,{AT},10,11,9,10,100" if first_line is BARS else f"{CALL},{AT},1,1.1,1,1,5"
+    path = tmp_path / "minutes.csv"
+    path.write_text("\n".join((first_line, good, row)) + "\n")
+    with pytest.raises(BadInput, match=re.escape(why)):
+        import_file(path, tmp_path / "store", CALENDAR)
+    assert not (tmp_path / "store").exists()
+
+
+def test_a_contract_is_one_however_it_is_spelled(tmp_path):
+    path = tmp_path / "quotes.csv"
+    names = (CALL, "AAA   260417C00180000", "AAA260417C00180000")
+    path.write_text("\n".join((QUOTES, *(f"{name},{AT},{n},9,1,1,5" for n, name in enumerate(names)))) + "\n")
+    report = import_file(path, tmp_path, CALENDAR)
+    assert (report.written, report.dropped) == (1, {"repeated (same occ and minute)": 2})
+    kept = layout.read(session_path(tmp_path, OPTION_QUOTES, DAYS[-1]), OPTION_QUOTES).to_pylist()
+    assert [(row["occ"], row["bid"]) for row in kept] == [("AAA   260417C00180000", 0.0)]
 
 
 def test_nothing_unfinished_stays_and_empty_files_are_refused(tmp_path):
