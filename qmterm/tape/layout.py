@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from qmterm.core.errors import BadInput
-from qmterm.tape.instants import instants, session_days
+from qmterm.tape.instants import all_midnights, instants, session_days
 
 SUFFIX = ".parquet"
 BATCH_ROWS = 65_536  # rows of a file held at once: 15 years of a market never fit
@@ -59,7 +59,8 @@ def _number(name: str, doc: str, required: bool = True, also: tuple[str, ...] = 
 
 
 _SYMBOL = Column("symbol", Kind.TEXT, "ticker as the exchange spells it (BRK.B)", also=("ticker",))
-_START = Column("start_ns", Kind.INSTANT, "start of the minute", also=("timestamp", "time", "window_start"))
+_INSTANTS = ("timestamp", "time", "window_start")
+_START = Column("start_ns", Kind.INSTANT, "start of the minute", also=_INSTANTS)
 _PRICES = (
     _number("open", "first price, $ per share", also=("o",)),
     _number("high", "highest price", also=("h",)),
@@ -73,7 +74,9 @@ DAILY = Layout(
     "",
     (
         _SYMBOL,
-        Column("date", Kind.DAY, "the session"),
+        Column(
+            "date", Kind.DAY, "the session", also=("start_ns", *_INSTANTS)
+        ),  # of day bars with an instant: midnights
         *_PRICES,
         _number("split_ratio", "new shares for one old share from this day on, 1 or empty without a split", False),
         _number("ex_dividend", "cash per share going ex on this day, 0 or empty without one", False),
@@ -124,11 +127,15 @@ def stored_sessions(root: Path, layout: Layout) -> tuple[date, ...]:
 
 
 def layout_of(path: Path) -> Layout:
-    """Which layout a file has, by its columns; BadInput names what each layout would need."""
+    """Which layout a file has, by its columns; BadInput names what each layout would need.
+
+    Bars with an instant are minutes, unless all of the first of them start at midnight: the vendor's files of day bars
+    have the columns of minutes.
+    """
     have = set(_column_names(path))
     for layout in (OPTION_QUOTES, MINUTES, DAILY):
         if not _absent(layout, have):
-            return layout
+            return DAILY if layout is MINUTES and _starts_at_midnight(path) else layout
     lacking = "; ".join(f"{layout.name} would need {', '.join(_absent(layout, have))}" for layout in LAYOUTS)
     raise BadInput(f"{path} has no layout qmterm knows: {lacking} as well (docs/data.md)")
 
@@ -197,6 +204,17 @@ def _absent(layout: Layout, have: set[str]) -> tuple[str, ...]:
 
 def is_csv(path: Path) -> bool:
     return path.name.lower().removesuffix(".gz").endswith(".csv")
+
+
+def _starts_at_midnight(path: Path) -> bool:
+    import pyarrow as pa
+
+    starts = Layout("starts", "", (_START,), ())
+    try:
+        first = next(_record_batches(path, starts, BATCH_ROWS), None)
+        return first is not None and all_midnights(first[0])
+    except (pa.ArrowException, OSError, ValueError):
+        return False  # whoever reads it as minutes says what is wrong
 
 
 def _column_names(path: Path) -> list[str]:

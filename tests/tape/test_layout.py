@@ -86,6 +86,21 @@ def test_option_quotes_are_told_from_bars(tmp_path: Path) -> None:
     assert (row["occ"], row["bid"], row["ask_size"]) == ("NVDA  260417C00180000", 1.10, 7.0)
 
 
+@pytest.mark.parametrize("spelled", ["1772168400000000000", "2026-02-27T05:00:00Z", "2026-02-27T00:00:00Z"])
+def test_the_vendors_file_of_day_bars_is_told_from_its_file_of_minutes(tmp_path: Path, spelled: str) -> None:
+    first_line = "ticker,volume,open,close,high,low,window_start,transactions\n"
+    days = csv(tmp_path, f"{first_line}A,1000,10,10.5,11,9,{spelled},55\nB,1000,10,10.5,11,9,{spelled},55\n", "d.csv")
+    assert layout.layout_of(days) is DAILY
+    assert layout.read(days, DAILY)["date"].to_pylist() == [date(2026, 2, 27)] * 2
+    minutes = csv(tmp_path, f"{first_line}A,1000,10,10.5,11,9,{NINE_THIRTY_NS},55\n", "m.csv")
+    assert layout.layout_of(minutes) is MINUTES
+    columns = {name: [10.0] for name in ("open", "high", "low", "close", "volume")}
+    pq.write_table(
+        pa.table({"ticker": ["A"], "window_start": [1772168400000000000], **columns}), tmp_path / "d.parquet"
+    )
+    assert layout.layout_of(tmp_path / "d.parquet") is DAILY
+
+
 def test_what_is_wrong_with_a_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"does not exist"):
         layout.layout_of(tmp_path / "none.parquet")
