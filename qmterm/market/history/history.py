@@ -185,7 +185,7 @@ class History:
 
     @property
     def renames(self) -> tuple[Rename, ...]:
-        return tuple(row.rename for row in self._manifest.renames)
+        return self._manifest.known_renames()
 
     @property
     def names_asked(self) -> frozenset[str]:
@@ -202,7 +202,7 @@ class History:
 
     def _as_known_on(self, panel: DailyPanel, day: date) -> DailyPanel:
         """On the symbols and share counts of a day. Names first: a later split is told under the new one."""
-        splits = [row.split for row in self._manifest.splits]
+        splits = self._manifest.known_splits()
         panel = renamed(panel, self.renames, day)
         adjust(panel, under_new_names(splits, self.renames, day), day, self._manifest.pulled)
         return panel
@@ -249,7 +249,7 @@ class History:
             rows, basis = brought
             extra = rows.imported & ~np.isin(rows.symbols, symbols)
             kept = {name: column[extra] for name, column in rows.columns.items()}
-            told = [*(row.split for row in self._manifest.splits), *splits]
+            told = [*self._manifest.known_splits(), *splits]
             kept = rescaled(rows.symbols[extra], kept, told, bars.day, basis, as_of)
             symbols = np.concatenate([symbols, rows.symbols[extra]])
             columns = {name: np.concatenate([columns[name], kept[name]]) for name in BAR_COLUMNS}

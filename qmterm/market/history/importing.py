@@ -234,7 +234,7 @@ def _daily(
     pulled = manifest.pulled.get(day) if own is not None else None
     target = basis if pulled is None else pulled
     bars = rescaled(names, bars, splits, day, day, basis)
-    bars = rescaled(names, bars, (row.split for row in manifest.splits), day, basis, target)
+    bars = rescaled(names, bars, manifest.known_splits(), day, basis, target)
     imported = np.ones(len(names), dtype=np.bool_)
     if own is not None:
         names = np.concatenate([own.symbols, names])
