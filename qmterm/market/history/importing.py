@@ -28,7 +28,7 @@ from qmterm.market.history.manifest import Manifest
 from qmterm.market.history.scale import rescaled
 from qmterm.market.records import Split
 from qmterm.tape import layout as layouts
-from qmterm.tape.checks import Place, as_occ, check_by_minute
+from qmterm.tape.checks import Place, as_occ, check_by_minute, refuse
 from qmterm.tape.grouped import IMPORTED, DayRows, TornFile, read_day, write_grouped, write_whole
 from qmterm.tape.instants import days_of
 from qmterm.tape.layout import DAILY, OPTION_QUOTES, Layout, session_path
@@ -67,7 +67,7 @@ def import_file(
     layout = layouts.layout_of(path)
     report = ImportReport(layout.name)
     progress(f"reading {path} ({layout.name})")
-    counts, splits, dateless = _first_look(path, layout)
+    counts, splits, dateless = _first_look(path, layout, calendar)
     report.rows = sum(counts.values()) + dateless
     if dateless:
         report.dropped["without a date"] = dateless
@@ -128,16 +128,22 @@ def _tables(path: Path, layout: Layout) -> Iterator[Any]:
         yield table
 
 
-def _first_look(path: Path, layout: Layout) -> tuple[dict[date, int], list[Split], int]:
+def _first_look(path: Path, layout: Layout, calendar: SessionCalendar) -> tuple[dict[date, int], list[Split], int]:
     """Rows of each day, the splits that a file of daily bars tells, and how many rows have no date."""
     import pyarrow.compute as pc
 
     counts: dict[int, int] = {}
     splits: list[Split] = []
+    first, last = (day.toordinal() - 719_163 for day in (calendar.first, calendar.last))
+    rows = 0
     for table in _tables(path, layout):
-        for day, count in zip(
-            *(column.tolist() for column in np.unique(_days(table, layout), return_counts=True)), strict=True
-        ):
+        days = _days(table, layout)
+        far = (days != NO_DAY) & ((days < first) | (days > last))
+        if far.any():
+            what = f"{np.datetime64(int(days[far][0]), 'D')} is no day of {calendar.first} to {calendar.last}"
+            refuse(far, Place.after(path, rows, len(days)), layout.key[1], f"{what} (one unit of time a file)")
+        rows += len(days)
+        for day, count in zip(*(column.tolist() for column in np.unique(days, return_counts=True)), strict=True):
             counts[day] = counts.get(day, 0) + count
         if layout is DAILY:
             ratio = table["split_ratio"]

@@ -96,6 +96,14 @@ def test_rows_without_a_date_are_counted(tmp_path):
     assert (report.rows, report.written, report.dropped) == (2, 1, {"without a date": 1})
 
 
+@pytest.mark.parametrize("day", ["1955-02-25", "2062-02-27"])
+def test_a_day_far_from_any_session_is_refused_with_its_row(tmp_path, day):
+    path = tmp_path / "bars.csv"
+    path.write_text(f"symbol,date,open,high,low,close,volume\nA,{DAYS[3]},9,11,9,10,100\nA,{day},9,11,9,10,100\n")
+    with pytest.raises(BadInput, match=f"bars.csv: row 2, column date: {day} is no day of 2025-01-01 to"):
+        import_file(path, tmp_path / "store", CALENDAR)
+
+
 def test_minutes_and_option_quotes_go_to_their_sessions(tmp_path):
     start = from_et(DAYS[-2], 15, 59), from_et(DAYS[-1], 9, 30)
     path = tmp_path / "minutes.csv"
