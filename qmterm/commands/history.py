@@ -127,12 +127,15 @@ def status(sessions: int | None, store: Path | None, config: Path | None, *, as_
         ]
         document: dict[str, Any] = {"store": str(found.directory), "held": held, "symbols": found.symbols}
         document |= {"size_bytes": found.size_bytes, "missing": [day.isoformat() for day in found.missing]}
+        document["imports_only"] = len(found.imports_only)
         print(json.dumps({**document, "calls_per_minute": found.calls_per_minute, "eta_s": found.eta_s}))
         return 0
     print(f"{found.directory}: {found.symbols:,} symbols, {found.size_bytes / 1e6:,.1f} MB")
     for h in found.held:
         span = f" from {h.first} to {h.last}" if h.first else ""
         print(f"  {h.what:<24} {h.sessions:>6,} sessions{span}")
+    if found.imports_only:
+        print(f"  {len(found.imports_only):,} sessions hold imported rows only, newest {found.imports_only[-1]}")
     lacking = len(found.missing)
     if lacking:
         print(f"  {lacking} of the latest {len(days)} sessions are missing, newest {found.missing[-1]}: ", end="")
@@ -184,6 +187,7 @@ def import_(file: Path, store: Path | None, config: Path | None, *, as_json: boo
                     "rows": report.rows,
                     "written": report.written,
                     "kept": report.kept,
+                    "dropped": dict(report.dropped),
                     "closed_days": report.closed_days,
                     "splits": report.splits,
                     "sessions": len(report.sessions),
@@ -191,10 +195,7 @@ def import_(file: Path, store: Path | None, config: Path | None, *, as_json: boo
             )
         )
     else:
-        print(
-            f"{report.layout}: {report.written:,} of {report.rows:,} rows into {len(report.sessions):,} sessions of "
-            f"{directory}; {report.kept:,} were there or not usable, {report.closed_days:,} on days without a session"
-        )
+        print(f"{report.layout}: {report.sentence()}; {directory}")
     return 0
 
 

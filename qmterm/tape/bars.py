@@ -19,6 +19,7 @@ from qmterm.core.bars import BoolArray, DailyPanel, FloatArray, IntArray
 from qmterm.core.calendar import SessionCalendar
 from qmterm.core.errors import BadInput
 from qmterm.tape.grouped import DaysMissing, missing_days, write_grouped
+from qmterm.tape.instants import session_days
 from qmterm.tape.panel import read_grouped
 from qmterm.tape.quality import BAR_COLUMNS, PRICE_COLUMNS, BarReport, usable
 
@@ -133,13 +134,10 @@ def _symbol_codes(column: Any) -> tuple[tuple[str, ...], IntArray]:
 
 def _dates(column: Any, path: Path) -> NDArray[np.datetime64]:
     import pyarrow as pa
-    import pyarrow.compute as pc
 
     try:
-        if pa.types.is_timestamp(column.type) and column.type.tz is not None:
-            column = pc.local_timestamp(pc.cast(column, pa.timestamp(column.type.unit, "America/New_York")))
-        days = pc.cast(column, pa.date32(), safe=False)
-    except pa.ArrowException as error:
+        days = session_days(column)
+    except (pa.ArrowException, ValueError) as error:
         raise BadInput(f"{path}: column date is not a date ({str(error).splitlines()[0]})") from error
     return np.asarray(days.to_numpy(), dtype="datetime64[D]")
 

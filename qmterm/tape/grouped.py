@@ -19,14 +19,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from qmterm.core.bars import FloatArray
+from qmterm.core.bars import BoolArray, FloatArray
 from qmterm.core.errors import BadInput, DataError
 from qmterm.tape.layout import SUFFIX
 from qmterm.tape.quality import BAR_COLUMNS, PRICE_COLUMNS, usable
 from qmterm.tape.symbols import CHECKSUM, Numbers, SymbolTable, plain
 
 NUMBER = "number"  # column: the symbol's line in the store's symbol table
-PULLED = b"qmterm.pulled"  # key of the pull's day in a file's schema metadata
+PULLED = b"qmterm.pulled"  # key in a file's schema metadata: the day up to which its prices have their splits
+SOURCE = b"qmterm.source"  # key: who told the session; absent in files of old versions, which held whole markets only
+WHOLE, IMPORTS = b"grouped", b"import"
+IMPORTED = "imported"  # column, only where a row is of an imported file
 _naming = threading.Lock()  # sessions are pulled side by side; two programs at once are what the checksum is for
 
 
@@ -54,9 +57,18 @@ class DayRows:
     day: date
     symbols: NDArray[np.str_]
     columns: Mapping[str, FloatArray]
+    imported: BoolArray  # brought in from a file, not told by the vendor
 
     def __len__(self) -> int:
         return len(self.symbols)
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What a session's file says of itself."""
+
+    adjusted: date | None  # up to which day its prices have their splits
+    whole: bool  # the vendor told it, for the whole market; False: it holds rows of imported files only
 
 
 def day_path(directory: Path, day: date) -> Path:
@@ -69,11 +81,14 @@ def missing_days(directory: Path, days: Iterable[date]) -> tuple[date, ...]:
     return tuple(day for day in days if not day_path(directory, day).exists())
 
 
-def write_grouped(directory: Path, day: date, columns: Mapping[str, Any], pulled: date | None = None) -> Path:
+def write_grouped(
+    directory: Path, day: date, columns: Mapping[str, Any], pulled: date | None = None, whole: bool = True
+) -> Path:
     """Store one session: `symbol`, open, high, low, close, volume (equal lengths, any order of symbols).
 
-    Unusable rows and repeated symbols are left out. The file appears whole or not at all, and says in itself up to
-    which day (`pulled`) its prices are adjusted for splits.
+    `imported` may say which rows are a file's and not the vendor's. Unusable rows and repeated symbols are left out.
+    The file appears whole or not at all, and says in itself up to which day (`pulled`) its prices are adjusted for
+    splits, and whether it is the whole market or imported rows only.
     """
     import pyarrow as pa
 
@@ -82,7 +97,8 @@ def write_grouped(directory: Path, day: date, columns: Mapping[str, Any], pulled
         raise BadInput(f"bars of {day} lack the columns {', '.join(absent)}")
     bars: dict[str, FloatArray] = {name: np.asarray(columns[name], dtype=np.float64) for name in BAR_COLUMNS}
     symbols = np.asarray(columns["symbol"], dtype=np.str_)
-    if len({len(symbols), *(len(column) for column in bars.values())}) != 1:
+    imported = np.asarray(columns.get(IMPORTED, np.zeros(len(symbols))), dtype=np.bool_)
+    if len({len(symbols), len(imported), *(len(column) for column in bars.values())}) != 1:
         raise BadInput(f"bars of {day}: the columns differ in length")
     good, _ = usable(bars)
     kept = np.flatnonzero(good)
@@ -102,9 +118,14 @@ def write_grouped(directory: Path, day: date, columns: Mapping[str, Any], pulled
             "symbol": spelled,
             NUMBER: pa.array(numbers),
             **{name: pa.array(column[rows]) for name, column in bars.items()},
+            **({IMPORTED: pa.array(imported[rows])} if imported[rows].any() else {}),
         }
     ).replace_schema_metadata(
-        {CHECKSUM: table.checksum(numbers) or b"", **({} if pulled is None else {PULLED: pulled.isoformat().encode()})}
+        {
+            CHECKSUM: table.checksum(numbers) or b"",
+            SOURCE: WHOLE if whole else IMPORTS,
+            **({} if pulled is None else {PULLED: pulled.isoformat().encode()}),
+        }
     )
     path = day_path(directory, day)
     write_whole(path, content, dictionary=["date", *PRICE_COLUMNS])
@@ -128,9 +149,13 @@ def write_whole(path: Path, table: Any, dictionary: Sequence[str] | bool = False
 
 def read_day(directory: Path, day: date) -> DayRows:
     """One session's rows as they are; TornFile when it cannot be read, FileNotFoundError when it is not there."""
-    table = read_columns(day_path(directory, day), ("symbol", *BAR_COLUMNS))
+    path = day_path(directory, day)
+    with opened(path) as file:
+        mixed = IMPORTED in file.schema_arrow.names
+    table = read_columns(path, ("symbol", *BAR_COLUMNS, *((IMPORTED,) if mixed else ())))
     symbols = np.asarray(table["symbol"].to_pylist(), dtype=np.str_)
-    return DayRows(day, symbols, {name: floats(table[name]) for name in BAR_COLUMNS})
+    imported = np.asarray(table[IMPORTED].to_pylist() if mixed else np.zeros(len(symbols)), dtype=np.bool_)
+    return DayRows(day, symbols, {name: floats(table[name]) for name in BAR_COLUMNS}, imported)
 
 
 def read_columns(path: Path, names: Sequence[str]) -> dict[str, Any]:
@@ -144,7 +169,7 @@ def checked_columns(path: Path, names: Sequence[str]) -> tuple[dict[str, Any], d
 
     with opened(path) as file:
         table = file.read(columns=list(names), use_threads=False)
-        types = {"symbol": pa.string(), NUMBER: pa.int32()}
+        types = {"symbol": pa.string(), NUMBER: pa.int32(), IMPORTED: pa.bool_()}
         columns = {}
         for name in names:
             column, kind = table[name], types.get(name, pa.float64())
@@ -152,12 +177,13 @@ def checked_columns(path: Path, names: Sequence[str]) -> tuple[dict[str, Any], d
         return columns, dict(file.schema_arrow.metadata or {})
 
 
-def pulled_on(directory: Path, day: date) -> date | None:
-    """The day of a session's pull as its file says it; None when it does not or cannot be read."""
+def origin_of(directory: Path, day: date) -> Origin | None:
+    """What a session's file says of itself; None when it is not there or cannot be read."""
     try:
         with opened(day_path(directory, day)) as file:
-            told = (file.schema_arrow.metadata or {}).get(PULLED)
-        return None if told is None else date.fromisoformat(told.decode())
+            told = file.schema_arrow.metadata or {}
+        adjusted = told.get(PULLED)
+        return Origin(None if adjusted is None else date.fromisoformat(adjusted.decode()), told.get(SOURCE) != IMPORTS)
     except (FileNotFoundError, TornFile, ValueError):
         return None
 
@@ -215,7 +241,9 @@ def numbered(directory: Path, days: Iterable[date]) -> tuple[date, ...]:
             rows = read_day(directory, day)
         except (FileNotFoundError, TornFile):
             continue
-        write_grouped(directory, day, {"symbol": rows.symbols, **rows.columns}, pulled_on(directory, day))
+        origin = origin_of(directory, day) or Origin(None, True)
+        columns = {"symbol": rows.symbols, **rows.columns, IMPORTED: rows.imported}
+        write_grouped(directory, day, columns, origin.adjusted, origin.whole)
         table = SymbolTable.load(directory)
         changed.append(day)
     return tuple(changed)

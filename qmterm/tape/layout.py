@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from qmterm.core.errors import BadInput
+from qmterm.tape.instants import all_midnights, instants, session_days
 
 SUFFIX = ".parquet"
 BATCH_ROWS = 65_536  # rows of a file held at once: 15 years of a market never fit
@@ -58,7 +59,8 @@ def _number(name: str, doc: str, required: bool = True, also: tuple[str, ...] = 
 
 
 _SYMBOL = Column("symbol", Kind.TEXT, "ticker as the exchange spells it (BRK.B)", also=("ticker",))
-_START = Column("start_ns", Kind.INSTANT, "start of the minute", also=("timestamp", "time", "window_start"))
+_INSTANTS = ("timestamp", "time", "window_start")
+_START = Column("start_ns", Kind.INSTANT, "start of the minute", also=_INSTANTS)
 _PRICES = (
     _number("open", "first price, $ per share", also=("o",)),
     _number("high", "highest price", also=("h",)),
@@ -72,7 +74,9 @@ DAILY = Layout(
     "",
     (
         _SYMBOL,
-        Column("date", Kind.DAY, "the session"),
+        Column(
+            "date", Kind.DAY, "the session", also=("start_ns", *_INSTANTS)
+        ),  # of day bars with an instant: midnights
         *_PRICES,
         _number("split_ratio", "new shares for one old share from this day on, 1 or empty without a split", False),
         _number("ex_dividend", "cash per share going ex on this day, 0 or empty without one", False),
@@ -123,11 +127,15 @@ def stored_sessions(root: Path, layout: Layout) -> tuple[date, ...]:
 
 
 def layout_of(path: Path) -> Layout:
-    """Which layout a file has, by its columns; BadInput names what each layout would need."""
+    """Which layout a file has, by its columns; BadInput names what each layout would need.
+
+    Bars with an instant are minutes, unless all of the first of them start at midnight: the vendor's files of day bars
+    have the columns of minutes.
+    """
     have = set(_column_names(path))
     for layout in (OPTION_QUOTES, MINUTES, DAILY):
         if not _absent(layout, have):
-            return layout
+            return DAILY if layout is MINUTES and _starts_at_midnight(path) else layout
     lacking = "; ".join(f"{layout.name} would need {', '.join(_absent(layout, have))}" for layout in LAYOUTS)
     raise BadInput(f"{path} has no layout qmterm knows: {lacking} as well (docs/data.md)")
 
@@ -198,6 +206,17 @@ def is_csv(path: Path) -> bool:
     return path.name.lower().removesuffix(".gz").endswith(".csv")
 
 
+def _starts_at_midnight(path: Path) -> bool:
+    import pyarrow as pa
+
+    starts = Layout("starts", "", (_START,), ())
+    try:
+        first = next(_record_batches(path, starts, BATCH_ROWS), None)
+        return first is not None and all_midnights(first[0])
+    except (pa.ArrowException, OSError, ValueError):
+        return False  # whoever reads it as minutes says what is wrong
+
+
 def _column_names(path: Path) -> list[str]:
     import pyarrow as pa
     import pyarrow.csv as pc
@@ -244,32 +263,4 @@ def _typed(column: Any, kind: Kind) -> Any:
         return pc.cast(column, pa.string())
     if kind is Kind.NUMBER:
         return pc.fill_null(pc.cast(column, pa.float64(), safe=False), float("nan"))
-    if kind is Kind.DAY:
-        if pa.types.is_timestamp(column.type) and column.type.tz is not None:
-            column = pc.local_timestamp(pc.cast(column, pa.timestamp(column.type.unit, "America/New_York")))
-        return pc.cast(column, pa.date32(), safe=False)
-    return _instants(column)
-
-
-def _instants(column: Any) -> Any:
-    """UTC nanoseconds; numbers by their size (seconds to nanoseconds), timestamps without a zone are UTC."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-        try:
-            column = pc.cast(column, pa.int64())
-        except pa.ArrowInvalid:
-            try:
-                column = pc.cast(column, pa.timestamp("ns", "UTC"))  # texts with an offset
-            except pa.ArrowInvalid:
-                column = pc.cast(column, pa.timestamp("ns"))
-    if column.null_count:
-        raise ValueError(f"{column.null_count} rows have none")
-    if pa.types.is_timestamp(column.type):
-        zone = column.type.tz
-        return pc.cast(pc.cast(column, pa.timestamp("ns", zone), safe=True), pa.int64())
-    whole = pc.cast(column, pa.int64())
-    top = pc.max(whole).as_py()
-    scale = 1 if top is None or top > 10**17 else 10**3 if top > 10**14 else 10**6 if top > 10**11 else 10**9
-    return pc.multiply_checked(whole, scale)
+    return session_days(column) if kind is Kind.DAY else instants(column)

@@ -207,7 +207,6 @@ def _all_usable(columns: list[FloatArray]) -> bool:
 def _usable(columns: list[FloatArray]) -> BoolArray:
     """What tape.quality calls usable, without counting why not."""
     open_, high, low, close, volume = columns
-    lowest = np.minimum(np.minimum(open_, close), low)  # NaN where one is
-    highest = np.maximum(np.maximum(open_, close), high)
-    good = (lowest > 0) & (highest < np.inf) & (volume >= 0) & (volume < np.inf) & (high >= low)
+    inside = (low <= np.minimum(open_, close)) & (np.maximum(open_, close) <= high)  # NaN is never inside
+    good = inside & (low > 0) & (high < np.inf) & (volume >= 0) & (volume < np.inf)
     return np.asarray(good, dtype=np.bool_)

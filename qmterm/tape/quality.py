@@ -45,6 +45,7 @@ def usable(columns: Mapping[str, FloatArray]) -> tuple[BoolArray, dict[str, int]
             ("with a price of zero or less", np.logical_or.reduce([column <= 0 for column in prices])),
             ("with a negative volume", volume < 0),
             ("with the high below the low", columns["high"] < columns["low"]),
+            ("with open or close outside high and low", _outside(columns)),
         )
     for name, bad in checks:
         count = int(np.count_nonzero(bad & good))
@@ -52,3 +53,9 @@ def usable(columns: Mapping[str, FloatArray]) -> tuple[BoolArray, dict[str, int]
             faults[name] = count
             good &= ~bad
     return good, faults
+
+
+def _outside(columns: Mapping[str, FloatArray]) -> BoolArray:
+    first, last = columns["open"], columns["close"]
+    outside = (np.minimum(first, last) < columns["low"]) | (np.maximum(first, last) > columns["high"])
+    return np.asarray(outside, dtype=np.bool_)

@@ -71,9 +71,11 @@ def test_a_file_is_brought_in_and_what_it_lacks_is_said(home, capsys):
     path.write_text("symbol,date,open,high,low,close,volume\nA,2026-02-27,1,2,1,2,100\nA,2026-02-28,1,2,1,2,100\n")
     code, out, _ = run(capsys, "import", str(path))
     assert code == 0
-    assert "1 of 2 rows" in out
+    assert "1 written into 1 sessions" in out
     assert "1 on days without a session" in out
     assert (home / "home" / "cache" / "history" / "polygon" / "2026-02-27.parquet").exists()
+    code, out, _ = run(capsys, "status")
+    assert "1 sessions hold imported rows only, newest 2026-02-27" in out
     path.write_text("a,b\n1,2\n")
     code, _, err = run(capsys, "import", str(path))
     assert code == 2

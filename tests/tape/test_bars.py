@@ -121,6 +121,8 @@ def test_only_the_symbols_asked_for_are_read():
         ("close", [10.5, None, 12.5, 13.5, 14.5], "without a number"),
         ("low", [9.0, 0.0, 11.0, 12.0, 13.0], "with a price of zero or less"),
         ("high", [11.0, 9.5, 13.0, 14.0, 15.0], "with the high below the low"),
+        ("close", [10.5, 1150.0, 12.5, 13.5, 14.5], "with open or close outside high and low"),
+        ("open", [10.0, 9.5, 12.0, 13.0, 14.0], "with open or close outside high and low"),
         ("volume", [100.0, -1.0, 300.0, 400.0, 500.0], "with a negative volume"),
         ("symbol", ["AA", None, "AA", "AA", "AA"], "without a symbol or date"),
         ("date", [DAYS[0], DAYS[0], *DAYS[2:]], "repeated (same symbol and date)"),

@@ -127,6 +127,18 @@ def test_files_of_other_tools_are_checked_on_reading_too(tmp_path):
     assert panel.close.tolist() == [[20.0]]
 
 
+@pytest.mark.parametrize(("column", "value"), [("close", 1000.0), ("close", 1.0), ("open", 1000.0), ("open", 1.0)])
+def test_a_bar_whose_open_or_close_lies_outside_its_range_is_in_no_panel(tmp_path, column, value):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    bars = columns(["AA", "BB"], [10.0, 20.0])
+    bars[column] = np.array([10.0, value])
+    write_grouped(tmp_path, DAYS[0], bars)
+    pq.write_table(pa.table(bars), day_path(tmp_path, DAYS[1]))  # by another tool
+    assert read_grouped(tmp_path, DAYS[:2]).symbols == ("AA",)
+
+
 def test_missing_columns_and_unequal_lengths_are_refused(tmp_path):
     with pytest.raises(BadInput, match="lack the columns volume"):
         write_grouped(tmp_path, DAYS[0], {k: v for k, v in columns(["A"], [1.0]).items() if k != "volume"})

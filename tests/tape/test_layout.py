@@ -11,6 +11,7 @@ import pytest
 
 from qmterm.core.errors import BadInput
 from qmterm.tape import layout
+from qmterm.tape.bars import read_daily
 from qmterm.tape.layout import DAILY, MINUTES, OPTION_QUOTES
 
 NINE_THIRTY_NS = 1_772_461_800_000_000_000  # 2026-03-02 09:30 New York
@@ -56,6 +57,14 @@ def test_every_spelling_of_an_instant_is_the_same_nanosecond(tmp_path: Path, spe
     assert table["start_ns"].to_pylist() == [NINE_THIRTY_NS]
 
 
+def test_a_day_at_midnight_utc_is_that_day_and_not_the_one_before(tmp_path: Path) -> None:
+    columns = {name: pa.array([1.0]) for name in ("open", "high", "low", "close", "volume")}
+    stamps = pa.array([date(2026, 2, 27)]).cast(pa.timestamp("us")).cast(pa.timestamp("us", "UTC"))
+    pq.write_table(pa.table({"symbol": ["A"], "date": stamps, **columns}), tmp_path / "d.parquet")
+    assert layout.read(tmp_path / "d.parquet", DAILY)["date"].to_pylist() == [date(2026, 2, 27)]
+    assert read_daily(tmp_path / "d.parquet").days.tolist() == [[date(2026, 2, 27)]]
+
+
 def test_timestamp_columns_of_any_unit_and_zone(tmp_path: Path) -> None:
     moment = pa.scalar(NINE_THIRTY_NS // 10**3, pa.timestamp("us"))
     for kind in (pa.timestamp("us"), pa.timestamp("us", "UTC"), pa.timestamp("us", "America/New_York")):
@@ -75,6 +84,21 @@ def test_option_quotes_are_told_from_bars(tmp_path: Path) -> None:
     row = layout.read(path, found).to_pylist()[0]
     assert found is OPTION_QUOTES
     assert (row["occ"], row["bid"], row["ask_size"]) == ("NVDA  260417C00180000", 1.10, 7.0)
+
+
+@pytest.mark.parametrize("spelled", ["1772168400000000000", "2026-02-27T05:00:00Z", "2026-02-27T00:00:00Z"])
+def test_the_vendors_file_of_day_bars_is_told_from_its_file_of_minutes(tmp_path: Path, spelled: str) -> None:
+    first_line = "ticker,volume,open,close,high,low,window_start,transactions\n"
+    days = csv(tmp_path, f"{first_line}A,1000,10,10.5,11,9,{spelled},55\nB,1000,10,10.5,11,9,{spelled},55\n", "d.csv")
+    assert layout.layout_of(days) is DAILY
+    assert layout.read(days, DAILY)["date"].to_pylist() == [date(2026, 2, 27)] * 2
+    minutes = csv(tmp_path, f"{first_line}A,1000,10,10.5,11,9,{NINE_THIRTY_NS},55\n", "m.csv")
+    assert layout.layout_of(minutes) is MINUTES
+    columns = {name: [10.0] for name in ("open", "high", "low", "close", "volume")}
+    pq.write_table(
+        pa.table({"ticker": ["A"], "window_start": [1772168400000000000], **columns}), tmp_path / "d.parquet"
+    )
+    assert layout.layout_of(tmp_path / "d.parquet") is DAILY
 
 
 def test_what_is_wrong_with_a_file_is_named(tmp_path: Path) -> None:

@@ -21,10 +21,21 @@ from qmterm.core.clock import Clock, et_date
 from qmterm.core.errors import DataAuthError, DataError, NotEntitled
 from qmterm.market.bars.corporate import Rename, adjust, renamed, under_new_names
 from qmterm.market.history.manifest import Manifest
+from qmterm.market.history.scale import rescaled
 from qmterm.market.records import GroupedColumns, Split
 from qmterm.market.rest.client import PolygonRest
-from qmterm.tape.grouped import DaysMissing, missing_days, write_grouped
+from qmterm.tape.grouped import (
+    IMPORTED,
+    DayRows,
+    DaysMissing,
+    TornFile,
+    missing_days,
+    origin_of,
+    read_day,
+    write_grouped,
+)
 from qmterm.tape.panel import read_grouped
+from qmterm.tape.quality import BAR_COLUMNS
 
 IN_FLIGHT = 3
 ROUNDS = 2  # a failed day is tried again once, after all the others
@@ -51,6 +62,8 @@ class History:
         self._calendar = calendar
         self._clock = clock
         self._keeping = asyncio.Lock()
+        self._asking = asyncio.Lock()
+        self._asked: tuple[date, date, tuple[Split, ...]] | None = None  # (after, asked on, splits)
         self._manifest = Manifest.read(directory)
 
     @property
@@ -58,7 +71,10 @@ class History:
         return self._directory
 
     def missing(self, days: Iterable[date]) -> tuple[date, ...]:
-        """Sessions that are not cached, or whose pull date is not known (then their splits are not either)."""
+        """Sessions that are not cached, of which only files brought in rows, or whose pull date is not known.
+
+        Without that date their splits are not known either.
+        """
         wanted = tuple(days)
         absent = set(missing_days(self._directory, wanted))
         today = et_date(self._clock.now())
@@ -67,7 +83,7 @@ class History:
     def _final(self, day: date, today: date) -> bool:
         """A bar pulled on its own day may lack the last minutes (delayed plans): it is pulled once more afterwards."""
         pulled = self._manifest.pulled.get(day)
-        return pulled is not None and (pulled > day or today == day)
+        return pulled is not None and day not in self._manifest.imported and (pulled > day or today == day)
 
     async def pull(self, days: Iterable[date], progress: Callable[[int, int], None] | None = None) -> PullReport:
         """Fetch what is missing, newest first, each session kept as soon as it is here; progress gets (done, of)."""
@@ -111,15 +127,24 @@ class History:
         return PullReport(tuple(sorted(pulled)), dict(sorted(failed.items())), frozenset(refused))
 
     async def refresh_splits(self) -> tuple[Split, ...]:
-        """Ask for splits since the oldest pull, once a market day; the ones not known before come back."""
+        """Ask for splits since the oldest pull, once a market day; the ones not known before come back.
+
+        A file brought in since may be adjusted up to an earlier day than any pull: then they are asked for from there.
+        """
         today = et_date(self._clock.now())
         manifest = self._manifest
-        if not manifest.pulled or manifest.splits_until == today:
+        if not manifest.pulled:
             return ()
-        since = manifest.splits_until or min(manifest.pulled.values())
-        found = await self._rest.splits(since + timedelta(days=0 if manifest.splits_until else 1))
-        fresh = manifest.learn(found, today)
+        first = min(manifest.pulled.values()) + timedelta(days=1)
+        if manifest.splits_since is None or manifest.splits_since > first:
+            since = first
+        elif manifest.splits_until != today:
+            since = manifest.splits_until or first
+        else:
+            return ()
+        fresh = manifest.learn(await self._rest.splits(since), today)
         manifest.splits_until = today
+        manifest.splits_since = min(since, manifest.splits_since or since)
         await self._keep()
         return fresh
 
@@ -163,7 +188,7 @@ class History:
 
     @property
     def renames(self) -> tuple[Rename, ...]:
-        return tuple(row.rename for row in self._manifest.renames)
+        return self._manifest.known_renames()
 
     @property
     def names_asked(self) -> frozenset[str]:
@@ -180,7 +205,7 @@ class History:
 
     def _as_known_on(self, panel: DailyPanel, day: date) -> DailyPanel:
         """On the symbols and share counts of a day. Names first: a later split is told under the new one."""
-        splits = [row.split for row in self._manifest.splits]
+        splits = self._manifest.known_splits()
         panel = renamed(panel, self.renames, day)
         adjust(panel, under_new_names(splits, self.renames, day), day, self._manifest.pulled)
         return panel
@@ -190,23 +215,49 @@ class History:
         if not len(bars):
             raise DataError(f"daily bars of {day}: the server has none yet although it was a session")
         as_of = et_date(self._clock.now())
-        await asyncio.to_thread(self._write, bars, as_of)
+        brought = await asyncio.to_thread(self._brought_in, day)
+        splits = await self._splits_after(brought[1], as_of) if brought is not None else ()
+        await asyncio.to_thread(self._write, bars, as_of, brought, splits)
         self._manifest.pulled[day] = as_of
+        self._manifest.imported.discard(day)
 
-    def _write(self, bars: GroupedColumns, as_of: date) -> None:
-        write_grouped(
-            self._directory,
-            bars.day,
-            {
-                "symbol": np.array(bars.symbols, dtype=np.str_),
-                "open": bars.open,
-                "high": bars.high,
-                "low": bars.low,
-                "close": bars.close,
-                "volume": bars.volume,
-            },
-            pulled=as_of,
-        )
+    def _brought_in(self, day: date) -> tuple[DayRows, date] | None:
+        """What the store has of a session, and up to which day it is adjusted, where files brought in some of it."""
+        try:
+            rows, origin = read_day(self._directory, day), origin_of(self._directory, day)
+        except (FileNotFoundError, TornFile):
+            return None
+        if origin is None or not rows.imported.any():
+            return None
+        return rows, origin.adjusted or day
+
+    async def _splits_after(self, basis: date, today: date) -> tuple[Split, ...]:
+        """Splits between two days, asked for once for all the sessions that have imported rows.
+
+        They are not learnt here: whoever refreshes the splits wants to hear of the new ones.
+        """
+        async with self._asking:
+            if self._asked is None or self._asked[0] > basis or self._asked[1] != today:
+                self._asked = basis, today, await self._rest.splits(basis + timedelta(days=1))
+            return self._asked[2]
+
+    def _write(
+        self, bars: GroupedColumns, as_of: date, brought: tuple[DayRows, date] | None, splits: tuple[Split, ...]
+    ) -> None:
+        """Keep the vendor's answer, and of what files brought in the rows that the vendor does not have."""
+        symbols = np.array(bars.symbols, dtype=np.str_)
+        columns = {name: getattr(bars, name) for name in BAR_COLUMNS}
+        imported = np.zeros(len(symbols), dtype=np.bool_)
+        if brought is not None:
+            rows, basis = brought
+            extra = rows.imported & ~np.isin(rows.symbols, symbols)
+            kept = {name: column[extra] for name, column in rows.columns.items()}
+            told = [*self._manifest.known_splits(), *splits]
+            kept = rescaled(rows.symbols[extra], kept, told, bars.day, basis, as_of)
+            symbols = np.concatenate([symbols, rows.symbols[extra]])
+            columns = {name: np.concatenate([columns[name], kept[name]]) for name in BAR_COLUMNS}
+            imported = np.arange(len(symbols)) >= len(imported)
+        write_grouped(self._directory, bars.day, {"symbol": symbols, **columns, IMPORTED: imported}, pulled=as_of)
 
     async def _keep(self) -> None:
         async with self._keeping:

@@ -1,74 +1,24 @@
-"""What the files of a store do not say by their names: when each session was pulled, splits and renames known since.
+"""A store's manifest as the market's splits and changes of symbols: what is known, and what is learnt.
 
-The trap: it is written less often than the files, so a killed pull leaves files that it does not know. Each file
-carries the day of its own pull too, and is taken in from there; only the file being written is lost.
+The trap: services tell a split again in every answer that reaches back to it; only what was not known is news.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import date
-from pathlib import Path
-
-import msgspec
 
 from qmterm.market.bars.corporate import Rename
 from qmterm.market.records import Split
-from qmterm.tape.grouped import pulled_on
-from qmterm.tape.layout import DAILY, stored_sessions
-from qmterm.tape.symbols import replace_file
-
-NAME = "manifest.json"
+from qmterm.tape.manifest import RenameRow, SplitRow, StoredManifest
 
 
-class SplitRow(msgspec.Struct, frozen=True):
-    symbol: str
-    day: date
-    split_from: float
-    split_to: float
+class Manifest(StoredManifest):
+    def known_splits(self) -> list[Split]:
+        return [Split(row.symbol, row.day, row.split_from, row.split_to) for row in self.splits]
 
-    @property
-    def split(self) -> Split:
-        return Split(self.symbol, self.day, self.split_from, self.split_to)
-
-
-class RenameRow(msgspec.Struct, frozen=True):
-    """From this day on `old` trades as `new`."""
-
-    day: date
-    old: str
-    new: str
-
-    @property
-    def rename(self) -> Rename:
-        return Rename(self.day, self.old, self.new)
-
-
-class Manifest(msgspec.Struct):
-    """Fields may be added, each with a default: a manifest of an older version is read as it is."""
-
-    pulled: dict[date, date] = {}  # session: the day up to which its bars are adjusted for splits
-    splits: list[SplitRow] = []
-    splits_until: date | None = None
-    splits_since: date | None = None  # all splits from this day on are in `splits`; None: only since the oldest pull
-
-    renames: list[RenameRow] = []
-    names_asked: list[str] = []  # new symbols whose former names are known, so that nobody asks again
-
-    @classmethod
-    def read(cls, directory: Path) -> Manifest:
-        """The manifest, with the files it does not know yet; an unreadable one is made again from the files."""
-        try:
-            found = msgspec.json.decode((directory / NAME).read_bytes(), type=cls)
-        except (FileNotFoundError, msgspec.DecodeError):
-            found = cls()
-        for day in stored_sessions(directory, DAILY):
-            if day not in found.pulled and (pulled := pulled_on(directory, day)) is not None:
-                found.pulled[day] = pulled
-        return found
-
-    def write(self, directory: Path) -> None:
-        replace_file(directory / NAME, msgspec.json.encode(self))
+    def known_renames(self) -> tuple[Rename, ...]:
+        return tuple(Rename(row.day, row.old, row.new) for row in self.renames)
 
     def learn(self, splits: Iterable[Split], today: date) -> tuple[Split, ...]:
         """Take in splits that have happened; the ones not known before come back."""
@@ -84,7 +34,7 @@ class Manifest(msgspec.Struct):
 
     def learn_renames(self, renames: Iterable[Rename], asked: Iterable[str]) -> tuple[Rename, ...]:
         """Take in changes of symbols and whose were asked for; the changes not known before come back."""
-        known = {row.rename for row in self.renames}
+        known = set(self.known_renames())
         fresh = [change for change in dict.fromkeys(renames) if change not in known]
         self.renames += [RenameRow(change.day, change.old, change.new) for change in fresh]
         self.names_asked = sorted({*self.names_asked, *asked})

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
+from qmterm.market.history.manifest import Manifest
 from qmterm.tape.layout import DAILY, LAYOUTS, stored_sessions
 from qmterm.tape.symbols import SymbolTable
 
@@ -28,7 +29,8 @@ class Status:
     held: tuple[Held, ...]
     symbols: int
     size_bytes: int
-    missing: tuple[date, ...]  # of the sessions asked about
+    missing: tuple[date, ...]  # of the sessions asked about: not there, or imported rows only
+    imports_only: tuple[date, ...]  # of all sessions: what files brought in is there, the market is not
     calls_per_minute: int
 
     @property
@@ -42,9 +44,11 @@ def status(directory: Path, wanted: Sequence[date], calls_per_minute: int) -> St
         days = stored_sessions(directory, layout)
         held.append(Held(layout.name, len(days), days[0] if days else None, days[-1] if days else None))
     there = set(stored_sessions(directory, DAILY))
+    imported = there & Manifest.read(directory).imported
     size = sum(path.stat().st_size for path in directory.rglob("*") if path.is_file()) if directory.is_dir() else 0
-    missing = tuple(day for day in wanted if day not in there)
-    return Status(directory, tuple(held), len(SymbolTable.load(directory)), size, missing, calls_per_minute)
+    missing = tuple(day for day in wanted if day not in there or day in imported)
+    symbols = len(SymbolTable.load(directory))
+    return Status(directory, tuple(held), symbols, size, missing, tuple(sorted(imported)), calls_per_minute)
 
 
 def pull_seconds(calls: int, per_minute: int) -> float:

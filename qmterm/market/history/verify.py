@@ -10,16 +10,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from enum import StrEnum
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
 
 from qmterm.core.bars import BoolArray, FloatArray, IntArray
 from qmterm.core.calendar import SessionCalendar
+from qmterm.core.errors import BadInput
+from qmterm.market.history.findings import Code, Finding
 from qmterm.market.history.manifest import Manifest
+from qmterm.tape.checks import check_session
 from qmterm.tape.grouped import TornFile, day_path, floats, read_columns, trusted_numbers
-from qmterm.tape.layout import DAILY, stored_sessions
+from qmterm.tape.layout import DAILY, MINUTES, OPTION_QUOTES, session_path, stored_sessions
 from qmterm.tape.quality import BAR_COLUMNS
 from qmterm.tape.symbols import Numbers, SymbolTable
 
@@ -31,52 +34,26 @@ STEADY = 20  # sessions in a row after which a hole is news
 SHRUNK = 0.5  # of the rows of the session before
 
 
-class Code(StrEnum):
-    GAP = "GAP"
-    TORN = "TORN"
-    NOT_A_SESSION = "NOT_A_SESSION"
-    NO_PULL_DATE = "NO_PULL_DATE"
-    SHRUNK = "SHRUNK"
-    DUPLICATE = "DUPLICATE"
-    BAD_BAR = "BAD_BAR"
-    VANISHED = "VANISHED"
-    SPLIT_LIKE = "SPLIT_LIKE"
-    JUMP = "JUMP"
-
-
-TO_DO = {
-    Code.GAP: "run `qmterm history pull`",
-    Code.TORN: "delete the file and run `qmterm history pull`",
-    Code.NOT_A_SESSION: "delete the file: the exchange was closed",
-    Code.NO_PULL_DATE: "pull it again: which splits its prices have is unknown",
-    Code.SHRUNK: "delete the file and pull it again: part of the market is missing",
-    Code.DUPLICATE: "the first row counts; pull the session again",
-    Code.BAD_BAR: "the bar is left out; pull the session again",
-    Code.VANISHED: "a halt, or rows lost: compare with the exchange",
-    Code.SPLIT_LIKE: "looks like a split that is not known: check it before trading the symbol",
-    Code.JUMP: "news, or bad data: check it before trading the symbol",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    code: Code
-    day: date
-    symbol: str  # "" when it is about a whole session
-    detail: str
-
-    @property
-    def to_do(self) -> str:
-        return TO_DO[self.code]
-
-
 def verify(directory: Path, calendar: SessionCalendar, symbols: Sequence[str] | None = None) -> Iterator[Finding]:
-    """Findings from the oldest session on; `symbols` keeps those about them (and about whole sessions)."""
+    """Findings from the oldest session on, daily bars first; `symbols` keeps those about them and whole sessions."""
     wanted = None if symbols is None else {"", *symbols}
     walk = _Walk(directory, Manifest.read(directory))
-    for found in walk.findings(calendar):
+    for found in chain(walk.findings(calendar), _by_minute(directory, calendar)):
         if wanted is None or found.symbol in wanted:
             yield found
+
+
+def _by_minute(directory: Path, calendar: SessionCalendar) -> Iterator[Finding]:
+    """Sessions of minute bars and option quotes that a replay would refuse."""
+    for layout in (MINUTES, OPTION_QUOTES):
+        for day in stored_sessions(directory, layout):
+            if not calendar.is_session(day):
+                yield Finding(Code.NOT_A_SESSION, day, "", f"{layout.name}: the exchange was closed")
+                continue
+            try:
+                check_session(session_path(directory, layout, day), layout, day)
+            except BadInput as refused:
+                yield Finding(Code.REFUSED, day, "", str(refused))
 
 
 @dataclass(slots=True)
@@ -86,13 +63,16 @@ class _Walk:
     table: SymbolTable = field(init=False)
     close: FloatArray = field(init=False)  # the latest close of each symbol, on the newest share count known
     last: IntArray = field(init=False)  # number of the session of that close
-    run: IntArray = field(init=False)  # sessions in a row up to it
-    rows: int = 0  # of the session before
+    seen: IntArray = field(init=False)  # whole markets up to that close: where one is missing, nobody has vanished
+    run: IntArray = field(init=False)  # whole markets in a row up to it
+    rows: int = 0  # of the whole market before
+    markets: int = 0  # so far
 
     def __post_init__(self) -> None:
         self.table = SymbolTable.load(self.directory)
         self.close = np.full(len(self.table), np.nan)
         self.last = np.full(len(self.table), -1, dtype=np.int64)
+        self.seen = np.full(len(self.table), -1, dtype=np.int64)
         self.run = np.zeros(len(self.table), dtype=np.int64)
 
     def findings(self, calendar: SessionCalendar) -> Iterator[Finding]:
@@ -114,9 +94,13 @@ class _Walk:
                 continue
             if day not in self.manifest.pulled:
                 yield Finding(Code.NO_PULL_DATE, day, "", "neither manifest nor file says when it was pulled")
-            if len(numbers) < SHRUNK * self.rows:
-                yield Finding(Code.SHRUNK, day, "", f"{len(numbers):,} rows, {self.rows:,} the session before")
-            self.rows = len(numbers)
+            if day in self.manifest.imported:
+                yield Finding(Code.IMPORTS_ONLY, day, "", f"{len(numbers):,} rows, all of imported files")
+            else:
+                if len(numbers) < SHRUNK * self.rows:
+                    yield Finding(Code.SHRUNK, day, "", f"{len(numbers):,} rows, {self.rows:,} the session before")
+                self.rows = len(numbers)
+                self.markets += 1
             yield from self._session(number, day, numbers, columns)
 
     def _read(self, day: date) -> tuple[Numbers, dict[str, FloatArray]]:
@@ -132,6 +116,7 @@ class _Walk:
             more = len(self.table) - len(self.close)
             self.close = np.pad(self.close, (0, more), constant_values=np.nan)
             self.last = np.pad(self.last, (0, more), constant_values=-1)
+            self.seen = np.pad(self.seen, (0, more), constant_values=-1)
             self.run = np.pad(self.run, (0, more))
         return numbers, {name: floats(columns[name]) for name in BAR_COLUMNS}
 
@@ -159,13 +144,19 @@ class _Walk:
         far = (np.abs(ratio - 1) > JUMP) & ~_split_like(ratio) & dear & next_to
         for place in np.flatnonzero(far).tolist():
             yield self._jumped(Code.JUMP, day, int(who[place]), float(ratio[place]))
-        gone = number - self.last[who] - 1
-        for place in np.flatnonzero((gone > 0) & (self.last[who] >= 0) & (self.run[who] >= STEADY)).tolist():
+        self.close[who] = closed
+        self.last[who] = number
+        if day not in self.manifest.imported:
+            yield from self._vanished(day, who)
+            self.seen[who] = self.markets
+
+    def _vanished(self, day: date, who: Numbers) -> Iterator[Finding]:
+        """Symbols that are back after whole markets without them; who is here counts one session more."""
+        gone = self.markets - self.seen[who] - 1
+        for place in np.flatnonzero((gone > 0) & (self.seen[who] >= 0) & (self.run[who] >= STEADY)).tolist():
             sessions = int(gone[place])
             yield Finding(Code.VANISHED, day, self._name(int(who[place])), f"no bar in {sessions} sessions before")
         self.run[who] = np.where(gone == 0, self.run[who] + 1, 1)
-        self.close[who] = closed
-        self.last[who] = number
 
     def _factor(self, day: date) -> FloatArray:
         """New shares for one share of this session's prices, over the splits that they do not have yet."""

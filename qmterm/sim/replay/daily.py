@@ -1,7 +1,8 @@
 """Daily bars of a replay: read once, then told session by session, split-adjusted as of the day the replay stands in.
 
 The trap: a split of the future must not be seen. Each morning the sessions before are put on the scale of that day,
-as the real service does it with its adjusted answers.
+as the real service does it with its adjusted answers. A store's sessions have some splits already, each up to the day
+it was pulled: the ones it lacks are applied, the ones of the future are taken out.
 """
 
 from __future__ import annotations
@@ -18,8 +19,10 @@ from numpy.typing import NDArray
 from qmterm.core.bars import FloatArray, IntArray
 from qmterm.sim.corporate import Dividend, Earnings, Split
 from qmterm.sim.past import DailyHistory, DayBars
-from qmterm.sim.replay.checks import Place, check_bars, check_names, check_once, refuse
+from qmterm.sim.replay.source import dated
 from qmterm.tape import layout
+from qmterm.tape.checks import Place, check_bars, check_names, check_once, refuse
+from qmterm.tape.manifest import NAME, StoredManifest
 from qmterm.tape.quality import BAR_COLUMNS
 
 KEPT = 600  # before the running one: two years and a half
@@ -35,6 +38,9 @@ class DailyBars:
     code: IntArray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     columns: Mapping[str, FloatArray] = field(default_factory=dict)  # as the files have them
     splits: tuple[tuple[int, date, float], ...] = ()  # (code, first session at the new count, new shares for one old)
+    basis: NDArray[np.datetime64] = field(default_factory=lambda: np.zeros(0, dtype="datetime64[D]"))
+    """Of each row the day up to which a store adjusted it; NaT for a row as traded, of another file."""
+    stored_splits: tuple[tuple[int, date, float], ...] = ()  # that the store knows, for its own rows
     dividends: tuple[tuple[int, date, float], ...] = ()  # (code, ex-date, $ per share)
 
 
@@ -44,6 +50,16 @@ def read_daily_bars(files: Sequence[Path]) -> DailyBars:
     parts = [_one_file(file, numbers) for file in files]
     if not parts:
         return DailyBars()
+    stores = {folder: StoredManifest.read(folder, whole=True) for folder in {file.parent for file in files}}
+    ratios = {
+        (numbers[row.symbol], row.day): row.split_to / row.split_from
+        for manifest in stores.values()
+        for row in manifest.splits
+        if row.symbol in numbers and row.split_from > 0 and row.split_to > 0
+    }
+    basis = np.concatenate(
+        [np.full(len(part[0]), _basis(file, stores[file.parent])) for file, part in zip(files, parts, strict=True)]
+    )
     names = list(numbers)
     code = np.concatenate([part[0] for part in parts])
     days = np.concatenate([part[1] for part in parts])
@@ -62,7 +78,17 @@ def read_daily_bars(files: Sequence[Path]) -> DailyBars:
         columns=columns,
         splits=_told(code, days, np.where((ratio > 0) & (ratio != 1), ratio, np.nan)),
         dividends=_told(code, days, np.where(paid > 0, paid, np.nan)),
+        basis=basis[order],
+        stored_splits=tuple((code, day, ratio) for (code, day), ratio in sorted(ratios.items())),
     )
+
+
+def _basis(file: Path, manifest: StoredManifest) -> np.datetime64:
+    """Up to which day a file's prices are adjusted; NaT where it is not a store's."""
+    day = dated(file)
+    if day is None or not (file.parent / NAME).exists():
+        return np.datetime64("NaT", "D")
+    return np.datetime64(manifest.pulled.get(day, day), "D")
 
 
 def _one_file(file: Path, numbers: dict[str, int]) -> tuple[IntArray, NDArray[np.datetime64], dict[str, FloatArray]]:
@@ -129,7 +155,7 @@ class ReplayPast:
             return None
         rows = slice(int(self._bars.edge[place]), int(self._bars.edge[place + 1]))
         who = self._number_of[self._bars.code[rows]]
-        factor = self._factor(session, as_of)[who]
+        factor = self._factor(session, as_of, rows)
         prices = []
         for name in ("open", "high", "low", "close"):
             column = np.zeros(self._symbols)
@@ -140,21 +166,36 @@ class ReplayPast:
         opened, high, low, close = prices
         return DayBars(session, opened, high, low, close, volume, np.zeros(self._symbols))
 
-    def _factor(self, session: date, as_of: date) -> FloatArray:
-        """What prices of a session are divided by to read on the scale of a later day."""
-        factor = np.ones(self._symbols)
-        for code, day, ratio in self._bars.splits:
-            if session < day <= as_of:
-                factor[self._number_of[code]] *= ratio
+    def _factor(self, session: date, as_of: date, rows: slice) -> FloatArray:
+        """What each price of a session is divided by to read on the scale of another day."""
+        bars = self._bars
+        code, basis = bars.code[rows], bars.basis[rows]
+        factor = np.ones(len(code))
+        row_of = np.full(len(bars.names), -1, dtype=np.int64)
+        row_of[code] = np.arange(len(code))
+        for number, day, ratio in bars.splits:
+            row = row_of[number]
+            if session < day <= as_of and row >= 0 and np.isnat(basis[row]):
+                factor[row] *= ratio
+        for number, day, ratio in bars.stored_splits:
+            row = row_of[number]
+            if day <= session or row < 0 or np.isnat(basis[row]):
+                continue
+            known, due = basis[row] >= np.datetime64(day, "D"), day <= as_of
+            if due and not known:
+                factor[row] *= ratio
+            elif known and not due:
+                factor[row] /= ratio
         return factor
 
 
 class ReplayCorporate:
-    """Splits and dividends that the files tell, each from its own day on; there are no reports in them."""
+    """Splits and dividends that files and stores tell, each from its own day on; there are no reports in them."""
 
     def __init__(self, bars: DailyBars, number_of: IntArray, day: date) -> None:
         self.day = day
-        self.splits = [Split(int(number_of[code]), on, 1.0, ratio) for code, on, ratio in bars.splits if on <= day]
+        told = {(code, on): ratio for code, on, ratio in (*bars.splits, *bars.stored_splits) if on <= day}
+        self.splits = [Split(int(number_of[code]), on, 1.0, ratio) for (code, on), ratio in told.items()]
         self.dividends = [
             Dividend(int(number_of[code]), on, amount) for code, on, amount in bars.dividends if on <= day
         ]

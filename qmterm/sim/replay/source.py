@@ -12,11 +12,11 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-from qmterm.core.clock import et_date
 from qmterm.core.errors import BadInput
-from qmterm.sim.replay.checks import Place
 from qmterm.tape import layout
+from qmterm.tape.checks import Place
 from qmterm.tape.frames import SUFFIX as FRAMES
+from qmterm.tape.instants import days_of
 from qmterm.tape.layout import DAILY, MINUTES, OPTION_QUOTES, Layout
 
 _OTHERS = frozenset({"chains", "volatility"})  # folders of a store that hold something else
@@ -98,17 +98,6 @@ def session_tables(files: tuple[Path, ...], kind: Layout, day: date) -> Iterator
             if mine.any():
                 yield Place(file, first + np.flatnonzero(mine)), table if mine.all() else table.filter(pa.array(mine))
             first += table.num_rows
-
-
-def days_of(start_ns: Any) -> Any:
-    """New York dates of instants as days since 1970; the market is shut when the two offsets would differ."""
-    import numpy as np
-
-    out = np.zeros(len(start_ns), dtype=np.int64)
-    hours, where = np.unique(start_ns // 3_600_000_000_000, return_inverse=True)
-    ordinals = [(et_date(int(hour) * 3_600_000_000_000) - date(1970, 1, 1)).days for hour in hours]
-    out[:] = np.array(ordinals, dtype=np.int64)[where] if len(hours) else 0
-    return out
 
 
 def _day_text(number: int) -> str:

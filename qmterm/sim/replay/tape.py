@@ -17,11 +17,11 @@ import numpy as np
 from qmterm.core.bars import FloatArray, IntArray
 from qmterm.core.errors import BadInput, BadSymbol
 from qmterm.sim.market import Progress
-from qmterm.sim.replay.checks import Place, check_bars, check_minutes, check_names, check_once, check_quotes
 from qmterm.sim.replay.day import ReplayDay
 from qmterm.sim.replay.options import ReplayOptions
 from qmterm.sim.replay.source import session_tables
 from qmterm.sim.session import MINUTE_NS, MinuteBars
+from qmterm.tape.checks import Place, check_by_minute, check_once
 from qmterm.tape.layout import MINUTES, OPTION_QUOTES
 
 
@@ -89,9 +89,7 @@ def read_minutes(files: tuple[Path, ...], day: date, number: dict[str, int]) -> 
     for place, table in session_tables(files, MINUTES, day):
         columns = {name: table[name].to_numpy() for name in names}
         start = table["start_ns"].to_numpy()
-        check_names(table["symbol"], place, "symbol")
-        check_minutes(start, place)
-        check_bars(columns, place)
+        check_by_minute(table, MINUTES, place)
         symbols = table["symbol"].combine_chunks().dictionary_encode()
         of = np.array([number[name] for name in symbols.dictionary.to_pylist()], dtype=np.int64)
         starts.append(start)
@@ -125,9 +123,7 @@ def read_option_quotes(files: tuple[Path, ...], day: date, options: ReplayOption
     for place, table in session_tables(files, OPTION_QUOTES, day):
         columns = {name: table[name].to_numpy() for name in names}
         start = table["start_ns"].to_numpy()
-        check_names(table["occ"], place, "occ")
-        check_minutes(start, place)
-        check_quotes(columns, place)
+        check_by_minute(table, OPTION_QUOTES, place)
         symbols = table["occ"].combine_chunks().dictionary_encode()
         spelled = symbols.dictionary.to_pylist()
         try:

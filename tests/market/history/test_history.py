@@ -11,6 +11,7 @@ from qmterm.core.clock import ManualClock, from_et
 from qmterm.core.errors import DataAuthError, DataError, NotEntitled
 from qmterm.market.bars.corporate import Rename
 from qmterm.market.history.history import History
+from qmterm.market.history.importing import import_file
 from qmterm.market.records import GroupedColumns, Split
 from qmterm.tape.grouped import DaysMissing, day_path, read_day, write_grouped
 
@@ -118,6 +119,20 @@ async def test_a_lost_manifest_is_made_again_from_the_files(tmp_path):
     await kept.pull(DAYS)
     (tmp_path / "daily" / "manifest.json").write_text("{torn")
     assert history(tmp_path, FakeRest()).missing(DAYS) == ()
+
+
+async def test_a_session_pulled_again_after_a_split_by_a_killed_program_is_not_split_twice(tmp_path):
+    split = Split("MSFT", date(2026, 3, 3), 1, 4)
+    await history(tmp_path, FakeRest(splits=(split,)), date(2026, 3, 2)).pull(DAYS)
+    stale = (tmp_path / "daily" / "manifest.json").read_bytes()
+    day_path(tmp_path / "daily", DAYS[-1]).unlink()
+    later = history(tmp_path, FakeRest(splits=(split,)), date(2026, 3, 4))
+    await later.pull(DAYS)
+    (tmp_path / "daily" / "manifest.json").write_bytes(stale)  # killed before it was written
+    again = history(tmp_path, FakeRest(splits=(split,)), date(2026, 3, 4))
+    await again.refresh_splits()
+    closes = (await again.panel(LAST, 12)).close[1]
+    assert (closes[-2], closes[-1]) == (110.0 / 4, 111.0)
 
 
 async def test_files_without_a_pull_date_count_as_missing(tmp_path):
@@ -238,3 +253,64 @@ async def test_a_renamed_companys_sessions_go_on_under_its_new_name_with_the_spl
     before = await kept.panel(DAYS[5], 6, as_of=DAYS[5])
     assert before.symbols == ("AAPL", "MSFT")
     assert before.close[0].tolist() == [(100.0 + n) / (2 if n < 3 else 1) for n in range(6)]
+
+
+def stock_file(path, days, symbol="MYSTK", close=7.0):
+    lines = [f"{symbol},{day},{close},{close},{close},{close},100" for day in days]
+    path.write_text("symbol,date,open,high,low,close,volume\n" + "\n".join(lines) + "\n")
+    return path
+
+
+async def test_a_session_that_only_a_file_brought_in_is_pulled_and_keeps_the_files_rows(tmp_path):
+    import_file(stock_file(tmp_path / "one.csv", DAYS), tmp_path / "daily", CALENDAR)
+    rest = FakeRest()
+    kept = history(tmp_path, rest)
+    assert kept.missing(DAYS) == DAYS
+    await kept.pull(DAYS)
+    assert len(rest.calls) == 12
+    assert history(tmp_path, rest).missing(DAYS) == ()
+    panel = await kept.panel(LAST, 12)
+    assert (panel.symbols, panel.bars.tolist()) == (("AAPL", "MSFT", "MYSTK"), [12, 12, 12])
+    (tmp_path / "daily" / "manifest.json").unlink()
+    assert history(tmp_path, rest).missing(DAYS) == ()
+
+
+async def test_a_second_pull_keeps_imported_rows_and_lets_go_of_the_vendors_own_old_ones(tmp_path):
+    day = DAYS[-1]
+    await history(tmp_path, FakeRest(), day).pull([day])  # on its own day: it is pulled once more
+    import_file(stock_file(tmp_path / "one.csv", [day]), tmp_path / "daily", CALENDAR)
+    assert history(tmp_path, FakeRest(), day).missing([day]) == ()
+
+    class Fewer(FakeRest):
+        async def grouped_daily(self, day):
+            one = np.array([50.0])
+            return GroupedColumns(day, ("AAPL",), one, one, one, one, one, one)
+
+    await history(tmp_path, Fewer()).pull([day])
+    rows = read_day(tmp_path / "daily", day)
+    assert dict(zip(rows.symbols.tolist(), rows.columns["close"].tolist(), strict=True)) == {"AAPL": 50.0, "MYSTK": 7.0}
+    assert rows.imported.tolist() == [False, True]
+
+
+async def test_imported_rows_that_a_pull_keeps_get_the_splits_since_the_file(tmp_path):
+    import_file(stock_file(tmp_path / "one.csv", DAYS, close=70.0), tmp_path / "daily", CALENDAR)
+    split = Split("MYSTK", date(2026, 3, 2), 1, 7)
+    rest = FakeRest(splits=(split,))
+    kept = history(tmp_path, rest)
+    await kept.pull(DAYS)
+    assert rest.split_calls == [date(2026, 2, 28)]
+    assert await kept.refresh_splits() == ()  # all pulled today
+    assert set((await kept.panel(LAST, 12)).close[2].tolist()) == {10.0}
+
+
+async def test_an_older_file_brought_into_a_used_store_gets_the_splits_before_the_first_pull(tmp_path):
+    split = Split("AAPL", DAYS[8], 1, 7)
+    rest = FakeRest(splits=(split,))
+    used = history(tmp_path, rest)
+    await used.pull(DAYS[8:])  # after the split: nothing to adjust
+    assert await used.refresh_splits() == ()
+    import_file(stock_file(tmp_path / "old.csv", DAYS[:8], "AAPL", close=700.0), tmp_path / "daily", CALENDAR)
+    later = history(tmp_path, rest)  # on the same market day
+    assert await later.refresh_splits() == (split,)
+    assert await later.refresh_splits() == ()
+    assert (await later.panel(LAST, 12)).close[0].tolist() == [100.0] * 8 + [108.0, 109.0, 110.0, 111.0]

@@ -7,24 +7,28 @@ import sys
 from datetime import date
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from qmterm.core.calendar import SessionCalendar
+from qmterm.core.clock import from_et
+from qmterm.market.history.findings import Code
 from qmterm.market.history.manifest import Manifest
 from qmterm.market.history.status import duration, pull_seconds, status
-from qmterm.market.history.verify import Code, verify
+from qmterm.market.history.verify import verify
 from qmterm.market.records import Split
-from qmterm.tape.grouped import day_path, write_grouped
+from qmterm.tape.grouped import day_path, write_grouped, write_whole
+from qmterm.tape.layout import MINUTES, OPTION_QUOTES, session_path
 
 CALENDAR = SessionCalendar.load(date(2025, 1, 1), date(2026, 12, 31))
 DAYS = CALENDAR.last_n(date(2026, 2, 27), 40)
 
 
-def write(folder, day, closes, pulled=DAYS[-1], **changes):
+def write(folder, day, closes, pulled=DAYS[-1], whole=True):
     price = np.array(list(closes.values()), dtype=float)
     columns = {"open": price, "high": price * 1.01, "low": price * 0.99, "close": price, "volume": price * 0 + 1000}
-    write_grouped(folder, day, {"symbol": list(closes), **columns} | changes, pulled=pulled)
+    write_grouped(folder, day, {"symbol": list(closes), **columns}, pulled=pulled, whole=whole)
 
 
 def store(folder, closes=lambda number: {"A": 10.0, "B": 20.0}):
@@ -61,6 +65,15 @@ def test_a_symbol_that_vanishes_and_comes_back_and_a_file_with_half_the_market(t
     assert {item.symbol for item in verify(tmp_path, CALENDAR, ["C"])} == {"C", ""}
 
 
+def test_sessions_that_hold_imported_rows_only_are_named_and_counted_as_missing(tmp_path):
+    store(tmp_path)
+    for day in DAYS[30:33]:
+        write(tmp_path, day, {"A": 10.0}, whole=False)
+    assert found(tmp_path) == [(Code.IMPORTS_ONLY, day, "") for day in DAYS[30:33]]  # and nobody has vanished
+    held = status(tmp_path, DAYS, calls_per_minute=5)
+    assert held.imports_only == held.missing == DAYS[30:33]
+
+
 def test_repeats_and_impossible_bars_of_other_tools(tmp_path):
     store(tmp_path)
     path = day_path(tmp_path, DAYS[7])
@@ -71,6 +84,30 @@ def test_repeats_and_impossible_bars_of_other_tools(tmp_path):
     codes = found(tmp_path)
     assert (Code.BAD_BAR, DAYS[7], "A") in codes
     assert (Code.DUPLICATE, DAYS[7], "B") in codes
+
+
+def test_minutes_and_quotes_that_a_replay_would_refuse_are_named(tmp_path):
+    store(tmp_path)
+    start = from_et(DAYS[5], 10)
+    price = {name: [10.0, 10.0] for name in ("open", "high", "low", "close", "volume")}
+    rows = {
+        DAYS[5]: {"symbol": ["A", "B"], "start_ns": [start, start]},
+        DAYS[6]: {"symbol": ["A", "B"], "start_ns": [start, start]},  # of the day before
+        date(2026, 1, 1): {"symbol": ["A", "B"], "start_ns": [start, start]},
+    }
+    for day, names in rows.items():
+        write_whole(session_path(tmp_path, MINUTES, day), pa.table({**names, **price}))
+    quote = {name: [1.0, 1.0] for name in ("bid", "ask", "bid_size", "ask_size", "open_interest")}
+    spelled = {"occ": ["O:AAA260417C00180000", "AAA   260417C00180000"], "start_ns": [start, start]}
+    write_whole(session_path(tmp_path, OPTION_QUOTES, DAYS[5]), pa.table({**spelled, **quote}))
+    session_path(tmp_path, OPTION_QUOTES, DAYS[7]).write_bytes(b"PAR1 torn")
+    said = [(item.code, item.day, item.detail.split(": ", 1)[1]) for item in verify(tmp_path, CALENDAR)]
+    assert [(code, day) for code, day, _ in said] == [
+        (Code.NOT_A_SESSION, date(2026, 1, 1)),
+        *((Code.REFUSED, DAYS[number]) for number in (6, 5, 7)),
+    ]
+    assert f"it is not of {DAYS[6]}" in said[1][2]
+    assert "the same occ and start_ns" in said[2][2]
 
 
 def test_jumps_are_named_unless_a_split_explains_them(tmp_path):
