@@ -165,6 +165,11 @@ class Market(Protocol):
         ...
 
     @property
+    def notice(self) -> str:
+        """What the person who runs this market should know of it before it begins; "" for nothing."""
+        ...
+
+    @property
     def ends_ns(self) -> int | None:
         """When the market has nothing more to tell; None = never."""
         ...

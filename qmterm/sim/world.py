@@ -49,6 +49,7 @@ class World:
     unit = 100.0  # price columns are whole cents
     invents = True
     recorded = False
+    notice = ""
     ends_ns: int | None = None
     yields = YIELDS
 
