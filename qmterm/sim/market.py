@@ -251,6 +251,12 @@ class Market(Protocol):
         """Model values ($) at another instant; NaN in a world without a model."""
         ...
 
+    def option_sides_at(
+        self, contracts: Contracts, spot: FloatArray, instant_ns: IntArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """Bid and ask at moments of the running session, a spot ($) and an instant a row; NaN without a model."""
+        ...
+
     def open_interest(self, contracts: Contracts) -> NDArray[Any]:
         """Contracts; −1 when not known."""
         ...

@@ -348,6 +348,11 @@ class ReplayWorld:
     def option_values(self, contracts: Contracts, spots: FloatArray, instant_ns: int) -> FloatArray:
         return np.full(len(contracts), np.nan)
 
+    def option_sides_at(
+        self, contracts: Contracts, spot: FloatArray, instant_ns: IntArray
+    ) -> tuple[FloatArray, FloatArray]:
+        return np.full(len(contracts), np.nan), np.full(len(contracts), np.nan)
+
     def open_interest(self, contracts: Contracts) -> IntArray:
         return self._options.open_interest(contracts)
 
