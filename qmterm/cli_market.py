@@ -1,4 +1,4 @@
-"""The command line's words for looking at the market: scan, chain, quote, news, flow, and the store of history.
+"""The command line's words for looking at the market: scan, chain, quote, news, flow, bars, and the store of history.
 
 Each imports its own world when it runs, as everything of the command line does (cli.py).
 """
@@ -144,6 +144,28 @@ def flow(
 
     wish = _market(config, source, sim, sim_token_file, symbols, start, seed)
     raise typer.Exit(from_command_line(names or [], contracts, wish, as_json=as_json))
+
+
+def bars(
+    symbol: Annotated[str, typer.Argument(help="a stock, e.g. AAPL")],
+    day: Annotated[str | None, typer.Option(help="a session that is over, YYYY-MM-DD; default: the last one")] = None,
+    source: SourceOption = None,
+    sim: SimOption = None,
+    sim_token_file: SimTokenOption = None,
+    symbols: SimSymbolsOption = 500,
+    start: SimStartOption = None,
+    seed: SimSeedOption = 7,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a session's bars from its own trades (1, 5, 60 minutes, the day) and compare them with the vendor's.
+
+    Exit code: 0 when all are equal, 1 otherwise.
+    """
+    from qmterm.commands.bars import from_command_line
+
+    wish = _market(config, source, sim, sim_token_file, symbols, start, seed)
+    raise typer.Exit(from_command_line(symbol, day, wish, as_json=as_json))
 
 
 StoreOption = Annotated[Path | None, typer.Option("--store", help="folder of the store; default: your own")]
