@@ -116,7 +116,7 @@ def ctl(
     raise typer.Exit(run(words, as_json=as_json, socket=socket))
 
 
-for look in (cli_market.scan, cli_market.chain, cli_market.quote, cli_market.news, cli_market.flow):
+for look in (cli_market.scan, cli_market.chain, cli_market.quote, cli_market.news, cli_market.flow, cli_market.bars):
     app.command()(look)
 
 

@@ -1,4 +1,4 @@
-"""The command line's words for looking at the market: scan, chain, quote, news, flow, and the store of history.
+"""The command line's words for looking at the market: scan, chain, quote, news, flow, bars, and the store of history.
 
 Each imports its own world when it runs, as everything of the command line does (cli.py).
 """
@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from qmterm.core.errors import BadInput
 
 history_app = typer.Typer(
     help="The store of daily bars: pull, look at, check, bring in files (docs/data.md).", no_args_is_help=True
@@ -31,8 +33,8 @@ def scan(
         Path | None,
         typer.Option(help="Parquet of daily bars (symbol, date, open, high, low, close, volume) instead of the market"),
     ] = None,
-    as_of: Annotated[str | None, typer.Option(help="the last session to use, YYYY-MM-DD")] = None,
-    limit: Annotated[int | None, typer.Option(help="rows to show")] = None,
+    as_of: Annotated[str | None, typer.Option(help="the file's last session to use, YYYY-MM-DD")] = None,
+    limit: Annotated[int | None, typer.Option(help="rows to show, 1 or more; default: all")] = None,
     source: Annotated[str | None, typer.Option(help="sim or polygon, instead of the running engine")] = None,
     sim: Annotated[str | None, typer.Option("--sim", help="address of a running simulator")] = None,
     sim_token_file: Annotated[Path | None, typer.Option(help="file with that simulator's token")] = None,
@@ -45,10 +47,16 @@ def scan(
     The running engine is asked for its latest scan. Without one, or when
     --source, --sim or --config name a market, a scan of our own is made.
     """
+    if limit is not None and limit < 1:
+        raise BadInput(f"--limit {limit}: give the number of rows to show, 1 or more")
     if history is None:
+        if as_of is not None:
+            raise BadInput("--as-of goes with --history FILE: the market is scanned as it is now")
         from qmterm.commands.scan_live import LiveWish, run
 
         raise typer.Exit(run(LiveWish(config, source, sim, sim_token_file, socket), limit, as_json=as_json))
+    if (source, sim, sim_token_file, socket) != (None,) * 4:
+        raise BadInput("--history scans a file: leave --source, --sim, --sim-token-file and --socket away")
     from qmterm.commands.scan import from_command_line
 
     raise typer.Exit(from_command_line(history, as_of, limit, config, as_json=as_json))
@@ -136,6 +144,28 @@ def flow(
 
     wish = _market(config, source, sim, sim_token_file, symbols, start, seed)
     raise typer.Exit(from_command_line(names or [], contracts, wish, as_json=as_json))
+
+
+def bars(
+    symbol: Annotated[str, typer.Argument(help="a stock, e.g. AAPL")],
+    day: Annotated[str | None, typer.Option(help="a session that is over, YYYY-MM-DD; default: the last one")] = None,
+    source: SourceOption = None,
+    sim: SimOption = None,
+    sim_token_file: SimTokenOption = None,
+    symbols: SimSymbolsOption = 500,
+    start: SimStartOption = None,
+    seed: SimSeedOption = 7,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a session's bars from its own trades (1, 5, 60 minutes, the day) and compare them with the vendor's.
+
+    Exit code: 0 when all are equal, 1 otherwise.
+    """
+    from qmterm.commands.bars import from_command_line
+
+    wish = _market(config, source, sim, sim_token_file, symbols, start, seed)
+    raise typer.Exit(from_command_line(symbol, day, wish, as_json=as_json))
 
 
 StoreOption = Annotated[Path | None, typer.Option("--store", help="folder of the store; default: your own")]

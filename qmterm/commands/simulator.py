@@ -47,7 +47,8 @@ async def own_simulator(wish: SimWish) -> tuple[RunningSim, SimLink]:
         replay=wish.replay,
     )
     running = await spawn(options)
-    return running, SimLink(running.url, running.ws_url, running.token, options.world_name, lockstep)
+    link = SimLink(running.url, running.ws_url, running.token, options.world_name, lockstep, running.notice)
+    return running, link
 
 
 def joined_simulator(url: str, token_file: Path) -> SimLink:
@@ -73,4 +74,5 @@ def joined_simulator(url: str, token_file: Path) -> SimLink:
     except (OSError, ValueError) as error:
         raise SimError(f"--sim {url}: no simulator answers there ({error})") from error
     world = str(state.get("world") or f"{state.get('seed')}-{state.get('symbols')}")
-    return SimLink(base, base.replace("http", "ws", 1), token, world, bool(state.get("lockstep")))
+    streams, notice = base.replace("http", "ws", 1), str(state.get("notice", ""))
+    return SimLink(base, streams, token, world, bool(state.get("lockstep")), notice)

@@ -12,6 +12,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 EXTENDED_HOURS = 12
+CLOSING = frozenset(
+    {8, 19}
+)  # a listing exchange's closing auction (UTP, CTA); printed after the close, at times by minutes
 
 
 @dataclass(frozen=True, slots=True)

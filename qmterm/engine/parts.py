@@ -101,6 +101,7 @@ class Parts:
     real_money: bool = False
     has_screen: bool = True
     lockstep: Lockstep | None = None
+    notice: str = ""  # what the person should know of the market before it begins
     limits: Limits = field(default_factory=Limits)
     control: ControlSocket | None = None
     loop_lag: Percentiles = field(default_factory=Percentiles)

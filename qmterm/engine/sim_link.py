@@ -21,6 +21,7 @@ class SimLink:
     token: str
     world: str  # names the history cache: two worlds must not share one
     lockstep: bool
+    notice: str = ""  # what the person should know of its market before it begins
 
 
 def with_sim(settings: Settings, link: SimLink) -> Settings:

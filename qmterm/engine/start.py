@@ -91,6 +91,8 @@ async def start(parts: Parts, progress: Callable[[str], None]) -> Engaged:
         parts.settings.fingerprint(),
     )
     parts.log.keep_in(parts.journal)
+    if parts.notice:
+        parts.log.warn("FEED", parts.notice)
 
     engaged = _engage(parts, book, await parts.journal.read_document("ladder"))
     restore(engaged.desk.ledger, rebuilt)

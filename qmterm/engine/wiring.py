@@ -153,6 +153,7 @@ async def build(
             real_money=settings.engine.broker is BrokerName.LIVE,
             has_screen=has_screen,
             lockstep=lockstep,
+            notice="" if sim is None else sim.notice,
             limits=Limits(bounds.for_s, until_ns, bounds.speed),
             control=None if place.control is None else ControlSocket(place.control),
             broker_on_market=on_market,

@@ -114,6 +114,18 @@ class SaleCondition:
     updates_open_close: bool | None
     updates_volume: bool | None
 
+    @property
+    def rule(self) -> Mapping[str, object] | None:
+        """As ConditionBook reads it: what the vendor leaves out lets the trade count; None where it says nothing."""
+        told = {
+            "updates_high_low": self.updates_high_low,
+            "updates_open_close": self.updates_open_close,
+            "updates_volume": self.updates_volume,
+        }
+        if all(value is None for value in told.values()):
+            return None
+        return {"id": self.number, "asset_class": self.asset_class, "update_rules": {"consolidated": told}}
+
 
 @dataclass(frozen=True, slots=True)
 class ShortInterest:

@@ -214,5 +214,5 @@ def make_listing(
     return Listing(ticker, columns, listed)
 
 
-def years_left(now_ns: int, expiry_ns: IntArray) -> FloatArray:
+def years_left(now_ns: int | IntArray, expiry_ns: IntArray) -> FloatArray:
     return np.asarray(np.maximum(expiry_ns - now_ns, 0) / NS / SECONDS_PER_YEAR, dtype=np.float64)

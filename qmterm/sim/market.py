@@ -165,6 +165,11 @@ class Market(Protocol):
         ...
 
     @property
+    def notice(self) -> str:
+        """What the person who runs this market should know of it before it begins; "" for nothing."""
+        ...
+
+    @property
     def ends_ns(self) -> int | None:
         """When the market has nothing more to tell; None = never."""
         ...
@@ -244,6 +249,12 @@ class Market(Protocol):
 
     def option_values(self, contracts: Contracts, spots: FloatArray, instant_ns: int) -> FloatArray:
         """Model values ($) at another instant; NaN in a world without a model."""
+        ...
+
+    def option_sides_at(
+        self, contracts: Contracts, spot: FloatArray, instant_ns: IntArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """Bid and ask at moments of the running session, a spot ($) and an instant a row; NaN without a model."""
         ...
 
     def open_interest(self, contracts: Contracts) -> NDArray[Any]:

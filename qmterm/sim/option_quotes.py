@@ -61,10 +61,13 @@ class OptionPricer:
 
     def quotes(self, contracts: Contracts, surface: Surface, spots: FloatArray, now_ns: int) -> OptionQuotes:
         """Price `contracts` with `spots` (dollars by symbol number); all must expire after `now_ns`."""
+        return self.at(contracts, surface, spots[contracts.symbol], now_ns)
+
+    def at(self, contracts: Contracts, surface: Surface, spot: FloatArray, now_ns: int | IntArray) -> OptionQuotes:
+        """The same with one spot for each row, and one instant where `now_ns` is a column."""
         from qmterm.quant.options import american, black_scholes  # compiled kernels: not on the start path
 
         symbol = contracts.symbol
-        spot = spots[symbol]
         years = np.maximum(years_left(now_ns, contracts.expiry_ns), 60.0 / 31_536_000)
         r = rate(years)
         implied = surface.implied(symbol, spot, spot * np.exp(r * years), contracts.strike, years)
@@ -104,21 +107,22 @@ class OptionPricer:
     def ticks(self, contracts: Contracts, price: FloatArray) -> FloatArray:
         return tick_sizes(price, self._every_cent[contracts.symbol])
 
-    def dividends_before(self, contracts: Contracts, now_ns: int) -> FloatArray:
+    def dividends_before(self, contracts: Contracts, now_ns: int | IntArray) -> FloatArray:
         """Present value of the dividends that go ex before each contract's expiry."""
         out = np.zeros(len(contracts))
         for number in np.unique(contracts.symbol).tolist():
             for dividend in self._dividends_of.get(number, ()):
                 ex_ns = from_et(dividend.ex_date, 9, 30)
-                if ex_ns <= now_ns:
+                years = np.asarray((ex_ns - now_ns) / NS / SECONDS_PER_YEAR)
+                if not (years > 0).any():
                     continue
-                years = (ex_ns - now_ns) / NS / SECONDS_PER_YEAR
-                worth = dividend.amount * float(np.exp(-rate(np.array(years)) * years))
-                out += np.where((contracts.symbol == number) & (contracts.expiry_ns > ex_ns), worth, 0.0)
+                worth = dividend.amount * np.exp(-rate(years) * years)
+                pays = (contracts.symbol == number) & (contracts.expiry_ns > ex_ns) & (years > 0)
+                out += np.where(pays, worth, 0.0)
         return out
 
     def _sides(
-        self, contracts: Contracts, value: FloatArray, delta: FloatArray, now_ns: int
+        self, contracts: Contracts, value: FloatArray, delta: FloatArray, now_ns: int | IntArray
     ) -> tuple[FloatArray, FloatArray]:
         """Bid down and ask up to the grid; wider for thin names, away from the money and deep in it."""
         thin = 1.0 - self._universe.option_depth[contracts.symbol]

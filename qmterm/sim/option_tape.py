@@ -259,6 +259,14 @@ def _exchange(luck: FloatArray) -> IntArray:
     return np.asarray(np.array(EXCHANGES)[(luck * len(EXCHANGES)).astype(np.int64)], dtype=np.int64)
 
 
+def paid(contracts: Contracts, found: Prints, bid: FloatArray, ask: FloatArray, tick: FloatArray) -> FloatArray:
+    """The price of each print at the quotes in force; a late one may lie off them, as what it tells has passed."""
+    luck = chance(contracts.key[found.row], found.time_ns, found.exchange)
+    price = print_prices(found.side, bid, ask, tick, luck)
+    off = np.maximum(np.round(price * (0.97 + 0.06 * luck), 2), 0.01)
+    return np.asarray(np.where(found.condition == LATE, off, price), dtype=np.float64)
+
+
 def print_prices(
     side: IntArray, bid: FloatArray, ask: FloatArray, tick: FloatArray, luck: NDArray[np.float64]
 ) -> FloatArray:

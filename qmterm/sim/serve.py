@@ -93,7 +93,7 @@ async def _serve(options: SimOptions, listener: socket.socket, token: str) -> in
         about["token_file"] = str(options.token_file)
     else:
         about["token"] = token
-    about |= {"pid": os.getpid(), "now": server.world.now_ns}
+    about |= {"pid": os.getpid(), "now": server.world.now_ns, "notice": world.notice}
     print(json.dumps(about), flush=True)
     _warm_kernels()
     leaving = loop.create_task(door.close_when_told(server.away))

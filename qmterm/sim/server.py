@@ -110,6 +110,7 @@ class SimServer:
                 "symbols": len(self.world.universe),
                 "plan": self.options.plan,
                 "world": self.options.world_name,
+                "notice": self.world.notice,
                 "account_sequence": self.brokerage.account_sequence,
                 "done": self.drive.done,
             }

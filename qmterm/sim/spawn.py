@@ -31,6 +31,7 @@ class RunningSim:
     token: str
     now_ns: int
     process: asyncio.subprocess.Process
+    notice: str = ""  # what the person should know of its market (Market.notice)
     errors: list[str] = field(default_factory=list)
     _reader: asyncio.Task[None] | None = None
 
@@ -98,7 +99,8 @@ async def spawn(options: SimOptions, ready_s: float = READY_S) -> RunningSim:
     try:
         line = await asyncio.wait_for(process.stdout.readline(), ready_s)
         about = json.loads(line)
-        return RunningSim(about["url"], about["ws_url"], token, int(about["now"]), process, errors, reader)
+        url, now_ns, notice = about["url"], int(about["now"]), about.get("notice", "")
+        return RunningSim(url, about["ws_url"], token, now_ns, process, notice, errors, reader)
     except (TimeoutError, ValueError, KeyError) as error:
         with contextlib.suppress(ProcessLookupError):
             process.kill()

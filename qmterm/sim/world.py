@@ -49,6 +49,7 @@ class World:
     unit = 100.0  # price columns are whole cents
     invents = True
     recorded = False
+    notice = ""
     ends_ns: int | None = None
     yields = YIELDS
 
@@ -306,6 +307,13 @@ class World:
     def option_values(self, contracts: Contracts, spots: FloatArray, instant_ns: int) -> FloatArray:
         """Model values at another instant of the running day or the close before it."""
         return self._pricer.quotes(contracts, self.surface, spots, instant_ns).value
+
+    def option_sides_at(
+        self, contracts: Contracts, spot: FloatArray, instant_ns: IntArray
+    ) -> tuple[FloatArray, FloatArray]:
+        """Bid and ask as they were at moments of the running session, one spot ($) and one instant for each row."""
+        quotes = self._pricer.at(contracts, self.surface, spot, instant_ns)
+        return quotes.bid, quotes.ask
 
     def closing_values(self, contracts: Contracts) -> FloatArray:
         """What contracts were worth at the previous session's close."""

@@ -47,6 +47,8 @@ def test_flow_over_rest_says_what_it_covers(qmterm, polygon):
     assert covered["underlying"] == "AAPL"
     assert covered["contracts"] == 3
     assert 0 < covered["volume_share"] <= 1
+    assert covered["complete"], "the simulator tells every trade of its snapshot's volume"
+    assert covered["trades"] > 20
     assert body["seen"] >= covered["trades"] > 0
     for row in body["prints"]:
         assert row["what"] in ("SWEEP", "BLOCK", "SWEEP+BLOCK")

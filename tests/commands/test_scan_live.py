@@ -91,3 +91,20 @@ def test_wrong_use_is_a_sentence(home, tmp_path):
         run(LiveWish(socket=tmp_path / "nobody.sock"), None, as_json=True)
     with pytest.raises(ConfigError, match="QMTERM_POLYGON_KEY"):
         run(LiveWish(), None, as_json=True)
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["--as-of", "2026-03-02"], "--as-of goes with --history FILE"),
+        (["--limit", "-1"], "--limit -1: give the number of rows to show"),
+        (["--limit", "0"], "--limit 0: give the number of rows to show"),
+        (["--history", "bars.parquet", "--limit", "-1"], "--limit -1: give the number of rows to show"),
+        (["--history", "bars.parquet", "--source", "sim"], "--history scans a file"),
+    ],
+)
+def test_options_that_would_change_nothing_or_drop_rows_are_refused(qmterm, words, why):
+    code, out, err = qmterm("scan", *words)
+    assert (code, out) == (2, "")
+    assert err.startswith(f"qmterm: {why}")
+    assert err.count("\n") == 1

@@ -145,6 +145,26 @@ def test_splits_are_adjusted_unless_asked_for_raw(client):
     assert traded.close == pytest.approx(adjusted.close * split.split_to / split.split_from, rel=1e-3)
 
 
+def test_the_trades_of_a_contract_come_to_its_volume_and_each_has_its_quote(client):
+    rows = client.list_snapshot_options_chain("AAPL", params={"limit": 250})
+    today = client.get_previous_close_agg("AAPL")[0].timestamp * 1_000_000 + 86_400_000_000_000
+    traded = [row for row in rows if row.day.volume and row.day.last_updated > today]
+    busiest = sorted(traded, key=lambda row: -row.day.volume)[:12]
+    assert len(busiest) == 12
+    prints, at_a_side = 0, 0
+    for row in busiest:
+        trades = list(client.list_trades(row.details.ticker, timestamp_gte=today, order="asc", limit=50_000))
+        size = sum(-trade.size if trade.conditions == [201] else trade.size for trade in trades)
+        assert size == row.day.volume, row.details.ticker
+        quotes = list(client.list_quotes(row.details.ticker, timestamp_gte=today, order="asc", limit=50_000))
+        for trade in trades:
+            force = [quote for quote in quotes if quote.sip_timestamp <= trade.sip_timestamp][-1]
+            assert 0 < force.bid_price < force.ask_price
+            at_a_side += trade.price in (force.bid_price, force.ask_price)
+        prints += len(trades)
+    assert at_a_side > 0.4 * prints > 20
+
+
 def test_option_bars(client):
     previous = client.get_previous_close_agg(OCC)[0]
     assert previous.low <= previous.close <= previous.high

@@ -7,7 +7,7 @@ hold. In lockstep it is read before the next step, because bars made before and 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from qmterm.core.conditions import ConditionBook
@@ -63,22 +63,8 @@ class ConditionTables:
                 self._told = True
                 self._log.info("FEED", f"the vendor's trade conditions could not be read, our own list holds: {error}")
             return isinstance(error, NotEntitled)
-        changed = self._stocks.learn(_rules(row) for row in stocks if _has_rules(row))
+        changed = self._stocks.learn(rule for row in stocks if (rule := row.rule) is not None)
         if changed:
             self._log.info("FEED", f"the vendor treats {changed} trade conditions unlike our list; its word holds")
         self._for_flow(options)
         return True
-
-
-def _has_rules(row: SaleCondition) -> bool:
-    return any(rule is not None for rule in (row.updates_high_low, row.updates_open_close, row.updates_volume))
-
-
-def _rules(row: SaleCondition) -> Mapping[str, object]:
-    """As ConditionBook reads them: a rule that the vendor leaves out lets the trade count."""
-    told = {
-        "updates_high_low": row.updates_high_low,
-        "updates_open_close": row.updates_open_close,
-        "updates_volume": row.updates_volume,
-    }
-    return {"id": row.number, "asset_class": row.asset_class, "update_rules": {"consolidated": told}}

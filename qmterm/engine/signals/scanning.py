@@ -133,7 +133,10 @@ class Scanning:
             self._log.warn("FEED", f"no history for {day}: {why}")
         if len(report.failed) > days - self._matrix.min_bars:
             why = next(iter(report.failed.values()))
-            raise DataError(f"{len(report.failed)} of {days} sessions of history are missing; the first says: {why}")
+            raise DataError(
+                f"{days - len(report.failed)} of {days} sessions of history could be had, and nothing can be scanned "
+                f"with fewer than {self._matrix.min_bars} ([atr_matrix] min_bars); the first missing one says: {why}"
+            )
 
     async def close(self) -> None:
         await self._pull.close()

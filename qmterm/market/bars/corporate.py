@@ -1,8 +1,7 @@
-"""Splits, dividends and renames applied as of a date: what was known then, nothing later.
+"""Splits and renames applied as of a date: what was known then, nothing later.
 
 The traps: stored sessions are adjusted as of the day they were pulled, so each has a basis of its own, and a date
-before a basis means taking splits back out. Prices are adjusted for splits only, never for dividends (QUANT.md 1.2);
-`total_return` is for research, where a dividend is part of what was earned.
+before a basis means taking splits back out. Prices are adjusted for splits only, never for dividends (QUANT.md 1.2).
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from datetime import date
 
 import numpy as np
 
-from qmterm.core.bars import DailyPanel, FloatArray
+from qmterm.core.bars import DailyPanel
 from qmterm.core.errors import BadInput
 from qmterm.market.records import Split
 
@@ -27,13 +26,6 @@ class Rename:
     day: date
     old: str
     new: str
-
-
-@dataclass(frozen=True, slots=True)
-class CashDividend:
-    symbol: str
-    ex_day: date
-    amount: float  # $ per share as paid, before any later split
 
 
 def adjust(
@@ -78,30 +70,6 @@ def _scale(panel: DailyPanel, row: int, bars: np.ndarray, ratio: float) -> None:
     for name in PRICES:
         getattr(panel, name)[row, bars] /= ratio
     panel.volume[row, bars] *= ratio
-
-
-def total_return(
-    panel: DailyPanel, dividends: Iterable[CashDividend], splits: Iterable[Split], as_of: date
-) -> FloatArray:
-    """Closes with dividends put back in, of a panel adjusted for splits as of `as_of`; research only.
-
-    Bars before an ex-day are scaled by 1 − amount / previous close, the amount on the same share count as the bars.
-    """
-    out = panel.close.copy()
-    rows = {symbol: row for row, symbol in enumerate(panel.symbols)}
-    held = _each_once(splits)
-    for dividend in dividends:
-        row = rows.get(dividend.symbol)
-        if row is None or dividend.ex_day > as_of:
-            continue
-        later = [s for s in held if s.symbol == dividend.symbol and dividend.ex_day < s.day <= as_of]
-        amount = dividend.amount
-        for split in later:
-            amount *= split.split_from / split.split_to
-        before = np.flatnonzero(panel.days[row] < np.datetime64(dividend.ex_day, "D"))
-        if len(before) and amount < panel.close[row, before[-1]]:
-            out[row, before] *= 1.0 - amount / panel.close[row, before[-1]]
-    return out
 
 
 def renamed(panel: DailyPanel, renames: Iterable[Rename], as_of: date) -> DailyPanel:

@@ -2,7 +2,8 @@
 
 The traps: a trade can arrive twice, late, or be taken back; what counts is its place on the tape (SIP time, then
 sequence), never the order of arrival. A minute in which nothing may set the price has no bar, as at the vendor; its
-volume counts for the day all the same. Form T trades (condition 12) never move the official day.
+volume counts for the day all the same. Form T trades (condition 12) never move the official day; the closing auction
+does, though it prints after the close, and it is what the official close is made of.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from qmterm.core.bars import BoolArray, FloatArray, IntArray
 from qmterm.core.calendar import SessionCalendar
-from qmterm.core.conditions import EXTENDED_HOURS, ConditionBook
+from qmterm.core.conditions import CLOSING, EXTENDED_HOURS, ConditionBook
 from qmterm.core.errors import BadInput
 
 MINUTE_NS = 60_000_000_000
-SETS_LAST, SETS_RANGE, SETS_VOLUME, FORM_T = 1, 2, 4, 8  # bits of a trade
+SETS_LAST, SETS_RANGE, SETS_VOLUME, FORM_T, AUCTION = 1, 2, 4, 8, 16  # bits of a trade
+AUCTION_NS = 4 * 3_600_000_000_000  # after the close in which a closing auction is printed: while trades are reported
 STANDS = (0, 1, 2)  # correction indicators of trades that stand: as printed, or with the corrected data in them
 
 Bits = NDArray[np.uint8]
@@ -99,7 +101,7 @@ def bits_of(conditions: Sequence[Iterable[int] | None], book: ConditionBook) -> 
         if found is None:
             counts = book.counts(key)
             found = SETS_LAST * counts.last | SETS_RANGE * counts.high_low | SETS_VOLUME * counts.volume
-            seen[key] = found = found | FORM_T * (EXTENDED_HOURS in key)
+            seen[key] = found = found | FORM_T * (EXTENDED_HOURS in key) | AUCTION * (not CLOSING.isdisjoint(key))
         bits[place] = found
     return bits
 
@@ -111,11 +113,15 @@ def minute_bars(trades: TradeColumns) -> BarColumns:
 
 
 def daily_bars(trades: TradeColumns, calendar: SessionCalendar, day: date) -> BarColumns:
-    """The official bar of a session: trades from the open up to the close, Form T left out. `start_ns` is the open."""
+    """The official bar of a session: trades from the open up to the close and the closing auction, Form T left out.
+
+    `start_ns` is the open.
+    """
     opening, closing = calendar.open_ns(day), calendar.close_ns(day)
     kept = _tape(trades)
-    times = trades.time_ns[kept]
-    kept = kept[(times >= opening) & (times < closing) & (trades.bits[kept] & FORM_T == 0)]
+    times, bits = trades.time_ns[kept], trades.bits[kept]
+    auction = (bits & AUCTION > 0) & (times < closing + AUCTION_NS)
+    kept = kept[(times >= opening) & ((times < closing) | auction) & (bits & FORM_T == 0)]
     return _bars(trades, kept, np.full(len(kept), opening, dtype=np.int64))
 
 

@@ -1,7 +1,8 @@
 """Options flow of named stocks from REST: their busiest contracts' trades of the session with the quotes of their time.
 
 The trap: a contract's quotes of one day can be a hundred pages. One page is read; trades after its end have no quote in
-force and therefore no side, and what was covered is said with the result.
+force and therefore no side. What was covered is said with the result, by the sizes that were read: a vendor may answer
+with fewer trades than the day's volume is made of, and call that all of them.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ HORIZON_DAYS = 60
 MOST_TICKS = 50_000  # one page, the vendor's most
 CONDITIONS_KEPT = 4
 _AT_ONCE = 4
+_LATER_NS = 60_000_000_000  # the snapshot is made after `now`, and the trades of its volume are read after it
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +41,20 @@ class Covered:
     underlying: str
     contracts: int  # read
     traded: int  # that traded in the session, of the expiries within the horizon
-    volume_share: float | None  # of the horizon's volume, 0 to 1
+    volume_share: float | None  # of the horizon's volume, 0 to 1: what the trades that were read come to
     trades: int
-    complete: bool  # all trades of the contracts that were read
+    complete: bool  # the trades of the contracts that were read come to all of their volume
     quotes: str  # complete | partial | none (the plan has none: sides are unknown)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What one stock's snapshot said, and what came for its busiest contracts."""
+
+    rows: OptionRows
+    volume: IntArray  # of the session, by row
+    busiest: list[int]  # rows
+    read: Sequence[tuple[Prints, bool, str]]
 
 
 async def load_conditions(rest: PolygonRest) -> Conditions:
@@ -76,7 +88,7 @@ async def read_flow(
     start_ns, end_ns = session_of(calendar, now_ns)
     flow = Flow(board.options.symbols, await load_conditions(rest))
     gate = asyncio.Semaphore(_AT_ONCE)
-    covered: list[Covered] = []
+    asked: list[_Asked] = []
     prints: list[Prints] = []
     snapshots: list[tuple[IntArray, IntArray, IntArray, list[float | None]]] = []
     for underlying in underlyings:
@@ -93,15 +105,17 @@ async def read_flow(
         flow.seed(picked.tolist(), nothing, rows.open_interest[busiest], average, start_ns)
         snapshots.append((picked, volume[busiest], rows.open_interest[busiest], average))
         read = await asyncio.gather(
-            *(_contract(rest, rows.occ[row], int(numbers[row]), start_ns, end_ns, gate) for row in busiest)
+            *(_contract(rest, rows.occ[row], int(numbers[row]), start_ns, end_ns + _LATER_NS, gate) for row in busiest)
         )
         prints += [found for found, _, _ in read]
-        covered.append(_covered(rows, volume, busiest, read))
+        asked.append(_Asked(rows, volume, busiest, read))
     flow.take(_in_order(prints))
-    flow.settle(end_ns + 1_000_000_000)
+    flow.settle(end_ns + _LATER_NS + 1_000_000_000)
+    came = {one.occ: one.volume for one in flow.contracts(unusual_only=False)}  # without what was cancelled
+    covered = tuple(_covered(one, came) for one in asked)
     for picked, volume, interest, average in snapshots:
         flow.seed(picked.tolist(), volume, interest, average, start_ns)
-    return flow, tuple(covered)
+    return flow, covered
 
 
 def with_quotes(trades: TradeTicks, quotes: QuoteTicks | None, row: int) -> Prints:
@@ -147,18 +161,18 @@ async def _contract(
     return with_quotes(trades, quotes, row), trades.complete, word
 
 
-def _covered(
-    rows: OptionRows, volume: IntArray, busiest: list[int], read: Sequence[tuple[Prints, bool, str]]
-) -> Covered:
-    total = int(volume.sum())
-    words = {word for _, _, word in read}
+def _covered(asked: _Asked, came: Mapping[str, int]) -> Covered:
+    """`came`: contracts that the trades of each option come to."""
+    total = int(asked.volume.sum())
+    wanted = [(int(asked.volume[row]), came.get(asked.rows.occ[row], 0)) for row in asked.busiest]
+    words = {word for _, _, word in asked.read}
     return Covered(
-        underlying=rows.underlying,
-        contracts=len(busiest),
-        traded=int(np.count_nonzero(volume > 0)),
-        volume_share=float(volume[busiest].sum()) / total if total else None,
-        trades=sum(len(prints) for prints, _, _ in read),
-        complete=all(complete for _, complete, _ in read),
+        underlying=asked.rows.underlying,
+        contracts=len(asked.busiest),
+        traded=int(np.count_nonzero(asked.volume > 0)),
+        volume_share=sum(min(want, got) for want, got in wanted) / total if total else None,
+        trades=sum(len(prints) for prints, _, _ in asked.read),
+        complete=all(complete for _, complete, _ in asked.read) and all(got >= want for want, got in wanted),
         quotes="none" if "none" in words else "partial" if "partial" in words else "complete",
     )
 

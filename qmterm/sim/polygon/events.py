@@ -83,8 +83,8 @@ async def splits(context: Context, request: web.Request) -> web.Response:
 
 async def earnings(context: Context, request: web.Request) -> web.Response:
     """Past and coming reports (the vendor's partner feed, a paid add-on)."""
-    context.need(context.plan.earnings)
     world = context.world
+    context.need(context.plan.earnings and world.invents)  # files tell of no reports: an empty list would deny them
     query = Query(request.path, request.query)
     limit = query.limit(100, 50_000)
     ticker, day = query.bounds("ticker"), query.bounds("date")
@@ -165,6 +165,8 @@ def news_row(context: Context, article: Article) -> dict[str, object]:
 
 
 async def news(context: Context, request: web.Request) -> web.Response:
+    """The newest articles. A replay's files hold none: it refuses, as "no article" would mean that all is quiet."""
+    context.need(context.world.invents)
     query = Query(request.path, request.query)
     limit = query.limit(10, 1000)
     universe = context.world.universe

@@ -12,9 +12,8 @@ from qmterm.core.bars import BoolArray
 from qmterm.sim.bar_history import MS
 from qmterm.sim.listing import Contracts
 from qmterm.sim.market import Market, stamps
-from qmterm.sim.option_tape import CANCEL, LATE, print_prices
+from qmterm.sim.option_tape import CANCEL, paid
 from qmterm.sim.polygon.frames import Aggregate, OptionQuote, OptionTrade
-from qmterm.sim.randomness import chance
 
 MINUTE_MS = 60_000
 
@@ -96,18 +95,15 @@ class OptionFeed:
         force = np.where(self._sent[1] > 0, self._sent, columns)
         bid, ask = force[0][found.row], force[1][found.row]
         tick = world.option_ticks(contracts.take(found.row), ask)
-        luck = chance(contracts.key[found.row], found.time_ns, found.exchange)
-        price = print_prices(found.side, bid, ask, tick, luck)
-        late = found.condition == LATE
-        price = np.where(late, np.maximum(np.round(price * (0.97 + 0.06 * luck), 2), 0.01), price)
+        price = paid(contracts, found, bid, ask, tick)
         out: list[msgspec.Struct] = []
         restated: set[tuple[int, int]] = set()
-        lasts = zip(
+        told = zip(
             *(column.tolist() for column in (found.row, found.time_ns, price, found.size)),
             *(column.tolist() for column in (found.exchange, found.condition, found.busted, found.cancelled_ns)),
             strict=True,
         )
-        for number, (row, time_ns, paid, size, exchange, condition, busted, delay) in enumerate(lasts):
+        for number, (row, time_ns, dollars, size, exchange, condition, busted, delay) in enumerate(told):
             name = self.names[row]
             if not alive[row] or name not in trades:
                 continue
@@ -117,10 +113,10 @@ class OptionFeed:
                 restated.add((row, stamp // 1000))
                 out.append(self._quote(row, self._sent, stamp - 1))
             sequence = _sequence(stamp) + number % 1000
-            out.append(OptionTrade("T", name, exchange, paid, size, [condition], stamp, sequence))
+            out.append(OptionTrade("T", name, exchange, dollars, size, [condition], stamp, sequence))
             if busted:
                 at = stamp + delay // MS
-                self._busted.append((at * MS, OptionTrade("T", name, exchange, paid, size, [CANCEL], at, sequence)))
+                self._busted.append((at * MS, OptionTrade("T", name, exchange, dollars, size, [CANCEL], at, sequence)))
         return out + self._cancels(world.now_ns)
 
     def _cancels(self, now_ns: int) -> list[OptionTrade]:

@@ -2,24 +2,23 @@
 
 The trap: no tick of the past was kept. Trades are made from the minute bars, so that bars built from them by the sale
 conditions give those minutes back: open, high, low and close trade, and an odd lot outside the range counts for the
-volume only. Quotes stand around each minute's close. Of an option there is the latest of each.
+volume only. Quotes stand around each minute's close. Options have a tape of their own (option_ticks.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-import msgspec
-import numpy as np
 from aiohttp import web
 
 from qmterm.core.calendar import Phase
 from qmterm.core.instruments import is_option
 from qmterm.sim.bar_history import MS, Bars
 from qmterm.sim.polygon.aggregates import aggregate, as_traded
-from qmterm.sim.polygon.answers import Context, Refused, listing_answer, not_found
-from qmterm.sim.polygon.options import chain_rows
+from qmterm.sim.polygon.answers import Context, Refused, listing_answer
+from qmterm.sim.polygon.option_ticks import option_quotes, option_trades
 from qmterm.sim.polygon.query import Query
+from qmterm.sim.polygon.tick_rows import TopOfBook, Trade
 
 DEFAULT_LIMIT, MAX_LIMIT = 1_000, 50_000
 LONGEST_NS = 5 * 86_400_000_000_000
@@ -29,37 +28,12 @@ MOMENTS_MS = (1_000, 17_000, 33_000, 59_000)  # of the open, the two extremes an
 ODD_LOT_MS = 41_000
 
 
-class Trade(msgspec.Struct, omit_defaults=True):
-    price: float
-    size: float
-    sip_timestamp: int
-    participant_timestamp: int
-    sequence_number: int
-    exchange: int
-    id: str
-    tape: int | None = None  # stocks only
-    conditions: list[int] = []
-
-
-class TopOfBook(msgspec.Struct, omit_defaults=True):
-    bid_price: float
-    ask_price: float
-    bid_size: float
-    ask_size: float
-    sip_timestamp: int
-    participant_timestamp: int
-    sequence_number: int
-    bid_exchange: int
-    ask_exchange: int
-    tape: int | None = None
-
-
 async def trades(context: Context, request: web.Request) -> web.Response:
     context.need(context.plan.trades)
     ticker, query = request.match_info["ticker"], Query(request.path, request.query)
     first, last = _bounds(context, query)
     if is_option(ticker):
-        return _answer(context, request, query, list(_option_trades(context, ticker)), first, last)
+        return _answer(context, request, query, list(option_trades(context, ticker)), first, last)
     bars = _minutes(context, ticker, first, last)
     made = [row for number in range(len(bars)) for row in _minute_trades(context, bars, number)]
     return _answer(context, request, query, made, first, last)
@@ -70,7 +44,7 @@ async def quotes(context: Context, request: web.Request) -> web.Response:
     ticker, query = request.match_info["ticker"], Query(request.path, request.query)
     first, last = _bounds(context, query)
     rows = (
-        _option_quotes(context, ticker)
+        option_quotes(context, ticker)
         if is_option(ticker)
         else _stock_quotes(context, ticker, _minutes(context, ticker, first, last))
     )
@@ -149,7 +123,7 @@ def _stock_quotes(context: Context, ticker: str, bars: Bars) -> Iterator[TopOfBo
         yield _quote(now.time_ns, now.bid, now.ask, now.bid_size // 100, now.ask_size // 100)
 
 
-def _quote(stamp: int, bid: float, ask: float, bid_size: int, ask_size: int, tape: int | None = 3) -> TopOfBook:
+def _quote(stamp: int, bid: float, ask: float, bid_size: int, ask_size: int) -> TopOfBook:
     return TopOfBook(
         bid_price=bid,
         ask_price=ask,
@@ -160,36 +134,5 @@ def _quote(stamp: int, bid: float, ask: float, bid_size: int, ask_size: int, tap
         sequence_number=stamp // (1_000 * MS),
         bid_exchange=11,
         ask_exchange=12,
-        tape=tape,
+        tape=3,
     )
-
-
-def _option_trades(context: Context, ticker: str) -> Iterator[Trade]:
-    trade = _option_row(context, ticker).get("last_trade")
-    if isinstance(trade, dict):
-        stamp = int(trade["sip_timestamp"])
-        yield Trade(
-            price=float(trade["price"]),
-            size=float(trade["size"]),
-            sip_timestamp=stamp,
-            participant_timestamp=stamp,
-            sequence_number=stamp // (1_000 * MS),
-            exchange=int(trade["exchange"]),
-            id="",
-            conditions=list(trade["conditions"]),
-        )
-
-
-def _option_quotes(context: Context, ticker: str) -> Iterator[TopOfBook]:
-    quote = _option_row(context, ticker).get("last_quote")
-    if isinstance(quote, dict):
-        sizes = int(quote["bid_size"]), int(quote["ask_size"])
-        yield _quote(int(quote["last_updated"]), float(quote["bid"]), float(quote["ask"]), *sizes, tape=None)
-
-
-def _option_row(context: Context, ticker: str) -> dict[str, object]:
-    context.need(context.plan.options)
-    found = context.world.listed(ticker)
-    if found is None:
-        raise not_found("Options contract not found.")
-    return next(chain_rows(context, found[0], np.array([found[1]])))

@@ -85,12 +85,13 @@ class Survey:
     first_ns: int = 0
     last_ns: int = 0
     torn: bool = False  # the last file ends in the middle of a block: the recorder was killed
+    left_out: dict[Path, int] = field(default_factory=dict)  # frames that the recorder could not keep up with
 
 
 def survey(files: tuple[Path, ...]) -> Survey:
     """BadInput for files that are damaged, or torn anywhere but at their end, and for those without any data."""
     found = Survey()
-    for due, record, events in timed(files):
+    for due, record, events in timed(files, found):
         found.frames += 1
         found.first_ns = found.first_ns or due
         found.last_ns = due
@@ -101,21 +102,13 @@ def survey(files: tuple[Path, ...]) -> Survey:
             name = event.T if event.ev == "LULD" else event.sym
             if name and name not in names and (record.cluster != "options" or root_of(name)):
                 names[name] = None
-    found.torn = _is_torn(files[-1])
     if not found.frames:
         raise BadInput(f"{files[0]} holds no data frame: record while the market is open")
     return found
 
 
-def _is_torn(file: Path) -> bool:
-    reader = FrameReader(file)
-    for _ in reader:
-        pass
-    return reader.torn
-
-
-def timed(files: tuple[Path, ...]) -> Iterator[tuple[int, RecordedFrame, list[_Event]]]:
-    """(market time it is due, record, its events) of every data frame, in order."""
+def timed(files: tuple[Path, ...], found: Survey | None = None) -> Iterator[tuple[int, RecordedFrame, list[_Event]]]:
+    """(market time it is due, record, its events) of every data frame, in order; `found` is told what is not there."""
     due = 0
     for file in files:
         reader = FrameReader(file)
@@ -135,6 +128,10 @@ def timed(files: tuple[Path, ...]) -> Iterator[tuple[int, RecordedFrame, list[_E
             )
         if reader.damaged:
             raise BadInput(f"{file} has {reader.damaged} damaged blocks: copy the recording again, or move it away")
+        if found is not None:
+            found.torn = reader.torn
+            if reader.left_out:
+                found.left_out[file] = reader.left_out
 
 
 class FrameTape:

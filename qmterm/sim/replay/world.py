@@ -97,13 +97,22 @@ class ReplayWorld:
 
     @property
     def notice(self) -> str:
-        """One sentence about the files that the person who plays them should read; "" for none."""
+        """What the person who plays the files should know of them, in sentences; "" for nothing."""
         frames = self._files.frames
-        if frames is not None and frames.torn:
-            return (
-                f"{self._files.source.recordings[-1]} is torn at its end (its recorder was killed): played up to there"
+        if frames is None:
+            return ""
+        said = []
+        if frames.left_out:
+            where = ", ".join(str(file) for file in frames.left_out)
+            count = sum(frames.left_out.values())
+            said.append(
+                f"{count:,} frames are not on the tape, because the disk could not keep up when it was recorded "
+                f"({where}): prices and bars of those moments are missing"
             )
-        return ""
+        if frames.torn:
+            last = self._files.source.recordings[-1]
+            said.append(f"{last} is torn at its end (its recorder was killed): played up to there")
+        return "; ".join(said)
 
     @staticmethod
     def _natural_start(files: Contents) -> int:
@@ -338,6 +347,11 @@ class ReplayWorld:
 
     def option_values(self, contracts: Contracts, spots: FloatArray, instant_ns: int) -> FloatArray:
         return np.full(len(contracts), np.nan)
+
+    def option_sides_at(
+        self, contracts: Contracts, spot: FloatArray, instant_ns: IntArray
+    ) -> tuple[FloatArray, FloatArray]:
+        return np.full(len(contracts), np.nan), np.full(len(contracts), np.nan)
 
     def open_interest(self, contracts: Contracts) -> IntArray:
         return self._options.open_interest(contracts)

@@ -1,4 +1,4 @@
-"""Splits, dividends and renames as of a date."""
+"""Splits and renames as of a date."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from qmterm.core.bars import DailyPanel
 from qmterm.core.errors import BadInput
-from qmterm.market.bars.corporate import CashDividend, Rename, adjust, renamed, total_return
+from qmterm.market.bars.corporate import Rename, adjust, renamed
 from qmterm.market.records import Split
 
 FIRST = date(2026, 3, 2)
@@ -55,15 +55,6 @@ def test_a_reverse_split_raises_prices() -> None:
     assert held.close[0] == pytest.approx([10, 11, 10.5, 11])
     with pytest.raises(BadInput, match="is no ratio"):
         adjust(held, [Split("A", DAYS[2], 0, 1)], DAYS[3])
-
-
-def test_dividends_count_in_the_total_return_only() -> None:
-    held = panel(A=[100, 100, 98, 49])
-    split = Split("A", DAYS[3], 1, 2)
-    adjust(held, [split], DAYS[3])
-    closes = total_return(held, [CashDividend("A", DAYS[2], 2.0)], [split], DAYS[3])
-    assert closes[0] == pytest.approx([49, 49, 49, 49])
-    assert held.close[0].tolist() == [50, 50, 49, 49]
 
 
 def test_a_renamed_companys_history_goes_on_under_the_new_name() -> None:

@@ -1,4 +1,4 @@
-"""Hours aligned to the open, the short last one, half days, the day itself."""
+"""Hours aligned to the open, the short last one, half days."""
 
 from datetime import date
 
@@ -6,7 +6,7 @@ import numpy as np
 
 from qmterm.core.calendar import SessionCalendar
 from qmterm.core.clock import NS, from_et
-from qmterm.market.bars.spans import day_of, intraday
+from qmterm.market.bars.spans import intraday
 from qmterm.market.bars.trades import MINUTE_NS, BarColumns
 
 CALENDAR = SessionCalendar.load(date(2026, 1, 1), date(2026, 12, 31))
@@ -35,13 +35,3 @@ def test_a_half_day_ends_at_one_and_a_bar_needs_its_grace() -> None:
     assert intraday(bars, ("A",), 60, CALENDAR, (HALF,), close + 1 * NS).bars.tolist() == [3]
     found = intraday(bars, ("A",), 60, CALENDAR, (HALF,), close + 2 * NS)
     assert (found.start_ns[0, -1], found.end_ns[0, -1]) == (from_et(HALF, 12, 30), from_et(HALF, 13, 0))
-
-
-def test_the_day_is_its_regular_minutes_once_it_is_over() -> None:
-    bars = minutes_of(HALF, 210, before=30)
-    close = CALENDAR.close_ns(HALF)
-    assert day_of(bars, ("A",), CALENDAR, HALF, close).bars.tolist() == [0]
-    day = day_of(bars, ("A",), CALENDAR, HALF, close + 2 * NS)
-    assert day.volume[0, -1] == 21_000.0
-    assert day.open[0, -1] == bars.open[30]
-    assert day.close[0, -1] == bars.close[-1]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from datetime import date
+from types import SimpleNamespace
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -41,7 +43,9 @@ def bar(columns):
     return tuple(float(value) for value in found)
 
 
-def test_our_bars_of_the_simulators_tape_are_its_own_bars() -> None:
+@pytest.fixture(scope="module")
+def morning():
+    """The simulator's first ten minutes: (world, its trades, its minute bars)."""
     world = World(SimOptions(seed=7, symbols=50, start="2026-03-02T09:25"))
     events, told = [], []
     while world.now_ns < from_et(DAY, 9, 40):
@@ -51,15 +55,23 @@ def test_our_bars_of_the_simulators_tape_are_its_own_bars() -> None:
         for minute in step.minutes:
             for part in minute_events(world, minute, None):
                 told += part
-    names = world.universe.number
-    tape = TradeColumns.of(
-        [names[event.sym] for event in events],
+    return world, events, told
+
+
+def tape_of(world, events):
+    return TradeColumns.of(
+        [world.universe.number[event.sym] for event in events],
         [event.p for event in events],
         [event.s for event in events],
         bits_of([event.c for event in events], ConditionBook()),
         [event.t * 1_000_000 for event in events],
         identity=[int(event.i.replace("x", "999")) for event in events],
     )
+
+
+def test_our_bars_of_the_simulators_tape_are_its_own_bars(morning) -> None:
+    world, events, told = morning
+    names, tape = world.universe.number, tape_of(world, events)
     codes = {code for event in events for code in event.c}
     assert {2, 12, 33, 37} <= codes
     ours = minute_bars(tape)
@@ -80,13 +92,43 @@ def test_our_bars_of_the_simulators_tape_are_its_own_bars() -> None:
     rest = minutes(world, symbol, OPEN // 1_000_000, from_et(DAY, 9, 39) // 1_000_000)
     for n, start in enumerate(rest.start_ms.tolist()):
         assert mine[symbol, start][:5] == (rest.open[n], rest.high[n], rest.low[n], rest.close[n], rest.volume[n])
-    day = daily_bars(tape, CALENDAR, DAY)
+    is_the_vendors_day(daily_bars(tape, CALENDAR, DAY), world)
+
+
+def is_the_vendors_day(day, world) -> None:
+    assert len(day) > 40
     for n, row in enumerate(day.row.tolist()):
         official = daily(world, row, DAY, DAY)
         assert (day.open[n], day.high[n], day.low[n], day.close[n], day.volume[n]) == (
             official.open[0], official.high[0], official.low[0], official.close[0], official.volume[0],
         )  # fmt: skip
         assert day.vwap[n] == pytest.approx(official.vwap[0], abs=0.0051)  # the world keeps it in cents
+
+
+def test_a_day_that_ends_in_a_closing_auction_is_the_vendors_day(morning) -> None:
+    world, events, _ = morning
+    close_ns = world.now_ns
+    calendar = SimpleNamespace(open_ns=CALENDAR.open_ns, close_ns=lambda day: close_ns)  # the session ends at 09:40
+    last = {event.sym: place for place, event in enumerate(events) if event.c == [0]}
+    auctions = [
+        msgspec.structs.replace(event, c=[8], t=close_ns // 1_000_000 + 700) if last.get(event.sym) == place else event
+        for place, event in enumerate(events)
+    ]
+    is_the_vendors_day(daily_bars(tape_of(world, auctions), calendar, DAY), world)
+
+
+def test_the_closing_auction_prints_after_the_close_and_makes_the_official_one() -> None:
+    day = 23_400
+    tape = trades(
+        (0, 10.0, 100, None),
+        (day - 1, 11.0, 100, None),
+        (day + 0.2, 11.5, 100, None),  # after the close, and no auction
+        (day + 0.7, 12.0, 5_000, [8, 9]),
+        (day + 240, 12.1, 900, [19]),  # an auction that was late
+        (day + 300, 13.0, 100, [12, 8]),  # Form T never moves the day
+        (day + 15_000, 14.0, 100, [8]),  # four hours later nothing is reported any more
+    )
+    assert bar(daily_bars(tape, CALENDAR, DAY)) == (10.0, 12.1, 10.0, 12.1, 6_100.0)
 
 
 def test_conditions_take_away_what_they_take_away() -> None:

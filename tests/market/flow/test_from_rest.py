@@ -51,6 +51,7 @@ class Rest:
         self.asked = []
         self.quotes_refused = False
         self.conditions_fail = False
+        self.missing = ()  # rows of the call's trades that the first answers lack
 
     async def conditions(self, asset_class):
         if self.conditions_fail:
@@ -63,7 +64,8 @@ class Rest:
     async def trade_ticks(self, ticker, start, end, most):
         self.asked.append((ticker, start, end))
         if "C00260000" in ticker:
-            return trades((0, 2.5, 600, 300, (219,)), (100, 2.5, 200, 301, (209,)), (5_000, 2.4, 10, 301, ()))
+            told = ((0, 2.5, 600, 300, (219,)), (100, 2.5, 200, 301, (209,)), (5_000, 2.4, 10, 301, ()))
+            return trades(*told, *self.missing)
         return trades((50, 1.0, 30, 300, (232,)), complete=False)
 
     async def quote_ticks(self, ticker, start, end, most):
@@ -102,8 +104,8 @@ async def test_the_days_trades_become_rows_with_their_sides():
     assert (call.volume, call.open_interest, call.mean20) == (900, 400, 100.0), "volume is the snapshot's"
     assert (call.bought, call.sold) == (200_000.0, 2_400.0)
     assert [ticker for ticker, _, _ in rest.asked] == ["O:AAPL260417C00260000", "O:AAPL260417P00250000"]
-    assert rest.asked[0][1:] == (OPEN, NOW)
-    assert (covered.contracts, covered.traded, covered.volume_share) == (2, 2, 1.0)
+    assert rest.asked[0][1:] == (OPEN, NOW + 60 * NS), "the snapshot may know of trades after `now`"
+    assert (covered.contracts, covered.traded, covered.volume_share) == (2, 2, 840 / 940)
     assert (covered.trades, covered.complete, covered.quotes) == (4, False, "partial")
 
 
@@ -111,7 +113,19 @@ async def test_only_the_busiest_are_read_and_the_share_is_told():
     rest, _, (covered,) = await read(contracts=1)
     assert len(rest.asked) == 1
     assert (covered.contracts, covered.traded) == (1, 2)
-    assert covered.volume_share == pytest.approx(900 / 940)
+    assert covered.volume_share == pytest.approx(810 / 940)
+
+
+async def test_trades_that_fall_short_of_the_snapshots_volume_are_not_called_complete():
+    rest = Rest()
+    _, _, (covered,) = await read(rest, contracts=1)
+    assert (covered.trades, covered.complete) == (3, False), "the service called them all, and 90 contracts are missing"
+    rest.missing = ((6_000, 2.4, 100, 302, ()), (6_500, 2.4, 100, 302, (201,)))
+    _, _, (covered,) = await read(rest, contracts=1)
+    assert (covered.trades, covered.volume_share, covered.complete) == (5, 810 / 940, False), "cancelled is not volume"
+    rest.missing = ((6_000, 2.4, 100, 302, ()),)
+    _, _, (covered,) = await read(rest, contracts=1)
+    assert (covered.trades, covered.volume_share, covered.complete) == (4, 900 / 940, True)
 
 
 async def test_without_quotes_in_the_plan_sides_are_unknown_and_sweeps_still_found():

@@ -12,7 +12,7 @@ from qmterm.core.errors import BadInput
 from qmterm.sim.options import SimOptions
 from qmterm.sim.polygon.snapshots import build_rows, take_columns
 from qmterm.sim.replay.world import ReplayWorld
-from qmterm.tape.frames import SUFFIX, FrameWriter
+from qmterm.tape.frames import GAP, SUFFIX, FrameWriter, record_bytes
 from tests.sim.replay import files
 from tests.sim.replay.files import CALL, DAY, MINUTE_NS, OPEN_NS
 
@@ -100,6 +100,18 @@ def test_a_torn_end_is_played_up_to_and_said(tmp_path):
     assert market.notice.endswith("played up to there")
     assert str(path) in market.notice
     assert len(market.advance_to(END + NS).frames) == 4
+
+
+def test_frames_that_the_recorder_left_out_are_said(tmp_path):
+    frames = [record_bytes(0, OPEN_NS + NS, 0, json.dumps(FRAMES[1][2]).encode())]
+    for name, lost in (("a", b"50000"), ("b", b"7")):
+        writer = FrameWriter(tmp_path / f"{name}{SUFFIX}", ("stocks", "options"), OPEN_NS)
+        writer.write_block(b"".join([*frames, record_bytes(GAP, OPEN_NS + NS, 0, lost)]))
+        writer.close()
+    notice = world(tmp_path).notice
+    assert notice.startswith("50,007 frames are not on the tape")
+    assert f"{tmp_path / 'a.frames'}, {tmp_path / 'b.frames'}" in notice
+    assert world(record(tmp_path, name="whole")).notice == ""
 
 
 def test_a_tear_between_recordings_or_a_damaged_block_is_refused(tmp_path):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 
 import pyarrow.parquet as pq
 import pytest
 
 from qmterm.core.instruments import parse_option
-from tests.end_to_end.running import Home, run
-from tests.sim.replay.files import MINUTE_NS
+from qmterm.tape.frames import GAP, SUFFIX, FrameWriter, record_bytes
+from tests.end_to_end.running import Home, engine, run
+from tests.sim.replay import files
+from tests.sim.replay.files import MINUTE_NS, OPEN_NS
 from tests.sim.replay.made import write_morning
 
 
@@ -49,3 +52,22 @@ def test_every_fill_is_at_a_price_that_the_files_had(played):
         minute = fill["time_ns"] // MINUTE_NS * MINUTE_NS
         assert float(fill["price"]) >= 0.9 * asks[fill["symbol"], minute]
         assert float(fill["price"]) <= asks[fill["symbol"], minute] + 1e-9
+
+
+def test_what_a_recording_lacks_and_too_short_a_history_are_said_to_the_trader(tmp_path):
+    data = tmp_path / "data"
+    data.mkdir()
+    files.daily(data)  # two sessions
+    writer = FrameWriter(data / f"one{SUFFIX}", ("stocks", "options"), OPEN_NS)
+    frame = json.dumps([{"ev": "T", "sym": "AAA", "p": 99.5, "s": 100, "t": OPEN_NS // 1_000_000}]).encode()
+    writer.write_block(record_bytes(0, OPEN_NS, 0, frame) + record_bytes(GAP, OPEN_NS, 0, b"1234"))
+    writer.close()
+    words = ["--source", "sim", "--broker", "sim", "--replay", str(data), "--seed", "7", "--speed", "max"]
+    with engine(Home(tmp_path / "home"), tmp_path / "run.sqlite", *words) as one:
+        with pytest.raises(
+            AssertionError, match="2 of 300 sessions of history could be had, and nothing can be scanned"
+        ):
+            one.end()
+        assert one.says(r"FEED 1,234 frames are not on the tape")
+    with sqlite3.connect(one.journal) as journal:
+        assert journal.execute("select count(*) from events where body like '%1,234 frames%'").fetchone() == (1,)

@@ -15,11 +15,13 @@ import pytest
 from qmterm.commands.scan import _ages, _calendar, run, scan_row
 from qmterm.core.calendar import SessionCalendar
 from qmterm.core.clock import et_date
+from qmterm.core.errors import NotEntitled
 from qmterm.core.settings.strategy import AtrMatrixSettings, ScannerSettings
 from qmterm.market.board.table import FLOAT_ROW, TIME_ROW
 from qmterm.market.clock import StepClock
 from qmterm.market.feed import PolygonFeed
 from qmterm.market.history.history import History
+from qmterm.market.news.desk import NewsDesk
 from qmterm.market.stream.lockstep import LockstepDriver, advance_and_read
 from qmterm.quant.indicators.features import last_features
 from qmterm.sim.options import SimOptions
@@ -94,6 +96,17 @@ async def test_a_scan_of_real_bars_through_the_wires_is_the_scan_of_their_file(t
 def _place(rows):
     order = [row["symbol"] for row in rows]
     return order.index
+
+
+async def test_news_and_earnings_that_no_file_tells_of_are_unknown_and_not_none(folder):
+    async with lockstep(replay=folder) as (feed, _):
+        desk = NewsDesk(feed.rest, feed._clock, 6000)
+        await desk.learn("AAA")
+        assert desk.not_entitled
+        assert desk.sentiment("AAA") is None
+        for asked in (feed.rest.news("AAA", 0, 10), feed.rest.earnings(["AAA"], DAY, DAY)):
+            with pytest.raises(NotEntitled):
+                await asked
 
 
 @pytest.fixture(scope="module")
