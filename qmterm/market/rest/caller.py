@@ -28,7 +28,8 @@ from qmterm.market.rest.paging import PageRun, Request
 from qmterm.market.rest.vendor import BodyTooSlow, HttpRefusal, Vendor, open_vendor
 
 T = TypeVar("T")
-_PASSING = frozenset({408, 429, 499, 500, 502, 503, 504})
+# 403 only where it is not the plan's: a proxy or a firewall that turned one call away.
+_PASSING = frozenset({403, 408, 429, 499, 500, 502, 503, 504})
 _UNREADABLE = (msgspec.DecodeError, UnicodeError, ArithmeticError)  # and numbers no column can hold
 
 
@@ -168,10 +169,11 @@ class RestCaller:
             raise self._silent(endpoint, outer) from None
         except HttpRefusal as refusal:
             error = self._classify(endpoint, refusal)
-            if refusal.status in _PASSING:
+            if isinstance(error, NotEntitled):
+                if family is not None:
+                    self.entitlements.refuse(family, self._scrub(_message(refusal.body)))
+            elif refusal.status in _PASSING:
                 raise _Again(error, refusal.retry_after_s) from None
-            if refusal.status == 403 and family is not None:
-                self.entitlements.refuse(family, self._scrub(_message(refusal.body)))
             raise error from None
         except (urllib3.exceptions.ReadTimeoutError, BodyTooSlow):
             raise self._silent(endpoint, self._settings.read_timeout_s) from None
@@ -197,7 +199,7 @@ class RestCaller:
         match refusal.status:
             case 401:
                 return DataAuthError(f"{where}: the key is not accepted ({said}); check QMTERM_POLYGON_KEY")
-            case 403:
+            case 403 if _is_about_the_plan(refusal.body):
                 return NotEntitled(f"{where}: your plan does not include it ({said})")
             case 404:
                 return NotFound(f"{where}: not found ({said}); check the symbol and [polygon] rest_url")
@@ -234,15 +236,28 @@ class _Again(Exception):
 
 
 class _ErrorBody(msgspec.Struct):
+    status: str = ""
     error: str = ""
     message: str = ""
 
 
+def _error_body(body: str) -> _ErrorBody | None:
+    try:
+        return msgspec.json.decode(body.encode(), type=_ErrorBody)
+    except msgspec.DecodeError:
+        return None
+
+
+def _is_about_the_plan(body: str) -> bool:
+    """Only the service itself says so, and in its own words; a page of whoever stands before it does not."""
+    parsed = _error_body(body)
+    return parsed is not None and parsed.status == "NOT_AUTHORIZED"
+
+
 def _message(body: str) -> str:
     """What the server said in words: its JSON message, or the first words of an HTML page."""
-    try:
-        parsed = msgspec.json.decode(body.encode(), type=_ErrorBody)
-    except msgspec.DecodeError:
+    parsed = _error_body(body)
+    if parsed is None:
         words = " ".join(body.split())
         return (words[:80] + "…") if len(words) > 80 else words or "no explanation"
     return parsed.message or parsed.error or "no explanation"
