@@ -137,7 +137,15 @@ class ReferenceCalls(Calls):
 
     async def _dividends(self, what: str, request: Request) -> tuple[Dividend, ...]:
         found = [
-            Dividend(row.ticker, day, row.cash_amount, iso_date(row.pay_date), row.frequency or 0, row.dividend_type)
+            Dividend(
+                row.ticker,
+                day,
+                row.cash_amount,
+                iso_date(row.pay_date),
+                row.frequency or 0,
+                row.dividend_type,
+                (row.currency or "USD").upper(),
+            )
             for row in await self._list(what, request, _dividend, Family.REFERENCE)
             if (day := iso_date(row.ex_dividend_date)) is not None
         ]

@@ -173,6 +173,10 @@ async def test_calendar_rows_become_dates():
         lambda rest: rest.dividends("AAPL", DAY),
     )
     assert dividends[0].ex_date == date(2026, 5, 8)
+    assert dividends[0].currency == "USD"
+    row = {"ticker": "TM", "ex_dividend_date": "2026-03-30", "cash_amount": 100, "currency": "JPY"}
+    foreign, _ = await ask({"results": [row]}, lambda rest: rest.dividends("TM", DAY))
+    assert foreign[0].currency == "JPY"
     splits, seen = await ask(
         {"results": [{"ticker": "X", "execution_date": "2026-03-03", "split_from": 1, "split_to": 4}]},
         lambda rest: rest.splits(DAY),
