@@ -268,7 +268,7 @@ class PolygonFeed:
             refused=tuple(sorted({*stocks.notes.refused, *options.notes.refused, *self.rest.entitlements.refused})),
             events=events,
             drops=stocks.counters.drops + options.counters.drops,
-            malformed=stocks.counters.malformed + options.counters.malformed,
+            malformed=stocks.counters.malformed + options.counters.malformed + self.rest.unreadable,
             unknown=stocks.counters.unknown + options.counters.unknown,
             late=stocks.counters.late + options.counters.late,
             budget=self.rest.budget.view(),

@@ -26,6 +26,7 @@ class PolygonRest(PriceCalls, OptionCalls, ReferenceCalls, CompanyCalls):
         self, settings: PolygonSettings, key: str, clock_monotonic: Callable[[], float] = time.monotonic
     ) -> None:
         self.caller = RestCaller(settings, key, clock_monotonic)
+        self.unreadable = 0
         self.delayed = False  # some answer was 15 minutes old by plan
 
     @property

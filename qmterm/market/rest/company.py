@@ -123,7 +123,7 @@ class CompanyCalls(Calls):
             ask = partial(_ask_earnings, wanted[first : first + _EARNINGS_AT_ONCE], since, until)
             found += [
                 EarningsDate(row.ticker, day, row.time or "", row.date_status == "confirmed")
-                for row in await self._list("earnings dates", ask, _earnings, Family.EARNINGS)
+                for row in await self._list("earnings dates", ask, _earnings, Family.EARNINGS, every=True)
                 if (day := iso_date(row.date)) is not None
             ]
         return tuple(sorted(found, key=lambda event: (event.day, event.symbol)))

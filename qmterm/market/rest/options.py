@@ -77,6 +77,7 @@ class OptionCalls(Calls):
             lambda c: c.list_options_contracts(underlying_ticker=underlying, expired=False, limit=1, raw=True),
             _contract,
             Family.OPTION_CONTRACTS,
+            every=True,
         )
         return bool(rows)
 
@@ -95,6 +96,7 @@ class OptionCalls(Calls):
             ),
             _contract,
             Family.OPTION_CONTRACTS,
+            every=True,
         )
         found = {contract.occ: contract for row in rows if (contract := _listed(row)) is not None}
         return tuple(found[occ] for occ in sorted(found))

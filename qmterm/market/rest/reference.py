@@ -104,6 +104,7 @@ class ReferenceCalls(Calls):
             lambda c: c.list_splits(execution_date_gte=since.isoformat(), limit=LIST_PAGE, raw=True),
             _split,
             Family.REFERENCE,
+            every=True,
         )
         return tuple(
             Split(row.ticker, day, row.split_from, row.split_to)
@@ -146,7 +147,7 @@ class ReferenceCalls(Calls):
                 row.dividend_type,
                 (row.currency or "USD").upper(),
             )
-            for row in await self._list(what, request, _dividend, Family.REFERENCE)
+            for row in await self._list(what, request, _dividend, Family.REFERENCE, every=True)
             if (day := iso_date(row.ex_dividend_date)) is not None
         ]
         return tuple(sorted(found, key=lambda dividend: (dividend.ex_date, dividend.symbol)))
