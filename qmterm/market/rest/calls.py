@@ -18,10 +18,11 @@ LIST_PAGE = 1_000  # the vendor's maximum of most lists
 
 
 class Calls:
-    """`delayed`: some answer was 15 minutes old by plan."""
+    """`…_delayed`: some answer about stocks, or options, was 15 minutes old by plan; the two are bought separately."""
 
     caller: RestCaller
-    delayed: bool
+    stocks_delayed: bool
+    options_delayed: bool
     unreadable: int  # rows of lists that were left out
 
     async def _list(

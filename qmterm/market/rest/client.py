@@ -27,7 +27,12 @@ class PolygonRest(PriceCalls, OptionCalls, ReferenceCalls, CompanyCalls):
     ) -> None:
         self.caller = RestCaller(settings, key, clock_monotonic)
         self.unreadable = 0
-        self.delayed = False  # some answer was 15 minutes old by plan
+        self.stocks_delayed = self.options_delayed = False
+
+    @property
+    def delayed(self) -> bool:
+        """Some answer was 15 minutes old."""
+        return self.stocks_delayed or self.options_delayed
 
     @property
     def budget(self) -> RequestBudget:

@@ -53,7 +53,7 @@ class OptionCalls(Calls):
             _chain_family(underlying),
         )
         rows = await asyncio.to_thread(option_columns.option_rows, underlying, pages.parts)
-        self.delayed |= rows.delayed
+        self.options_delayed |= rows.delayed
         return rows
 
     async def option_row(self, underlying: str, occ: str) -> OptionRows:
@@ -67,7 +67,7 @@ class OptionCalls(Calls):
             _chain_family(underlying),
         )
         rows = option_columns.option_rows(underlying, [row])
-        self.delayed |= rows.delayed
+        self.options_delayed |= rows.delayed
         return rows
 
     async def has_options(self, underlying: str) -> bool:

@@ -95,7 +95,9 @@ class PriceCalls(Calls):
             ask = partial(_ask_universal, wanted[first : first + _UNIVERSAL_AT_ONCE])
             found += await self._list("snapshot of some instruments", ask, _universal, Family.SNAPSHOTS)
         rows = tuple(tick_columns.universal_row(row) for row in found)
-        self.delayed |= any(row.delayed for row in rows)
+        late = [row.symbol for row in rows if row.delayed]
+        self.options_delayed |= any(symbol.startswith("O:") for symbol in late)
+        self.stocks_delayed |= any(":" not in symbol for symbol in late)  # indices are a plan of their own
         return rows
 
     async def aggs(
@@ -211,7 +213,7 @@ class PriceCalls(Calls):
         return tick_columns.indicator_series(symbol, kind, row.values)
 
     def _seen(self, snapshot: SnapshotColumns) -> SnapshotColumns:
-        self.delayed |= snapshot.delayed
+        self.stocks_delayed |= snapshot.delayed
         return snapshot
 
 
