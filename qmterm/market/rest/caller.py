@@ -30,7 +30,8 @@ from qmterm.market.rest.vendor import BodyTooSlow, HttpRefusal, Vendor, open_ven
 T = TypeVar("T")
 # 403 only where it is not the plan's: a proxy or a firewall that turned one call away.
 _PASSING = frozenset({403, 408, 429, 499, 500, 502, 503, 504})
-_UNREADABLE = (msgspec.DecodeError, UnicodeError, ArithmeticError)  # and numbers no column can hold
+# Numbers that no column can hold, and brackets within brackets within brackets.
+_UNREADABLE = (msgspec.DecodeError, UnicodeError, ArithmeticError, RecursionError)
 
 
 class NotFound(DataError):
@@ -244,7 +245,7 @@ class _ErrorBody(msgspec.Struct):
 def _error_body(body: str) -> _ErrorBody | None:
     try:
         return msgspec.json.decode(body.encode(), type=_ErrorBody)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return None
 
 

@@ -178,7 +178,10 @@ def finite(column: FloatArray) -> FloatArray:
 
 def whole(values: list[float] | FloatArray, unknown: int = 0) -> IntArray:
     """Whole numbers; `unknown` in the place of anything impossible."""
-    column: FloatArray = np.array(values, dtype=np.float64)
+    try:
+        column: FloatArray = np.array(values, dtype=np.float64)
+    except OverflowError:  # a whole number of 400 digits is readable JSON
+        column = np.array([value if 0 <= value < MOST_UNITS else unknown for value in values], dtype=np.float64)
     return np.where((column >= 0) & (column < MOST_UNITS), column, unknown).astype(np.int64)
 
 

@@ -314,6 +314,14 @@ async def test_a_snapshot_without_a_readable_ticker_is_no_empty_market(call):
         await ask({"tickers": [{"ticker": 5}]}, call)
 
 
+@pytest.mark.parametrize("field", ["sequence_number", "exchange", "correction", "sip_timestamp"])
+async def test_a_whole_number_beyond_any_column_costs_only_itself(field):
+    body = {"results": [{**TRADE, field: 10**400}, {**TRADE, "sequence_number": 7}]}
+    ticks, _ = await ask(body, lambda rest: rest.trade_ticks("X", 0, NS))
+    assert ticks.price.tolist() == [1.5, 1.5]
+    assert sorted(ticks.sequence.tolist()) == [0, 7]
+
+
 async def test_rows_that_are_left_out_are_counted():
     async def both(rest):
         await rest.tickers()

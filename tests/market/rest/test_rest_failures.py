@@ -144,6 +144,20 @@ async def test_text_that_is_no_utf8_is_unreadable_and_not_a_traceback(name):
     assert "not readable" in text
 
 
+@pytest.mark.parametrize("status", [200, 403, 500])
+async def test_brackets_without_end_are_unreadable_and_not_a_traceback(status):
+    async def handler(request, number):
+        return web.Response(body=b'{"status":"OK","a":' + b"[" * 200_000, status=status)
+
+    for call in (
+        lambda rest: rest.market_status(),
+        lambda rest: rest.whole_market_snapshot(),
+        lambda rest: rest.option_rows("AAPL", DAY, DAY),
+        lambda rest: rest.news("X", 0),
+    ):
+        await fails(DataError, handler, call, attempts=1)
+
+
 async def test_a_connection_cut_inside_the_body_is_an_error():
     async def handler(request, number):
         response = web.StreamResponse(headers={"Content-Length": "1000"})
