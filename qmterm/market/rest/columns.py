@@ -6,7 +6,7 @@ bodies are split into undecoded rows first, and the rows decoded one by one, whi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
 from typing import TypeVar
 
@@ -18,7 +18,7 @@ from qmterm.core.bars import FloatArray, IntArray
 from qmterm.core.errors import DataError
 from qmterm.market.records import BarColumns, GroupedColumns
 from qmterm.market.rest import bodies
-from qmterm.market.times import NEVER_NS, to_ns_array
+from qmterm.market.times import NEVER_NS, iso_date, to_ns_array
 
 R = TypeVar("R")
 P = TypeVar("P", bound=bodies.Body)
@@ -61,6 +61,13 @@ def check_some_good(good: int, bad: int, what: str) -> None:
     """DataError when not one row of a whole answer is readable: that is no empty answer."""
     if bad and not good:
         raise DataError(f"{what}: none of the answer's rows is readable; the server sends something else")
+
+
+def dated(rows: list[R], text_of: Callable[[R], str], what: str) -> list[tuple[date, R]]:
+    """Rows with their days, where none may be lost; DataError when one has no day."""
+    found = [(day, row) for row in rows if (day := iso_date(text_of(row))) is not None]
+    check_bad_rows(len(rows) - len(found), len(rows), what, most=0)
+    return found
 
 
 def check_status(body: bodies.Body, what: str) -> None:

@@ -111,7 +111,7 @@ class OptionCalls(Calls):
         )
         found = _listed(row)
         if found is None:
-            raise DataError(f"option contract {ticker}: the answer names {row.ticker!r}")
+            raise DataError(self.caller.scrub(f"option contract {ticker}: the answer names {row.ticker!r}"))
         return found
 
 

@@ -207,6 +207,41 @@ async def test_news_carry_their_insights():
     assert seen[0].query["published_utc.gte"] == "2026-03-02T15:00:00Z"
 
 
+async def test_news_of_unknown_time_cost_only_themselves():
+    row = {"id": "1", "title": "T", "published_utc": "2026-02-30"}
+    good = {**row, "id": "2", "published_utc": "2026-03-02T15:00:00Z"}
+    news, _ = await ask({"results": [row, good]}, lambda rest: rest.news("AAPL", NS))
+    assert [item.news_id for item in news] == ["2"]
+    with pytest.raises(DataError, match="none of the answer's rows"):
+        await ask({"results": [row]}, lambda rest: rest.news("AAPL", NS))
+
+
+async def test_yields_of_no_day_cost_only_themselves():
+    rows = [{"date": "zzzz", "yield_1_month": 9}, {"date": "2026-02-27", "yield_1_month": 4.31}]
+    curve, _ = await ask({"results": rows}, lambda rest: rest.treasury_yields())
+    assert curve.day == date(2026, 2, 27)
+    with pytest.raises(DataError, match="none of the answer's rows"):
+        await ask({"results": rows[:1]}, lambda rest: rest.treasury_yields())
+
+
+@pytest.mark.parametrize("kind", ["splits", "dividends", "earnings dates"])
+async def test_where_none_may_be_lost_a_row_without_a_day_costs_the_answer(kind):
+    _, good, call = UNREADABLE[kind]
+    field = next(name for name in good if "date" in name)
+    with pytest.raises(DataError, match="1 of 2 rows are not readable"):
+        await ask({"results": [good, {**good, field: "soon"}]}, call)
+
+
+async def test_a_split_without_a_ratio_is_none_and_is_counted():
+    async def both(rest):
+        return await rest.splits(DAY), rest.unreadable
+
+    good = UNREADABLE["splits"][1]
+    rows = [{**good, "split_from": 0}, good]
+    (splits, left_out), _ = await ask({"results": rows}, both)
+    assert ([split.ratio for split in splits], left_out) == ([2.0], 1)
+
+
 async def test_bars_of_one_symbol_are_in_order_and_without_repeats():
     row = {"o": 1, "h": 2, "l": 0.5, "c": 1.5, "v": 10, "vw": 1.2}
     body = {

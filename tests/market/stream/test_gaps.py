@@ -204,6 +204,24 @@ async def test_missing_minutes_are_read_for_the_symbols_that_matter_and_the_rest
     assert not repair.look(NOW)
 
 
+async def test_minutes_outside_the_session_are_not_taken_for_it():
+    class Wide(Rest):
+        async def aggs(self, symbol, multiplier, span, first, last):
+            start = np.array([OPEN - MINUTE_NS, OPEN + 5 * MINUTE_NS, CLOSE])
+            column = np.full(len(start), 20.0)
+            return BarColumns(symbol, start, column, column + 1, column - 1, column, column, column)
+
+    repair, board, _ = repairing(Wide())
+    assert repair.look(NOW)
+    assert await repair.repair(NOW)
+    row = np.array([board.stocks.numbers["S01"]])
+    closes = [board.minutes.told(start // MINUTE_NS, row)[3, 0] for start in (OPEN - MINUTE_NS, OPEN, CLOSE)]
+    assert np.isnan(closes[0])  # before the open
+    assert closes[1] == 10.0  # the first minute's place would be the last one's, too
+    assert np.isnan(closes[2])
+    assert board.minutes.told((OPEN + 5 * MINUTE_NS) // MINUTE_NS, row)[3, 0] == 20.0
+
+
 async def test_a_failed_repair_is_tried_again_with_growing_waits_and_says_so():
     repair, _, now = repairing(Rest(DataError("bars of S01: no answer")))
     assert repair.look(NOW)

@@ -91,6 +91,16 @@ def test_refusals_that_are_forgotten_are_asked_for_again_as_far_as_they_are_want
     assert sent(talk) == [("subscribe", "Q.A")]
 
 
+@pytest.mark.parametrize("channel", ["T.BACpL", "Q.BRK.B", "A.ACHR.WS", "AM.*", "Q.O:BRKB260417C00230000"])
+@pytest.mark.parametrize("end", ["", ".", ", upgrade", ". See the pricing page"])
+def test_a_channel_is_read_whole_and_nothing_behind_it(channel, end):
+    talk = ready()
+    talk.receive(status("error", f"not authorized for channel {channel}{end}").encode())
+    assert list(talk.refused) == [channel]
+    talk.receive(status("success", f"subscribed to: {channel}").encode())
+    assert talk.confirmed == {channel}
+
+
 def test_confirmations_and_step_markers_are_read_from_the_message():
     talk = ready()
     assert talk.receive(status("success", "subscribed to: Q.O:SPY241220P00720000").encode()) == [
