@@ -256,6 +256,7 @@ def _engage(parts: Parts, book: Book, saved_ladder: Mapping[str, object] | None)
         board, parts.feed.option_trades, parts.calendar, parts.clock, parts.log, settings.flow, parts.volumes
     )
     parts.feed.chains.on_read = flow.note_chain
+    scanning.on_splits = parts.feed.chains.cash.set_splits
     conditions = ConditionTables(parts.feed.rest, parts.feed.bars.book, flow.learn_conditions, parts.log)
     look = ChainLook(
         parts.feed.chains,

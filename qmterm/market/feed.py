@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from datetime import timedelta
+from datetime import date, timedelta
 
 from qmterm.core.calendar import Phase, SessionCalendar
 from qmterm.core.clock import NS, et_date
@@ -84,9 +84,10 @@ class PolygonFeed:
         self.quality = QualityWatch(
             self.board,
             quality,
-            delayed=lambda: self.delayed,
-            stocks_down=lambda: self._down(self._stocks),
-            options_down=lambda: self._options_on and self._down(self._options),
+            delayed=lambda: self.stocks_delayed,
+            options_delayed=lambda: self.options_delayed,
+            stocks_down=lambda: self._down("stocks"),
+            options_down=lambda: self._options_on and self._down("options"),
         )
         self.chains = Chains(self.rest, self.board, calendar, self.quality, self.cache)
         self.listed = OptionsListed(self.rest)
@@ -114,6 +115,7 @@ class PolygonFeed:
             self.minutes, self.bars, self._stocks, self._market_ns, lambda: self._last_data_ns, self._may_audit
         )
         self._last_data_ns = 0
+        self._delays_of: date | None = None  # the day that the delays were seen on
         self._filling: asyncio.Task[None] | None = None
         self._rate_from = (clock.monotonic(), 0)
         self._rate = 0.0
@@ -158,11 +160,20 @@ class PolygonFeed:
                 snapshot = await self.rest.whole_market_snapshot()
         except NotEntitled as refusal:
             self.snapshot_refused = str(refusal)
+            self._begin_delays(day, stocks=False)
             return None
+        self._begin_delays(day, stocks=snapshot.delayed)
         self.snapshot_symbols = snapshot.symbols
         self.board.load_snapshot(snapshot, self._clock.now())
         self._choose_canaries()
         return snapshot
+
+    def _begin_delays(self, day: date, *, stocks: bool) -> None:
+        """Plans change overnight: what was delayed yesterday is only believed to be once it is seen again."""
+        if day != self._delays_of:
+            self._delays_of = day
+            self.rest.stocks_delayed, self.rest.options_delayed = stocks, False
+            self.chains.delayed = False
 
     async def active_symbols(self) -> Listed | None:
         """What the vendor lists as active, from its reference; None when the plan has none of it."""
@@ -253,32 +264,35 @@ class PolygonFeed:
         return None if last is None else max(0.0, self._clock.monotonic() - last)
 
     @property
-    def delayed(self) -> bool:
-        """Everything is 15 minutes old, by the plan."""
-        return self.rest.delayed or self.chains.delayed or "delayed." in self.settings.ws_url
+    def stocks_delayed(self) -> bool:
+        """Everything about stocks is 15 minutes old, by the plan. Options have a plan of their own."""
+        return self.rest.stocks_delayed or "delayed." in self.settings.ws_url
 
-    def _down(self, stream: MarketStream) -> bool:
+    @property
+    def options_delayed(self) -> bool:
+        return self.rest.options_delayed or self.chains.delayed or "delayed." in self.settings.ws_url
+
+    def _down(self, cluster: str) -> bool:
         """In a session and not delivering. In lockstep a step waits for its data, so nothing is ever judged without."""
-        return stream.state is not StreamState.LIVE and self._tide() is Tide.BUSY
+        stream = self._stocks if cluster == "stocks" else self._options
+        return stream.state is not StreamState.LIVE and self._tide(cluster) is Tide.BUSY
 
     @property
     def status(self) -> FeedStatus:
         stocks, options, ledger = self._stocks, self._options, self.minutes.ledger
         events = stocks.counters.events + options.counters.events
-        delayed = self.delayed
-        state = "delayed" if delayed and stocks.state is StreamState.LIVE else str(stocks.state)
         return FeedStatus(
-            state=state,
+            state=_state(stocks, delayed=self.stocks_delayed),
             why=stocks.notes.refusal or (stocks.notes.last_drop if stocks.state is not StreamState.LIVE else ""),
             age_s=self.age_s(),
             events_per_s=self._events_per_s(events),
-            delayed=delayed,
+            delayed=self.stocks_delayed,
             latency_ms=self.latency.percentiles(),
-            options_state=str(options.state) if self._options_on else None,
+            options_state=_state(options, delayed=self.options_delayed) if self._options_on else None,
             refused=tuple(sorted({*stocks.notes.refused, *options.notes.refused, *self.rest.entitlements.refused})),
             events=events,
             drops=stocks.counters.drops + options.counters.drops,
-            malformed=stocks.counters.malformed + options.counters.malformed,
+            malformed=stocks.counters.malformed + options.counters.malformed + self.rest.unreadable,
             unknown=stocks.counters.unknown + options.counters.unknown,
             late=stocks.counters.late + options.counters.late,
             budget=self.rest.budget.view(),
@@ -334,7 +348,7 @@ class PolygonFeed:
             FrameDecoder(self.board, cluster, self.option_trades if cluster == "options" else self._stock_trades),
             # In lockstep frames race with the answer that moves the clock: arrivals are the data's own times then.
             (lambda: 0) if self._lockstep else self._clock.now,
-            tide=self._tide,
+            tide=lambda: self._tide(cluster),
             rate=lambda: self._clock.rate,
             on_frame=self._frame if cluster == "options" else self._stocks_frame,
             on_state=state,
@@ -351,18 +365,19 @@ class PolygonFeed:
             if snapshot is not None:
                 self.minutes.check(snapshot, now)
 
-    def _market_ns(self) -> int:
+    def _market_ns(self, cluster: str = "stocks") -> int:
         """Of the data that come now: delayed ones are a quarter of an hour old."""
-        return self._clock.now() - (DELAY_NS if self.delayed else 0)
+        delayed = self.stocks_delayed if cluster == "stocks" else self.options_delayed
+        return self._clock.now() - (DELAY_NS if delayed else 0)
 
     def _may_audit(self) -> bool:
         return not self.snapshot_refused and self.rest.caller.budget.wait_s <= 0
 
-    def _tide(self) -> Tide:
+    def _tide(self, cluster: str) -> Tide:
         """Never busy in lockstep, where silence means that nobody stepped; delayed data live a quarter hour ago."""
         if self._lockstep:
             return Tide.STILL
-        return _TIDES.get(self._calendar.phase(self._market_ns()), Tide.STILL)
+        return _TIDES.get(self._calendar.phase(self._market_ns(cluster)), Tide.STILL)
 
     def _stocks_frame(self, report: FrameReport) -> None:
         if report.events:
@@ -385,3 +400,7 @@ class PolygonFeed:
         elif not self._rate and now > since:
             return (events - before) / (now - since)
         return self._rate
+
+
+def _state(stream: MarketStream, *, delayed: bool) -> str:
+    return "delayed" if delayed and stream.state is StreamState.LIVE else str(stream.state)

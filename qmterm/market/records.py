@@ -132,10 +132,11 @@ class OptionRows:
 class Dividend:
     symbol: str
     ex_date: date
-    amount: float  # dollars per share
+    amount: float  # of its currency, per share as there were on the ex-date: a later split does not change it
     pay_date: date | None
     frequency: int  # payments a year, 0 = one-time
     kind: str  # CD cash, SC special, LT/ST capital gains
+    currency: str = "USD"
 
 
 @dataclass(frozen=True, slots=True)

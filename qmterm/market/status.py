@@ -30,9 +30,9 @@ class FeedStatus:
     why: str
     age_s: float | None  # real seconds since the last frame
     events_per_s: float
-    delayed: bool
+    delayed: bool  # stocks are
     latency_ms: tuple[float, float] | None  # p50, p99
-    options_state: str | None  # None while no contract is watched
+    options_state: str | None  # as `state`, of options; None while no contract is watched
     refused: tuple[str, ...]  # channels and REST families the plan does not include
     events: int
     drops: int

@@ -26,11 +26,17 @@ FISCAL_PERIODS = ("Q1", "Q2", "Q3", "Q4")
 class Dividend:
     symbol: int
     ex_date: date
-    amount: float  # dollars per share
+    amount: float  # dollars per share of the start's count, or of the ex-date's where that is later
     declared: date | None = None
     record: date | None = None
     paid: date | None = None
     frequency: int | None = None  # payments a year
+    shares: float = 1.0  # of the start's count that one share of the ex-date has become
+
+    @property
+    def as_paid(self) -> float:
+        """What the company declared: the service never changes it for a later split."""
+        return self.amount * self.shares
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +66,14 @@ class Corporate:
         self._start = start
         number = np.arange(len(universe))
         self._report_offset = (chance(seed, 11, number) * QUARTER).astype(int)
-        self.dividends = self._dividends()
         self.splits = self._splits(first_day)
+        split = {split.symbol for split in self.splits}
+        self.dividends = [
+            replace(dividend, shares=self.split_factor(dividend.symbol, dividend.ex_date))
+            if dividend.symbol in split
+            else dividend
+            for dividend in self._dividends()
+        ]
         self.dividends_of: dict[int, list[Dividend]] = {}
         for dividend in self.dividends:
             self.dividends_of.setdefault(dividend.symbol, []).append(dividend)

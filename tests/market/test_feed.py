@@ -16,12 +16,13 @@ from qmterm.core.quotes import Quote
 from qmterm.core.reasons import Reason
 from qmterm.market.chains.listed import OptionsListed
 from qmterm.market.clock import StepClock
-from qmterm.market.feed import PolygonFeed
+from qmterm.market.feed import DELAY_NS, PolygonFeed
 from qmterm.market.quality.quotes import doubt
 from qmterm.market.rest.client import PolygonRest
 from qmterm.market.stream.latency import FeedLatency
 from qmterm.market.stream.lockstep import LockstepDriver, advance_and_read
 from qmterm.market.stream.state import StreamState
+from qmterm.market.stream.vigil import Tide
 from tests.market.fakes import KEY, forever, json_answer, rest_server, settings, status, stream_server, until
 
 CALENDAR = SessionCalendar.load(date(2025, 1, 1), date(2027, 12, 31))
@@ -193,6 +194,82 @@ async def test_delayed_data_are_never_called_live():
         await until(lambda: feed.status.state != "connecting")
         assert feed.status.state == "delayed"
         assert feed.status.delayed
+
+
+OPTION = {"details": {"ticker": "O:AAPL260417C00230000"}, "last_quote": {"bid": 5, "ask": 5.1, "last_updated": NOW}}
+
+
+def late_options(stocks="OK"):
+    """Stocks in real time (unless told otherwise), options by a delayed plan."""
+
+    async def handler(request, number):
+        if request.path.startswith("/v3/snapshot/options/"):
+            row = {**OPTION, "last_quote": {**OPTION["last_quote"], "timeframe": "DELAYED"}}
+            return json_answer({"status": "OK", "results": [row]})
+        if request.path.endswith("/tickers"):
+            return json_answer({"status": stocks, "tickers": [TICKER]})
+        return await answers(request, number)
+
+    return handler
+
+
+async def test_delayed_options_leave_the_stocks_live():
+    contract = "AAPL  260417C00230000"
+    async with running(rest=late_options()) as (feed, _):
+        feed.watch(frozenset(), frozenset({contract}))
+        await feed.settled(3.0)
+        await feed.chains.read("AAPL", NOW, date(2026, 3, 2), date(2026, 5, 1))
+        assert (feed.stocks_delayed, feed.options_delayed) == (False, True)
+        assert (feed.status.state, feed.status.options_state, feed.status.delayed) == ("live", "delayed", False)
+        assert feed.quality.stock("AAPL", NOW) is None
+        assert feed.quality.quote(feed.board.quote(contract), NOW) is Reason.DELAYED
+        assert feed.quality.around("AAPL").delayed
+
+
+async def test_what_was_delayed_yesterday_is_asked_afresh_on_a_new_day():
+    clock = PacedClock()
+    plan = {"stocks": "DELAYED"}
+
+    async def handler(request, number):
+        return await late_options(plan["stocks"])(request, number)
+
+    async with running(rest=handler, clock=clock) as (feed, _):
+        await feed.chains.read("AAPL", NOW, date(2026, 3, 2), date(2026, 5, 1))
+        assert (feed.stocks_delayed, feed.options_delayed) == (True, True)
+        plan["stocks"] = "OK"
+        await feed.load_snapshot()
+        assert (feed.stocks_delayed, feed.options_delayed) == (True, True)  # not within the day
+        clock.ns = from_et(date(2026, 3, 3), 4, 0)
+        await feed.load_snapshot()
+        assert (feed.stocks_delayed, feed.options_delayed) == (False, False)
+
+
+async def test_the_session_of_delayed_data_begins_a_quarter_of_an_hour_later():
+    clock = PacedClock()
+    clock.ns = from_et(date(2026, 3, 2), 9, 40)
+    async with running(rest=late_options("DELAYED"), clock=clock) as (feed, _):
+        assert feed._tide("stocks") is Tide.THIN
+        assert feed._tide("options") is Tide.BUSY
+        clock.ns += DELAY_NS
+        assert feed._tide("stocks") is Tide.BUSY
+        clock.ns = from_et(date(2026, 3, 2), 16, 10)
+        assert (feed._tide("stocks"), feed._tide("options")) == (Tide.BUSY, Tide.THIN)
+
+
+async def test_what_the_plan_refused_yesterday_is_asked_again_on_a_new_day():
+    clock = PacedClock()
+    async with running(clock=clock) as (feed, server):
+        server.refuse = frozenset({"Q.AAPL"})
+        feed.watch(frozenset({"AAPL"}), frozenset())
+        await feed.settled(3.0)
+        await until(lambda: feed.status.refused == ("Q.AAPL",))
+        server.refuse = frozenset()
+        await feed.load_snapshot()
+        assert feed.status.refused == ("Q.AAPL",)
+        clock.ns = from_et(date(2026, 3, 3), 4, 0)
+        await feed.load_snapshot()
+        await until(lambda: "Q.AAPL" in feed._stocks.confirmed)
+        assert feed.status.refused == ()
 
 
 async def test_lockstep_reads_every_frame_of_a_step_before_it_goes_on():

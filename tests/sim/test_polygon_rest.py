@@ -212,6 +212,19 @@ def test_calendar_and_rates(client):
     assert latest.yield_1_month > 0
 
 
+def test_a_dividend_from_before_a_split_is_told_as_it_was_paid(client):
+    split = {row.ticker: row for row in client.list_splits(limit=1000) if row.execution_date < "2026-03-02"}
+    told = 0
+    for symbol, row in split.items():
+        rows = list(client.list_dividends(ticker=symbol, limit=1000))
+        before = {r.cash_amount for r in rows if r.ex_dividend_date < row.execution_date}
+        since = {r.cash_amount for r in rows if r.ex_dividend_date >= row.execution_date}
+        if before and since:
+            told += 1
+            assert max(before) == pytest.approx(max(since) * row.split_to / row.split_from, rel=1e-4)
+    assert told
+
+
 def test_corporate_events(client):
     dividends = list(client.list_dividends(limit=1000))
     assert dividends

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import date
+from collections.abc import Callable
+from datetime import date, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
 
 from qmterm.core.bars import DailyPanel, FloatArray, IntArray
 from qmterm.core.calendar import SessionCalendar
-from qmterm.core.clock import NS, Clock
+from qmterm.core.clock import NS, Clock, et_date
 from qmterm.core.compute import ComputeThread
 from qmterm.core.errors import DataError
 from qmterm.core.instruments import option_root
@@ -20,11 +21,13 @@ from qmterm.engine.orders.underlyings import Daily
 from qmterm.engine.runlog import RunLog
 from qmterm.engine.signals.history_pull import HistoryPull, Progress
 from qmterm.market.board.board import Board
+from qmterm.market.chains.cash import LOOK_BACK_DAYS
 from qmterm.market.history.history import History, PullReport
 from qmterm.market.quality.codes import CodeArray, QuoteCode, code_name
 from qmterm.market.quality.coverage import Coverage, CoverageView
 from qmterm.market.quality.stocks import DAY_NS, SHOWN_ANYWAY
 from qmterm.market.quality.watch import QualityWatch
+from qmterm.market.records import Split
 from qmterm.quant.indicators.features import Features, last_features
 from qmterm.strategy.matrix_columns import STATE_CODE
 from qmterm.strategy.scanner import ScanResult, daily_mtf, scan
@@ -71,6 +74,7 @@ class Scanning:
         self._ticker_of: dict[str, str] = {}  # BRKB, as its options are named -> BRK.B, as the stock is
         self._before: NDArray[np.int8] | None = None
         self._rescaled = False
+        self.on_splits: Callable[[tuple[Split, ...]], None] = lambda splits: None  # hears of all that are known
         self.coverage = Coverage()
         self.codes: CodeArray = np.empty(0, dtype=np.int8)  # the gate's word on each price, in the result's order
         self.result: ScanResult | None = None
@@ -172,13 +176,16 @@ class Scanning:
 
     async def _refresh_splits(self) -> bool:
         try:
-            splits = await self._history.refresh_splits()
+            for split in await self._history.refresh_splits():
+                self._log.info("FEED", f"split {split.symbol} {split.split_to:g}:{split.split_from:g} on {split.day}")
+                self._rescaled = True
+            # Dividends are told as they were paid, also those from before the oldest pull.
+            await self._history.know_splits_since(et_date(self._clock.now()) - timedelta(days=LOOK_BACK_DAYS))
         except DataError as error:
             self._log.warn("FEED", f"splits are not known ({error}); history may be unadjusted")
             return False
-        for split in splits:
-            self._log.info("FEED", f"split {split.symbol} {split.split_to:g}:{split.split_from:g} on {split.day}")
-        self._rescaled = self._rescaled or bool(splits)
+        finally:
+            self.on_splits(self._history.splits)
         return True
 
     @property

@@ -74,6 +74,7 @@ class _Tag(msgspec.Struct):
     ev: str = ""
 
 
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)  # the last: 200,000 times "["
 _frame = msgspec.json.Decoder(list[Event])
 _event = msgspec.json.Decoder(Event)
 _raw = msgspec.json.Decoder(list[msgspec.Raw])
@@ -84,18 +85,18 @@ def read_frame(frame: bytes) -> tuple[list[Event], int, int]:
     """(readable events, unknown, malformed); never raises, whatever the bytes are."""
     try:
         return _frame.decode(frame), 0, 0
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except _UNREADABLE:
         pass
     try:
         rows = _raw.decode(frame)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except _UNREADABLE:
         rows = [msgspec.Raw(frame)]  # one bare object, or not JSON at all
     good: list[Event] = []
     unknown = malformed = 0
     for row in rows:
         try:
             good.append(_event.decode(row))
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except _UNREADABLE:
             if _is_unknown(row):
                 unknown += 1
             else:
@@ -111,6 +112,6 @@ def statuses_of(frame: bytes) -> tuple[Status, ...]:
 def _is_unknown(row: msgspec.Raw) -> bool:
     try:
         tag = _tag.decode(row).ev
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except _UNREADABLE:
         return False
     return tag != "" and tag not in _KNOWN

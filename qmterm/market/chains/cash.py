@@ -1,6 +1,7 @@
 """The cash dividends that a chain's options will live through, from what companies declared and from their habit.
 
-The trap: "no dividend" and "dividends not known" price alike but are not alike; `known` tells them apart.
+The traps: "no dividend" and "dividends not known" price alike but are not alike; `known` tells them apart. And the
+service tells amounts as they were paid: of the share count of that day, and in the company's own currency.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from datetime import date, timedelta
 
 from qmterm.core.calendar import years_to
 from qmterm.core.clock import et_date, from_et
-from qmterm.market.records import Dividend
+from qmterm.market.records import Dividend, Split
 from qmterm.quant.options.dividend_forecast import ExpectedDividend, PaidDividend, expected_dividends
 from qmterm.quant.options.dividends import DividendTable
 
@@ -22,6 +23,7 @@ _YEARLY = frozenset({1, 2, 4, 12})  # payments a year; other numbers are the ven
 class CashDividends:
     def __init__(self) -> None:
         self._paid: dict[str, tuple[Dividend, ...]] = {}
+        self._splits: dict[str, list[Split]] = {}
         self._expected: dict[str, tuple[date, date, list[ExpectedDividend]]] = {}  # made on, until, what
 
     def set(self, underlying: str, dividends: Iterable[Dividend]) -> None:
@@ -31,31 +33,56 @@ class CashDividends:
             self._paid[underlying] = found
             self._expected.pop(underlying, None)
 
+    def set_splits(self, splits: Iterable[Split]) -> None:
+        """All splits of the time that dividends are looked back for; they put what was paid on today's share count."""
+        self._splits = {}
+        for split in dict.fromkeys(splits):  # services tell a split twice at times
+            self._splits.setdefault(split.symbol, []).append(split)
+        self._expected.clear()
+
     def known(self, underlying: str) -> bool:
-        return underlying in self._paid
+        """False, too, where some are in another currency: what they are in dollars on their day nobody knows."""
+        paid = self._paid.get(underlying)
+        return paid is not None and all(map(_in_dollars, paid))
 
     def expected(self, underlying: str, today: date, until: date) -> list[ExpectedDividend]:
-        """Ex-dates after today up to a day, the undeclared ones as estimates."""
-        made = self._expected.get(underlying)
-        if made is None or made[0] != today or made[1] < until:
-            made = self._expected[underlying] = (today, until, self._forecast(underlying, today, until))
-        return [dividend for dividend in made[2] if dividend.ex_date <= until]
+        """Ex-dates after today up to a day, the undeclared ones as estimates; dollars per share of today."""
+        return [dividend for dividend in self._ahead(underlying, today, until) if dividend.ex_date > today]
 
     def table(self, underlying: str, now_ns: int, last_expiry: date) -> DividendTable | None:
         """For the pricing of a chain up to its last expiry; None when no ex-date lies before it."""
         if not self._paid.get(underlying):
             return None
-        # A share goes ex when its market opens; what is bought today before an ex-date of tomorrow has the dividend.
+        # A share goes ex when its market opens: before that, what goes ex today is still ahead.
         schedule = [
             (years, dividend.amount)
-            for dividend in self.expected(underlying, et_date(now_ns) - timedelta(days=1), last_expiry)
+            for dividend in self._ahead(underlying, et_date(now_ns), last_expiry)
             if (years := years_to(now_ns, from_et(dividend.ex_date, 9, 30))) > 0
         ]
         return DividendTable.shared(schedule) if schedule else None
 
+    def _ahead(self, underlying: str, today: date, until: date) -> list[ExpectedDividend]:
+        """Ex-dates from today on."""
+        made = self._expected.get(underlying)
+        if made is None or made[0] != today or made[1] < until:
+            made = self._expected[underlying] = (today, until, self._forecast(underlying, today, until))
+        return [dividend for dividend in made[2] if dividend.ex_date <= until]
+
     def _forecast(self, underlying: str, today: date, until: date) -> list[ExpectedDividend]:
-        rows = self._paid.get(underlying, ())
+        rows = [row for row in self._paid.get(underlying, ()) if _in_dollars(row)]
         regular = [row for row in rows if row.kind in _REGULAR and row.frequency in _YEARLY]
         per_year = max(regular, key=lambda row: row.ex_date).frequency if regular else None
-        paid = [PaidDividend(row.ex_date, row.amount, row.kind in _REGULAR) for row in rows]
-        return expected_dividends(paid, today, until, per_year)
+        paid = [PaidDividend(row.ex_date, row.amount / self._shares(row, today), row.kind in _REGULAR) for row in rows]
+        return expected_dividends(paid, today - timedelta(days=1), until, per_year)
+
+    def _shares(self, row: Dividend, today: date) -> float:
+        """What one share of its ex-date has become."""
+        ratio = 1.0
+        for split in self._splits.get(row.symbol, ()):
+            if row.ex_date < split.day <= today:
+                ratio *= split.ratio
+        return ratio
+
+
+def _in_dollars(row: Dividend) -> bool:
+    return row.currency == "USD"

@@ -158,6 +158,11 @@ class History:
         await self._keep()
         return len(fresh)
 
+    @property
+    def splits(self) -> tuple[Split, ...]:
+        """All that are known."""
+        return tuple(row.split for row in self._manifest.splits)
+
     def split_ratio(self, symbol: str, after: date, until: date) -> float:
         """New shares for one old share over all known splits with after < ex-date ≤ until; 1.0 when there is none."""
         ratio = 1.0

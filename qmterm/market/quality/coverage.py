@@ -61,7 +61,7 @@ class CoverageView:
     listed: int = 0
     evaluated: int = 0
     pct: float | None = None
-    oldest_age_s: float | None = None  # since the scan that last looked at the symbol looked at longest ago
+    oldest_age_s: float | None = None  # since the scan that last looked at the symbol looked at longest ago, if ever
     skipped: dict[str, int] = field(default_factory=dict)
     chains_skipped: dict[str, int] = field(default_factory=dict)  # of today's entries whose chain could not be read
     price_age_s: dict[str, float] = field(default_factory=dict)  # p50, p90, p99 of what traded today
@@ -167,10 +167,10 @@ class Coverage:
         listed = len(self._numbers)
         if not listed:
             return CoverageView()
-        done = self._skip == _EVALUATED
-        evaluated = int(np.count_nonzero(done))
+        evaluated = int(np.count_nonzero(self._skip == _EVALUATED))
         counts = np.bincount(self._skip, minlength=len(SKIPS)).tolist()
-        oldest = max(0, now_ns - int(self._evaluated_ns[done].min())) / NS if evaluated else None
+        ever = self._evaluated_ns[self._evaluated_ns > 0]  # also of those that are skipped now: their age grows
+        oldest = max(0, now_ns - int(ever.min())) / NS if ever.size else None
         return CoverageView(
             listed=listed,
             evaluated=evaluated,

@@ -34,13 +34,18 @@ class QualityWatch:
         settings: QualitySettings | None = None,
         *,
         delayed: Callable[[], bool] = _no,
+        options_delayed: Callable[[], bool] | None = None,
         stocks_down: Callable[[], bool] = _no,
         options_down: Callable[[], bool] = _no,
         ticker_of: Callable[[str], str] = lambda root: root,
     ) -> None:
-        """`…_down`: a stream that should be there is not, in a session; `ticker_of`: BRKB, as options say, is BRK.B."""
+        """`delayed`: of stocks, and of options, too, unless `options_delayed` tells them apart.
+
+        `…_down`: a stream that should be there is not, in a session; `ticker_of`: BRKB, as options say, is BRK.B.
+        """
         self._board = board
         self._delayed = delayed
+        self._options_delayed = options_delayed or delayed
         self._stocks_down = stocks_down
         self._options_down = options_down
         self.ticker_of = ticker_of
@@ -53,7 +58,7 @@ class QualityWatch:
         return Circumstances(
             halted=self.halted(underlying),
             feed_down=self._options_down(),
-            delayed=self._delayed(),
+            delayed=self._options_delayed() or self._delayed(),  # an old spot prices new quotes wrongly
             quote_max_age_s=self.settings.quote_max_age_s,
             spot_max_age_s=self.settings.spot_max_age_s,
             previous_close=self._previous_close(underlying),
@@ -61,14 +66,17 @@ class QualityWatch:
 
     def quote(self, quote: Quote | None, now_ns: int) -> Reason | None:
         """Why this one quote must not be traded on or marked at; what other contracts say of it is for the chain."""
+        delayed = self._delayed
         if quote is not None:
             option = is_option(quote.symbol)
+            if option:
+                delayed = self._options_delayed
             if self.halted(underlying_of(quote.symbol) if option else quote.symbol):
                 return Reason.HALTED
             down = self._options_down() if option else self._stocks_down()
             if down and quote.age_s(now_ns) > FRESH_WITHOUT_FEED_S:
                 return Reason.FEED_DOWN
-        if self._delayed():
+        if delayed():
             return Reason.DELAYED
         found = doubt(quote, now_ns, self.settings.quote_max_age_s)
         return Reason.PRICE_INSANE if found is None and quote is not None and self._insane(quote) else found

@@ -275,6 +275,7 @@ class DividendRow(msgspec.Struct):
     pay_date: str | None = None
     frequency: int | None = None
     dividend_type: str = "CD"
+    currency: str | None = None  # dollars where it is not said
 
 
 class SplitRow(msgspec.Struct):

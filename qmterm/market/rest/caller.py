@@ -15,7 +15,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Generic, TypeVar
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 import msgspec
 import urllib3
@@ -26,10 +26,13 @@ from qmterm.market.rest.budget import LONGEST_WAIT_S, Priority, RequestBudget, a
 from qmterm.market.rest.entitlements import Entitlements, Family, place_of
 from qmterm.market.rest.paging import PageRun, Request
 from qmterm.market.rest.vendor import BodyTooSlow, HttpRefusal, Vendor, open_vendor
+from qmterm.market.scrub import Scrub
 
 T = TypeVar("T")
-_PASSING = frozenset({408, 429, 499, 500, 502, 503, 504})
-_UNREADABLE = (msgspec.DecodeError, UnicodeError, ArithmeticError)  # and numbers no column can hold
+# 403 only where it is not the plan's: a proxy or a firewall that turned one call away.
+_PASSING = frozenset({403, 408, 429, 499, 500, 502, 503, 504})
+# Numbers that no column can hold, and brackets within brackets within brackets.
+_UNREADABLE = (msgspec.DecodeError, UnicodeError, ArithmeticError, RecursionError)
 
 
 class NotFound(DataError):
@@ -52,6 +55,7 @@ class RestCaller:
     ) -> None:
         self._settings = settings
         self._key = key
+        self.scrub = Scrub(key)  # for whatever the server said
         self._monotonic = monotonic
         self._host = urlsplit(settings.rest_url).netloc
         self._pool = ThreadPoolExecutor(settings.rest_threads, thread_name_prefix="polygon-rest")
@@ -108,6 +112,8 @@ class RestCaller:
                 try:
                     parts.append(await asyncio.wrap_future(run.reading.popleft()))
                     return Pages(parts, complete=run.is_complete)
+                except DataError as failure:
+                    raise self._scrubbed(failure) from None
                 except _UNREADABLE as failure:
                     if not run.is_complete or self._settings.attempts == 1 or not run.read_the_last_again():
                         raise self._unreadable(endpoint, failure) from None
@@ -125,6 +131,8 @@ class RestCaller:
     async def _read(self, endpoint: str, reading: Future[T]) -> T:
         try:
             return reading.result() if reading.done() else await asyncio.wrap_future(reading)
+        except DataError as failure:
+            raise self._scrubbed(failure) from None
         except _UNREADABLE as failure:
             raise self._unreadable(endpoint, failure) from None
 
@@ -168,18 +176,21 @@ class RestCaller:
             raise self._silent(endpoint, outer) from None
         except HttpRefusal as refusal:
             error = self._classify(endpoint, refusal)
-            if refusal.status in _PASSING:
+            if isinstance(error, NotEntitled):
+                if family is not None:
+                    self.entitlements.refuse(family, _message(refusal.body, self.scrub))
+            elif refusal.status in _PASSING:
                 raise _Again(error, refusal.retry_after_s) from None
-            if refusal.status == 403 and family is not None:
-                self.entitlements.refuse(family, self._scrub(_message(refusal.body)))
             raise error from None
         except (urllib3.exceptions.ReadTimeoutError, BodyTooSlow):
             raise self._silent(endpoint, self._settings.read_timeout_s) from None
         except (urllib3.exceptions.ConnectTimeoutError, urllib3.exceptions.NewConnectionError) as failure:
             raise _Again(self._unreachable(endpoint, failure), None) from None
         except urllib3.exceptions.HTTPError as failure:  # reset, truncated body, broken gzip
-            error = DataError(self._scrub(f"{endpoint} on {self._host}: the answer broke off ({failure})"))
+            error = DataError(self.scrub(f"{endpoint} on {self._host}: the answer broke off ({failure})"))
             raise _Again(error, None) from None
+        except DataError as failure:
+            raise self._scrubbed(failure) from None
         except _UNREADABLE as failure:
             raise _Again(self._unreadable(endpoint, failure), None) from None
         self.last_ok_s = self._monotonic()
@@ -192,12 +203,12 @@ class RestCaller:
         return work(self._vendor)
 
     def _classify(self, endpoint: str, refusal: HttpRefusal) -> DataError:
-        said = self._scrub(_message(refusal.body))
+        said = _message(refusal.body, self.scrub)
         where = f"{endpoint} on {self._host}"
         match refusal.status:
             case 401:
                 return DataAuthError(f"{where}: the key is not accepted ({said}); check QMTERM_POLYGON_KEY")
-            case 403:
+            case 403 if _is_about_the_plan(refusal.body):
                 return NotEntitled(f"{where}: your plan does not include it ({said})")
             case 404:
                 return NotFound(f"{where}: not found ({said}); check the symbol and [polygon] rest_url")
@@ -211,17 +222,16 @@ class RestCaller:
     def _silent(self, endpoint: str, seconds: float) -> DataSilent:
         return DataSilent(f"{endpoint} on {self._host}: no complete answer in {seconds:g} s; is the server well?")
 
+    def _scrubbed(self, failure: DataError) -> DataError:
+        """What the reading of an answer raised: it may quote the answer."""
+        return type(failure)(self.scrub(str(failure)))
+
     def _unreadable(self, endpoint: str, failure: Exception) -> DataError:
-        return DataError(self._scrub(f"{endpoint} on {self._host}: the answer is not readable ({failure})"))
+        return DataError(self.scrub(f"{endpoint} on {self._host}: the answer is not readable ({failure})"))
 
     def _unreachable(self, endpoint: str, failure: Exception) -> DataError:
-        text = self._scrub(str(failure).rsplit(": ", 1)[-1])
+        text = self.scrub(str(failure).rsplit(": ", 1)[-1])
         return DataError(f"{endpoint}: cannot reach {self._host} ({text}); check the network and [polygon] rest_url")
-
-    def _scrub(self, text: str) -> str:
-        for form in {self._key, quote(self._key, safe="")} - {""}:
-            text = text.replace(form, "***")
-        return "".join(char if char.isprintable() else " " for char in text)  # nothing that steers a terminal
 
 
 class _Again(Exception):
@@ -234,15 +244,28 @@ class _Again(Exception):
 
 
 class _ErrorBody(msgspec.Struct):
+    status: str = ""
     error: str = ""
     message: str = ""
 
 
-def _message(body: str) -> str:
-    """What the server said in words: its JSON message, or the first words of an HTML page."""
+def _error_body(body: str) -> _ErrorBody | None:
     try:
-        parsed = msgspec.json.decode(body.encode(), type=_ErrorBody)
-    except msgspec.DecodeError:
-        words = " ".join(body.split())
+        return msgspec.json.decode(body.encode(), type=_ErrorBody)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+
+
+def _is_about_the_plan(body: str) -> bool:
+    """Only the service itself says so, and in its own words; a page of whoever stands before it does not."""
+    parsed = _error_body(body)
+    return parsed is not None and parsed.status == "NOT_AUTHORIZED"
+
+
+def _message(body: str, scrub: Scrub) -> str:
+    """What the server said in words: its JSON message, or the first words of an HTML page."""
+    parsed = _error_body(body)
+    if parsed is None:
+        words = " ".join(scrub(body).split())
         return (words[:80] + "…") if len(words) > 80 else words or "no explanation"
-    return parsed.message or parsed.error or "no explanation"
+    return scrub(parsed.message or parsed.error or "no explanation")

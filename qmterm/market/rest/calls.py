@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TypeVar
 
 import msgspec
@@ -17,18 +18,41 @@ LIST_PAGE = 1_000  # the vendor's maximum of most lists
 
 
 class Calls:
-    """`delayed`: some answer was 15 minutes old by plan."""
+    """`…_delayed`: some answer about stocks, or options, was 15 minutes old by plan; the two are bought separately."""
 
     caller: RestCaller
-    delayed: bool
+    stocks_delayed: bool
+    options_delayed: bool
+    unreadable: int  # rows of lists that were left out
 
-    async def _list(self, what: str, request: Request, decoder: msgspec.json.Decoder[R], family: Family) -> list[R]:
-        pages = await self.caller.pages(what, request, lambda body: columns.rows_page(body, decoder, what), family)
-        return [row for page in pages.parts for row in page]
+    async def _list(
+        self, what: str, request: Request, decoder: msgspec.json.Decoder[R], family: Family, *, every: bool = False
+    ) -> list[R]:
+        """All pages. `every`: nothing may be left out (see `columns.rows_of`)."""
+        pages = await self.caller.pages(
+            what, request, lambda body: columns.counted_page(body, decoder, what, every=every), family
+        )
+        return self._kept(what, pages.parts)
 
-    async def _page(self, what: str, request: Request, decoder: msgspec.json.Decoder[R], family: Family) -> list[R]:
+    async def _page(
+        self, what: str, request: Request, decoder: msgspec.json.Decoder[R], family: Family, *, every: bool = False
+    ) -> list[R]:
         """The first page only."""
-        return await self.caller.one(what, request, lambda body: columns.rows_page(body, decoder, what), family)
+        page = await self.caller.one(
+            what, request, lambda body: columns.counted_page(body, decoder, what, every=every), family
+        )
+        return self._kept(what, [page])
+
+    def _kept(self, what: str, parts: Iterable[tuple[list[R], int]]) -> list[R]:
+        """The rows of all parts, the unreadable ones counted; DataError when no row is left of those that came."""
+        rows: list[R] = []
+        bad = 0
+        for good, left_out in parts:
+            rows += good
+            bad += left_out
+        columns.check_some_good(len(rows), bad, what)
+        self.unreadable += bad
+        return rows
 
     async def _single(self, what: str, request: Request, decoder: msgspec.json.Decoder[R], family: Family) -> R:
         return await self.caller.one(what, request, lambda body: columns.single(body, decoder, what), family)

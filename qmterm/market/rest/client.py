@@ -26,7 +26,13 @@ class PolygonRest(PriceCalls, OptionCalls, ReferenceCalls, CompanyCalls):
         self, settings: PolygonSettings, key: str, clock_monotonic: Callable[[], float] = time.monotonic
     ) -> None:
         self.caller = RestCaller(settings, key, clock_monotonic)
-        self.delayed = False  # some answer was 15 minutes old by plan
+        self.unreadable = 0
+        self.stocks_delayed = self.options_delayed = False
+
+    @property
+    def delayed(self) -> bool:
+        """Some answer was 15 minutes old."""
+        return self.stocks_delayed or self.options_delayed
 
     @property
     def budget(self) -> RequestBudget:

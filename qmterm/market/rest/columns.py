@@ -6,7 +6,7 @@ bodies are split into undecoded rows first, and the rows decoded one by one, whi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import date
 from typing import TypeVar
 
@@ -18,7 +18,7 @@ from qmterm.core.bars import FloatArray, IntArray
 from qmterm.core.errors import DataError
 from qmterm.market.records import BarColumns, GroupedColumns
 from qmterm.market.rest import bodies
-from qmterm.market.times import NEVER_NS, to_ns_array
+from qmterm.market.times import NEVER_NS, iso_date, to_ns_array
 
 R = TypeVar("R")
 P = TypeVar("P", bound=bodies.Body)
@@ -33,8 +33,13 @@ _bar = msgspec.json.Decoder(bodies.Bar)
 _single = msgspec.json.Decoder(bodies.RawSingle)
 
 
-def rows_of(raw: list[msgspec.Raw], decoder: msgspec.json.Decoder[R], what: str) -> tuple[list[R], int]:
-    """Decode rows one by one: (good rows, number of bad ones); DataError when too many are bad."""
+def rows_of(
+    raw: list[msgspec.Raw], decoder: msgspec.json.Decoder[R], what: str, *, every: bool = False
+) -> tuple[list[R], int]:
+    """Decode rows one by one: (good rows, number of bad ones); DataError when too many are bad.
+
+    `every`: a row left out would be a wrong answer (a split that never happened), so none may be bad.
+    """
     good: list[R] = []
     bad = 0
     for row in raw:
@@ -42,20 +47,33 @@ def rows_of(raw: list[msgspec.Raw], decoder: msgspec.json.Decoder[R], what: str)
             good.append(decoder.decode(row))
         except msgspec.DecodeError:
             bad += 1
-    if bad > max(1, MOST_BAD_ROWS * len(raw)):
-        raise DataError(f"{what}: {bad} of {len(raw)} rows are not readable; the server sends something else")
+    check_bad_rows(bad, len(raw), what, most=0 if every else None)
     return good, bad
+
+
+def check_bad_rows(bad: int, rows: int, what: str, most: int | None = None) -> None:
+    """DataError when so many rows of a page are unreadable that the others cannot be believed either."""
+    if bad > (max(1, MOST_BAD_ROWS * rows) if most is None else most):
+        raise DataError(f"{what}: {bad} of {rows} rows are not readable; the server sends something else")
+
+
+def check_some_good(good: int, bad: int, what: str) -> None:
+    """DataError when not one row of a whole answer is readable: that is no empty answer."""
+    if bad and not good:
+        raise DataError(f"{what}: none of the answer's rows is readable; the server sends something else")
+
+
+def dated(rows: list[R], text_of: Callable[[R], str], what: str) -> list[tuple[date, R]]:
+    """Rows with their days, where none may be lost; DataError when one has no day."""
+    found = [(day, row) for row in rows if (day := iso_date(text_of(row))) is not None]
+    check_bad_rows(len(rows) - len(found), len(rows), what, most=0)
+    return found
 
 
 def check_status(body: bodies.Body, what: str) -> None:
     """200 with an error inside is still an error."""
     if body.status in ("ERROR", "NOT_AUTHORIZED", "NOT_FOUND"):
         raise DataError(f"{what}: the server answers with status {body.status}")
-
-
-def rows_page(body: bytes, decoder: msgspec.json.Decoder[R], what: str) -> list[R]:
-    """A page of any list answer; a page without results is an error unless it says that it is empty."""
-    return counted_page(body, decoder, what)[0]
 
 
 def list_page(
@@ -84,11 +102,16 @@ def is_absent(raw: msgspec.Raw) -> bool:
     return bytes(raw) in (b"", b"null")
 
 
-def counted_page(body: bytes, decoder: msgspec.json.Decoder[R], what: str) -> tuple[list[R], int]:
-    """(rows, bad ones) of a page, decoded one by one."""
+def counted_page(
+    body: bytes, decoder: msgspec.json.Decoder[R], what: str, *, every: bool = False
+) -> tuple[list[R], int]:
+    """(rows, bad ones) of a page, decoded one by one; without results it is an error unless it says that it is empty.
+
+    `every` as in `rows_of`.
+    """
     parsed = _raw_rows.decode(body)
     check_status(parsed, what)
-    return _nothing(parsed, what) if parsed.results is None else rows_of(parsed.results, decoder, what)
+    return _nothing(parsed, what) if parsed.results is None else rows_of(parsed.results, decoder, what, every=every)
 
 
 def _nothing(body: bodies.Body, what: str) -> tuple[list[R], int]:
@@ -106,6 +129,7 @@ def _bars(body: bytes, what: str) -> tuple[list[bodies.Bar], int]:
 
 def grouped_columns(body: bytes, day: date) -> GroupedColumns:
     rows, bad = _bars(body, f"daily bars of {day}")
+    check_some_good(len(rows), bad, f"daily bars of {day}")
     if any(not row.T for row in rows):
         raise DataError(f"daily bars of {day}: a row has no ticker")
     return GroupedColumns(
@@ -121,8 +145,8 @@ def grouped_columns(body: bytes, day: date) -> GroupedColumns:
     )
 
 
-def bar_page(body: bytes, symbol: str) -> list[bodies.Bar]:
-    return _bars(body, f"bars of {symbol}")[0]
+def bar_page(body: bytes, symbol: str) -> tuple[list[bodies.Bar], int]:
+    return _bars(body, f"bars of {symbol}")
 
 
 def bar_columns(symbol: str, bars: list[bodies.Bar]) -> BarColumns:
@@ -161,7 +185,10 @@ def finite(column: FloatArray) -> FloatArray:
 
 def whole(values: list[float] | FloatArray, unknown: int = 0) -> IntArray:
     """Whole numbers; `unknown` in the place of anything impossible."""
-    column: FloatArray = np.array(values, dtype=np.float64)
+    try:
+        column: FloatArray = np.array(values, dtype=np.float64)
+    except OverflowError:  # a whole number of 400 digits is readable JSON
+        column = np.array([value if 0 <= value < MOST_UNITS else unknown for value in values], dtype=np.float64)
     return np.where((column >= 0) & (column < MOST_UNITS), column, unknown).astype(np.int64)
 
 

@@ -9,11 +9,13 @@ from typing import Any
 
 import msgspec
 
+from qmterm.core.errors import DataError
 from qmterm.market.company import CompanyProfile, FinancialReport, ShortInterest, TickerChange
 from qmterm.market.records import EarningsDate, Insight, NewsItem
 from qmterm.market.rest import bodies
 from qmterm.market.rest import reference_bodies as rows
 from qmterm.market.rest.calls import LIST_PAGE, Calls
+from qmterm.market.rest.columns import check_some_good, dated
 from qmterm.market.rest.entitlements import Family
 from qmterm.market.times import iso_date, rfc3339_ns, utc_text
 
@@ -121,25 +123,29 @@ class CompanyCalls(Calls):
         found: list[EarningsDate] = []
         for first in range(0, len(wanted), _EARNINGS_AT_ONCE):
             ask = partial(_ask_earnings, wanted[first : first + _EARNINGS_AT_ONCE], since, until)
+            rows = await self._list("earnings dates", ask, _earnings, Family.EARNINGS, every=True)
             found += [
                 EarningsDate(row.ticker, day, row.time or "", row.date_status == "confirmed")
-                for row in await self._list("earnings dates", ask, _earnings, Family.EARNINGS)
-                if (day := iso_date(row.date)) is not None
+                for day, row in dated(rows, lambda row: row.date, "earnings dates")
             ]
         return tuple(sorted(found, key=lambda event: (event.day, event.symbol)))
 
     async def news(self, symbol: str | None, since_ns: int, limit: int = 50) -> tuple[NewsItem, ...]:
         """The newest articles of a symbol (None: of the market) since a market time, newest first; one page."""
         since = utc_text(since_ns)
+        what = f"news of {symbol or 'the market'}"
         found = await self._page(
-            f"news of {symbol or 'the market'}",
+            what,
             lambda c: c.list_ticker_news(
                 symbol, published_utc_gte=since, limit=limit, sort="published_utc", order="desc", raw=True
             ),
             _news,
             Family.NEWS,
         )
-        return tuple(_news_item(row) for row in found)
+        items = [item for row in found if (item := _news_item(row)) is not None]
+        check_some_good(len(items), len(found) - len(items), what)
+        self.unreadable += len(found) - len(items)
+        return tuple(items)
 
 
 def _ask_earnings(symbols: list[str], since: date, until: date, client: Any) -> Any:
@@ -162,10 +168,15 @@ def _report(symbol: str, row: rows.FinancialRow) -> FinancialReport:
     )
 
 
-def _news_item(row: bodies.NewsRow) -> NewsItem:
+def _news_item(row: bodies.NewsRow) -> NewsItem | None:
+    """None when nobody knows when it was published."""
+    try:
+        published_ns = rfc3339_ns(row.published_utc)
+    except DataError:
+        return None
     return NewsItem(
         news_id=row.id,
-        published_ns=rfc3339_ns(row.published_utc),
+        published_ns=published_ns,
         title=row.title,
         publisher=row.publisher.name if row.publisher else "",
         symbols=tuple(row.tickers),

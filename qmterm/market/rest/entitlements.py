@@ -1,8 +1,8 @@
 """What the plan does not include: found out once, remembered for the market day, worked around by the callers.
 
-The trap: not every 403 is about the plan. A day too old for it, or today's bars before the close on the free plan, are
-refusals of one question; and an endpoint that has answered today is in the plan, so one 403 of it is a fault of the
-server until it is repeated.
+The trap: not every 403 is about the plan. Only those that say NOT_AUTHORIZED come here, and even of these a day too old
+for it, or today's bars before the close on the free plan, are refusals of one question; and an endpoint that has
+answered today is in the plan, so one 403 of it is a fault of the server until it is repeated.
 """
 
 from __future__ import annotations

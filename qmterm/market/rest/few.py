@@ -25,7 +25,7 @@ async def few_stocks(rest: PolygonRest, symbols: Sequence[str]) -> tuple[Snapsho
         what = f"snapshot of {', '.join(part[:3])}{' …' if len(part) > 3 else ''}"
         ask, decode = partial(_ask, part), partial(some_snapshots, what=what)
         snapshot = await rest.caller.one(what, ask, decode, Family.SNAPSHOTS)
-        rest.delayed |= snapshot.delayed
+        rest.stocks_delayed |= snapshot.delayed
         found.append(snapshot)
     return tuple(found)
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from qmterm.market.records import OptionRows
-from qmterm.market.rest.columns import finite, whole
+from qmterm.market.rest.columns import check_some_good, finite, whole
 from qmterm.market.rest.option_page import FLOATS, TIMES, OptionPart
 from qmterm.market.rest.option_symbols import Symbols
 from qmterm.market.times import to_ns_array
@@ -21,7 +21,7 @@ _EXPIRY_BIT = 28  # above a strike of eight digits and the right
 def option_rows(underlying: str, parts: Sequence[OptionPart]) -> OptionRows:
     """All pages of one chain: by expiry, strike, call first; each contract once, as its last page says.
 
-    Contracts whose symbol cannot be read are left out and counted.
+    Contracts whose symbol cannot be read are left out and counted; DataError when no other came.
     """
     symbols = Symbols.together([part.symbols for part in parts])
     numbers, stamps = np.concatenate([part.numbers for part in parts]), np.concatenate([part.times for part in parts])
@@ -33,6 +33,8 @@ def option_rows(underlying: str, parts: Sequence[OptionPart]) -> OptionRows:
     if (key[1:] == key[:-1]).any():  # two roots, or a contract on two pages
         order = order[np.lexsort((occ[order], key))]
         order = order[np.append(occ[order[1:]] != occ[order[:-1]], True)]
+    malformed = int(np.count_nonzero(~symbols.good)) + sum(part.malformed for part in parts)
+    check_some_good(len(order), malformed, f"option chain of {underlying}")
     of = {name: numbers[order, column] for column, name in enumerate(FLOATS)}
     at = {name: to_ns_array(stamps[order, column]) for column, name in enumerate(TIMES)}
     multiplier = whole(np.round(of["multiplier"]))
@@ -63,5 +65,5 @@ def option_rows(underlying: str, parts: Sequence[OptionPart]) -> OptionRows:
         spot=spot,
         spot_ns=spot_ns,
         delayed=any(part.delayed for part in parts),
-        malformed=int(np.count_nonzero(~symbols.good)) + sum(part.malformed for part in parts),
+        malformed=malformed,
     )

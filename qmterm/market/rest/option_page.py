@@ -13,10 +13,9 @@ import msgspec
 import numpy as np
 
 from qmterm.core.bars import FloatArray, IntArray
-from qmterm.core.errors import DataError
 from qmterm.market.native import MachineCode, Native
 from qmterm.market.rest import bodies
-from qmterm.market.rest.columns import MOST_BAD_ROWS, MOST_UNITS, check_status, list_page
+from qmterm.market.rest.columns import MOST_UNITS, check_bad_rows, check_status, list_page
 from qmterm.market.rest.option_symbols import OCC_LETTERS, Symbols, read_symbols
 from qmterm.market.times import NEVER_NS, to_ns
 
@@ -140,8 +139,7 @@ def fast_part(body: bytes, what: str, run: MachineCode) -> OptionPart | None:
             bad.append(row)
         except (msgspec.DecodeError, UnicodeError):  # no JSON: then the whole body is none
             return None
-    if len(bad) > max(1, MOST_BAD_ROWS * count):
-        raise DataError(f"{what}: {len(bad)} of {count} rows are not readable; the server sends something else")
+    check_bad_rows(len(bad), count, what)
     marks[odd] = 0
     if rows:
         own = np.setdiff1d(odd, bad)

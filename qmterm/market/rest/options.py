@@ -53,7 +53,7 @@ class OptionCalls(Calls):
             _chain_family(underlying),
         )
         rows = await asyncio.to_thread(option_columns.option_rows, underlying, pages.parts)
-        self.delayed |= rows.delayed
+        self.options_delayed |= rows.delayed
         return rows
 
     async def option_row(self, underlying: str, occ: str) -> OptionRows:
@@ -67,7 +67,7 @@ class OptionCalls(Calls):
             _chain_family(underlying),
         )
         rows = option_columns.option_rows(underlying, [row])
-        self.delayed |= rows.delayed
+        self.options_delayed |= rows.delayed
         return rows
 
     async def has_options(self, underlying: str) -> bool:
@@ -77,6 +77,7 @@ class OptionCalls(Calls):
             lambda c: c.list_options_contracts(underlying_ticker=underlying, expired=False, limit=1, raw=True),
             _contract,
             Family.OPTION_CONTRACTS,
+            every=True,
         )
         return bool(rows)
 
@@ -95,6 +96,7 @@ class OptionCalls(Calls):
             ),
             _contract,
             Family.OPTION_CONTRACTS,
+            every=True,
         )
         found = {contract.occ: contract for row in rows if (contract := _listed(row)) is not None}
         return tuple(found[occ] for occ in sorted(found))
@@ -109,7 +111,7 @@ class OptionCalls(Calls):
         )
         found = _listed(row)
         if found is None:
-            raise DataError(f"option contract {ticker}: the answer names {row.ticker!r}")
+            raise DataError(self.caller.scrub(f"option contract {ticker}: the answer names {row.ticker!r}"))
         return found
 
 

@@ -95,15 +95,18 @@ class PriceCalls(Calls):
             ask = partial(_ask_universal, wanted[first : first + _UNIVERSAL_AT_ONCE])
             found += await self._list("snapshot of some instruments", ask, _universal, Family.SNAPSHOTS)
         rows = tuple(tick_columns.universal_row(row) for row in found)
-        self.delayed |= any(row.delayed for row in rows)
+        late = [row.symbol for row in rows if row.delayed]
+        self.options_delayed |= any(symbol.startswith("O:") for symbol in late)
+        self.stocks_delayed |= any(":" not in symbol for symbol in late)  # indices are a plan of their own
         return rows
 
     async def aggs(
         self, symbol: str, multiplier: int, span: Span | str, first: date | int, last: date | int, adjusted: bool = True
     ) -> BarColumns:
         """Bars of one symbol; `first` and `last` are dates or Unix ms."""
+        what = f"bars of {symbol}"
         pages = await self.caller.pages(
-            f"bars of {symbol}",
+            what,
             lambda c: c.list_aggs(
                 symbol,
                 multiplier,
@@ -118,17 +121,18 @@ class PriceCalls(Calls):
             lambda body: columns.bar_page(body, symbol),
             Family.BARS,
         )
-        return columns.bar_columns(symbol, [bar for page in pages.parts for bar in page])
+        return columns.bar_columns(symbol, self._kept(what, pages.parts))
 
     async def previous_close(self, symbol: str) -> BarColumns:
         """The previous session's bar, adjusted; works for options, too. Empty when there is none."""
-        bars = await self.caller.one(
-            f"previous close of {symbol}",
+        what = f"previous close of {symbol}"
+        page = await self.caller.one(
+            what,
             lambda c: c.get_previous_close_agg(symbol, adjusted=True, raw=True),
             lambda body: columns.bar_page(body, symbol),
             Family.BARS,
         )
-        return columns.bar_columns(symbol, bars)
+        return columns.bar_columns(symbol, self._kept(what, [page]))
 
     async def open_close(self, symbol: str, day: date) -> DayPrices:
         """One session with its prices before the open and after the close; not adjusted for later splits."""
@@ -209,7 +213,7 @@ class PriceCalls(Calls):
         return tick_columns.indicator_series(symbol, kind, row.values)
 
     def _seen(self, snapshot: SnapshotColumns) -> SnapshotColumns:
-        self.delayed |= snapshot.delayed
+        self.stocks_delayed |= snapshot.delayed
         return snapshot
 
 

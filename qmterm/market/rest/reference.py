@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from datetime import date
+from math import inf
 
 import msgspec
 
-from qmterm.core.errors import DataError
 from qmterm.market.company import Exchange, Holiday, SaleCondition, TickerRows
 from qmterm.market.records import Dividend, MarketStatus, Split, YieldCurve
 from qmterm.market.rest import bodies
 from qmterm.market.rest import reference_bodies as rows
 from qmterm.market.rest.budget import Priority
 from qmterm.market.rest.calls import LIST_PAGE, Calls
+from qmterm.market.rest.columns import check_some_good, dated
 from qmterm.market.rest.entitlements import Family
 from qmterm.market.rest.paging import Request
 from qmterm.market.times import iso_date, rfc3339_ns
@@ -104,12 +105,15 @@ class ReferenceCalls(Calls):
             lambda c: c.list_splits(execution_date_gte=since.isoformat(), limit=LIST_PAGE, raw=True),
             _split,
             Family.REFERENCE,
+            every=True,
         )
-        return tuple(
+        rows = [
             Split(row.ticker, day, row.split_from, row.split_to)
-            for row in found
-            if (day := iso_date(row.execution_date)) is not None and row.split_from > 0 and row.split_to > 0
-        )
+            for day, row in dated(found, lambda row: row.execution_date, "splits")
+            if 0 < row.split_from < inf and 0 < row.split_to < inf
+        ]
+        self.unreadable += len(found) - len(rows)  # no ratio: there is nothing to apply
+        return tuple(rows)
 
     async def dividends(self, symbol: str, since: date | None = None) -> tuple[Dividend, ...]:
         """Declared cash dividends of a company by ex date, oldest first."""
@@ -136,10 +140,18 @@ class ReferenceCalls(Calls):
         )
 
     async def _dividends(self, what: str, request: Request) -> tuple[Dividend, ...]:
+        rows = await self._list(what, request, _dividend, Family.REFERENCE, every=True)
         found = [
-            Dividend(row.ticker, day, row.cash_amount, iso_date(row.pay_date), row.frequency or 0, row.dividend_type)
-            for row in await self._list(what, request, _dividend, Family.REFERENCE)
-            if (day := iso_date(row.ex_dividend_date)) is not None
+            Dividend(
+                row.ticker,
+                day,
+                row.cash_amount,
+                iso_date(row.pay_date),
+                row.frequency or 0,
+                row.dividend_type,
+                (row.currency or "USD").upper(),
+            )
+            for day, row in dated(rows, lambda row: row.ex_dividend_date, what)
         ]
         return tuple(sorted(found, key=lambda dividend: (dividend.ex_date, dividend.symbol)))
 
@@ -158,8 +170,11 @@ class ReferenceCalls(Calls):
             _yield,
             Family.ECONOMY,
         )
-        newest = max(found, key=lambda row: row.date, default=None)
-        return _yield_curve(newest) if newest is not None else None
+        dated = [(day, row) for row in found if (day := iso_date(row.date)) is not None]
+        check_some_good(len(dated), len(found) - len(dated), "treasury yields")
+        self.unreadable += len(found) - len(dated)
+        newest = max(dated, key=lambda one: one[0], default=None)
+        return _yield_curve(*newest) if newest is not None else None
 
 
 def _market_status(body: bytes) -> MarketStatus:
@@ -191,9 +206,6 @@ def _sale_condition(row: rows.ConditionRow) -> SaleCondition:
     )
 
 
-def _yield_curve(row: bodies.YieldRow) -> YieldCurve:
-    day = iso_date(row.date)
-    if day is None:
-        raise DataError(f"treasury yields: {row.date!r} is not a date")
+def _yield_curve(day: date, row: bodies.YieldRow) -> YieldCurve:
     known = {name: value for name, value in msgspec.structs.asdict(row).items() if name != "date" and value is not None}
     return YieldCurve(day, known)

@@ -14,7 +14,15 @@ from qmterm.core.errors import DataError
 from qmterm.market.native import MachineCode, Native
 from qmterm.market.records import SnapshotColumns
 from qmterm.market.rest import bodies
-from qmterm.market.rest.columns import MOST_BAD_ROWS, MOST_UNITS, ROUND_LOT, check_status, is_absent, rows_of
+from qmterm.market.rest.columns import (
+    MOST_UNITS,
+    ROUND_LOT,
+    check_bad_rows,
+    check_some_good,
+    check_status,
+    is_absent,
+    rows_of,
+)
 from qmterm.market.times import NEVER_NS, to_ns_array
 
 _WHAT = "whole-market snapshot"
@@ -51,7 +59,9 @@ def plain_columns(body: bytes) -> SnapshotColumns:
     check_status(parsed, _WHAT)
     if not parsed.tickers:
         raise DataError(f"{_WHAT}: the answer has no tickers (the market is never empty)")
-    return _of_rows(*rows_of(parsed.tickers, _ticker, _WHAT), parsed.status)
+    rows, bad = rows_of(parsed.tickers, _ticker, _WHAT)
+    check_some_good(len(rows), bad, _WHAT)
+    return _of_rows(rows, bad, parsed.status)
 
 
 def some_snapshots(body: bytes, what: str) -> SnapshotColumns:
@@ -60,7 +70,9 @@ def some_snapshots(body: bytes, what: str) -> SnapshotColumns:
     check_status(parsed, what)
     if parsed.tickers is None and not parsed.says_empty:
         raise DataError(f"{what}: the answer has no tickers and does not say that it is empty")
-    return _of_rows(*rows_of(parsed.tickers or [], _ticker, what), parsed.status)
+    rows, bad = rows_of(parsed.tickers or [], _ticker, what)
+    check_some_good(len(rows), bad, what)
+    return _of_rows(rows, bad, parsed.status)
 
 
 def one_snapshot(body: bytes, what: str) -> SnapshotColumns:
@@ -122,8 +134,8 @@ def fast_columns(body: bytes, run: MachineCode) -> SnapshotColumns | None:
             return None
         else:
             symbols[place], numbers[place], times[place] = row.ticker, _numbers(row), _times(row)
-    if len(bad) > max(1, MOST_BAD_ROWS * count):
-        raise DataError(f"{_WHAT}: {len(bad)} of {count} rows are not readable; the server sends something else")
+    check_bad_rows(len(bad), count, _WHAT)
+    check_some_good(count - len(bad), len(bad), _WHAT)
     if bad:
         numbers, times = np.delete(numbers, bad, axis=0), np.delete(times, bad, axis=0)
         left_out = set(bad)

@@ -9,7 +9,16 @@ import numpy as np
 
 from qmterm.market.rest import bodies
 from qmterm.market.rest.caller import Pages
-from qmterm.market.rest.columns import ROUND_LOT, counted_page, floats, prices, sizes, times, whole
+from qmterm.market.rest.columns import (
+    ROUND_LOT,
+    check_some_good,
+    counted_page,
+    floats,
+    prices,
+    sizes,
+    times,
+    whole,
+)
 from qmterm.market.ticks import IndicatorSeries, LastQuote, LastTrade, QuoteTicks, TradeTicks, UniversalRow
 from qmterm.market.times import to_ns
 
@@ -27,6 +36,8 @@ def quote_page(body: bytes, decoder: msgspec.json.Decoder[bodies.QuoteRow], what
 
 def trade_ticks(symbol: str, pages: Pages[TradePage]) -> TradeTicks:
     rows = [row for part, _ in pages.parts for row in part]
+    bad = sum(bad for _, bad in pages.parts)
+    check_some_good(len(rows), bad, f"trades of {symbol}")
     rows.sort(key=lambda row: (row.sip_timestamp or row.participant_timestamp, row.sequence_number))
     return TradeTicks(
         symbol=symbol,
@@ -38,12 +49,14 @@ def trade_ticks(symbol: str, pages: Pages[TradePage]) -> TradeTicks:
         correction=whole([row.correction for row in rows]),
         conditions=tuple(tuple(row.conditions or ()) for row in rows),
         complete=pages.complete,
-        malformed=sum(bad for _, bad in pages.parts),
+        malformed=bad,
     )
 
 
 def quote_ticks(symbol: str, pages: Pages[QuotePage], *, round_lots: bool) -> QuoteTicks:
     rows = [row for part, _ in pages.parts for row in part]
+    bad = sum(bad for _, bad in pages.parts)
+    check_some_good(len(rows), bad, f"quotes of {symbol}")
     rows.sort(key=lambda row: (row.sip_timestamp or row.participant_timestamp, row.sequence_number))
     lot = ROUND_LOT if round_lots else 1
     return QuoteTicks(
@@ -55,7 +68,7 @@ def quote_ticks(symbol: str, pages: Pages[QuotePage], *, round_lots: bool) -> Qu
         ask_size=sizes([row.ask_size for row in rows]) * lot,
         sequence=whole([row.sequence_number for row in rows]),
         complete=pages.complete,
-        malformed=sum(bad for _, bad in pages.parts),
+        malformed=bad,
     )
 
 

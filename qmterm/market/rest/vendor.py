@@ -11,6 +11,8 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import certifi
@@ -129,9 +131,20 @@ def _silence() -> None:
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
-    text = headers.get("Retry-After")
+    """Seconds from now; the header says them as a number or as the moment when it is over."""
+    text = headers.get("Retry-After", "")
     try:
-        seconds = float(text) if text is not None else math.nan
+        seconds = float(text)
     except ValueError:
-        return None  # an HTTP date: the caller's own back-off is good enough
+        over, now = _http_date(text), _http_date(headers.get("Date", ""))  # both by the server's clock
+        seconds = math.nan if over is None else over - (time.time() if now is None else now)
     return max(0.0, seconds) if math.isfinite(seconds) else None
+
+
+def _http_date(text: str) -> float | None:
+    """Unix seconds."""
+    try:
+        moment = parsedate_to_datetime(text)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    except (ValueError, OverflowError):
+        return None

@@ -16,7 +16,8 @@ import msgspec
 from qmterm.core.errors import SubscriptionLimit
 from qmterm.market.board.events import Status, statuses_of
 
-_CHANNEL = re.compile(r"\b(?:A|AM|T|Q|LULD|NOI|FMV|LV|V)\.(?:\*|[A-Z0-9:./]+)")
+# Tickers have small letters (BACpL, a preferred share) and dots inside, not a sentence's dot behind them.
+_CHANNEL = re.compile(r"\b(?:A|AM|T|Q|LULD|NOI|FMV|LV|V)\.(?:\*|[A-Za-z0-9:/]+(?:\.[A-Za-z0-9:/]+)*)")
 _STEP = re.compile(r"^step (\d+)$")
 # Statuses after which the server closes, and what they mean for whoever reads the log.
 LEAVING = {

@@ -19,6 +19,7 @@ from websockets.exceptions import ConnectionClosed, WebSocketException
 from qmterm.core.errors import DataAuthError, DataSilent
 from qmterm.core.settings.connections import PolygonSettings
 from qmterm.market.board.wire import FrameDecoder, FrameReport
+from qmterm.market.scrub import Scrub
 from qmterm.market.stream import protocol
 from qmterm.market.stream.retry import Ending, Retry
 from qmterm.market.stream.state import StreamCounters, StreamNotes, StreamState
@@ -64,6 +65,7 @@ class MarketStream:
         self._on_frame, self._on_state = on_frame, on_state
         self._on_refused, self._record = on_refused, record
         self._jitter = random.Random(seed)
+        self._scrub = Scrub(key)  # for whatever the server says
         self._retry = Retry(settings, self._jitter)
         self._vigil = Vigil(Patience(settings.canary_silence_s, settings.mute_after_s))
         self._wanted: frozenset[str] = frozenset()
@@ -177,7 +179,7 @@ class MarketStream:
             except _Dropped as drop:
                 why, ending = str(drop), drop.ending
             except (OSError, TimeoutError, WebSocketException) as failure:
-                why, hung = _reason(failure), isinstance(failure, TimeoutError)
+                why, hung = self._scrub(_reason(failure)), isinstance(failure, TimeoutError)
             if self.state is StreamState.REFUSED:
                 return
             self.counters.drops += 1
@@ -313,13 +315,10 @@ class MarketStream:
         if (
             self._record is not None
             and talk.phase is protocol.Phase.READY
-            and not (report.statuses and self._key_in(frame))
+            and not (report.statuses and self._scrub.finds(frame.decode("utf-8", "replace")))
         ):
             self._record(arrival_ns, frame)
         self._on_frame(report)
-
-    def _key_in(self, frame: bytes) -> bool:
-        return bool(self._key) and self._key.encode() in frame
 
     def _status(self, event: protocol.StreamEvent) -> None:
         match event:
@@ -329,25 +328,26 @@ class MarketStream:
                 self._drops_known = self.counters.drops
                 self._stepped.set()
             case protocol.ChannelRefused(channel, message):
-                self.notes.refused[channel or "(not named)"] = message
+                self.notes.refused[channel or "(not named)"] = self._scrub(message)
                 self._stepped.set()
                 self._on_refused()
             case protocol.Subscribed(channel):
                 self.notes.refused.pop(channel, None)
                 self._stepped.set()
             case protocol.AuthRefused(message):
-                self.notes.refusal = f"the key is not accepted ({message}); check QMTERM_POLYGON_KEY and your plan"
+                said = self._scrub(message)
+                self.notes.refusal = f"the key is not accepted ({said}); check QMTERM_POLYGON_KEY and your plan"
                 self._become(StreamState.REFUSED, self.notes.refusal)
                 self._stepped.set()
                 raise _Dropped(self.notes.refusal)
             case protocol.TooManyConnections(message):
-                raise _Dropped(message, Ending.CROWDED)
+                raise _Dropped(self._scrub(message), Ending.CROWDED)
             case protocol.Noted(word, message) if word in protocol.LEAVING:
                 if word == "slow_consumer":
                     self.counters.slow += 1
-                raise _Dropped(f"{protocol.LEAVING[word]} ({message or word})")
+                raise _Dropped(f"{protocol.LEAVING[word]} ({self._scrub(message) or word})")
             case protocol.Noted(word, message) if word != "success":
-                self.notes.last_word = f"{word}: {message}"
+                self.notes.last_word = self._scrub(f"{word}: {message}")
             case _:
                 pass
 

@@ -35,7 +35,7 @@ async def dividends(context: Context, request: web.Request) -> web.Response:
     page, next_url = query.page(found, query.limit(10, 1000))
     rows: list[object] = [
         {
-            "cash_amount": dividend.amount,
+            "cash_amount": round(dividend.as_paid, 6),
             "currency": "USD",
             "dividend_type": "CD",
             "ex_dividend_date": dividend.ex_date.isoformat(),

@@ -1,6 +1,6 @@
 """The scanner and the gate: a refused price makes no signal and no entry, and the ledger says why."""
 
-from datetime import date
+from datetime import date, timedelta
 from types import SimpleNamespace
 
 import numpy as np
@@ -22,6 +22,7 @@ from qmterm.market.history.volatility import Standing
 from qmterm.market.quality.coverage import Listed
 from qmterm.market.quality.stocks import BUSY_SHARES
 from qmterm.market.quality.watch import QualityWatch
+from qmterm.market.records import Split
 from qmterm.market.rest.budget import RequestBudget
 from tests.strategy.test_scanner import PANEL
 
@@ -42,7 +43,11 @@ class Tape:
     async def refresh_splits(self):
         return ()
 
+    async def know_splits_since(self, first):
+        self.splits_from = first
+
     renames = ()
+    splits = (Split("AAPL", date(2026, 2, 9), 1, 4),)
 
     async def panel(self, last, sessions, allow_missing=False):
         return PANEL
@@ -66,12 +71,20 @@ async def scanning():
     made.coverage.list(Listed((*PANEL.symbols, "BRANDNEW")))
     table = board.stocks
     table.last[:], table.trade_ns[:], table.prev_volume[:] = PANEL.close[:, -1], clock.now() - NS, BUSY_SHARES
-    yield SimpleNamespace(scan=made, table=table, clock=clock, down=down)
+    yield SimpleNamespace(scan=made, table=table, clock=clock, down=down, tape=tape)
     compute.close()
 
 
 def fresh(at):
     at.table.trade_ns[:] = at.clock.now() - NS
+
+
+async def test_splits_of_the_time_of_past_dividends_are_learned_and_told(scanning):
+    told = []
+    scanning.scan.on_splits = told.append
+    assert await scanning.scan.new_session()
+    assert told == [Tape.splits]
+    assert scanning.tape.splits_from == DAY - timedelta(days=400)
 
 
 async def test_every_scan_is_in_the_ledger(scanning):

@@ -101,6 +101,12 @@ def test_numbers_no_market_has_are_counted_and_cost_only_their_event(odd):
     assert board.quote("AAPL").ask == 2
 
 
+@pytest.mark.parametrize("cluster", ["stocks", "options"])
+@pytest.mark.parametrize("inside", [b"", b'{"ev":"T","sym":"SPY","p":1,"t":1,"z":', b'{"ev":'])
+def test_brackets_without_end_are_malformed_and_raise_nothing(inside, cluster):
+    assert FrameDecoder(Board(SYMBOLS), cluster).apply(b"[" + inside + b"[" * 200_000, NS0).malformed == 1
+
+
 def test_infinity_in_a_frame_is_not_a_price():
     board = Board(SYMBOLS)
     frame = b'[{"ev":"Q","sym":"SPY","bp":1,"ap":1e400,"bs":1,"as":1,"t":%d}]' % MS0

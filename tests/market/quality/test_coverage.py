@@ -80,8 +80,19 @@ def test_a_refused_price_is_a_gap_with_the_gates_own_reason_and_keeps_when_it_wa
     assert view.skipped == {"HALTED": 1, "STALE_QUOTE": 1}
     assert made.of("AAPL") == (NOW, Reason.HALTED)
     assert made.of("MSFT") == (later, None)  # delayed is late, not unknown
-    assert view.oldest_age_s == 0.0  # of those that are looked at; the others are named
-    assert noted(made, now=later + 60 * NS).skipped == {}
+    assert view.oldest_age_s == 60.0  # of those that are skipped now
+    again = noted(made, now=later + 60 * NS)
+    assert (again.skipped, again.oldest_age_s) == ({}, 0.0)
+
+
+def test_the_oldest_age_is_of_whatever_was_ever_evaluated_and_is_listed():
+    made = ledger("AAPL", "MSFT", "GHOST")
+    assert made.view(NOW).oldest_age_s is None
+    noted(made)  # GHOST never is
+    later = NOW + 600 * NS
+    assert noted(made, codes=(QuoteCode.HALTED, 0, 0, 0), now=later).oldest_age_s == 600.0
+    made.list(Listed(("MSFT", "GHOST")))
+    assert made.view(later).oldest_age_s == 0.0
 
 
 def test_not_traded_today_is_evaluated_on_its_last_close_and_skipped_only_without_one():

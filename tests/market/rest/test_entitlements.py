@@ -3,8 +3,9 @@
 from datetime import date
 
 import pytest
+from aiohttp import web
 
-from qmterm.core.errors import NotEntitled
+from qmterm.core.errors import DataError, NotEntitled
 from qmterm.market.rest.client import PolygonRest
 from qmterm.market.rest.entitlements import Family
 from tests.market.fakes import KEY, json_answer, rest_server, settings
@@ -104,6 +105,36 @@ async def test_a_403_of_what_has_answered_before_passes_and_only_repeated_ones_a
             with pytest.raises(NotEntitled):
                 await rest.grouped_daily(DAY)
         assert len(seen) == 3 + 3
+        rest.close()
+
+
+@pytest.mark.parametrize(
+    "stray",
+    [
+        lambda: web.Response(status=403, text="<html><h1>403 Forbidden</h1></html>", content_type="text/html"),
+        lambda: json_answer({"status": "ERROR", "error": "blocked"}, 403),
+        lambda: json_answer({"message": "You are not entitled to this data."}, 403),
+        lambda: web.Response(status=403),
+    ],
+    ids=["a proxy's page", "another status", "no status", "empty"],
+)
+async def test_a_403_that_does_not_speak_of_the_plan_passes_and_is_not_remembered(tmp_path, stray):
+    file = tmp_path / "e.json"
+    broken = [True]
+
+    async def handler(request, number):
+        return stray() if broken[0] else json_answer({"status": "OK", "resultsCount": 0})
+
+    async with rest_server(handler) as (url, seen):
+        rest = rest_of(url, file, [DAY])
+        with pytest.raises(DataError, match="403") as caught:
+            await rest.grouped_daily(DAY)
+        assert type(caught.value) is DataError
+        assert len(seen) == 3  # tried again, as any failure that may pass
+        assert rest.entitlements.refused == {}
+        broken[0] = False
+        assert len(await rest.grouped_daily(DAY)) == 0
+        assert len(await rest_of(url, file, [DAY]).grouped_daily(DAY)) == 0
         rest.close()
 
 

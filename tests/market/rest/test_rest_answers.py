@@ -173,6 +173,10 @@ async def test_calendar_rows_become_dates():
         lambda rest: rest.dividends("AAPL", DAY),
     )
     assert dividends[0].ex_date == date(2026, 5, 8)
+    assert dividends[0].currency == "USD"
+    row = {"ticker": "TM", "ex_dividend_date": "2026-03-30", "cash_amount": 100, "currency": "JPY"}
+    foreign, _ = await ask({"results": [row]}, lambda rest: rest.dividends("TM", DAY))
+    assert foreign[0].currency == "JPY"
     splits, seen = await ask(
         {"results": [{"ticker": "X", "execution_date": "2026-03-03", "split_from": 1, "split_to": 4}]},
         lambda rest: rest.splits(DAY),
@@ -201,6 +205,41 @@ async def test_news_carry_their_insights():
     assert news[0].insights[0].sentiment == "positive"
     assert news[1].insights == ()
     assert seen[0].query["published_utc.gte"] == "2026-03-02T15:00:00Z"
+
+
+async def test_news_of_unknown_time_cost_only_themselves():
+    row = {"id": "1", "title": "T", "published_utc": "2026-02-30"}
+    good = {**row, "id": "2", "published_utc": "2026-03-02T15:00:00Z"}
+    news, _ = await ask({"results": [row, good]}, lambda rest: rest.news("AAPL", NS))
+    assert [item.news_id for item in news] == ["2"]
+    with pytest.raises(DataError, match="none of the answer's rows"):
+        await ask({"results": [row]}, lambda rest: rest.news("AAPL", NS))
+
+
+async def test_yields_of_no_day_cost_only_themselves():
+    rows = [{"date": "zzzz", "yield_1_month": 9}, {"date": "2026-02-27", "yield_1_month": 4.31}]
+    curve, _ = await ask({"results": rows}, lambda rest: rest.treasury_yields())
+    assert curve.day == date(2026, 2, 27)
+    with pytest.raises(DataError, match="none of the answer's rows"):
+        await ask({"results": rows[:1]}, lambda rest: rest.treasury_yields())
+
+
+@pytest.mark.parametrize("kind", ["splits", "dividends", "earnings dates"])
+async def test_where_none_may_be_lost_a_row_without_a_day_costs_the_answer(kind):
+    _, good, call = UNREADABLE[kind]
+    field = next(name for name in good if "date" in name)
+    with pytest.raises(DataError, match="1 of 2 rows are not readable"):
+        await ask({"results": [good, {**good, field: "soon"}]}, call)
+
+
+async def test_a_split_without_a_ratio_is_none_and_is_counted():
+    async def both(rest):
+        return await rest.splits(DAY), rest.unreadable
+
+    good = UNREADABLE["splits"][1]
+    rows = [{**good, "split_from": 0}, good]
+    (splits, left_out), _ = await ask({"results": rows}, both)
+    assert ([split.ratio for split in splits], left_out) == ([2.0], 1)
 
 
 async def test_bars_of_one_symbol_are_in_order_and_without_repeats():
@@ -235,3 +274,92 @@ def test_one_contract_with_impossible_numbers_does_not_cost_the_chain():
     assert rows.adjusted.tolist() == [True, False]
     assert rows.open_interest.tolist() == [-1, 7]
     assert rows.quote_ns.tolist() == [0, 0]
+
+
+UNREADABLE = {
+    "splits": (
+        {"ticker": "NVDA", "execution_date": "2026-03-02", "split_from": 1, "split_to": "7"},
+        {"ticker": "X", "execution_date": "2026-03-02", "split_from": 1, "split_to": 2},
+        lambda rest: rest.splits(DAY),
+    ),
+    "dividends": (
+        {"ticker": "X", "ex_dividend_date": "2026-03-09", "cash_amount": None},
+        {"ticker": "X", "ex_dividend_date": "2026-06-09", "cash_amount": 0.5},
+        lambda rest: rest.dividends("X"),
+    ),
+    "contracts": (
+        {"ticker": "O:X260327C00100000", "shares_per_contract": None},
+        {"ticker": "O:X260327P00100000"},
+        lambda rest: rest.option_contracts("X"),
+    ),
+    "whether there are options": (
+        {"ticker": "O:X260327C00100000", "shares_per_contract": None},
+        {"ticker": "O:X260327P00100000"},
+        lambda rest: rest.has_options("X"),
+    ),
+    "earnings dates": (
+        {"ticker": "X", "date": None},
+        {"ticker": "X", "date": "2026-04-30"},
+        lambda rest: rest.earnings(["X"], DAY, date(2026, 6, 1)),
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", UNREADABLE)
+async def test_where_a_lost_row_is_a_wrong_answer_none_may_be_unreadable(kind):
+    odd, good, call = UNREADABLE[kind]
+    assert (await ask({"results": [good]}, call))[0]
+    with pytest.raises(DataError, match="1 of 301 rows are not readable"):
+        await ask({"results": [odd] + [good] * 300}, call)
+
+
+TRADE = {"price": 1.5, "size": 100, "sip_timestamp": NS}
+LISTS = {
+    "news": ({"id": 1}, {"id": "1", "title": "T", "published_utc": "2026-03-02T15:00:00Z"}, lambda r: r.news("X", NS)),
+    "tickers": ({"ticker": None}, {"ticker": "X"}, lambda rest: rest.tickers()),
+    "bars": ({"o": "x"}, {"o": 1, "h": 2, "l": 1, "c": 1, "v": 1, "t": 1}, lambda r: r.aggs("X", 1, "day", DAY, DAY)),
+    "previous close": (
+        {"o": "x"},
+        {"o": 1, "h": 2, "l": 1, "c": 1, "v": 1, "t": 1},
+        lambda rest: rest.previous_close("X"),
+    ),
+    "daily bars": (
+        {"T": 5},
+        {"T": "X", "o": 1, "h": 2, "l": 1, "c": 1, "v": 1, "t": 1},
+        lambda rest: rest.grouped_daily(DAY),
+    ),
+    "trades": ({"price": "x"}, TRADE, lambda rest: rest.trade_ticks("X", 0, NS)),
+    "quotes": ({"bid_price": "x"}, {"bid_price": 1}, lambda rest: rest.quote_ticks("X", 0, NS)),
+    "chain": ({"details": 5}, contract(230), lambda rest: rest.option_rows("AAPL", DAY, DAY)),
+    "chain symbols": ({"details": {"ticker": "O:X"}}, contract(230), lambda rest: rest.option_rows("AAPL", DAY, DAY)),
+}
+
+
+@pytest.mark.parametrize("kind", LISTS)
+async def test_an_answer_without_a_readable_row_is_no_empty_answer(kind):
+    odd, good, call = LISTS[kind]
+    await ask({"results": [odd, good]}, call)  # one costs only itself
+    with pytest.raises(DataError, match="none of the answer's rows is readable"):
+        await ask({"results": [odd]}, call)
+
+
+@pytest.mark.parametrize("call", [lambda r: r.whole_market_snapshot(), lambda r: r.movers("gainers")])
+async def test_a_snapshot_without_a_readable_ticker_is_no_empty_market(call):
+    with pytest.raises(DataError, match="none of the answer's rows is readable"):
+        await ask({"tickers": [{"ticker": 5}]}, call)
+
+
+@pytest.mark.parametrize("field", ["sequence_number", "exchange", "correction", "sip_timestamp"])
+async def test_a_whole_number_beyond_any_column_costs_only_itself(field):
+    body = {"results": [{**TRADE, field: 10**400}, {**TRADE, "sequence_number": 7}]}
+    ticks, _ = await ask(body, lambda rest: rest.trade_ticks("X", 0, NS))
+    assert ticks.price.tolist() == [1.5, 1.5]
+    assert sorted(ticks.sequence.tolist()) == [0, 7]
+
+
+async def test_rows_that_are_left_out_are_counted():
+    async def both(rest):
+        await rest.tickers()
+        return rest.unreadable
+
+    assert (await ask({"results": [{"ticker": None}, {"ticker": "X"}]}, both))[0] == 1

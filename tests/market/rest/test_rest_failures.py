@@ -1,6 +1,7 @@
 """Every way the data server fails is one error of ours, soon, that says where; never an empty market."""
 
 import asyncio
+import json
 import time
 from datetime import date
 
@@ -112,6 +113,42 @@ async def test_while_the_server_wants_silence_every_caller_is_told_how_long_and_
         rest.close()
 
 
+@pytest.mark.parametrize(
+    ("over", "least_s", "most_s"),
+    [
+        ("Mon, 02 Mar 2026 15:01:00 GMT", 58, 60),
+        ("Mon, 02 Mar 2026 15:01:00 -0000", 58, 60),
+        ("Mon, 02 Mar 2026 14:00:00 GMT", 0, 1),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", 3_590, 3_600),
+        ("Mon, 99 Foo 2026", 0, 1),
+    ],
+)
+async def test_retry_after_may_be_a_moment_by_the_servers_own_clock(over, least_s, most_s):
+    async def handler(request, number):
+        headers = {"Retry-After": over, "Date": "Mon, 02 Mar 2026 15:00:00 GMT"}
+        return json_answer({"status": "ERROR", "error": "exceeded"}, 429, headers)
+
+    async with rest_server(handler) as (url, _):
+        rest = PolygonRest(settings(url, attempts=1), KEY)
+        with pytest.raises(RateLimited):
+            await rest.market_status()
+        assert least_s <= rest.budget.held_s <= most_s
+        rest.close()
+
+
+async def test_429_without_retry_after_is_left_the_plans_even_pace():
+    async def handler(request, number):
+        return json_answer({"status": "ERROR", "error": "exceeded"}, 429)
+
+    async with rest_server(handler) as (url, seen):
+        rest = PolygonRest(settings(url, calls_per_minute=3), KEY)
+        with pytest.raises(RateLimited):
+            await rest.market_status()
+        assert 19 < rest.budget.held_s <= rest.budget.spacing_s  # a third of a minute, and nobody waits for it
+        assert len(seen) == 1
+        rest.close()
+
+
 @pytest.mark.parametrize(("header", "most_s"), [("86400", 3600), ("1e400", 1), ("nan", 1), ("-5", 1)])
 async def test_no_retry_after_closes_the_door_for_longer_than_an_hour(header, most_s):
     async def handler(request, number):
@@ -142,6 +179,20 @@ async def test_text_that_is_no_utf8_is_unreadable_and_not_a_traceback(name):
 
     text, _ = await fails(DataError, handler)
     assert "not readable" in text
+
+
+@pytest.mark.parametrize("status", [200, 403, 500])
+async def test_brackets_without_end_are_unreadable_and_not_a_traceback(status):
+    async def handler(request, number):
+        return web.Response(body=b'{"status":"OK","a":' + b"[" * 200_000, status=status)
+
+    for call in (
+        lambda rest: rest.market_status(),
+        lambda rest: rest.whole_market_snapshot(),
+        lambda rest: rest.option_rows("AAPL", DAY, DAY),
+        lambda rest: rest.news("X", 0),
+    ):
+        await fails(DataError, handler, call, attempts=1)
 
 
 async def test_a_connection_cut_inside_the_body_is_an_error():
@@ -184,6 +235,51 @@ async def test_an_unknown_key_is_said_without_showing_the_key():
     assert calls == 1
     assert KEY not in text
     assert "QMTERM_POLYGON_KEY" in text
+
+
+SLASHED = "secret/key+123"
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (200, json.dumps({"market": "open", "serverTime": f"{SLASHED} \x1b[2J"})),
+        (500, json.dumps({"error": f"{SLASHED} \x1b[2J"})),
+        (500, "no JSON: " + SLASHED.replace("/", "\\/") + " \x1b[2J"),
+        (500, "x" * 70 + SLASHED + " \x1b[2J"),
+        (403, json.dumps({"status": "NOT_AUTHORIZED", "message": f"{SLASHED} \x1b[2J"})),
+    ],
+    ids=["while reading", "JSON", "escaped", "cut short", "plan"],
+)
+async def test_no_error_holds_the_key_or_steers_a_terminal(status, body):
+    async def handler(request, number):
+        return web.Response(body=body.encode(), status=status)
+
+    async with rest_server(handler) as (url, _):
+        rest = PolygonRest(settings(url, attempts=1), SLASHED)
+        with pytest.raises(DataError) as caught:
+            await rest.market_status()
+        rest.close()
+    text = str(caught.value)
+    assert "secret" not in text
+    assert "key+123" not in text
+    assert text.isprintable()
+    assert all("secret" not in words for words in rest.entitlements.refused.values())
+
+
+async def test_a_page_that_cannot_be_read_is_said_without_the_key():
+    async def handler(request, number):
+        return json_answer({"status": "OK", "symbol": f"{KEY}\x1b[2J"})
+
+    text, _ = await fails(DataError, handler, lambda rest: rest.open_close("AAPL", DAY))
+    assert KEY not in text
+    assert text.isprintable()
+
+    async def strange(request, number):
+        return json_answer({"results": {"ticker": f"O:{KEY}"}})
+
+    text, _ = await fails(DataError, strange, lambda rest: rest.option_contract("AAPL  260417C00230000"))
+    assert KEY not in text
 
 
 async def test_a_plan_that_lacks_the_endpoint_is_not_entitled():

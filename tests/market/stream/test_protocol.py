@@ -78,6 +78,29 @@ def test_the_vendors_refusals_are_events():
     assert talk.receive(status("slow_consumer", "late").encode()) == [protocol.Noted("slow_consumer", "late")]
 
 
+def test_refusals_that_are_forgotten_are_asked_for_again_as_far_as_they_are_wanted():
+    talk = ready()
+    talk.want(frozenset({"Q.A", "Q.B", "T.A"}))
+    talk.outgoing()
+    for channel in ("Q.A", "Q.B"):
+        talk.receive(status("error", f"not authorized: {channel}").encode())
+    assert sent(talk) == []
+    talk.want(frozenset({"Q.A", "T.A"}))
+    talk.forget_refusals()
+    assert talk.refused == {}
+    assert sent(talk) == [("subscribe", "Q.A")]
+
+
+@pytest.mark.parametrize("channel", ["T.BACpL", "Q.BRK.B", "A.ACHR.WS", "AM.*", "Q.O:BRKB260417C00230000"])
+@pytest.mark.parametrize("end", ["", ".", ", upgrade", ". See the pricing page"])
+def test_a_channel_is_read_whole_and_nothing_behind_it(channel, end):
+    talk = ready()
+    talk.receive(status("error", f"not authorized for channel {channel}{end}").encode())
+    assert list(talk.refused) == [channel]
+    talk.receive(status("success", f"subscribed to: {channel}").encode())
+    assert talk.confirmed == {channel}
+
+
 def test_confirmations_and_step_markers_are_read_from_the_message():
     talk = ready()
     assert talk.receive(status("success", "subscribed to: Q.O:SPY241220P00720000").encode()) == [

@@ -238,3 +238,22 @@ async def test_a_new_session_has_lost_nothing():
     case.repair.start_session(OPEN + 86_400 * S, CLOSE + 86_400 * S)
     assert (case.ledger.lost, case.ledger.mended, case.ledger.lost_bars.unknown) == (0, 0, 0)
     assert not case.repair.look(NOW)
+
+
+async def test_minutes_outside_the_session_are_not_taken_for_it():
+    class Wide(Rest):
+        async def aggs(self, symbol, multiplier, span, first, last):
+            self.asked.append(symbol)
+            start = np.array([OPEN - MINUTE_NS, OPEN + 5 * MINUTE_NS, OPEN + 6 * MINUTE_NS, CLOSE])
+            column = np.full(len(start), 20.0)
+            return BarColumns(symbol, start, column, column + 1, column - 1, column, column, column)
+
+    case = Case(Wide())
+    await case.repair.repair(NOW)
+    assert "S01" in case.rest.asked
+    row = np.array([case.board.stocks.numbers["S01"]])
+    closes = [case.board.minutes.told(start // MINUTE_NS, row)[3, 0] for start in (OPEN - MINUTE_NS, OPEN, CLOSE)]
+    assert np.isnan(closes[0])  # before the open
+    assert closes[1] == 10.0  # the first minute's place would be the last one's, too
+    assert np.isnan(closes[2])
+    assert case.board.minutes.told((OPEN + 5 * MINUTE_NS) // MINUTE_NS, row)[3, 0] == 20.0

@@ -383,6 +383,35 @@ async def test_a_login_that_is_never_answered_does_not_hold_us_up_for_long():
         await stream.close()
 
 
+SAID = f"about {KEY} \x1b[2J\x1b]0;x\x07"
+
+
+@pytest.mark.parametrize("word", ["auth_failed", "max_connections", "slow_consumer", "error", "odd", "closed"])
+async def test_no_word_of_the_server_holds_the_key_or_steers_a_terminal(word):
+    states = []
+
+    async def script(server, socket, attempt):
+        if word == "closed":
+            await socket.close(1008, SAID)
+        elif word != "auth_failed":
+            await socket.send(status(word, f"not authorized: Q.MSFT {SAID}"))
+        await forever()
+
+    async def before(server, socket):
+        if word == "auth_failed":
+            await socket.send(status(word, SAID))
+
+    async with stream_server(script, before_login=before) as (url, _):
+        stream, _ = open_stream(url, on_state=lambda state, why: states.append(why))
+        notes = stream.notes
+        await until(lambda: "***" in f"{notes.last_drop}{notes.refusal}{notes.last_word}{notes.refused}")
+        await stream.close()
+    words = [notes.last_drop, notes.refusal, notes.last_word, *notes.refused, *notes.refused.values(), *states]
+    assert any("***" in said for said in words)
+    assert not any(KEY in said for said in words)
+    assert all(said.isprintable() for said in words)
+
+
 async def test_what_is_recorded_holds_no_key():
     kept = []
 
