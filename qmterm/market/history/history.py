@@ -161,7 +161,7 @@ class History:
     @property
     def splits(self) -> tuple[Split, ...]:
         """All that are known."""
-        return tuple(row.split for row in self._manifest.splits)
+        return tuple(self._manifest.known_splits())
 
     def split_ratio(self, symbol: str, after: date, until: date) -> float:
         """New shares for one old share over all known splits with after < ex-date ≤ until; 1.0 when there is none."""
