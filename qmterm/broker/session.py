@@ -61,7 +61,15 @@ def is_loopback(url: str) -> bool:
 class BrokerSession:
     """One SDK session and the tasks that keep it ready. `call` belongs to the loop that opened it."""
 
-    def __init__(self, settings: TastytradeSettings, secret: str, refresh_token: str, is_test: bool = False) -> None:
+    def __init__(
+        self,
+        settings: TastytradeSettings,
+        secret: str,
+        refresh_token: str,
+        is_test: bool = False,
+        transport: httpx2.AsyncBaseTransport | None = None,
+    ) -> None:
+        """`transport` replaces the network, for REST and stream alike (drills)."""
         quiet_vendor_logs()
         self._settings = settings
         self.rest_url = settings.rest_url or (CERT_REST_URL if is_test else LIVE_REST_URL)
@@ -78,6 +86,7 @@ class BrokerSession:
             ),
             trust_env=not local,  # a proxy of the environment would swallow loopback
             event_hooks={"request": [errors.on_request], "response": [errors.on_response]},
+            transport=transport,
         )
         self.sdk._client.base_url = self.rest_url
         # Pacing is a courtesy to the vendor; a simulator on this machine in lockstep would only be slowed down.

@@ -12,6 +12,7 @@ from datetime import date, timedelta
 from typing import Any
 from urllib.parse import quote
 
+import httpx2
 from tastytrade import Account
 
 from qmterm.broker import accounts, decode, orders
@@ -49,6 +50,7 @@ class TastytradeBroker:
         *,
         clock: Clock,
         is_test: bool = False,
+        transport: httpx2.AsyncBaseTransport | None = None,
     ) -> None:
         self.account = ""
         self.on_fault: Callable[[str], None] | None = None
@@ -57,7 +59,7 @@ class TastytradeBroker:
         self._is_test = is_test
         self._settings = settings
         self._clock = clock
-        self._session = BrokerSession(settings, secret, refresh_token, is_test)
+        self._session = BrokerSession(settings, secret, refresh_token, is_test, transport)
         self._witness = StreamWitness()
         self._stream: AccountStream | None = None
         self._sdk_account: Account | None = None

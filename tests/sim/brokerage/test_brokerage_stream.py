@@ -174,7 +174,7 @@ async def test_a_client_that_does_not_read_is_cut_off(world, monkeypatch):
     monkeypatch.setattr(module, "QUEUE_LIMIT", 3)
     client = module._Client(socket=None)
     client.connected = True
-    broker.stream._clients.add(client)
+    broker.stream.join(client)
     for number in range(4):
         broker.stream.emit("Order", {"id": number})
     assert client.outbox.get_nowait() is None
@@ -186,7 +186,7 @@ def test_events_are_json_with_market_time(world, broker):
 
     client = module._Client(socket=None)
     client.connected = True
-    broker.stream._clients.add(client)
+    broker.stream.join(client)
     broker.stream.emit("Order", {"id": 1})
     event = json.loads(client.outbox.get_nowait())
     assert event == {"type": "Order", "data": {"id": 1}, "timestamp": world.now_ns // 1_000_000, "ws-sequence": 1}
