@@ -86,6 +86,11 @@ class Journal:
         finally:
             self._lock.release()
 
+    def abandon(self) -> None:
+        """Free the lock and write nothing: all that the system does for a process that was killed (drills)."""
+        self._closed = True
+        self._lock.release()
+
     # --- how it is doing ---
 
     @property

@@ -9,7 +9,7 @@ import asyncio
 import json
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from aiohttp import WSCloseCode, WSMsgType, web
@@ -139,6 +139,10 @@ class AccountStream:
 
     def leave(self, client: Listener) -> None:
         self._clients.pop(client, None)
+
+    @property
+    def listening(self) -> Collection[Listener]:
+        return self._clients.keys()
 
     async def serve(self, request: web.Request) -> web.WebSocketResponse:
         """The WebSocket endpoint; pings are answered by the server library."""
