@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import random as global_random
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +26,7 @@ from qmterm.drill.wire import Network
 from qmterm.drill.work import Work
 from qmterm.engine.orders.recovery import rebuild
 from qmterm.engine.runlog import RunLog
+from qmterm.engine.view import LogLine
 from qmterm.journal.schema import connector
 from qmterm.journal.state import load_state
 from qmterm.sim.brokerage.app import Brokerage
@@ -130,9 +132,7 @@ class _Day:
         while True:
             crash = self._crashes.pop(0) if self._crashes else None
             process = Process(crash)
-            log = RunLog(
-                DrillClock(), print_line=lambda line, _body: self._say(f"{line.level} {line.kind} {line.text}")
-            )
+            log = RunLog(DrillClock(), print_line=self._say_line)
             context = contextvars.copy_context()
             context.run(OWNER.set, process)
             house = context.run(House, process, self._network, self._disk, self._market, log, self._outcome.trouble)
@@ -263,6 +263,9 @@ class _Day:
         if self._house is None:
             raise QmtermError("the drill has no engine")
         return self._house
+
+    def _say_line(self, line: LogLine, _numbers: Mapping[str, object]) -> None:
+        self._say(f"{line.level} {line.kind} {line.text}")
 
     def _say(self, text: str) -> None:
         if self._tell:

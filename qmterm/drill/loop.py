@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import selectors
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Generator, Mapping
 from contextvars import Context
 from typing import Any, TypeVar
 
@@ -60,7 +60,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 def _owned(
-    loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, T], *, context: Context | None = None
+    loop: asyncio.AbstractEventLoop,
+    work: Coroutine[Any, Any, T] | Generator[Any, None, T],
+    *,
+    context: Context | None = None,
 ) -> asyncio.Task[T]:
     task = asyncio.Task(work, loop=loop, context=context)
     owner = OWNER.get()
