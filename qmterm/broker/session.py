@@ -162,7 +162,7 @@ class BrokerSession:
                 failure = errors.after_send(error, exchange, doing, self.scrub)
                 self._note_refused_login(failure, exchange)
                 if isinstance(failure, BrokerAuthError):
-                    self._renew.set()
+                    self.renew()
                 raise failure from None
             log.warning("%s: the SDK cannot read the answer (%s); read without it", doing, type(error).__name__)
             return data
@@ -184,6 +184,10 @@ class BrokerSession:
                 self.round_trip_ms = (self._last_call - started) * 1000
 
     # --- token and connections, ahead of time ---
+
+    def renew(self) -> None:
+        """Somebody found the token stale: get another one now."""
+        self._renew.set()
 
     def _spare_the_login(self) -> None:
         """BrokerAuthError instead of a call in which the SDK would repeat a login that was refused a moment ago."""

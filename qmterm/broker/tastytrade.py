@@ -6,6 +6,7 @@ Heavy to import (the SDK brings pandas): import it where a broker is built, not 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable
 from datetime import date, timedelta
@@ -80,10 +81,10 @@ class TastytradeBroker:
             self._session, self._settings, self.account, self._read_all, self._heard, self._fault
         )
         self._stream.start()
-        try:
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(2 * self._settings.stream_open_timeout_s):
-                await self._stream.first_up.wait()
-        except TimeoutError:
+                await self._stream.tried.wait()
+        if not self._stream.up:
             self._fault("the account stream does not come up yet; orders are polled meanwhile")
 
     async def _check_trading(self) -> None:

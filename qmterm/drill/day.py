@@ -8,13 +8,14 @@ import random as global_random
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from decimal import Decimal
 from pathlib import Path
 from random import Random
 from time import perf_counter
 
 from qmterm.core.clock import NS
 from qmterm.core.errors import QmtermError
-from qmterm.core.orders import OrderState
+from qmterm.core.orders import AccountBalance, AccountState, OrderState
 from qmterm.drill.disk import Disk
 from qmterm.drill.house import RISK, TOKEN, House
 from qmterm.drill.judge import Findings, Judge
@@ -30,12 +31,17 @@ from qmterm.engine.view import LogLine
 from qmterm.journal.schema import connector
 from qmterm.journal.state import load_state
 from qmterm.sim.brokerage.app import Brokerage
-from qmterm.sim.brokerage.faults import FAULTS
+from qmterm.sim.brokerage.faults import FAULTS, ActiveFault
 
 STEP_S = 0.5
 SETTLE_S = 90.0  # virtual: an UNKNOWN order needs two read-backs, a stream its longest pause
 DOWNTIME_S = 1.0  # from a crash to the next start
 FOUND_WITHIN_S = 10.0
+NOTHING = AccountState(
+    "", AccountBalance(Decimal(0), Decimal(0), Decimal(0)), (), ()
+)  # the judge asks the journal only
+AFTERWARDS_S = 3.0
+STARTS = 100  # in a row, before a drill calls it an engine that cannot start; a minute's outage takes some
 
 
 @dataclass(slots=True)
@@ -45,6 +51,7 @@ class Outcome:
     seed: int
     findings: Findings
     kills: int = 0
+    faults_met: int = 0  # that really happened
     orders: int = 0
     fills: int = 0
     restart_s: list[float] = field(default_factory=list)
@@ -76,6 +83,7 @@ class _Day:
         self._crashes = list(script.crashes)
         self._house: House | None = None
         self._found: dict[str, float] = {}
+        self._armed: list[ActiveFault] = []
         self._began: list[float] = []  # when each life began to look
         self._outages: list[float] = []  # ends
 
@@ -95,12 +103,17 @@ class _Day:
         self._outcome = Outcome(script.seed, judge.findings)
         stepping = asyncio.create_task(self._step())
         faults = asyncio.create_task(self._disturb())
-        await self._live()
-        await self._act()
-        faults.cancel()
-        self._brokerage.faults.clear()
-        await self._settle()
-        await self._last_close()
+        try:
+            await self._live()
+            await self._act()
+            faults.cancel()
+            self._brokerage.faults.clear()
+            await self._back()
+            stepping.cancel()  # the market stands still: a fill of the last instant would be nobody's fault
+            await self._settle()
+            await self._last_close()
+        except QmtermError as error:
+            self._outcome.trouble.append(f"{type(error).__name__}: {error}")
         stepping.cancel()
         self._verdict(judge)
         return self._outcome
@@ -118,7 +131,9 @@ class _Day:
         for at, body in self._script.faults:
             await asyncio.sleep(max(0.0, at - loop.time()))
             fault = self._brokerage.faults.arm(dict(body))
+            self._armed.append(fault)
             if fault.kind is FAULTS["expire_tokens"]:
+                fault.used += 1
                 self._brokerage.tokens.expire_all()
                 self._brokerage.faults.active.remove(fault)
             if fault.kind is FAULTS["down"]:
@@ -129,7 +144,7 @@ class _Day:
 
     async def _live(self) -> None:
         """Start the engine, as often as it takes: one that dies while it starts is started again."""
-        while True:
+        for _ in range(STARTS):
             crash = self._crashes.pop(0) if self._crashes else None
             process = Process(crash)
             log = RunLog(DrillClock(), print_line=self._say_line)
@@ -137,7 +152,6 @@ class _Day:
             context.run(OWNER.set, process)
             house = context.run(House, process, self._network, self._disk, self._market, log, self._outcome.trouble)
             opening = asyncio.create_task(house.open(), context=context)
-            process.adopt(opening)
             dying = asyncio.create_task(process.died.wait())
             await asyncio.wait((opening, dying), return_when=asyncio.FIRST_COMPLETED)
             dying.cancel()
@@ -152,6 +166,8 @@ class _Day:
                 if not isinstance(error, QmtermError):
                     self._outcome.trouble.append(f"start: {type(error).__name__}: {error}")
             await self._bury(house, crash if not process.alive else None)
+
+        raise QmtermError(f"the engine does not start: {STARTS} starts failed one after the other")
 
     async def _bury(self, house: House, crash: CrashPoint | None) -> None:
         self._outcome.kills += crash is not None
@@ -203,11 +219,15 @@ class _Day:
 
     # --- the end ---
 
+    async def _back(self) -> None:
+        """Until the last outage is over, and a while for what was held up by it."""
+        now = asyncio.get_running_loop().time()
+        await self._or_death(max([0.0, *(end - now for end in self._outages)]) + AFTERWARDS_S)
+
     async def _settle(self) -> None:
         """Wait until nothing is in doubt; what still is then, the judge will see."""
         loop = asyncio.get_running_loop()
         ends = loop.time() + SETTLE_S
-        await self._or_death(max([0.0, *(end - loop.time() for end in self._outages)]))
         while loop.time() < ends:
             await self._or_death(3.0)
             house = self._need()
@@ -241,8 +261,9 @@ class _Day:
         connection = connector(self._disk.path, read_only=True)()
         saved = load_state(connection, 7)
         connection.close()
-        book = rebuild(saved, self._need().last_state, None, 0.0).book
+        book = rebuild(saved, NOTHING, None, 0.0).book
         judge.close(saved, {p.symbol: p.quantity for p in book.positions}, book.cash)
+        outcome.faults_met = sum(fault.used for fault in self._armed)
         outcome.orders = len(self._brokerage.desk.orders)
         fills = self._fills()
         outcome.fills = len(fills)

@@ -201,11 +201,10 @@ class House:
             self.journal.abandon()
 
     async def finish(self) -> None:
-        """A clean stop, after one last look at the account."""
+        """A clean stop."""
         await ended(self._loops)
         await self.lanes.idle()
         await self.lanes.close()
-        self.last_state = await self.broker.account_state()
         await self.broker.close()
         if self.journal is not None:
             await self.journal.end_session({})

@@ -66,7 +66,7 @@ def _owned(
     context: Context | None = None,
 ) -> asyncio.Task[T]:
     task = asyncio.Task(work, loop=loop, context=context)
-    owner = OWNER.get()
+    owner = OWNER.get() if context is None else context.get(OWNER)
     if owner is not None:
         owner.adopt(task)
     return task
