@@ -90,7 +90,7 @@ class Network:
         self._random = random
         self._routes = _Routes()
         add_routes(cast(web.Application, self._routes), brokerage)
-        self.cancels: list[tuple[float, float]] = []
+        self.cancels: list[tuple[str, float, float]] = []
         self.silences: list[float] = []  # when a client gave up waiting, virtual seconds
         self.after_order: Callable[[], None] = lambda: None
 
@@ -128,7 +128,7 @@ class MemoryTransport(httpx2.AsyncBaseTransport):
         elif not self._process.alive:
             await self._process.gone()
         if request.method == "DELETE":
-            self._network.cancels.append((asyncio.get_running_loop().time(), perf_counter()))
+            self._network.cancels.append((request.url.path, asyncio.get_running_loop().time(), perf_counter()))
         patience = request.extensions.get("timeout", {}).get("read")
         try:
             async with asyncio.timeout(patience):

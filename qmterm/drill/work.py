@@ -213,7 +213,11 @@ class Work:
         house, sent = self._house, len(self._network.cancels)
         began, real = house.clock.monotonic(), perf_counter()
         await house.person.answer(Kill("drill"))
-        for virtual, wall in self._network.cancels[sent:][-1:]:
+        first: dict[str, tuple[float, float]] = {}  # the sweep of HALT asks again for what was not confirmed
+        for order, virtual, wall in self._network.cancels[sent:]:
+            first.setdefault(order, (virtual, wall))
+        if first:
+            virtual, wall = list(first.values())[-1]
             self.kill_ms.append((virtual - began + wall - real) * 1000)
 
     # --- what happens at the broker without us ---
