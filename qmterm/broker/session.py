@@ -61,7 +61,15 @@ def is_loopback(url: str) -> bool:
 class BrokerSession:
     """One SDK session and the tasks that keep it ready. `call` belongs to the loop that opened it."""
 
-    def __init__(self, settings: TastytradeSettings, secret: str, refresh_token: str, is_test: bool = False) -> None:
+    def __init__(
+        self,
+        settings: TastytradeSettings,
+        secret: str,
+        refresh_token: str,
+        is_test: bool = False,
+        transport: httpx2.AsyncBaseTransport | None = None,
+    ) -> None:
+        """`transport` replaces the network, for REST and stream alike (drills)."""
         quiet_vendor_logs()
         self._settings = settings
         self.rest_url = settings.rest_url or (CERT_REST_URL if is_test else LIVE_REST_URL)
@@ -78,6 +86,7 @@ class BrokerSession:
             ),
             trust_env=not local,  # a proxy of the environment would swallow loopback
             event_hooks={"request": [errors.on_request], "response": [errors.on_response]},
+            transport=transport,
         )
         self.sdk._client.base_url = self.rest_url
         # Pacing is a courtesy to the vendor; a simulator on this machine in lockstep would only be slowed down.
@@ -153,7 +162,7 @@ class BrokerSession:
                 failure = errors.after_send(error, exchange, doing, self.scrub)
                 self._note_refused_login(failure, exchange)
                 if isinstance(failure, BrokerAuthError):
-                    self._renew.set()
+                    self.renew()
                 raise failure from None
             log.warning("%s: the SDK cannot read the answer (%s); read without it", doing, type(error).__name__)
             return data
@@ -175,6 +184,10 @@ class BrokerSession:
                 self.round_trip_ms = (self._last_call - started) * 1000
 
     # --- token and connections, ahead of time ---
+
+    def renew(self) -> None:
+        """Somebody found the token stale: get another one now."""
+        self._renew.set()
 
     def _spare_the_login(self) -> None:
         """BrokerAuthError instead of a call in which the SDK would repeat a login that was refused a moment ago."""

@@ -66,7 +66,7 @@ class AccountStream:
         self._closed = False
         self.queue = EventQueue()
         self.up = False
-        self.first_up = asyncio.Event()
+        self.tried = asyncio.Event()  # it came up, or the first attempt failed: nobody needs to wait any longer
         self.connects = 0
         self.last_sequence = 0
         self._arrived_sequence = 0
@@ -150,6 +150,7 @@ class AccountStream:
             except* _FAILURES as group:
                 self._report(group)
             self.up = False
+            self.tried.set()
             self._streamer = None
             self._held = None
             if self.connects > connects:
@@ -162,6 +163,9 @@ class AccountStream:
         first: BaseException = group
         while isinstance(first, BaseExceptionGroup):
             first = first.exceptions[0]
+        if isinstance(first, TastytradeError):
+            # Most often a token that the server no longer knows; the SDK would use it until its own clock says so.
+            self._session.renew()
         self._on_fault(f"account stream lost: {type(first).__name__} {describe(first, self._session.scrub)}")
 
     async def _live(self) -> None:
@@ -182,7 +186,7 @@ class AccountStream:
             await self._read_back()
             self.up = True
             self.connects += 1
-            self.first_up.set()
+            self.tried.set()
             next_beat = loop.time() + HEARTBEAT_S
             while not self._restart.is_set():
                 if self._reread.is_set():

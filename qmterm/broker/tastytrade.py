@@ -6,12 +6,14 @@ Heavy to import (the SDK brings pandas): import it where a broker is built, not 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable
 from datetime import date, timedelta
 from typing import Any
 from urllib.parse import quote
 
+import httpx2
 from tastytrade import Account
 
 from qmterm.broker import accounts, decode, orders
@@ -49,6 +51,7 @@ class TastytradeBroker:
         *,
         clock: Clock,
         is_test: bool = False,
+        transport: httpx2.AsyncBaseTransport | None = None,
     ) -> None:
         self.account = ""
         self.on_fault: Callable[[str], None] | None = None
@@ -57,7 +60,7 @@ class TastytradeBroker:
         self._is_test = is_test
         self._settings = settings
         self._clock = clock
-        self._session = BrokerSession(settings, secret, refresh_token, is_test)
+        self._session = BrokerSession(settings, secret, refresh_token, is_test, transport)
         self._witness = StreamWitness()
         self._stream: AccountStream | None = None
         self._sdk_account: Account | None = None
@@ -78,10 +81,10 @@ class TastytradeBroker:
             self._session, self._settings, self.account, self._read_all, self._heard, self._fault
         )
         self._stream.start()
-        try:
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(2 * self._settings.stream_open_timeout_s):
-                await self._stream.first_up.wait()
-        except TimeoutError:
+                await self._stream.tried.wait()
+        if not self._stream.up:
             self._fault("the account stream does not come up yet; orders are polled meanwhile")
 
     async def _check_trading(self) -> None:

@@ -8,12 +8,12 @@ from decimal import Decimal
 
 from qmterm.core.calendar import Phase
 from qmterm.core.clock import et_date
-from qmterm.core.errors import BrokerError
-from qmterm.core.orders import AccountState, Fill
+from qmterm.core.orders import Fill
 from qmterm.core.reasons import Reason
 from qmterm.core.settings.engine import BrokerName
 from qmterm.engine.ending import ended
-from qmterm.engine.ladder import Ladder, Level
+from qmterm.engine.ladder import Ladder
+from qmterm.engine.opening import SessionTerms, open_account, recover, restore_orders
 from qmterm.engine.orders.approvals import Approvals
 from qmterm.engine.orders.book import Book, Position
 from qmterm.engine.orders.desk import OrderDesk
@@ -22,7 +22,6 @@ from qmterm.engine.orders.lanes import Lanes
 from qmterm.engine.orders.ledger import OrderRecord
 from qmterm.engine.orders.marks import Marks
 from qmterm.engine.orders.priced import PricedBy
-from qmterm.engine.orders.recovery import BASELINE, check_account, rebuild, restore, starting_positions, tail
 from qmterm.engine.orders.shelf import Shelf
 from qmterm.engine.orders.ticks import TickBook
 from qmterm.engine.oversight import DAY, Oversight
@@ -46,8 +45,6 @@ from qmterm.market.rest.budget import Priority
 from qmterm.risk.gate import Gate
 from qmterm.risk.stops import StopRules
 
-READ_TRIES = 5
-
 
 async def start_unless_stopped(
     parts: Parts, progress: Callable[[str], None], stop_asked: asyncio.Event
@@ -69,42 +66,21 @@ async def start(parts: Parts, progress: Callable[[str], None]) -> Engaged:
     """Connect, recover, load. QmtermError with one sentence when it cannot."""
     progress("broker")
     await parts.broker.connect()
-    account = parts.broker.account
-    saved = await parts.journal.load()
-    check_account(saved.session, account, str(parts.journal.path))
     progress("account")
-    state = await _read_account(parts)
-    baseline = await parts.journal.read_document(BASELINE)
-    rebuilt = rebuild(saved, state, baseline, parts.clock.monotonic())
-    book = rebuilt.book
-    if rebuilt.first_session:
-        # Before the session's own row: a crash between the two must not count these fills again.
-        known = [fill.fill_id for order in state.orders for fill in order.fills]
-        await parts.journal.write_document(BASELINE, {"fill_ids": known})
-    await parts.journal.start_session(
-        account,
-        parts.settings.engine.mode.value,
-        parts.settings.engine.source.value,
-        parts.broker_word,
-        book.cash,
-        starting_positions(book),
-        parts.settings.fingerprint(),
-    )
+    engine = parts.settings.engine
+    terms = SessionTerms(engine.mode.value, engine.source.value, parts.broker_word, parts.settings.fingerprint())
+    opened = await open_account(parts.broker, parts.journal, parts.clock, terms)
     parts.log.keep_in(parts.journal)
     if parts.notice:
         parts.log.warn("FEED", parts.notice)
 
-    engaged = _engage(parts, book, await parts.journal.read_document("ladder"))
-    restore(engaged.desk.ledger, rebuilt)
-    engaged.guards.restore({name: body for name, body in saved.protects.items() if "symbol" in body})
-    await engaged.guards.catch_up()
-    engaged.marks.restore({s: (m.mark, m.flag, m.time_ns) for s, m in saved.marks.items()})
-    engaged.trader.balance = state.balance
+    engaged = _engage(parts, opened.rebuilt.book, opened.ladder)
+    await restore_orders(opened, engaged.trader)
 
     progress("market data")
     await parts.feed.start(progress)
     progress("recovery")
-    await _recover(parts, engaged, state, saved_clean=saved.clean_end, first=rebuilt.first_session)
+    await recover(opened, engaged.trader, engaged.oversight, parts.broker.account)
     # Before the first live quote: the last good marks are the nearest thing to the previous close.
     await _day_base(parts, engaged)
     engaged.marks.update()
@@ -125,21 +101,6 @@ async def read_lists(engaged: Engaged, parts: Parts) -> None:
     if parts.lockstep is not None:
         await engaged.listing.read()
         await engaged.conditions.read()
-
-
-async def _read_account(parts: Parts) -> AccountState:
-    """A complete look at the account; BrokerError when the broker never gives one."""
-    why = "some pages could not be read"
-    for attempt in range(READ_TRIES):
-        try:
-            state = await parts.broker.account_state()
-        except BrokerError as error:
-            why = str(error)
-        else:
-            if state.complete:
-                return state
-        await asyncio.sleep(0.2 * 2**attempt)
-    raise BrokerError(f"the account cannot be read completely ({why}); nothing is traded before it can")
 
 
 def _engage(parts: Parts, book: Book, saved_ladder: Mapping[str, object] | None) -> Engaged:
@@ -310,27 +271,6 @@ def real_money_refusal(parts: Parts) -> Reason | None:
     if parts.settings.engine.broker is not BrokerName.LIVE or not parts.settings.engine.live:
         return Reason.NOT_LIVE
     return Reason.NOT_ARMED
-
-
-async def _recover(parts: Parts, engaged: Engaged, state: AccountState, *, saved_clean: bool, first: bool) -> None:
-    """Count what happened while we were away, then compare; differences hold trading down until a person looked."""
-    if not saved_clean:
-        parts.log.warn("RECO", "the last session did not end cleanly; rebuilt from the journal")
-    filled_before = engaged.book.fill_count
-    await engaged.desk.read_back(state)
-    found = engaged.book.fill_count - filled_before
-    agreed, text = await engaged.oversight.settle()
-    if not agreed and not engaged.oversight.reconciler.clean:
-        engaged.oversight.lower(Level.REDUCE_ONLY, Reason.RECONCILE_DIFFERENCE, f"not reconciled: {text}")
-    account = tail(parts.broker.account)
-    if first:
-        parts.log.info("RECO", f"new journal for account {account}: broker's positions and cash taken over")
-    elif agreed:
-        parts.log.info("RECO", f"account {account}: {text}; {found} fill(s) found that happened meanwhile")
-    for underlying in {position.underlying for position in engaged.book.positions}:
-        await engaged.trader.ticks.learn(underlying)
-    await engaged.guards.tidy()
-    await engaged.oversight.keep()
 
 
 async def split_alarm(engaged: Engaged, parts: Parts) -> None:

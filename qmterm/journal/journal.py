@@ -6,7 +6,7 @@ The trap: an order may be sent only after `write_intent` has returned; when it r
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -21,7 +21,7 @@ from qmterm.journal.lock import JournalLock
 from qmterm.journal.queries import EventRow
 from qmterm.journal.records import Record
 from qmterm.journal.state import JournalState, load_state
-from qmterm.journal.writer import GroupWriter, JournalConnection, open_connection
+from qmterm.journal.writer import Database, GroupWriter, open_connection
 
 T = TypeVar("T")
 
@@ -36,7 +36,7 @@ class Journal:
         path: Path,
         clock: Clock,
         lock: JournalLock,
-        connection: JournalConnection,
+        connection: Database,
         session_id: int,
         next_batch: int,
     ) -> None:
@@ -51,8 +51,13 @@ class Journal:
         self._closed = False
 
     @classmethod
-    async def open(cls, path: Path, clock: Clock) -> Self:
-        """Lock, check, migrate; JournalError with one sentence when the file cannot be trusted or written."""
+    async def open(
+        cls, path: Path, clock: Clock, connect: Callable[[Path], Awaitable[Database]] = open_connection
+    ) -> Self:
+        """Lock, check, migrate; JournalError with one sentence when the file cannot be trusted or written.
+
+        `connect` opens the file another way (drills: without a thread, and cut off at a chosen write).
+        """
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -63,7 +68,7 @@ class Journal:
         lock = JournalLock(path)
         lock.acquire()
         try:
-            connection = await open_connection(path)
+            connection = await connect(path)
             session_id, batch = await connection.run(queries.last_numbers)
         except BaseException:
             lock.release()
@@ -80,6 +85,11 @@ class Journal:
             await self._connection.close()
         finally:
             self._lock.release()
+
+    def abandon(self) -> None:
+        """Free the lock and write nothing: all that the system does for a process that was killed (drills)."""
+        self._closed = True
+        self._lock.release()
 
     # --- how it is doing ---
 

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import aiosqlite
 
@@ -31,6 +31,16 @@ _EVENT = (
     "INSERT INTO events (batch, session_id, time_ns, real_ns, kind, subject, body)"
     " VALUES (:batch, :session_id, :time_ns, :real_ns, :kind, :subject, :body)"
 )
+
+
+class Database(Protocol):
+    """An open journal file: whole functions run on it, one after the other."""
+
+    async def run(self, function: Callable[..., T], *arguments: Any) -> T:
+        """Call `function(sqlite3 connection, *arguments)`."""
+        ...
+
+    async def close(self) -> None: ...
 
 
 class JournalConnection(aiosqlite.Connection):
@@ -109,7 +119,7 @@ class _Waiting:
 class GroupWriter:
     """Feeds batches to the database thread. All methods belong to the loop that made it."""
 
-    def __init__(self, connection: JournalConnection, path: Path, next_batch: int) -> None:
+    def __init__(self, connection: Database, path: Path, next_batch: int) -> None:
         self._connection = connection
         self._path = path
         self._file = schema.identity(path)

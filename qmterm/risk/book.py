@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from decimal import Decimal
 
 from qmterm.core.instruments import option_root
-from qmterm.core.orders import OrderIntent, Purpose
+from qmterm.core.orders import Leg, OrderIntent, Purpose
 
 ZERO = Decimal(0)
 
@@ -31,6 +31,7 @@ class RiskBook:
     held: frozenset[tuple[str, str]] = frozenset()  # (strategy, underlying) with a position
     working: frozenset[tuple[str, str]] = frozenset()  # (strategy, underlying) with an entry working or unknown
     frozen: frozenset[str] = frozenset()  # underlyings with an UNKNOWN order or a reconcile difference
+    sides: frozenset[tuple[str, bool]] = frozenset()  # (contract, long?) held, or to be opened by a working order
     day_pnl: Decimal | None = None  # NLV change since the previous close, flows removed
     previous_nlv: Decimal | None = None  # NLV at the previous close
     orders_last_minute: int = 0  # opening orders sent in the last minute of market time
@@ -51,6 +52,13 @@ class RiskBook:
     def works(self, strategy: str, underlying: str) -> bool:
         """True with an entry of the strategy in the underlying working or unknown."""
         return _names(self.working, strategy, underlying)
+
+    def opposes(self, leg: Leg) -> bool:
+        """True when the other side of this very contract is held or being opened.
+
+        The broker nets the two: an open would close, and a close that works beside it would then open.
+        """
+        return (leg.symbol, not leg.action.buys) in self.sides
 
     def freezes(self, underlying: str) -> bool:
         """True while an order or a difference in the underlying is not settled."""
@@ -74,8 +82,14 @@ class RiskBook:
             risk_by_symbol=by_symbol,
             risk_by_strategy=by_strategy,
             working=self.working | {(intent.strategy, intent.underlying)},
+            sides=self.sides | opening_sides(intent),
             orders_last_minute=self.orders_last_minute + 1,
         )
+
+
+def opening_sides(intent: OrderIntent) -> frozenset[tuple[str, bool]]:
+    """(contract, long?) of every leg that opens."""
+    return frozenset((leg.symbol, leg.action.buys) for leg in intent.legs if leg.action.opens)
 
 
 def _names(pairs: frozenset[tuple[str, str]], strategy: str, underlying: str) -> bool:

@@ -135,6 +135,8 @@ class Gate:
             return Reason.ALREADY_HELD
         if book.works(plan.strategy, plan.underlying):
             return Reason.ALREADY_WORKING
+        if any(book.opposes(leg) for leg in plan.legs):
+            return Reason.ALREADY_HELD
         return None
 
     def _order_refusal(

@@ -182,3 +182,22 @@ async def test_a_fault_of_our_own_is_said_and_the_stream_started_again(broker, b
         await step(1)
         await broker.wait_sequence(brokerage.account_sequence, 2)
     assert OrderState.FILLED in await order_states(broker)
+
+
+async def test_a_stream_that_fails_at_first_does_not_hold_up_the_start(connect, wire):
+    async def gone(request):
+        return web.Response(status=503)
+
+    wire.instead["GET", "/streamer"] = [gone]
+    broker = await connect(stream_open_timeout_s=30.0)
+    assert any("does not come up yet" in text for text in broker.told)
+    await until(lambda: broker.stream_up)
+
+
+async def test_a_login_that_the_stream_refuses_is_renewed_at_once(broker, brokerage, wire):
+    logins = wire.count("POST", "/oauth/token")
+    brokerage.tokens.expire_all()
+    brokerage.stream.close_all(1001)
+    await until(lambda: not broker.stream_up)
+    await until(lambda: broker.stream_up)
+    assert wire.count("POST", "/oauth/token") > logins

@@ -134,6 +134,28 @@ def test_another_strategy_may_hold_the_same_symbol():
     assert check(the_book=book(held=frozenset({("breakout", "AAPL")}))).approved
 
 
+def test_a_contract_is_not_opened_on_the_side_against_what_is_held_or_works():
+    """The broker nets both sides: the open would close, and a close that works beside it would open (drill race 2)."""
+    spread = plan(
+        legs=(Leg("AAPL  260402C00100000", Action.BUY_TO_OPEN, 1), Leg(OCC, Action.SELL_TO_OPEN, 1)),
+        net_price=Decimal("-2.00"),
+    )
+    assert check(spread, book(sides=frozenset({(OCC, True)}))).reason is Reason.ALREADY_HELD
+    assert check(plan(), book(sides=frozenset({(OCC, False)}))).reason is Reason.ALREADY_HELD
+    assert check(plan(), book(sides=frozenset({(OCC, True), (HIGHER, False)}))).approved
+
+
+def test_a_counted_spread_holds_both_its_contracts_sides():
+    intent = OrderIntent(
+        "e1", NOW, "atr_matrix", "AAPL", Purpose.ENTRY,
+        (Leg(OCC, Action.BUY_TO_OPEN, 2), Leg(HIGHER, Action.SELL_TO_OPEN, 2)), 2, Decimal("-2.00"),
+    )  # fmt: skip
+    counted = book().counting(intent)
+    assert counted.opposes(Leg(OCC, Action.SELL_TO_OPEN, 1))
+    assert counted.opposes(Leg(HIGHER, Action.BUY_TO_OPEN, 1))
+    assert not counted.opposes(Leg(OCC, Action.BUY_TO_OPEN, 1))
+
+
 def test_a_debit_spread_is_judged_at_its_net_price():
     legs = (Leg(OCC, Action.BUY_TO_OPEN, 1), Leg(HIGHER, Action.SELL_TO_OPEN, 1))
     both = quotes(quote(), quote(HIGHER, 2.00, 2.10))

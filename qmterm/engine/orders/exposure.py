@@ -15,7 +15,7 @@ from qmterm.core.instruments import is_option
 from qmterm.core.orders import OrderState, Purpose
 from qmterm.engine.orders.book import ZERO, Book, Position
 from qmterm.engine.orders.ledger import Ledger, OrderRecord
-from qmterm.risk.book import RiskBook
+from qmterm.risk.book import RiskBook, opening_sides
 
 MINUTE_NS = 60 * NS
 
@@ -70,6 +70,9 @@ def risk_book(
         risk_by_strategy=dict(by_strategy),
         held=frozenset((p.strategy, p.underlying) for p in book.positions),
         working=frozenset((r.intent.strategy, r.intent.underlying) for r in entries),
+        sides=frozenset((p.symbol, p.quantity > 0) for p in book.positions).union(
+            *(opening_sides(record.intent) for record in entries)
+        ),
         frozen=frozenset(frozen) | {r.intent.underlying for r in ledger.working if r.state is OrderState.UNKNOWN},
         day_pnl=day_pnl,
         previous_nlv=previous_nlv,

@@ -13,6 +13,7 @@ from qmterm.core.instruments import is_option, parse_option
 from qmterm.core.orders import BrokerOrder, Fill, OrderIntent, OrderState, Purpose, TimeInForce, may_become
 from qmterm.engine.show.wording import describe_order
 
+ADOPTED = "ext-"  # before the broker's number: our id of an order that somebody placed elsewhere
 CANCEL_AGAIN_S = 15.0
 CANCEL_REST_NS = 1_000_000_000  # market time after a cancel that was refused or not confirmed: no storm of cancels
 
@@ -158,7 +159,7 @@ def adopt(order: BrokerOrder, now_ns: int, monotonic: float) -> OrderRecord:
     """A record for an order that somebody placed elsewhere: shown and watched, never repriced by the machine."""
     quantity = min((leg.quantity for leg in order.legs), default=0)
     intent = OrderIntent(
-        intent_id=f"ext-{order.broker_id}",
+        intent_id=f"{ADOPTED}{order.broker_id}",
         created_ns=order.received_ns or now_ns,
         strategy="external",
         underlying=order.underlying,

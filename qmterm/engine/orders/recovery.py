@@ -12,7 +12,7 @@ from decimal import Decimal
 from qmterm.core.errors import ConfigError
 from qmterm.core.orders import AccountState, BrokerPosition, OrderState
 from qmterm.engine.orders.book import Book, Position
-from qmterm.engine.orders.ledger import Ledger, OrderRecord
+from qmterm.engine.orders.ledger import ADOPTED, Ledger, OrderRecord
 from qmterm.journal.state import JournalState, StoredSession
 
 BASELINE = "baseline"  # the document that names fills older than the journal
@@ -80,13 +80,16 @@ def _record(saved: JournalState, index: int, monotonic: float) -> OrderRecord:
     stored = saved.orders[index]
     # An intent may have left in the instant before the crash: only the broker can say.
     state = OrderState.UNKNOWN if stored.state in (OrderState.INTENT, OrderState.SENT) else stored.state
+    external = stored.intent.strategy == "external"
+    # Killed between an adopted order's two rows: its number stands in its id, or it would be adopted a second time.
+    known_by = stored.intent.intent_id.removeprefix(ADOPTED) if external else None
     return OrderRecord(
         stored.intent,
         state,
-        broker_id=stored.broker_id,
+        broker_id=stored.broker_id or known_by,
         reason=stored.reason or "",
         fills={f.fill.fill_id: f.fill for f in saved.fills if f.intent_id == stored.intent.intent_id},
-        external=stored.intent.strategy == "external",
+        external=external,
         known_since=monotonic,
         worked_from_ns=stored.intent.created_ns,
     )

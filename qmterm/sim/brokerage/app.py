@@ -16,7 +16,7 @@ from qmterm.sim.brokerage.adjustments import adjust_positions
 from qmterm.sim.brokerage.book import Book
 from qmterm.sim.brokerage.complex_orders import ComplexDesk
 from qmterm.sim.brokerage.desk import Desk
-from qmterm.sim.brokerage.door import Door, body_of, ok, refusal
+from qmterm.sim.brokerage.door import Door, Outage, body_of, ok, refusal
 from qmterm.sim.brokerage.dxlink import DxLink
 from qmterm.sim.brokerage.faults import FAULTS, Faults
 from qmterm.sim.brokerage.ledger import Ledger
@@ -59,6 +59,7 @@ class Brokerage:
         self.faults = Faults()
         self.tokens = AccessTokens(token, token_lifetime_s, real_time)
         self.stream = AccountStream(account, self.tokens, self.faults, lambda: world.now_ns, real_time)
+        self.outage = Outage(self.faults, real_time)
         self.dxlink = DxLink(world)
         self.book = Book(starting_cash)
         self._splits = 0  # of the world's, how many the positions went through
@@ -91,6 +92,8 @@ class Brokerage:
         self.dxlink.publish()
 
     def _disturb_stream(self) -> None:
+        if self.outage.begin():
+            self.stream.close_all(WSCloseCode.GOING_AWAY)
         mute = self.faults.draw("mute_stream")
         if mute is not None:
             self.stream.mute(float(mute["seconds"]))
@@ -147,10 +150,10 @@ def add_routes(app: web.Application, brokerage: Brokerage) -> None:
         await brokerage.dxlink.close_all(WSCloseCode.GOING_AWAY)
 
     app.on_shutdown.append(close_streams)
-    door = Door(brokerage.tokens, brokerage.faults, brokerage.account)
-    app.router.add_post("/oauth/token", brokerage.grant_token)
+    door = Door(brokerage.tokens, brokerage.faults, brokerage.account, brokerage.outage)
+    app.router.add_post("/oauth/token", door.whole(brokerage.grant_token))
     app.router.add_get("/api-quote-tokens", door.open(brokerage.quote_token))
-    app.router.add_get("/streamer", brokerage.stream.serve)
+    app.router.add_get("/streamer", door.whole(brokerage.stream.serve))
     app.router.add_get("/dxlink", brokerage.dxlink.serve)
     for method in ("GET", "POST", "DELETE"):
         app.router.add_route(method, "/sim/broker-faults", brokerage.set_fault)

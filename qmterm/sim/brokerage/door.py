@@ -38,6 +38,16 @@ def hang_up(request: web.Request) -> web.Response:
     return web.Response(status=500)
 
 
+class TornResponse(web.Response):
+    """An answer whose connection is cut half way through its body."""
+
+    async def write_eof(self, data: bytes = b"") -> None:
+        whole = self.body if isinstance(self.body, bytes) else b""
+        await web.StreamResponse.write(self, whole[: len(whole) // 2])
+        if self._req is not None and self._req.transport is not None:
+            self._req.transport.close()  # after what is written, unlike abort
+
+
 def refusal(refused: Refused) -> web.Response:
     return web.json_response(refused.as_json(), status=refused.status)
 
@@ -56,16 +66,48 @@ def number_in_path(request: web.Request, name: str, what: str) -> int:
     return int(text)
 
 
+class Outage:
+    """A broker that is down: for some real seconds nothing is answered, and nothing is done."""
+
+    def __init__(self, faults: Faults, real_time: Callable[[], float]) -> None:
+        self._faults = faults
+        self._real_time = real_time
+        self._until = 0.0
+
+    @property
+    def now(self) -> bool:
+        return self._real_time() < self._until
+
+    def begin(self) -> bool:
+        """Draw the fault; True when an outage begins now."""
+        fault = self._faults.draw("down")
+        if fault is None:
+            return False
+        self._until = self._real_time() + float(fault["seconds"])
+        return True
+
+
 class Door:
     """Wraps handlers."""
 
-    def __init__(self, tokens: AccessTokens, faults: Faults, account: str) -> None:
+    def __init__(self, tokens: AccessTokens, faults: Faults, account: str, outage: Outage) -> None:
         self.tokens = tokens
         self.faults = faults
         self.account = account
+        self.outage = outage
+
+    def whole(self, handler: Handler) -> Handler:
+        """Cut while the broker is down; for the routes that need no token too."""
+
+        async def reached(request: web.Request) -> web.StreamResponse:
+            return hang_up(request) if self.outage.now else await handler(request)
+
+        return reached
 
     def open(self, handler: Handler) -> Handler:
         async def guarded(request: web.Request) -> web.StreamResponse:
+            if self.outage.now:
+                return hang_up(request)
             if self.faults.draw("429", path=request.path) is not None:
                 return web.Response(status=429)
             if self.faults.draw("502", path=request.path) is not None:

@@ -24,15 +24,21 @@ class FaultKind:
 FAULTS: dict[str, FaultKind] = {
     kind.name: kind
     for kind in (
-        FaultKind("lost_ack", "place", "the order is taken, its answer is lost", {"how": "drop"}),  # or "502"
+        FaultKind(
+            "lost_ack", "place", "the order is taken, its answer is lost: drop, 502 or torn (mid-body)", {"how": "drop"}
+        ),
+        FaultKind("refuse", "place", "the order is refused at submit", {"code": "order_refused"}),
         FaultKind("timeout_before_accept", "place", "the connection drops and nothing was taken"),
         FaultKind("late_fill", "order", "the order fills late, and wins against a cancel", {"seconds": 5.0}),
         FaultKind(
             "reject", "order", "the exchange rejects the order after routing", {"reason": "Rejected by exchange"}
         ),
         FaultKind("leg_only_fill", "order", "one leg of a spread fills, the others never do", {"leg": 0}),
+        FaultKind("partial_fill", "order", "one execution takes so many units only", {"units": 1}),
         FaultKind("duplicate_frame", "stream", "an event is sent twice", {"type": ""}),
         FaultKind("dropped_frame", "stream", "an event is never sent", {"type": ""}),
+        FaultKind("late_frame", "stream", "an event comes late, behind newer ones", {"type": "", "seconds": 3.0}),
+        FaultKind("swapped_frame", "stream", "an event changes places with the next one", {"type": ""}),
         FaultKind("mute_stream", "stream", "connected, answers pings, sends no events", {"seconds": 5.0}),
         FaultKind("poison_event", "stream", "an event that no client can read", {"type": "Order"}),
         FaultKind("stream_close", "stream", "the server closes the account stream", {"code": 1001}),
@@ -40,6 +46,7 @@ FAULTS: dict[str, FaultKind] = {
         FaultKind("429", "rest", "too many requests", {"path": ""}),
         FaultKind("502", "rest", "a gateway page instead of an answer, nothing was done", {"path": ""}),
         FaultKind("stall", "rest", "the answer comes late, after the work was done", {"path": "", "seconds": 6.0}),
+        FaultKind("down", "rest", "the broker is gone: every connection is cut, in real seconds", {"seconds": 60.0}),
         FaultKind("ledger_lag", "ledger", "positions and balance show the past after a fill", {"seconds": 5.0}),
         FaultKind("short_token", "oauth", "access tokens live this long, in real seconds", {"seconds": 1.0}),
         FaultKind("expire_tokens", "oauth", "every access token is invalid at once"),

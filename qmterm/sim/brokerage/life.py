@@ -166,11 +166,12 @@ class OrderLife:
             return False
         at_market = order.order_type in (OrderType.MARKET, OrderType.STOP)
         waited_s = (now - (order.waiting_since_ns or now)) / NS
+        partial = self.faults.draw("partial_fill") if order.remaining_units > 1 else None
         fills = match(
             order.whole_legs,
             None if at_market else order.price,
             quotes,
-            order.remaining_units,
+            order.remaining_units if partial is None else min(order.remaining_units, int(partial["units"])),
             self.participation,
             key=f"{order.order_id}:{order.executions}",
             waited_s=waited_s,

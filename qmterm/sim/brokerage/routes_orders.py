@@ -18,6 +18,7 @@ from qmterm.sim.brokerage.desk import Desk, remaining_ticket
 from qmterm.sim.brokerage.door import (
     START_DATE_VERSION,
     Door,
+    TornResponse,
     bad_gateway,
     body_of,
     hang_up,
@@ -28,7 +29,7 @@ from qmterm.sim.brokerage.door import (
 )
 from qmterm.sim.brokerage.faults import Faults
 from qmterm.sim.brokerage.orders import SimOrder, Status
-from qmterm.sim.brokerage.refusals import Refused, cannot_update
+from qmterm.sim.brokerage.refusals import Problem, Refused, cannot_update, preflight_failed
 from qmterm.sim.brokerage.ticket import edited_ticket, parse_ticket
 from qmterm.sim.brokerage.wire import page, render_answer, render_order, render_unplaced
 
@@ -69,6 +70,9 @@ class OrderRoutes:
         body = await body_of(request)
         if self.faults.draw("timeout_before_accept") is not None:
             return hang_up(request)
+        refused = self.faults.draw("refuse")
+        if refused is not None:
+            raise preflight_failed((Problem(str(refused["code"]), "The order was refused."),))
         order, accepted = self.desk.place(parse_ticket(body))
         answer = render_answer(self._render(order), accepted.effect, accepted.warnings)
         return self._acknowledge(request, answer)
@@ -78,6 +82,8 @@ class OrderRoutes:
         lost = self.faults.draw("lost_ack")
         if lost is None:
             return ok(answer, request.path, status=201)
+        if lost["how"] == "torn":
+            return TornResponse(body=ok(answer, request.path).body, status=201, content_type="application/json")
         return bad_gateway() if lost["how"] == "502" else hang_up(request)
 
     async def dry_run(self, request: web.Request) -> web.StreamResponse:

@@ -9,7 +9,7 @@ import asyncio
 import json
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from aiohttp import WSCloseCode, WSMsgType, web
@@ -24,13 +24,26 @@ _NEED_ACCOUNT = ("heartbeat",)
 _SUBSCRIPTIONS = ("public-watchlists-subscribe", "quote-alerts-subscribe", "user-message-subscribe")
 
 
-class _Client:
+class Listener:
+    """One client of the stream, whatever carries its messages."""
+
+    def __init__(self) -> None:
+        self.session_id = secrets.token_hex(4)
+        self.connected = False
+
+    def put(self, text: str) -> None:
+        raise NotImplementedError
+
+    def close(self, code: int) -> None:
+        raise NotImplementedError
+
+
+class _Client(Listener):
     """One socket and what waits to be written to it; None in the queue closes it."""
 
     def __init__(self, socket: web.WebSocketResponse) -> None:
+        super().__init__()
         self.socket = socket
-        self.session_id = secrets.token_hex(4)
-        self.connected = False
         self.close_code: int = WSCloseCode.OK
         self.outbox: asyncio.Queue[str | None] = asyncio.Queue(QUEUE_LIMIT)
 
@@ -68,7 +81,8 @@ class AccountStream:
         self._now_ns = now_ns
         self._real_time = real_time
         self._mute_until = 0.0
-        self._clients: set[_Client] = set()
+        self._clients: dict[Listener, None] = {}  # in the order they came, so that runs repeat
+        self._swapped: tuple[str, int] | None = None  # a frame that waits for the next one to overtake it
 
     @property
     def listeners(self) -> int:
@@ -86,6 +100,19 @@ class AccountStream:
         event = {"type": kind, "data": data, "timestamp": self._now_ns() // 1_000_000, "ws-sequence": self.sequence}
         text = json.dumps(event)
         copies = 1 if self._faults.draw("duplicate_frame", type=kind) is None else 2
+        late = self._faults.draw("late_frame", type=kind)
+        if late is not None:
+            asyncio.get_running_loop().call_later(float(late["seconds"]), self._send, text, copies)
+            return
+        if self._swapped is None and self._faults.draw("swapped_frame", type=kind) is not None:
+            self._swapped = text, copies
+            return
+        self._send(text, copies)
+        if self._swapped is not None:
+            self._send(*self._swapped)
+            self._swapped = None
+
+    def _send(self, text: str, copies: int = 1) -> None:
         for client in list(self._clients):
             if client.connected:
                 for _ in range(copies):
@@ -99,9 +126,7 @@ class AccountStream:
         """An event of a known type that does not validate."""
         self.sequence += 1
         event = {"type": kind, "data": {"id": "poison"}, "timestamp": 0, "ws-sequence": self.sequence}
-        for client in list(self._clients):
-            if client.connected:
-                client.put(json.dumps(event))
+        self._send(json.dumps(event))
 
     def close_all(self, code: int) -> None:
         for client in list(self._clients):
@@ -109,23 +134,33 @@ class AccountStream:
 
     # --- in ---
 
+    def join(self, client: Listener) -> None:
+        self._clients[client] = None
+
+    def leave(self, client: Listener) -> None:
+        self._clients.pop(client, None)
+
+    @property
+    def listening(self) -> Collection[Listener]:
+        return self._clients.keys()
+
     async def serve(self, request: web.Request) -> web.WebSocketResponse:
         """The WebSocket endpoint; pings are answered by the server library."""
         socket = web.WebSocketResponse(max_msg_size=1 << 20)
         await socket.prepare(request)
         client = _Client(socket)
-        self._clients.add(client)
+        self.join(client)
         writer = asyncio.create_task(client.write())
         try:
             async for message in socket:
                 if message.type is WSMsgType.TEXT:
                     client.put(json.dumps(self.answer(client, message.data)))
         finally:
-            self._clients.discard(client)
+            self.leave(client)
             writer.cancel()
         return socket
 
-    def answer(self, client: _Client, text: str) -> Json:
+    def answer(self, client: Listener, text: str) -> Json:
         """The reply to one client message; always echoes the request-id it came with."""
         try:
             body: Any = json.loads(text)
@@ -152,7 +187,7 @@ class AccountStream:
             reply["value"] = body["value"]
         return self._echo(reply, body)
 
-    def _error(self, client: _Client, body: dict[str, Any], message: str) -> Json:
+    def _error(self, client: Listener, body: dict[str, Any], message: str) -> Json:
         reply: Json = {
             "status": "error",
             "action": body.get("action"),

@@ -129,3 +129,12 @@ def test_a_working_exit_frees_nothing_and_only_entries_count_for_the_rate():
 
 def test_unknown_buying_power_stays_unknown():
     assert view(Book(CASH), Ledger(), buying_power=None).option_buying_power is None
+
+
+def test_the_gate_sees_which_side_of_each_contract_is_held_or_being_opened():
+    book, ledger = Book(CASH), Ledger()
+    book.adopt(BrokerPosition(OCC, 2, 4, 100), "atr_matrix", "P", NOW)
+    ledger.add(order(1, CALLS[1], Purpose.ENTRY, 1, Decimal("2")))
+    ledger.add(order(2, OCC, Purpose.EXIT, 2, Decimal("4")))
+    ledger.add(order(3, CALLS[2], Purpose.ENTRY, 1, Decimal("1"), OrderState.FILLED))
+    assert view(book, ledger).sides == {(OCC, True), (CALLS[1], True)}

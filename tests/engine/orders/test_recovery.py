@@ -24,6 +24,7 @@ from qmterm.core.orders import (
 )
 from qmterm.engine.orders.book import Book
 from qmterm.engine.orders.desk import OrderDesk
+from qmterm.engine.orders.ledger import adopt
 from qmterm.engine.orders.recovery import adopt_difference, check_account, rebuild, restore, starting_positions, tail
 from qmterm.engine.runlog import RunLog
 from qmterm.journal.journal import Journal
@@ -255,3 +256,15 @@ def test_the_first_session_takes_the_brokers_account_as_it_is():
     assert rebuilt.first_session
     assert rebuilt.book.quantity(OCC) == 1
     assert rebuilt.book.seen("f1")
+
+
+async def test_an_adopted_order_killed_between_its_two_rows_is_not_adopted_a_second_time(life):
+    """Found by `qmterm drill crash --first-seed 136`: the engine could not start any more."""
+    await life.broker.place(replace(entry(), intent_id="somebody-elses"))
+    elsewhere = replace(life.broker.orders["1000"], external_id=None)
+    life.broker.orders["1000"] = elsewhere
+    await life.journal.write_intent(adopt(elsewhere, 0, 0.0).intent)  # and killed before its order row
+    await life.restart()
+    await life.desk.read_back(await life.broker.account_state())
+    (record,) = life.desk.ledger.records
+    assert (record.broker_id, record.state, record.external) == ("1000", OrderState.RECEIVED, True)

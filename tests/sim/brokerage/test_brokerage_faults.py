@@ -173,3 +173,38 @@ def test_a_wrong_fault_is_refused_in_one_sentence(body):
     with pytest.raises(MalformedRequest) as caught:
         Faults().arm(body)
     assert caught.value.reason
+
+
+async def test_an_answer_torn_in_its_body_leaves_an_accepted_order(account, session, broker):
+    broker.faults.arm({"fault": "lost_ack", "how": "torn"})
+    with pytest.raises(httpx2.RemoteProtocolError):
+        await account.place_order(session, BUY, dry_run=False)
+    assert len(broker.desk.orders) == 1
+
+
+async def test_an_order_can_be_refused_at_submit_with_a_code(account, session, broker):
+    broker.faults.arm({"fault": "refuse", "code": "too_late_today"})
+    with pytest.raises(TastytradeError, match="too_late_today"):
+        await account.place_order(session, BUY, dry_run=False)
+    assert broker.desk.orders == {}
+
+
+async def test_one_execution_can_take_less_than_the_market_shows(account, session, broker):
+    four = limit("-5.10", leg(CALL_230, BTO, 4))
+    broker.faults.arm({"fault": "partial_fill", "units": 1})
+    await account.place_order(session, four, dry_run=False)
+    await step(broker)
+    assert broker.book.quantity(CALL_230) == 1
+    await step(broker)
+    assert broker.book.quantity(CALL_230) == 4
+
+
+async def test_a_broker_that_is_down_answers_nothing_and_does_nothing(account, session, broker):
+    broker.faults.arm({"fault": "down", "seconds": 0.2})
+    await step(broker)
+    with pytest.raises(httpx2.TransportError):
+        await account.place_order(session, BUY, dry_run=False)
+    with pytest.raises(httpx2.TransportError):
+        await session.refresh(force=True)
+    assert broker.desk.orders == {}
+    assert broker.outage.now

@@ -11,6 +11,7 @@ from tastytrade.account import AccountBalance, CurrentPosition
 from tastytrade.order import OrderStatus, PlacedComplexOrder, PlacedOrder
 
 from qmterm.sim.brokerage.app import Brokerage
+from qmterm.sim.brokerage.stream import Listener
 from tests.sim.brokerage.fake_world import CALL_230, CALL_240, TOKEN, step
 from tests.sim.brokerage.test_brokerage_sdk_orders import BTO, STC, STO, OTOCOOrder, StopOrder, leg, limit
 
@@ -174,7 +175,7 @@ async def test_a_client_that_does_not_read_is_cut_off(world, monkeypatch):
     monkeypatch.setattr(module, "QUEUE_LIMIT", 3)
     client = module._Client(socket=None)
     client.connected = True
-    broker.stream._clients.add(client)
+    broker.stream.join(client)
     for number in range(4):
         broker.stream.emit("Order", {"id": number})
     assert client.outbox.get_nowait() is None
@@ -186,7 +187,38 @@ def test_events_are_json_with_market_time(world, broker):
 
     client = module._Client(socket=None)
     client.connected = True
-    broker.stream._clients.add(client)
+    broker.stream.join(client)
     broker.stream.emit("Order", {"id": 1})
     event = json.loads(client.outbox.get_nowait())
     assert event == {"type": "Order", "data": {"id": 1}, "timestamp": world.now_ns // 1_000_000, "ws-sequence": 1}
+
+
+class Ears(Listener):
+    def __init__(self):
+        super().__init__()
+        self.connected = True
+        self.heard = []
+
+    def put(self, text):
+        self.heard.append(json.loads(text)["ws-sequence"])
+
+
+async def test_a_frame_can_change_places_with_the_next_one(broker):
+    ears = Ears()
+    broker.stream.join(ears)
+    broker.faults.arm({"fault": "swapped_frame"})
+    for number in range(3):
+        broker.stream.emit("Order", {"id": number})
+    assert ears.heard == [2, 1, 3]
+
+
+async def test_a_frame_can_come_behind_newer_ones(broker):
+    ears = Ears()
+    broker.stream.join(ears)
+    broker.faults.arm({"fault": "late_frame", "seconds": 0.01})
+    broker.stream.emit("Order", {"id": 1})
+    broker.stream.emit("Order", {"id": 2})
+    assert ears.heard == [2]
+    async with asyncio.timeout(2):
+        while ears.heard != [2, 1]:  # noqa: ASYNC110 - the timer has no event to offer
+            await asyncio.sleep(0.005)

@@ -1,0 +1,1 @@
+"""Seeded drills: the production order half against the simulated broker, faults and crashes included."""

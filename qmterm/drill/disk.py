@@ -1,0 +1,71 @@
+"""The journal's file in a drill: SQLite as in production (WAL, synchronous=FULL), without its thread, and mortal.
+
+A crash keeps exactly what a SIGKILL would: the next life gets a copy of the file and its log, taken before the old
+connection could tidy up.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from qmterm.drill.process import Process
+from qmterm.journal import schema
+from qmterm.journal.writer import commit
+
+T = TypeVar("T")
+
+
+class InlineDatabase:
+    """See journal.writer.Database: a virtual clock cannot wait for a thread, so functions run in place."""
+
+    def __init__(self, connection: sqlite3.Connection, process: Process) -> None:
+        self.connection = connection
+        self._process = process
+
+    async def run(self, function: Callable[..., T], *arguments: Any) -> T:
+        if function is not commit:
+            if not self._process.alive:
+                await self._process.gone()
+            return function(self.connection, *arguments)
+        await self._process.before("write")
+        result = function(self.connection, *arguments)
+        await self._process.after("write")
+        return result
+
+    async def close(self) -> None:
+        self.connection.close()
+
+
+class Disk:
+    """A folder that outlives the engine's lives; `path` is the journal of the present one."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._lives = 0
+        self._open: sqlite3.Connection | None = None
+        self.path = folder / "0" / "journal.sqlite"
+
+    def connect(self, process: Process) -> Callable[[Path], Any]:
+        async def connect(path: Path) -> InlineDatabase:
+            self._open = schema.connector(path)()
+            schema.prepare(self._open, path)
+            return InlineDatabase(self._open, process)
+
+        return connect
+
+    def crash(self) -> None:
+        """What is on the disk now is what the next life finds."""
+        self._lives += 1
+        old, self.path = self.path, self._folder / str(self._lives) / "journal.sqlite"
+        self.path.parent.mkdir()
+        for suffix in ("", "-wal"):
+            source = old.with_name(old.name + suffix)
+            if source.exists():
+                shutil.copyfile(source, self.path.with_name(self.path.name + suffix))
+        if self._open is not None:
+            self._open.close()
+            self._open = None

@@ -1,0 +1,159 @@
+"""The judge reads the simulator's ledger, never ours, and compares the journal's file with it.
+
+The trap: the engine's own opinion of itself is exactly what a drill must not trust. Only the limits are
+watched while the day runs, because the last state does not show them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+
+from qmterm.core.settings.risk import RiskSettings
+from qmterm.journal.state import JournalState
+from qmterm.sim.brokerage.app import Brokerage
+from qmterm.sim.brokerage.orders import SimOrder
+
+COUNTS = (
+    "duplicate_orders",
+    "orders_without_intent",
+    "lost_fills",
+    "doubled_fills",
+    "position_differences",
+    "closes_that_opened",
+    "limit_breaches",
+)
+_ROOM = Decimal("1.01")  # NLV moves between the decision and the broker's acceptance
+_CENT = Decimal("0.01")
+
+
+@dataclass(slots=True)
+class Findings:
+    """What was wrong, each thing with one sentence."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    lines: list[str] = field(default_factory=list)
+
+    def add(self, count: str, text: str) -> None:
+        self.counts[count] += 1
+        self.lines.append(f"{count}: {text}")
+
+    @property
+    def clean(self) -> bool:
+        return not self.counts
+
+
+class Judge:
+    def __init__(self, brokerage: Brokerage, risk: RiskSettings) -> None:
+        self._brokerage = brokerage
+        self._risk = risk
+        self._seen_orders = 0
+        self.findings = Findings()
+
+    # --- while the day runs ---
+
+    def after_order(self) -> None:
+        """An order was taken: are all limits kept if everything of ours that works fills?"""
+        orders = list(self._brokerage.desk.orders.values())
+        fresh, self._seen_orders = orders[self._seen_orders :], len(orders)
+        if any(_ours(order) and _opens(order) for order in fresh):
+            self._check_limits([order for order in orders if _ours(order) and _opens(order)])
+
+    def _check_limits(self, orders: list[SimOrder]) -> None:
+        worth = self._brokerage.desk.standing().net_liquidating_value * _ROOM
+        closed = self._closed_units()
+        by_symbol: defaultdict[str, Decimal] = defaultdict(Decimal)
+        for order in orders:
+            cost = max(Decimal(0), -(order.price or Decimal(0))) * 100
+            units = (0 if order.terminal else order.remaining_units) + min(leg.filled for leg in order.legs)
+            sold = min(closed[order.legs[0].symbol], units)
+            closed[order.legs[0].symbol] -= sold
+            by_symbol[order.underlying] += cost * (units - sold)
+            if cost * order.units > worth * Decimal(str(self._risk.max_trade_risk)):
+                self._breach(f"order {order.order_id} risks {cost * order.units} of {worth}")
+        for symbol, risk in by_symbol.items():
+            if risk > worth * Decimal(str(self._risk.max_symbol_risk)):
+                self._breach(f"{symbol} risks {risk} of {worth}")
+
+    def _breach(self, text: str) -> None:
+        self.findings.add("limit_breaches", text)
+
+    def _closed_units(self) -> Counter[str]:
+        closed: Counter[str] = Counter()
+        for order in self._brokerage.desk.orders.values():
+            for leg in order.legs:
+                if not leg.action.opens:
+                    closed[leg.symbol] += leg.filled
+        return closed
+
+    # --- at the end ---
+
+    def close(self, saved: JournalState, positions: Mapping[str, int], cash: Decimal) -> Findings:
+        """`saved` is the journal's file after the last life ended, the rest the book rebuilt from it."""
+        self._judge_orders(saved)
+        self._judge_fills(saved)
+        self._judge_closes(saved)
+        theirs = self._brokerage.book.holdings()
+        for symbol in sorted(theirs.keys() | positions.keys()):
+            if theirs.get(symbol, 0) != positions.get(symbol, 0):
+                self.findings.add(
+                    "position_differences",
+                    f"{symbol}: broker {theirs.get(symbol, 0)}, ours {positions.get(symbol, 0)}",
+                )
+        if abs(cash - self._brokerage.book.cash) >= _CENT:
+            self.findings.add("position_differences", f"cash: broker {self._brokerage.book.cash}, ours {cash}")
+        return self.findings
+
+    def _judge_orders(self, saved: JournalState) -> None:
+        intents = {order.intent.intent_id for order in saved.orders}
+        tags = Counter(order.external_identifier for order in self._brokerage.desk.orders.values() if _ours(order))
+        for tag, count in tags.items():
+            if count > 1:
+                self.findings.add("duplicate_orders", f"{tag} stands on {count} orders")
+            if tag not in intents:
+                self.findings.add("orders_without_intent", f"{tag} is in no journal")
+
+    def _judge_fills(self, saved: JournalState) -> None:
+        ours: defaultdict[str, int] = defaultdict(int)
+        for stored in saved.fills:
+            ours[stored.fill.fill_id.partition("#")[0]] += stored.fill.quantity
+        for order in self._brokerage.desk.orders.values():
+            for leg in order.legs:
+                for fill in leg.fills:
+                    counted = ours.pop(fill.fill_id, 0)
+                    if counted < fill.quantity:
+                        self.findings.add("lost_fills", f"{fill.fill_id}: {counted} of {fill.quantity} {leg.symbol}")
+                    elif counted > fill.quantity:
+                        self.findings.add("doubled_fills", f"{fill.fill_id}: {counted} for {fill.quantity}")
+        for fill_id, quantity in ours.items():
+            self.findings.add("doubled_fills", f"{fill_id}: {quantity} that the broker never filled")
+
+    def _judge_closes(self, saved: JournalState) -> None:
+        """A close of ours that the broker took as an open, or that carried a position through zero."""
+        intents = {order.intent.intent_id: order.intent for order in saved.orders}
+        for order in self._brokerage.desk.orders.values():
+            intent = intents.get(order.external_identifier or "")
+            if intent is None or not _ours(order):
+                continue
+            for meant, taken in zip(intent.legs, order.legs, strict=True):
+                if meant.action is not taken.action:
+                    self.findings.add("closes_that_opened", f"order {order.order_id} {meant.action} as {taken.action}")
+        held: Counter[str] = Counter()
+        for row in self._brokerage.book.transactions:
+            if row.action is None or row.symbol is None:
+                continue
+            before = held[row.symbol]
+            held[row.symbol] += row.action.sign * row.quantity
+            closing = row.order_id is not None and not row.action.opens
+            if closing and abs(before) < row.quantity:
+                self.findings.add("closes_that_opened", f"order {row.order_id} closed {row.quantity} of {before}")
+
+
+def _ours(order: SimOrder) -> bool:
+    return order.external_identifier is not None
+
+
+def _opens(order: SimOrder) -> bool:
+    return all(leg.action.opens for leg in order.legs)
