@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from datetime import date
+from dataclasses import replace
 from decimal import Decimal
 from typing import Protocol
 
+from qmterm.broker.errors import UNREADABLE
 from qmterm.core.clock import Clock
+from qmterm.core.errors import BrokerError
 from qmterm.core.orders import AccountBalance, Leg, OrderIntent, Purpose
 from qmterm.core.protocols import QuoteSource
 from qmterm.core.quotes import Quote
@@ -18,6 +19,7 @@ from qmterm.core.settings.engine import Mode, OrderSettings
 from qmterm.core.signals import TradePlan
 from qmterm.engine.decisions import DecisionHash, DecisionTrail
 from qmterm.engine.ladder import REFUSAL, Ladder, Level
+from qmterm.engine.losses import LossBase
 from qmterm.engine.orders.book import Book
 from qmterm.engine.orders.desk import OrderDesk
 from qmterm.engine.orders.exits import Guards
@@ -30,7 +32,10 @@ from qmterm.engine.orders.ticks import TickBook
 from qmterm.engine.runlog import RunLog
 from qmterm.engine.show.wording import describe_order
 from qmterm.risk.book import RiskBook
-from qmterm.risk.gate import Gate, Verdict
+from qmterm.risk.buying_power import beyond_power
+from qmterm.risk.gate import Gate
+from qmterm.risk.surroundings import Surroundings
+from qmterm.risk.verdict import Verdict
 
 
 class DecisionSink(Protocol):
@@ -44,22 +49,6 @@ class DecisionSink(Protocol):
         reason: Reason | None = None,
         numbers: Mapping[str, object] | None = None,
     ) -> None: ...
-
-
-@dataclass(slots=True)
-class DayBase:
-    """NLV at the previous close: what today's P/L is measured from. A loss that blocked stays for the day."""
-
-    nlv: Decimal | None = None
-    date: date | None = None
-    blocked: bool = False
-
-    def to_dict(self) -> dict[str, object]:
-        return {
-            "date": self.date.isoformat() if self.date else None,
-            "nlv": None if self.nlv is None else str(self.nlv),
-            "blocked": self.blocked,
-        }
 
 
 class Trader:
@@ -102,9 +91,10 @@ class Trader:
         self.proposals = Proposals(clock)
         self.trail = DecisionTrail()
         self.decisions = DecisionHash()
-        self.day = DayBase()
+        self.day = LossBase()
         self.balance: AccountBalance | None = None
         self.frozen: set[str] = set()
+        self.around: Callable[[TradePlan], Surroundings] = lambda _plan: Surroundings()  # set by the engine
         self.leave_alone: Callable[[str], None] = lambda _underlying: None  # set by the engine: no entry for a while
         self.stopping = False  # a stop was asked: what is still queued does not leave any more
         self.plans = 0
@@ -114,7 +104,7 @@ class Trader:
 
     @property
     def day_pnl(self) -> Decimal | None:
-        return None if self.day.nlv is None else self.marks.nlv - self.day.nlv
+        return self.day.losses(self.marks.nlv).day_pnl
 
     def risk_book(self) -> RiskBook:
         return risk_book(
@@ -122,11 +112,16 @@ class Trader:
             self.desk.ledger,
             nlv=self.marks.nlv,
             now_ns=self.clock.now(),
-            day_pnl=self.day_pnl,
-            previous_nlv=self.day.nlv,
+            losses=self.day.losses(self.marks.nlv),
             buying_power=self.balance.option_buying_power if self.balance else None,
             frozen=self.frozen,
+            ask=self._ask,
+            duplicate_s=self.gate.settings.duplicate_s,
         )
+
+    def _ask(self, symbol: str) -> Decimal | None:
+        quote = self.quotes.quote(symbol)
+        return Decimal(str(round(quote.ask, 4))) if quote is not None and quote.ask > 0 else None
 
     def entry_refusal(self) -> Reason | None:
         """Why nothing new may be opened now, whatever it is; None when the ladder and the arming allow it."""
@@ -165,6 +160,7 @@ class Trader:
             market_open=self.market_open(),
             program=self.ticks.of(plan.legs[0].symbol),
             wanted=wanted,
+            around=self.around(plan),
         )
         self.trail.add_plan(plan, verdict)
         self.decisions.add(plan.time_ns, plan.underlying, plan.legs, verdict.contracts, plan.net_price)
@@ -251,11 +247,35 @@ class Trader:
         record.scanned_at = scanned_at
 
         async def job() -> None:
+            refusal = await self._broker_refusal(record)
             guard = self.guards.prepare(plan, intent.legs[0].symbol)
-            await self.desk.send(record, lambda _record: self.entry_refusal(), beside=guard)
+            await self.desk.send(record, lambda _record: refusal or self.entry_refusal(), beside=guard)
 
         self.lanes.entry(job)
         return record
+
+    async def _broker_refusal(self, record: OrderRecord) -> Reason | None:
+        """The broker's own dry run of what sells anything: the worse of its estimate and ours rules.
+
+        What is only bought costs what it costs: no question is worth the time of one there.
+        """
+        intent = record.intent
+        if all(leg.action.buys for leg in intent.legs):
+            return None
+        try:
+            answer = await self.desk.dry_run(intent)
+        except BrokerError as error:
+            self.log.warn("RISK", f"the broker's dry run: {error}", intent.intent_id)
+            return None if error.code == UNREADABLE else Reason.BROKER_REFUSED
+        short = beyond_power(answer, record.worst_loss, self.risk_book().option_buying_power)
+        if short is None:
+            return None
+        self.log.warn(
+            "RISK",
+            f"the broker's dry run takes {-answer.buying_power_change} of buying power, {short} more than there is",
+            intent.intent_id,
+        )
+        return Reason.LIMIT_BUYING_POWER
 
     def _register(self, intent: OrderIntent, decided_at: float | None) -> OrderRecord:
         self.decisions.add(intent.created_ns, intent.underlying, intent.legs, intent.quantity, intent.net_price)
@@ -303,6 +323,7 @@ class Trader:
             by_person=by_person,
             quotes=self.quotes_of(intent.legs),
             program=self.ticks.of(intent.legs[0].symbol) if intent.legs else None,
+            book=self.risk_book(),
         )
         if not verdict.approved:
             self.rejected[(verdict.reason or Reason.NO_DATA).value] += 1

@@ -170,14 +170,19 @@ def test_a_counted_entry_uses_up_risk_cash_and_rate():
 def test_any_row_of_counted_plans_stays_inside_the_limits():
     current = book(cash=Decimal(30_000), option_buying_power=None)
     for number in range(40):
-        symbol = f"S{number % 3}"
+        symbol = "ABC"[number % 3]
+        occ = f"{symbol:<6}260402C{100 + number:05d}000"
+        legs = (Leg(occ, Action.BUY_TO_OPEN, 1),)
         verdict = check(
-            plan(underlying=symbol, strategy=f"s{number}", plan_id=str(number)), replace(current, orders_last_minute=0)
+            plan(underlying=symbol, strategy=f"s{number}", plan_id=str(number), legs=legs),
+            replace(current, orders_last_minute=0),
+            quotes=quotes(quote(occ)),
         )
         if verdict.approved:
             loss = Decimal("416.15") * verdict.contracts
+            legs = (Leg(occ, Action.BUY_TO_OPEN, verdict.contracts),)
             current = current.counting(
-                entry(verdict.contracts, underlying=symbol, strategy=f"s{number}", max_loss=loss)
+                entry(verdict.contracts, underlying=symbol, strategy=f"s{number}", max_loss=loss, legs=legs)
             )
     assert current.cash >= 20_000
     assert max(current.risk_by_symbol.values()) <= 5_000

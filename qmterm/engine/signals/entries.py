@@ -26,7 +26,7 @@ from qmterm.engine.show.wording import label
 from qmterm.engine.signals.scanning import Scanning
 from qmterm.engine.trader import Trader
 from qmterm.market.news.sentiment import Sentiment
-from qmterm.risk.gate import Verdict
+from qmterm.risk.verdict import Verdict
 from qmterm.strategy.option_choice import choose
 from qmterm.strategy.plans import make_plan
 
@@ -118,6 +118,7 @@ class Entries:
         self.notes: dict[str, str] = {}
         self.rejected: Counter[str] = Counter()  # of the latest pass, by reason
         self.candidates: tuple[str, ...] = ()
+        self.known_earnings: dict[str, date | None] = {}  # next date by option root, for the gate
 
     def rest(self, symbol: str, seconds: float) -> None:
         """Leave a symbol alone for a while of market time."""
@@ -196,6 +197,7 @@ class Entries:
             await self._no_chain(signal.symbol, today)
             return None
         self._scanning.learn_options(signal.symbol, listed=True)
+        self.known_earnings[option_root(signal.symbol)] = earnings
         await self._trader.ticks.learn(signal.symbol)
         return signal, chain, earnings
 

@@ -22,7 +22,7 @@ CALLS = (OCC, "AMD   260417C00200000", "F     260417C00012000")
 
 
 def view(book, ledger, **more):
-    base = {"nlv": CASH, "now_ns": NOW, "day_pnl": None, "previous_nlv": CASH, "buying_power": CASH}
+    base = {"nlv": CASH, "now_ns": NOW, "buying_power": CASH}
     return risk_book(book, ledger, **(base | more))
 
 
@@ -97,11 +97,11 @@ def test_what_is_closable_is_what_no_working_order_closes(working):
     assert closable(book, ledger, OCC) == 10 - ledger.closing(OCC) >= 0
 
 
-def test_a_short_position_is_closable_by_buying_and_counts_a_full_strike():
+def test_a_short_call_is_closable_by_buying_and_counts_as_at_twice_its_strike():
     book, ledger = Book(CASH), Ledger()
     book.adopt(BrokerPosition(OCC, -3, Decimal(4), 100), "external", "", NOW)
     assert closable(book, ledger, OCC) == -3
-    assert view(book, ledger).risk_by_symbol["NVDA"] == 3 * 175 * 100
+    assert view(book, ledger).risk_by_symbol["NVDA"] == 3 * (175 - 4) * 100
 
 
 def test_an_unknown_order_freezes_its_underlying_and_is_counted_whole():
