@@ -12,7 +12,7 @@ from decimal import Decimal
 from qmterm.core.instruments import option_root, underlying_of
 from qmterm.core.orders import Leg, OrderIntent, Purpose
 from qmterm.risk.cover import Group, lent_to, overdrawn
-from qmterm.risk.worst_case import SHARES, Holding, Part, Worst, worst_loss
+from qmterm.risk.worst_case import SHARES, Holding, Part, Worst, one_expiry, with_filled, worst_loss
 
 ZERO = Decimal(0)
 OrderKey = tuple[tuple[str, str], ...]  # what makes two orders the same: symbols and actions
@@ -33,10 +33,11 @@ class Effect:
 
     before: Worst
     after: Worst
+    exact: bool = True  # both are; a bound that is not would hide what an order adds below it
 
     @property
     def worsens(self) -> bool:
-        return self.after.worse_than(self.before)
+        return not self.exact or self.after.worse_than(self.before)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,14 @@ class RiskBook:
         more -= overdrawn(root, self.holdings, self.parts)
         if more > 0:
             after = Worst(after.dollars, max(after.slope, before.slope + SHARES * more))
-        return Effect(before, after)
+        leans = bool(lent) and worst_loss(held, (*working, *parts)).slope > after.slope
+        return Effect(before, after, exact=not leans and one_expiry(held, (*working, *parts)))
+
+    def filled(self, strategy: str, part: Part) -> Worst:
+        """The worst case of the strategy in the part's underlying once all of the part filled."""
+        own = (strategy, root_of(part.legs[0][0]))
+        lent = lent_to(own, self.holdings, self.parts)
+        return worst_loss(with_filled(self.holdings.get(own, ()), part), self.parts.get(own, ()), lent)
 
     def crossed(self, strategy: str, symbol: str, sign: int) -> str:
         """Why a contract cannot be opened on this side: its fills would disappear in another position. "" when it can.

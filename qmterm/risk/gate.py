@@ -122,12 +122,14 @@ class Gate:
         numbers: dict[str, float | None] = {"worst_before": float(effect.before.dollars), "max_loss": float(more)}
         if effect.after.slope > effect.before.slope:
             return Refusal(Reason.UNDEFINED_RISK, numbers, "it leaves what was sold without cover")
+        in_symbol = book.symbol_risk(root_of(intent.legs[0].symbol))
+        in_strategy = book.strategy_risk(intent.strategy)
+        numbers |= {"symbol_risk": float(in_symbol), "strategy_risk": float(in_strategy)}
         for reason, share, risk in (
-            (Reason.LIMIT_SYMBOL, self.settings.max_symbol_risk, book.symbol_risk(root_of(intent.legs[0].symbol))),
-            (Reason.LIMIT_STRATEGY, self.settings.max_strategy_risk, book.strategy_risk(intent.strategy)),
+            (Reason.LIMIT_SYMBOL, self.settings.max_symbol_risk, in_symbol),
+            (Reason.LIMIT_STRATEGY, self.settings.max_strategy_risk, in_strategy),
         ):
             if book.nlv is None or risk + more > Decimal(str(share)) * book.nlv:
-                numbers |= {"symbol_risk": float(risk), "strategy_risk": float(risk)}
                 return Refusal(reason, numbers, "it leaves what was sold without cover")
         return None
 
@@ -156,7 +158,7 @@ class Gate:
         if book.works(plan.strategy, plan.underlying):
             return Refusal(Reason.ALREADY_WORKING)
         return (
-            _risk_fault(plan, part, effect)
+            _risk_fault(plan, part, book, effect)
             or account_refusal(plan, book, around.flags, self.settings)
             or quotes_fault(plan, now_ns, quotes, around, self.settings)
             or moment_fault(plan, now_ns, quotes, around, self.settings)
@@ -246,8 +248,10 @@ def _covered(plan: TradePlan, part: Part, book: RiskBook, units: int) -> int:
         return units
 
     def holds(count: int) -> bool:
-        effect = book.effect(plan.strategy, (replace(part, units=count),))
-        return not effect.after.unbounded and effect.after.dollars - effect.before.dollars <= plan.max_loss * count
+        some = replace(part, units=count)
+        effect = book.effect(plan.strategy, (some,))
+        lost = book.filled(plan.strategy, some).dollars - effect.before.dollars
+        return not effect.after.unbounded and lost <= plan.max_loss * count
 
     return _most(units, holds)
 
@@ -264,12 +268,14 @@ def _most(most: int, holds: Callable[[int], bool]) -> int:
     return good
 
 
-def _risk_fault(plan: TradePlan, part: Part, effect: Effect) -> Refusal | None:
+def _risk_fault(plan: TradePlan, part: Part, book: RiskBook, effect: Effect) -> Refusal | None:
     """A loss without a bound, alone or in the book, or a claim below what one unit can lose."""
     if not plan.max_loss.is_finite() or plan.max_loss <= 0 or effect.after.unbounded:
         return Refusal(Reason.UNDEFINED_RISK)
     alone = worst_loss((), (part,))
-    most = effect.after.dollars - effect.before.dollars if alone.unbounded else alone.dollars
+    most = alone.dollars
+    if alone.unbounded:
+        most = book.filled(plan.strategy, part).dollars - effect.before.dollars
     if plan.max_loss < most:
         # A claim smaller than what can be lost would be sized too large.
         return Refusal(Reason.BAD_INPUT, {"worst": float(most)}, f"it claims to lose less than {most}")

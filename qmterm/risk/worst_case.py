@@ -84,6 +84,26 @@ class Worst:
         return self.dollars if self.within is None else self.within
 
 
+def with_filled(held: Iterable[Holding], part: Part) -> tuple[Holding, ...]:
+    """What is held once all units of an opening part filled; its price and fees are on its first leg."""
+    after = {holding.symbol: holding for holding in held}
+    paid = part.paid * part.units
+    for symbol, count in part.legs:
+        quantity, size = count * part.units, 100 if _is_option(symbol) else 1
+        old = after.get(symbol, Holding(symbol, 0, Decimal(0)))
+        total = old.quantity + quantity
+        cost = (old.cost * old.quantity * size + paid) / (total * size)
+        after[symbol] = Holding(symbol, total, cost, old.fees)
+        paid = Decimal(0)
+    return tuple(after.values())
+
+
+def one_expiry(held: Iterable[Holding], parts: Iterable[Part]) -> bool:
+    """True when all options end on one day: the worst case is then exact, not only never too low."""
+    symbols = [*(holding.symbol for holding in held), *(symbol for part in parts for symbol, _ in part.legs)]
+    return len({_expiry(symbol) for symbol in symbols if _is_option(symbol)}) <= 1
+
+
 @dataclass(slots=True)
 class _Bucket:
     """What is looked at under one price of the stock."""
@@ -138,6 +158,11 @@ def _arranged(held: Sequence[Holding], parts: Sequence[Part], cover: Sequence[Ho
     pool = [(symbol, quantity, each[symbol]) for symbol, quantity in left.items() if quantity > 0]
     lent = [(holding.symbol, holding.quantity, _paid_each(holding)) for holding in cover if holding.quantity > 0]
     _lend(buckets, pool, lent)
+    if NEVER in buckets and len(buckets) == 2:
+        # With one expiry all is looked at on its day, shares too: that is exact.
+        shares, (options,) = buckets.pop(NEVER), buckets.values()
+        options.held += shares.held
+        options.parts += shares.parts
     return buckets
 
 

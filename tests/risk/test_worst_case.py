@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qmterm.core.instruments import parse_option
-from qmterm.risk.worst_case import Holding, Part, Worst, worst_loss
+from qmterm.risk.worst_case import Holding, Part, Worst, one_expiry, with_filled, worst_loss
 
 STRIKES = (90, 95, 100, 105)
 CONDOR = (("C", 100, -1), ("C", 105, 1), ("P", 95, -1), ("P", 90, 1))
@@ -172,13 +172,13 @@ def test_nothing_held_loses_nothing():
             "10800", True,
         ),
         ([held("AAPL", 100, "90"), held(option("C", 100), -1, "2")], [], "8800", False),
-        ([held("AAPL", 50, "90"), held(option("C", 100), -1, "2")], [], "14300", True),
+        ([held("AAPL", 50, "90"), held(option("C", 100), -1, "2")], [], "4300", True),
         ([held("AAPL", -10, "90")], [], "900", True),
         # shares that an order may sell cover nothing
         (
             [held("AAPL", 100, "90"), held(option("C", 100), -1, "2")],
             [part("95", 100, ("AAPL", -1))],
-            "18800", True,
+            "9300", True,
         ),
     ],
 )  # fmt: skip
@@ -231,6 +231,21 @@ def test_shares_of_another_strategy_cover_only_as_far_as_they_are_needed():
     assert worst_loss([], [part("2", 3, (NEAR, -1))], shares).dollars == 27000
     assert worst_loss([held(NEAR, -4, "2")], [], shares).unbounded
     assert worst_loss([held(option("P", 100), -1, "2")], [], shares).dollars == 9800
+
+
+def test_what_has_filled_is_held_at_what_it_cost():
+    spread = part("-2", 3, (option("C", 100), 1), (option("C", 105), -1))
+    after = with_filled((), spread)
+    assert [(h.symbol, h.quantity) for h in after] == [(option("C", 100), 3), (option("C", 105), -3)]
+    assert worst_loss(after).dollars == 600
+    more = with_filled(after, part("-3", 1, (option("C", 100), 1)))
+    assert worst_loss(more).dollars == 900
+    assert with_filled((), part("-95", 100, ("AAPL", 1))) == (held("AAPL", 100, "95"),)
+
+
+def test_with_several_expiries_the_answer_is_not_called_exact():
+    assert one_expiry([held("AAPL", 100, "90"), held(NEAR, 1)], [part("1", 1, (option("P", 90), 1))])
+    assert not one_expiry([held(NEAR, 1)], [part("1", 1, (FAR, -1))])
 
 
 def test_a_price_in_a_part_of_shares_is_dollars_a_share():
