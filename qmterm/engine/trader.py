@@ -23,7 +23,7 @@ from qmterm.engine.losses import LossBase
 from qmterm.engine.orders.book import Book
 from qmterm.engine.orders.desk import OrderDesk
 from qmterm.engine.orders.exits import Guards
-from qmterm.engine.orders.exposure import closable, risk_book
+from qmterm.engine.orders.exposure import closable, risk_book, spent
 from qmterm.engine.orders.lanes import Lanes
 from qmterm.engine.orders.ledger import OrderRecord
 from qmterm.engine.orders.marks import Marks
@@ -267,7 +267,7 @@ class Trader:
         except BrokerError as error:
             self.log.warn("RISK", f"the broker's dry run: {error}", intent.intent_id)
             return None if error.code == UNREADABLE else Reason.BROKER_REFUSED
-        short = beyond_power(answer, record.worst_loss, self.risk_book().option_buying_power)
+        short = beyond_power(answer, spent(record, self._ask), self.risk_book().option_buying_power)
         if short is None:
             return None
         self.log.warn(

@@ -58,6 +58,8 @@ class Gate:
         quotes, around = quotes or {}, around or Surroundings()
         numbers = _plan_numbers(plan, book) | self._bounds()
         refusal = _state_refusal(plan, book, now_ns, ladder, market_open) or legs_fault(plan, now_ns)
+        if wanted is not None and wanted < 1:
+            refusal = refusal or Refusal(Reason.BAD_INPUT, note=f"{wanted} units were asked for")
         if refusal is None:
             refusal = self._price_refusal(plan.legs, 1, plan.net_price, quotes, program)
         if refusal is not None:
@@ -77,7 +79,7 @@ class Gate:
                 return Verdict(free, None, numbers)
             return _refused(refusal or Refusal(Reason.NO_NLV), numbers)
         sizing, more = self._size(plan, book, effective, around)
-        units = sizing.contracts if wanted is None else min(sizing.contracts, max(0, wanted))
+        units = sizing.contracts if wanted is None else min(sizing.contracts, wanted)
         binding = sizing.binding
         covered = _covered(plan, part, book, units)
         if covered < units:

@@ -85,7 +85,7 @@ def risk_book(
         by_symbol[root] += risk
         by_strategy[strategy] += risk
     entries = [record for record in ledger.working if _is_entry(record)]
-    spoken_for = sum((_spent(record, ask) for record in ledger.working), ZERO)
+    spoken_for = sum((spent(record, ask) for record in ledger.working), ZERO)
     alike_since = now_ns - int(duplicate_s * NS)
     own = [record for record in ledger.records if record.intent.purpose is Purpose.ENTRY]
     return RiskBook(
@@ -120,7 +120,7 @@ def _is_entry(record: OrderRecord) -> bool:
     return record.intent.purpose in (Purpose.ENTRY, Purpose.EXTERNAL)
 
 
-def _spent(record: OrderRecord, ask: Ask) -> Decimal:
+def spent(record: OrderRecord, ask: Ask) -> Decimal:
     """Cash and buying power an order may still take: what it pays, for an entry at least what it can lose."""
     paid = sum((max(ZERO, part.paid) * part.units for part in parts_of(record, ask)), ZERO)
     return max(paid, record.worst_loss) if _is_entry(record) else paid
