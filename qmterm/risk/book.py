@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from functools import lru_cache
 
 from qmterm.core.instruments import option_root, underlying_of
 from qmterm.core.orders import Leg, OrderIntent, Purpose
@@ -18,6 +19,7 @@ ZERO = Decimal(0)
 OrderKey = tuple[tuple[str, str], ...]  # what makes two orders the same: symbols and actions
 
 
+@lru_cache(maxsize=8192)
 def root_of(symbol: str) -> str:
     """The option root an instrument belongs to, however its underlying is spelled."""
     return option_root(underlying_of(symbol))

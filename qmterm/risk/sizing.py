@@ -6,7 +6,7 @@ Trap: money is Decimal here; 0.02 × 100,000 / 420 in binary floats can land a h
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 from qmterm.core.reasons import Reason
 from qmterm.core.settings.risk import RiskSettings
@@ -89,10 +89,7 @@ def size(
 
 def _money(value: Money) -> Decimal | None:
     """Dollars as Decimal (floats through their shortest text); None when not finite."""
-    try:
-        amount = value if isinstance(value, Decimal) else Decimal(str(value))
-    except InvalidOperation:
-        return None
+    amount = value if isinstance(value, Decimal) else Decimal(str(value))
     return amount if amount.is_finite() else None
 
 

@@ -167,6 +167,10 @@ def test_a_counted_entry_uses_up_risk_cash_and_rate():
     assert check(the_book=counted).reason is Reason.ALREADY_WORKING
 
 
+def test_an_exit_counts_for_nothing_before_it_fills():
+    assert book().counting(exit_order()) == book()
+
+
 def test_any_row_of_counted_plans_stays_inside_the_limits():
     current = book(cash=Decimal(30_000), option_buying_power=None)
     for number in range(40):

@@ -13,6 +13,7 @@ from datetime import date
 from decimal import Decimal
 
 from qmterm.core.clock import NS, et_date
+from qmterm.core.instruments import is_option
 from qmterm.core.orders import OrderState, Purpose
 from qmterm.engine.orders.book import ZERO, Book, Position
 from qmterm.engine.orders.fillable import Ask, fillable, nobody_asks, parts_of
@@ -55,10 +56,12 @@ def _holdings(book: Book) -> dict[Group, tuple[Holding, ...]]:
 
 def _risks(held: Mapping[Group, tuple[Holding, ...]], parts: Mapping[Group, tuple[Part, ...]]) -> dict[Group, Decimal]:
     """The worst case of every group; calls may lean on shares that another strategy holds."""
-    return {
-        group: worst_loss(held.get(group, ()), parts.get(group, ()), lent_to(group, held, parts)).dollars
-        for group in sorted({*held, *parts})
-    }
+    with_shares = {root for (_, root), of in held.items() if any(not is_option(holding.symbol) for holding in of)}
+    risks = {}
+    for group in sorted({*held, *parts}):
+        lent = lent_to(group, held, parts) if group[1] in with_shares else ()
+        risks[group] = worst_loss(held.get(group, ()), parts.get(group, ()), lent).dollars
+    return risks
 
 
 def open_risk(book: Book, ledger: Ledger) -> Decimal:

@@ -67,14 +67,12 @@ def parts_of(record: OrderRecord, ask: Ask = nobody_asks) -> list[Part]:
         price = abs(intent.net_price) if len(intent.legs) == 1 else ZERO
         fees = sum((_fee(leg.symbol, leg.action, leg.quantity, price, day) for leg in intent.legs), ZERO)
         return [part_of(intent.legs, intent.quantity, intent.net_price, fees / intent.quantity, left=units)]
-    return [_leg_part(leg, record.remaining(leg.symbol), intent, day, ask) for leg in intent.legs]
+    return [_leg_part(leg, record.remaining(leg.symbol), day, ask) for leg in intent.legs]
 
 
-def _leg_part(leg: Leg, left: int, intent: OrderIntent, day: date, ask: Ask) -> Part:
-    """A leg by itself: at the limit when it is the only one, bought at the market, sold for nothing."""
-    if len(intent.legs) == 1 and intent.net_price != 0:
-        price = abs(intent.net_price)
-    elif leg.action.buys:
+def _leg_part(leg: Leg, left: int, day: date, ask: Ask) -> Part:
+    """A leg by itself, whose limit is not known: bought at the market, sold for nothing."""
+    if leg.action.buys:
         found = ask(leg.symbol)
         price = found if found is not None else parse_option(leg.symbol).strike if is_option(leg.symbol) else ZERO
     else:

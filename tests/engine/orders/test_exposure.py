@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from qmterm.core.fees import fill_fees
 from qmterm.core.orders import Action, BrokerPosition, Fill, Leg, OrderState, Purpose
 from qmterm.engine.orders.book import Book
-from qmterm.engine.orders.exposure import MINUTE_NS, closable, open_risk, risk_book
+from qmterm.engine.orders.exposure import MINUTE_NS, closable, open_risk, position_risk, risk_book
 from qmterm.engine.orders.ledger import Ledger, OrderRecord
 from tests.engine.fakes import CASH, OCC, clock_at, entry
 
@@ -102,6 +102,13 @@ def test_a_short_call_is_closable_by_buying_and_counts_as_at_twice_its_strike():
     book.adopt(BrokerPosition(OCC, -3, Decimal(4), 100), "external", "", NOW)
     assert closable(book, ledger, OCC) == -3
     assert view(book, ledger).risk_by_symbol["NVDA"] == 3 * (175 - 4) * 100
+
+
+def test_a_position_by_itself_can_lose_what_it_cost_with_its_fees():
+    book = Book(CASH)
+    execute(book, order(1, OCC, Purpose.ENTRY, 2, Decimal("4.15")), 2, Decimal("4.15"), 1)
+    (position,) = book.positions
+    assert position_risk(position) == 830 + position.fees.quantize(Decimal("0.01"), ROUND_CEILING)
 
 
 def test_an_unknown_order_freezes_its_underlying_and_is_counted_whole():
