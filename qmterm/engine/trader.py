@@ -8,9 +8,7 @@ from dataclasses import replace
 from decimal import Decimal
 from typing import Protocol
 
-from qmterm.broker.errors import UNREADABLE
 from qmterm.core.clock import Clock
-from qmterm.core.errors import BrokerError
 from qmterm.core.orders import AccountBalance, Leg, OrderIntent, Purpose
 from qmterm.core.protocols import QuoteSource
 from qmterm.core.quotes import Quote
@@ -22,6 +20,7 @@ from qmterm.engine.ladder import REFUSAL, Ladder, Level
 from qmterm.engine.losses import LossBase
 from qmterm.engine.orders.book import Book
 from qmterm.engine.orders.desk import OrderDesk
+from qmterm.engine.orders.dry_run import broker_refusal
 from qmterm.engine.orders.exits import Guards
 from qmterm.engine.orders.exposure import closable, risk_book, spent
 from qmterm.engine.orders.lanes import Lanes
@@ -32,7 +31,6 @@ from qmterm.engine.orders.ticks import TickBook
 from qmterm.engine.runlog import RunLog
 from qmterm.engine.show.wording import describe_order
 from qmterm.risk.book import RiskBook
-from qmterm.risk.buying_power import beyond_power
 from qmterm.risk.gate import Gate
 from qmterm.risk.surroundings import Surroundings
 from qmterm.risk.verdict import Verdict
@@ -247,35 +245,13 @@ class Trader:
         record.scanned_at = scanned_at
 
         async def job() -> None:
-            refusal = await self._broker_refusal(record)
+            counted, left = spent(record, self._ask), self.risk_book().option_buying_power
+            refusal = await broker_refusal(self.desk, record, counted, left, self.log)
             guard = self.guards.prepare(plan, intent.legs[0].symbol)
             await self.desk.send(record, lambda _record: refusal or self.entry_refusal(), beside=guard)
 
         self.lanes.entry(job)
         return record
-
-    async def _broker_refusal(self, record: OrderRecord) -> Reason | None:
-        """The broker's own dry run of what sells anything: the worse of its estimate and ours rules.
-
-        What is only bought costs what it costs: no question is worth the time of one there.
-        """
-        intent = record.intent
-        if all(leg.action.buys for leg in intent.legs):
-            return None
-        try:
-            answer = await self.desk.dry_run(intent)
-        except BrokerError as error:
-            self.log.warn("RISK", f"the broker's dry run: {error}", intent.intent_id)
-            return None if error.code == UNREADABLE else Reason.BROKER_REFUSED
-        short = beyond_power(answer, spent(record, self._ask), self.risk_book().option_buying_power)
-        if short is None:
-            return None
-        self.log.warn(
-            "RISK",
-            f"the broker's dry run takes {-answer.buying_power_change} of buying power, {short} more than there is",
-            intent.intent_id,
-        )
-        return Reason.LIMIT_BUYING_POWER
 
     def _register(self, intent: OrderIntent, decided_at: float | None) -> OrderRecord:
         self.decisions.add(intent.created_ns, intent.underlying, intent.legs, intent.quantity, intent.net_price)

@@ -60,19 +60,18 @@ class Gate:
         refusal = _state_refusal(plan, book, now_ns, ladder, market_open) or legs_fault(plan, now_ns)
         if wanted is not None and wanted < 1:
             refusal = refusal or Refusal(Reason.BAD_INPUT, note=f"{wanted} units were asked for")
-        if refusal is None:
-            refusal = self._price_refusal(plan.legs, 1, plan.net_price, quotes, program)
-        if refusal is not None:
-            return _refused(refusal, numbers)
+        priced = self._price_refusal(plan.legs, 1, plan.net_price, quotes, program) if refusal is None else None
+        if refusal is not None or not plan.net_price.is_finite():
+            return _refused(refusal or priced or Refusal(Reason.PRICE_INSANE), numbers)
         part = part_of(plan.legs, 1, plan.net_price)
         effect = book.effect(plan.strategy, (part,))
         asked = self.settings.max_contracts if wanted is None else min(wanted, self.settings.max_contracts)
-        free = _harmless(plan.strategy, part, book, effect, asked)
+        free = 0 if priced is not None else _harmless(plan.strategy, part, book, effect, asked)
         if free and free == wanted:
             return Verdict(free, None, numbers)
         effective = buying_power_effect(plan, quotes, around.spot)
         numbers["buying_power"] = float(effective)
-        refusal = self._entry_refusal(plan, part, book, effect, now_ns, quotes, around)
+        refusal = self._entry_refusal(plan, part, book, effect, now_ns, quotes, around, priced)
         refusal = refusal or self._day_refusal(plan, book)
         if refusal is not None or book.nlv is None:
             if free:
@@ -153,6 +152,7 @@ class Gate:
         now_ns: int,
         quotes: Mapping[str, Quote],
         around: Surroundings,
+        priced: Refusal | None,
     ) -> Refusal | None:
         """What only binds an order that makes something worse."""
         if book.holds(plan.strategy, plan.underlying):
@@ -163,6 +163,7 @@ class Gate:
             _risk_fault(plan, part, book, effect)
             or account_refusal(plan, book, around.flags, self.settings)
             or quotes_fault(plan, now_ns, quotes, around, self.settings)
+            or priced  # after the quotes it was held against: a limit is not insane because they are old
             or moment_fault(plan, now_ns, quotes, around, self.settings)
             or theory_fault(plan, around, self.settings)
         )

@@ -47,6 +47,7 @@ ABOUT_THE_DATA = frozenset(
         Reason.LOCKED,
         Reason.OFF_NEIGHBOURS,
         Reason.OFF_PARITY,
+        Reason.OFF_THEORY,
     }
 )
 # Refusals that say nothing about the symbol: it is tried again on the next pass.
@@ -58,6 +59,11 @@ NOT_ABOUT_THE_SYMBOL = frozenset(
         Reason.LADDER_HALT,
         Reason.MARKET_CLOSED,
         Reason.ORDER_RATE,
+        Reason.WEEKLY_LOSS,
+        Reason.DRAWDOWN,
+        Reason.ACCOUNT_RESTRICTED,
+        Reason.DAY_TRADES,
+        Reason.DUPLICATE_INTENT,
         Reason.STALE_QUOTE,
         Reason.NO_QUOTE,
     }
@@ -252,7 +258,7 @@ class Entries:
         self.rejected[reason.value] += 1
         self.notes[signal.symbol] = reason.value
         if reason not in NOT_ABOUT_THE_SYMBOL:
-            self.rest(signal.symbol, RETRY_GATE_S)
+            self.rest(signal.symbol, RETRY_DATA_S if reason in ABOUT_THE_DATA else RETRY_GATE_S)
 
     def _refuse(
         self,
