@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from qmterm.core.account import AccountFlags
 from qmterm.core.errors import BrokerAuthError
 
 NOT_USABLE = "account_not_usable"
@@ -38,6 +39,20 @@ def choose(accounts: Sequence[Mapping[str, Any]], wanted: str | None) -> str:
     if chosen.get("is-closed"):
         raise BrokerAuthError(f"account {tail(number)} is closed; name another with QMTERM_TT_ACCOUNT", NOT_USABLE)
     return number
+
+
+def flags_of(status: Mapping[str, Any]) -> AccountFlags:
+    """The flags of a trading status; a word that is missing forbids nothing."""
+    count = status.get("day-trade-count")
+    return AccountFlags(
+        closed=bool(status.get("is-closed")),
+        frozen=bool(status.get("is-frozen")),
+        closing_only=bool(status.get("is-closing-only")),
+        risk_reducing_only=bool(status.get("is-risk-reducing-only")),
+        margin_call=bool(status.get("is-in-margin-call") or status.get("is-in-day-trade-equity-maintenance-call")),
+        short_calls=bool(status.get("short-calls-enabled", True)),
+        day_trade_count=count if isinstance(count, int) else None,
+    )
 
 
 def check_trading(account: str, status: Mapping[str, Any]) -> None:

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from qmterm.broker.events import EventQueue
 from qmterm.broker.paper_book import PaperBook, PaperOrder, short_requirement
 from qmterm.broker.paper_end import order_over, settle_expired
+from qmterm.core.account import AccountFlags
 from qmterm.core.calendar import Phase, SessionCalendar
 from qmterm.core.clock import NS, Clock, et_date, from_et
 from qmterm.core.errors import BrokerError, JournalError
@@ -69,6 +70,7 @@ class PaperBroker:
         calendar: SessionCalendar | None = None,
     ) -> None:
         self.account = ACCOUNT
+        self.flags = AccountFlags()
         self._quotes = quotes
         self._ledger = ledger
         self._clock = clock

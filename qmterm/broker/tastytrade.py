@@ -24,6 +24,7 @@ from qmterm.broker.pacing import Urgency
 from qmterm.broker.session import BrokerSession
 from qmterm.broker.stream import AccountStream
 from qmterm.broker.witness import StreamWitness
+from qmterm.core.account import AccountFlags
 from qmterm.core.clock import Clock, et_date
 from qmterm.core.errors import BadInput, BrokerAuthError, BrokerError, OutcomeUnknown
 from qmterm.core.orders import AccountState, BrokerEvent, BrokerOrder, DryRun, OrderIntent
@@ -54,6 +55,7 @@ class TastytradeBroker:
         transport: httpx2.AsyncBaseTransport | None = None,
     ) -> None:
         self.account = ""
+        self.flags = AccountFlags()
         self.on_fault: Callable[[str], None] | None = None
         self.faults = 0
         self._wanted = account
@@ -96,6 +98,7 @@ class TastytradeBroker:
             self._fault(f"trading status not checked: {error}")
             return
         accounts.check_trading(self.account, _data(body))
+        self.flags = accounts.flags_of(_data(body))
 
     def option_quotes(self, on_quote: Callable[[BrokerQuote], None]) -> BrokerQuotes | None:
         """The broker's own market data for option contracts; the test environment has none."""
@@ -169,11 +172,12 @@ class TastytradeBroker:
 
     async def account_state(self) -> AccountState:
         """Balance and positions must be readable, else BrokerError; `complete` is about the pages of orders."""
-        balance, positions, live, history = await asyncio.gather(
+        balance, positions, live, history, _ = await asyncio.gather(
             self._session.read("reading the balance", self._path("/balances/USD")),
             self._session.read("reading the positions", self._path("/positions"), **{"include-marks": "true"}),
             self._tried(self._live_orders()),
             self._tried(self._history()),
+            self._read_flags(),
         )
         merged: dict[str, BrokerOrder] = {}
         for order in (*history[0], *live[0]):
@@ -192,6 +196,17 @@ class TastytradeBroker:
             )
         except decode.Unreadable as error:
             raise BrokerError(f"the account cannot be read: {error}", UNREADABLE) from None
+
+    async def _read_flags(self) -> None:
+        """A margin call comes during the day; flags that cannot be read stay as they were."""
+        try:
+            body = await self._session.read("reading the trading status", self._path("/trading-status"))
+        except BrokerAuthError:
+            raise
+        except BrokerError as error:
+            self._fault(f"trading status not read: {error}")
+            return
+        self.flags = accounts.flags_of(_data(body))
 
     async def _tried(self, reading: Any) -> tuple[tuple[BrokerOrder, ...], bool]:
         try:

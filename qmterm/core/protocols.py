@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Protocol
 
+from qmterm.core.account import AccountFlags
 from qmterm.core.orders import AccountState, BrokerEvent, BrokerOrder, DryRun, OrderIntent
 from qmterm.core.quotes import Quote
 
@@ -21,6 +22,7 @@ class Broker(Protocol):
     """One account at one broker. Every method may raise BrokerError (certain refusal, nothing was done)."""
 
     account: str
+    flags: AccountFlags  # what the broker lets the account do, as last read
 
     async def connect(self) -> None:
         """Log in, choose the account, open the account stream. BrokerAuthError when refused."""

@@ -144,6 +144,7 @@ class Answering:
         agreed = True
         if engaged.ladder.level >= Level.REDUCE_ONLY:
             agreed, _ = await engaged.oversight.settle()
+        await engaged.oversight.rearm()
         ok, text = engaged.ladder.resume(reconciled_clean=agreed)
         self._parts.log.info("RISK", f"resume asked ({source}): {text}", "ladder")
         await engaged.oversight.keep()

@@ -10,7 +10,7 @@ from decimal import Decimal
 from qmterm.core.orders import Leg
 from qmterm.core.signals import Signal, TradePlan
 from qmterm.engine.show.wording import label, price_text
-from qmterm.risk.gate import Verdict
+from qmterm.risk.verdict import Verdict
 
 KEPT = 2000
 
@@ -49,7 +49,11 @@ def option_line(plan: TradePlan) -> str:
 
 def gate_line(verdict: Verdict) -> str:
     reason = verdict.reason.value if verdict.reason else "no limit binds"
-    outcome = f"{verdict.contracts} contract(s), set by {reason}" if verdict.approved else f"refused: {reason}"
+    outcome = (
+        f"{verdict.contracts} contract(s), set by {reason}"
+        if verdict.approved
+        else f"refused: {reason}, {verdict.sentence}"
+    )
     caps = {name.removeprefix("cap_"): value for name, value in verdict.numbers.items() if name.startswith("cap_")}
     return f"gate {outcome}: {numbers_text(caps)}" if caps else f"gate {outcome}"
 

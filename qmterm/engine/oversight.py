@@ -74,9 +74,7 @@ class Oversight:
             lag is not None and lag > self._engine.loop_lag_ms, Reason.LOOP_LAG, f"engine loop lag {lag or 0:.0f} ms"
         )
         await self._watch_day()
-        self._hold(
-            self._trader.day.blocked, Reason.DAILY_LOSS, f"the day's loss reached {self._risk.daily_loss_block:.0%}"
-        )
+        self._watch_losses()
         if self._journal.trouble:
             self.lower(Level.REDUCE_ONLY, Reason.JOURNAL_TROUBLE, f"journal: {self._journal.trouble}")
         await self.keep()
@@ -104,24 +102,26 @@ class Oversight:
         day = self._trader.day
         if day.date is not None and day.date != et_date(self._trader.clock.now()):
             await self.begin_day()
-        elif not day.blocked and self._day_loss():
-            day.blocked = True
+        elif day.look(self._trader.marks.nlv, self._risk):
             await self._journal.write_document(DAY, day.to_dict())
 
     async def begin_day(self) -> None:
         """From now on the day's P/L is measured from here."""
         day = self._trader.day
-        day.date, day.nlv, day.blocked = et_date(self._trader.clock.now()), self._trader.marks.nlv, False
+        day.begin_day(et_date(self._trader.clock.now()), self._trader.marks.nlv)
         await self._journal.write_document(DAY, day.to_dict())
 
-    def _day_loss(self) -> bool:
-        base, pnl = self._trader.day.nlv, self._trader.day_pnl
-        return (
-            base is not None
-            and pnl is not None
-            and base > 0
-            and pnl <= -Decimal(str(self._risk.daily_loss_block)) * base
-        )
+    async def rearm(self) -> None:
+        """A person goes on after the loss of a week or a drawdown: both are measured from now."""
+        if self._trader.day.rearm(self._trader.marks.nlv):
+            await self._journal.write_document(DAY, self._trader.day.to_dict())
+            self._watch_losses()
+
+    def _watch_losses(self) -> None:
+        day, risk = self._trader.day, self._risk
+        self._hold(day.blocked, Reason.DAILY_LOSS, f"the day's loss reached {risk.daily_loss_block:.0%}")
+        self._hold(day.week_blocked, Reason.WEEKLY_LOSS, f"the week's loss reached {risk.weekly_loss_block:.0%}")
+        self._hold(day.drawdown_blocked, Reason.DRAWDOWN, f"the account is {risk.drawdown_block:.0%} below its peak")
 
     async def keep(self) -> None:
         """Journal the ladder when it moved, so that it survives a restart."""
@@ -175,7 +175,8 @@ class Oversight:
 
     async def read_account(self) -> AccountState | None:
         """One full read-back; None when the broker could not be read completely."""
-        began_at = self._trader.clock.monotonic()
+        began_at, book = self._trader.clock.monotonic(), self._trader.book
+        fills = book.fill_count
         try:
             state = await self._broker.account_state()
         except (BrokerError, OutcomeUnknown) as error:
@@ -183,6 +184,8 @@ class Oversight:
             return None
         self._trader.balance = state.balance
         await self._trader.desk.read_back(state, began_at)
+        if book.fill_count == fills:  # else the positions may be older than a fill we know
+            book.settle({position.symbol: position.quantity for position in state.positions})
         return state if state.complete else None
 
     async def poll_orders(self) -> None:
@@ -229,8 +232,8 @@ class Oversight:
             small = not difference.symbol and abs(change) <= FEE_DRIFT
             if not small:
                 serious.append(str(difference))
-                if not difference.symbol and trader.day.nlv is not None:
-                    trader.day.nlv += change  # money that came or went is neither gain nor loss
+                if not difference.symbol:
+                    trader.day.flow(change)
             write = trader.log.warn if small else trader.log.alarm
             write("RECO", f"difference adopted: {difference}", difference.symbol or "cash")
         self.reconciler.accept()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from decimal import Decimal
 
 from qmterm.core.calendar import Phase
 from qmterm.core.clock import et_date
@@ -23,6 +22,7 @@ from qmterm.engine.orders.ledger import OrderRecord
 from qmterm.engine.orders.marks import Marks
 from qmterm.engine.orders.priced import PricedBy
 from qmterm.engine.orders.shelf import Shelf
+from qmterm.engine.orders.surroundings import Lookout
 from qmterm.engine.orders.ticks import TickBook
 from qmterm.engine.oversight import DAY, Oversight
 from qmterm.engine.parts import Engaged, Parts
@@ -199,6 +199,16 @@ def _engage(parts: Parts, book: Book, saved_ladder: Mapping[str, object] | None)
         VolatilityHistory(parts.history.directory, parts.calendar), parts.feed.chains, parts.clock, parts.log
     )
     entries.iv_rank = volatility.rank
+    lookout = Lookout(
+        board,
+        quality,
+        parts.feed.chains,
+        parts.calendar,
+        parts.clock,
+        lambda: parts.broker.flags,
+        entries.known_earnings,
+    )
+    trader.around = lookout.of
     trader.leave_alone = lambda underlying: entries.rest(underlying, settings.orders.entry_cooldown_s)
 
     def held() -> frozenset[str]:
@@ -284,9 +294,7 @@ async def split_alarm(engaged: Engaged, parts: Parts) -> None:
 async def _day_base(parts: Parts, engaged: Engaged) -> None:
     """NLV at the day's first start, kept over restarts of the same day."""
     day = engaged.trader.day
-    saved = await parts.journal.read_document(DAY)
-    if saved is not None and saved.get("date") == et_date(parts.clock.now()).isoformat():
-        day.date, day.nlv = et_date(parts.clock.now()), Decimal(str(saved["nlv"]))
-        day.blocked = bool(saved.get("blocked"))
+    day.restore(await parts.journal.read_document(DAY) or {})
+    if day.nlv is not None and day.date == et_date(parts.clock.now()):
         return
     await engaged.oversight.begin_day()

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from datetime import date
+from dataclasses import replace
 from decimal import Decimal
 from typing import Protocol
 
@@ -18,10 +17,12 @@ from qmterm.core.settings.engine import Mode, OrderSettings
 from qmterm.core.signals import TradePlan
 from qmterm.engine.decisions import DecisionHash, DecisionTrail
 from qmterm.engine.ladder import REFUSAL, Ladder, Level
+from qmterm.engine.losses import LossBase
 from qmterm.engine.orders.book import Book
 from qmterm.engine.orders.desk import OrderDesk
+from qmterm.engine.orders.dry_run import broker_refusal
 from qmterm.engine.orders.exits import Guards
-from qmterm.engine.orders.exposure import closable, risk_book
+from qmterm.engine.orders.exposure import closable, risk_book, spent
 from qmterm.engine.orders.lanes import Lanes
 from qmterm.engine.orders.ledger import OrderRecord
 from qmterm.engine.orders.marks import Marks
@@ -30,7 +31,9 @@ from qmterm.engine.orders.ticks import TickBook
 from qmterm.engine.runlog import RunLog
 from qmterm.engine.show.wording import describe_order
 from qmterm.risk.book import RiskBook
-from qmterm.risk.gate import Gate, Verdict
+from qmterm.risk.gate import Gate
+from qmterm.risk.surroundings import Surroundings
+from qmterm.risk.verdict import Verdict
 
 
 class DecisionSink(Protocol):
@@ -44,22 +47,6 @@ class DecisionSink(Protocol):
         reason: Reason | None = None,
         numbers: Mapping[str, object] | None = None,
     ) -> None: ...
-
-
-@dataclass(slots=True)
-class DayBase:
-    """NLV at the previous close: what today's P/L is measured from. A loss that blocked stays for the day."""
-
-    nlv: Decimal | None = None
-    date: date | None = None
-    blocked: bool = False
-
-    def to_dict(self) -> dict[str, object]:
-        return {
-            "date": self.date.isoformat() if self.date else None,
-            "nlv": None if self.nlv is None else str(self.nlv),
-            "blocked": self.blocked,
-        }
 
 
 class Trader:
@@ -102,9 +89,10 @@ class Trader:
         self.proposals = Proposals(clock)
         self.trail = DecisionTrail()
         self.decisions = DecisionHash()
-        self.day = DayBase()
+        self.day = LossBase()
         self.balance: AccountBalance | None = None
         self.frozen: set[str] = set()
+        self.around: Callable[[TradePlan], Surroundings] = lambda _plan: Surroundings()  # set by the engine
         self.leave_alone: Callable[[str], None] = lambda _underlying: None  # set by the engine: no entry for a while
         self.stopping = False  # a stop was asked: what is still queued does not leave any more
         self.plans = 0
@@ -114,7 +102,7 @@ class Trader:
 
     @property
     def day_pnl(self) -> Decimal | None:
-        return None if self.day.nlv is None else self.marks.nlv - self.day.nlv
+        return self.day.losses(self.marks.nlv).day_pnl
 
     def risk_book(self) -> RiskBook:
         return risk_book(
@@ -122,11 +110,16 @@ class Trader:
             self.desk.ledger,
             nlv=self.marks.nlv,
             now_ns=self.clock.now(),
-            day_pnl=self.day_pnl,
-            previous_nlv=self.day.nlv,
+            losses=self.day.losses(self.marks.nlv),
             buying_power=self.balance.option_buying_power if self.balance else None,
             frozen=self.frozen,
+            ask=self._ask,
+            duplicate_s=self.gate.settings.duplicate_s,
         )
+
+    def _ask(self, symbol: str) -> Decimal | None:
+        quote = self.quotes.quote(symbol)
+        return Decimal(str(round(quote.ask, 4))) if quote is not None and quote.ask > 0 else None
 
     def entry_refusal(self) -> Reason | None:
         """Why nothing new may be opened now, whatever it is; None when the ladder and the arming allow it."""
@@ -165,6 +158,7 @@ class Trader:
             market_open=self.market_open(),
             program=self.ticks.of(plan.legs[0].symbol),
             wanted=wanted,
+            around=self.around(plan),
         )
         self.trail.add_plan(plan, verdict)
         self.decisions.add(plan.time_ns, plan.underlying, plan.legs, verdict.contracts, plan.net_price)
@@ -251,8 +245,10 @@ class Trader:
         record.scanned_at = scanned_at
 
         async def job() -> None:
+            counted, left = spent(record, self._ask), self.risk_book().option_buying_power
+            refusal = await broker_refusal(self.desk, record, counted, left, self.log)
             guard = self.guards.prepare(plan, intent.legs[0].symbol)
-            await self.desk.send(record, lambda _record: self.entry_refusal(), beside=guard)
+            await self.desk.send(record, lambda _record: refusal or self.entry_refusal(), beside=guard)
 
         self.lanes.entry(job)
         return record
@@ -303,6 +299,7 @@ class Trader:
             by_person=by_person,
             quotes=self.quotes_of(intent.legs),
             program=self.ticks.of(intent.legs[0].symbol) if intent.legs else None,
+            book=self.risk_book(),
         )
         if not verdict.approved:
             self.rejected[(verdict.reason or Reason.NO_DATA).value] += 1

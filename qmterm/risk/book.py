@@ -8,11 +8,38 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from functools import lru_cache
 
-from qmterm.core.instruments import option_root
+from qmterm.core.instruments import option_root, underlying_of
 from qmterm.core.orders import Leg, OrderIntent, Purpose
+from qmterm.risk.cover import Group, lent_to, overdrawn
+from qmterm.risk.worst_case import SHARES, Holding, Part, Worst, one_expiry, with_filled, worst_loss
 
 ZERO = Decimal(0)
+OrderKey = tuple[tuple[str, str], ...]  # what makes two orders the same: symbols and actions
+
+
+@lru_cache(maxsize=8192)
+def root_of(symbol: str) -> str:
+    """The option root an instrument belongs to, however its underlying is spelled."""
+    return option_root(underlying_of(symbol))
+
+
+def order_key(legs: tuple[Leg, ...]) -> OrderKey:
+    return tuple(sorted((leg.symbol, leg.action.value) for leg in legs))
+
+
+@dataclass(frozen=True, slots=True)
+class Effect:
+    """The worst case of an order's own group without and with it, and whether its stock then has a bound at all."""
+
+    before: Worst
+    after: Worst
+    exact: bool = True  # both are; a bound that is not would hide what an order adds below it
+
+    @property
+    def worsens(self) -> bool:
+        return not self.exact or self.after.worse_than(self.before)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +58,18 @@ class RiskBook:
     held: frozenset[tuple[str, str]] = frozenset()  # (strategy, underlying) with a position
     working: frozenset[tuple[str, str]] = frozenset()  # (strategy, underlying) with an entry working or unknown
     frozen: frozenset[str] = frozenset()  # underlyings with an UNKNOWN order or a reconcile difference
-    sides: frozenset[tuple[str, bool]] = frozenset()  # (contract, long?) held, or to be opened by a working order
+    holdings: Mapping[Group, tuple[Holding, ...]] = field(default_factory=dict)
+    parts: Mapping[Group, tuple[Part, ...]] = field(default_factory=dict)  # what working and unknown orders may fill
     day_pnl: Decimal | None = None  # NLV change since the previous close, flows removed
     previous_nlv: Decimal | None = None  # NLV at the previous close
+    week_blocked: bool = False  # the week's loss reached its limit and nobody resumed since
+    week_pnl: Decimal | None = None  # NLV change since the week's first open, flows removed
+    drawdown_blocked: bool = False
+    drawdown: Decimal | None = None  # dollars below the highest NLV, flows removed
     orders_last_minute: int = 0  # opening orders sent in the last minute of market time
+    recent: frozenset[OrderKey] = frozenset()  # opening orders made within the time of duplicates
+    day_trades: int = 0  # positions opened and closed today
+    unsettled: Decimal = ZERO  # dollars of today's sales, not settled before tomorrow
 
     def symbol_risk(self, underlying: str) -> Decimal:
         """What all trades in one underlying may still lose, dollars."""
@@ -53,17 +88,53 @@ class RiskBook:
         """True with an entry of the strategy in the underlying working or unknown."""
         return _names(self.working, strategy, underlying)
 
-    def opposes(self, leg: Leg) -> bool:
-        """True when the other side of this very contract is held or being opened.
-
-        The broker nets the two: an open would close, and a close that works beside it would then open.
-        """
-        return (leg.symbol, not leg.action.buys) in self.sides
-
     def freezes(self, underlying: str) -> bool:
         """True while an order or a difference in the underlying is not settled."""
         root = option_root(underlying)
         return any(option_root(name) == root for name in self.frozen)
+
+    def effect(self, strategy: str, parts: tuple[Part, ...]) -> Effect:
+        """What one more order (of one underlying) does to the worst case of its strategy there.
+
+        It also has no bound any more when some call of the stock, whose ever, is left without the shares it leans on.
+        """
+        root = root_of(parts[0].legs[0][0])
+        own = (strategy, root)
+        held, working = self.holdings.get(own, ()), self.parts.get(own, ())
+        lent = lent_to(own, self.holdings, self.parts)
+        before, after = worst_loss(held, working, lent), worst_loss(held, (*working, *parts), lent)
+        more = overdrawn(root, self.holdings, {**self.parts, own: (*working, *parts)})
+        more -= overdrawn(root, self.holdings, self.parts)
+        if more > 0:
+            after = Worst(after.dollars, max(after.slope, before.slope + SHARES * more))
+        leans = bool(lent) and worst_loss(held, (*working, *parts)).slope > after.slope
+        return Effect(before, after, exact=not leans and one_expiry(held, (*working, *parts)))
+
+    def filled(self, strategy: str, part: Part) -> Worst:
+        """The worst case of the strategy in the part's underlying once all of the part filled."""
+        own = (strategy, root_of(part.legs[0][0]))
+        lent = lent_to(own, self.holdings, self.parts)
+        return worst_loss(with_filled(self.holdings.get(own, ()), part), self.parts.get(own, ()), lent)
+
+    def crossed(self, strategy: str, symbol: str, sign: int) -> str:
+        """Why a contract cannot be opened on this side: its fills would disappear in another position. "" when it can.
+
+        One contract is one position: an opening order on the other side would close it behind the guard's back, one of
+        another strategy would be counted as that strategy's.
+        """
+        for (owner, _), held in self.holdings.items():
+            for holding in held:
+                if holding.symbol == symbol:
+                    if holding.quantity * sign < 0:
+                        return "is held the other way: close it instead"
+                    return "" if owner == strategy else f"is held by {owner}"
+        for (owner, _), parts in self.parts.items():
+            for count in (count for part in parts for name, count in part.legs if name == symbol):
+                if count * sign < 0:
+                    return "is being opened the other way"
+                if owner != strategy:
+                    return f"is being opened by {owner}"
+        return ""
 
     def counting(self, intent: OrderIntent) -> RiskBook:
         """The book with one more entry counted as filled at its limit; other orders change nothing."""
@@ -82,14 +153,21 @@ class RiskBook:
             risk_by_symbol=by_symbol,
             risk_by_strategy=by_strategy,
             working=self.working | {(intent.strategy, intent.underlying)},
-            sides=self.sides | opening_sides(intent),
+            parts=self._with_parts(intent),
             orders_last_minute=self.orders_last_minute + 1,
         )
 
+    def _with_parts(self, intent: OrderIntent) -> dict[Group, tuple[Part, ...]]:
+        parts = dict(self.parts)
+        group = (intent.strategy, root_of(intent.legs[0].symbol))
+        parts[group] = (*parts.get(group, ()), part_of(intent.legs, intent.quantity, intent.net_price))
+        return parts
 
-def opening_sides(intent: OrderIntent) -> frozenset[tuple[str, bool]]:
-    """(contract, long?) of every leg that opens."""
-    return frozenset((leg.symbol, leg.action.buys) for leg in intent.legs if leg.action.opens)
+
+def part_of(legs: tuple[Leg, ...], units: int, price: Decimal, fees: Decimal = ZERO, left: int | None = None) -> Part:
+    """An order of `units` whose legs fill in ratio, `left` of them to come; `legs` with whole quantities."""
+    each = tuple((leg.symbol, leg.action.sign * (leg.quantity // units)) for leg in legs)
+    return Part(each, units if left is None else left, price, fees)
 
 
 def _names(pairs: frozenset[tuple[str, str]], strategy: str, underlying: str) -> bool:

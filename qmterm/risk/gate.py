@@ -1,41 +1,34 @@
 """The one gate every order passes: strategies, the screen and the command line alike (DESIGN.md 5).
 
-Trap: an order that only reduces risk must never be refused by a limit, a filter, the rate or the age of a quote;
-so entries and exits have two methods, and the second one looks at nothing but open/close and the price.
+Trap: an order that makes no worst case worse is never refused by a limit, a filter, the rate or the age of a quote; for
+an exit that is looked at last, for an entry first. Only the ladder, the guards on legs and the price bind those.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from decimal import Decimal
 
-from qmterm.core.instruments import is_option, parse_option
-from qmterm.core.orders import Action, Leg, OrderIntent
+from qmterm.core.orders import Leg, OrderIntent
 from qmterm.core.quotes import Quote
 from qmterm.core.reasons import Reason
 from qmterm.core.settings.risk import RiskSettings
 from qmterm.core.signals import TradePlan
 from qmterm.core.ticks import TickProgram, TickTable
-from qmterm.risk.book import ZERO, RiskBook
-from qmterm.risk.price_sanity import price_fault
+from qmterm.risk.account_rules import account_refusal
+from qmterm.risk.book import ZERO, Effect, RiskBook, order_key, part_of, root_of
+from qmterm.risk.buying_power import buying_power_effect
+from qmterm.risk.open_close import close_verdict
+from qmterm.risk.order_checks import legs_fault, moment_fault, notional, quotes_fault, theory_fault
+from qmterm.risk.price_sanity import natural_price, price_fault
 from qmterm.risk.sizing import Sizing, size
+from qmterm.risk.surroundings import Surroundings
+from qmterm.risk.verdict import Refusal, Verdict
+from qmterm.risk.worst_case import Part, worst_loss
 
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """`contracts` 0 = refused for `reason`; otherwise approved, and `reason` is the limit that set the size.
-
-    An approved exit has no binding limit: its reason is None.
-    """
-
-    contracts: int
-    reason: Reason | None
-    numbers: Mapping[str, float | None] = field(default_factory=dict)
-
-    @property
-    def approved(self) -> bool:
-        return self.contracts > 0
+Program = TickProgram | TickTable | None
+CENT = Decimal("0.01")  # the worst case is rounded up to it
 
 
 class Gate:
@@ -53,33 +46,44 @@ class Gate:
         ladder: Reason | None = None,
         quotes: Mapping[str, Quote] | None = None,
         market_open: bool = True,
-        program: TickProgram | TickTable | None = None,
+        program: Program = None,
         wanted: int | None = None,
+        around: Surroundings | None = None,
     ) -> Verdict:
         """May this plan be opened, and with how many units.
 
         `ladder` is the refusal of the ladder's level (None at NORMAL), `quotes` the latest quote of each leg,
         `program` the broker's tick table, `wanted` a smaller number somebody asked for.
         """
-        refusal = self._state_refusal(plan, book, now_ns, ladder, market_open)
-        if refusal is None:
-            refusal = self._order_refusal(plan, now_ns, quotes or {}, program)
-        if refusal is None:
-            refusal = self._day_refusal(book)
+        quotes, around = quotes or {}, around or Surroundings()
+        numbers = _plan_numbers(plan, book) | self._bounds()
+        refusal = _state_refusal(plan, book, now_ns, ladder, market_open) or legs_fault(plan, now_ns)
+        if wanted is not None and wanted < 1:
+            refusal = refusal or Refusal(Reason.BAD_INPUT, note=f"{wanted} units were asked for")
+        priced = self._price_refusal(plan.legs, 1, plan.net_price, quotes, program) if refusal is None else None
+        if refusal is not None or not plan.net_price.is_finite():
+            return _refused(refusal or priced or Refusal(Reason.PRICE_INSANE), numbers)
+        part = part_of(plan.legs, 1, plan.net_price)
+        effect = book.effect(plan.strategy, (part,))
+        asked = self.settings.max_contracts if wanted is None else min(wanted, self.settings.max_contracts)
+        free = 0 if priced is not None else _harmless(plan.strategy, part, book, effect, asked)
+        if free and free == wanted:
+            return Verdict(free, None, numbers)
+        effective = buying_power_effect(plan, quotes, around.spot)
+        numbers["buying_power"] = float(effective)
+        refusal = self._entry_refusal(plan, part, book, effect, now_ns, quotes, around, priced)
+        refusal = refusal or self._day_refusal(plan, book)
         if refusal is not None or book.nlv is None:
-            return Verdict(0, refusal or Reason.NO_NLV, _plan_numbers(plan, book))
-        sizing = size(
-            book.nlv,
-            book.cash,
-            plan.max_loss,
-            plan.buying_power,
-            book.symbol_risk(plan.underlying),
-            book.strategy_risk(plan.strategy),
-            self.settings,
-            book.option_buying_power,
-        )
-        units = sizing.contracts if wanted is None else min(sizing.contracts, max(0, wanted))
-        return Verdict(units, sizing.binding, _plan_numbers(plan, book) | _sizing_numbers(sizing))
+            if free:
+                return Verdict(free, None, numbers)
+            return _refused(refusal or Refusal(Reason.NO_NLV), numbers)
+        sizing, more = self._size(plan, book, effective, around)
+        units = sizing.contracts if wanted is None else min(sizing.contracts, wanted)
+        binding = sizing.binding
+        covered = _covered(plan, part, book, units)
+        if covered < units:
+            units, binding = covered, Reason.UNDEFINED_RISK
+        return Verdict(max(free, units), binding, numbers | more | _sizing_numbers(sizing))
 
     def check_exit(
         self,
@@ -89,126 +93,196 @@ class Gate:
         ladder: Reason | None = None,
         by_person: bool = False,
         quotes: Mapping[str, Quote] | None = None,
-        program: TickProgram | TickTable | None = None,
+        program: Program = None,
+        book: RiskBook | None = None,
     ) -> Verdict:
         """May this closing order go, and with how many units (never more than is really closable).
 
-        `closable` is the signed quantity of each leg's symbol that no other working order closes already. Only HALT
-        holds a machine's exit back; a person may always close.
+        `closable` is the signed quantity of each leg's symbol that is settled and no other working order closes. Only
+        HALT holds a machine's exit back; a person may always close. With the `book`, a close that would leave what it
+        covered without a bound, or beyond a limit, is refused: it is no exit.
         """
         if ladder is Reason.LADDER_HALT and not by_person:
             return Verdict(0, Reason.LADDER_HALT)
-        units = intent.quantity
-        if units <= 0 or not intent.legs:
-            return Verdict(0, Reason.NOTHING_TO_CLOSE)
-        if len({leg.symbol for leg in intent.legs}) < len(intent.legs):
-            return Verdict(0, Reason.WOULD_OPEN)  # one symbol in two legs would count its closable quantity twice
-        for leg in intent.legs:
-            if leg.action.opens or leg.quantity <= 0 or leg.quantity % intent.quantity:
-                return Verdict(0, Reason.WOULD_OPEN)
-            held = closable.get(leg.symbol, 0)
-            if held == 0:
-                return Verdict(0, Reason.NOTHING_TO_CLOSE, {"closable": 0.0})
-            if (held > 0) == leg.action.buys:
-                return Verdict(0, Reason.WOULD_OPEN, {"closable": float(held)})
-            units = min(units, abs(held) // (leg.quantity // intent.quantity))
-        numbers: dict[str, float | None] = {"wanted": float(intent.quantity), "closable": float(units)}
-        if units == 0:
-            return Verdict(0, Reason.NOTHING_TO_CLOSE, numbers)
-        fault = price_fault(
-            intent.legs, intent.quantity, intent.net_price, quotes or {}, self.settings.price_band, program
-        )
-        return Verdict(0, fault, numbers) if fault is not None else Verdict(units, None, numbers)
+        verdict = close_verdict(intent, closable)
+        if not verdict.approved:
+            return verdict
+        refusal = self._price_refusal(intent.legs, intent.quantity, intent.net_price, quotes or {}, program)
+        if refusal is None and book is not None:
+            refusal = self._exposed(intent, verdict.contracts, book)
+        return verdict if refusal is None else _refused(refusal, dict(verdict.numbers))
 
-    def _state_refusal(
-        self, plan: TradePlan, book: RiskBook, now_ns: int, ladder: Reason | None, market_open: bool
-    ) -> Reason | None:
-        if ladder is not None:
-            return ladder
-        if now_ns >= plan.expires_ns:
-            return Reason.PROPOSAL_EXPIRED
-        if not market_open:
-            return Reason.MARKET_CLOSED
-        if book.freezes(plan.underlying):
-            return Reason.SYMBOL_FROZEN
-        if book.holds(plan.strategy, plan.underlying):
-            return Reason.ALREADY_HELD
-        if book.works(plan.strategy, plan.underlying):
-            return Reason.ALREADY_WORKING
-        if any(book.opposes(leg) for leg in plan.legs):
-            return Reason.ALREADY_HELD
+    def _exposed(self, intent: OrderIntent, units: int, book: RiskBook) -> Refusal | None:
+        """A close that takes the cover away from something else. What it costs itself makes nothing worse."""
+        part = replace(part_of(intent.legs, intent.quantity, intent.net_price), units=units)
+        effect = book.effect(intent.strategy, (part,))
+        own_cost = max(ZERO, part.paid * units) + CENT
+        if not effect.after.worse_than(effect.before, by=own_cost):
+            return None
+        more = effect.after.dollars - effect.before.dollars
+        numbers: dict[str, float | None] = {"worst_before": float(effect.before.dollars), "max_loss": float(more)}
+        if effect.after.slope > effect.before.slope:
+            return Refusal(Reason.UNDEFINED_RISK, numbers, "it leaves what was sold without cover")
+        in_symbol = book.symbol_risk(root_of(intent.legs[0].symbol))
+        in_strategy = book.strategy_risk(intent.strategy)
+        numbers |= {"symbol_risk": float(in_symbol), "strategy_risk": float(in_strategy)}
+        for reason, share, risk in (
+            (Reason.LIMIT_SYMBOL, self.settings.max_symbol_risk, in_symbol),
+            (Reason.LIMIT_STRATEGY, self.settings.max_strategy_risk, in_strategy),
+        ):
+            if book.nlv is None or risk + more > Decimal(str(share)) * book.nlv:
+                return Refusal(reason, numbers, "it leaves what was sold without cover")
         return None
 
-    def _order_refusal(
-        self, plan: TradePlan, now_ns: int, quotes: Mapping[str, Quote], program: TickProgram | TickTable | None
-    ) -> Reason | None:
-        structure = _structure_fault(plan)
-        if structure is not None:
-            return structure
-        for leg in plan.legs:
-            quote = quotes.get(leg.symbol)
-            if quote is None or not quote.two_sided:
-                return Reason.NO_QUOTE
-            if quote.age_s(now_ns) > self.settings.quote_max_age_s:
-                return Reason.STALE_QUOTE
-        return price_fault(plan.legs, 1, plan.net_price, quotes, self.settings.price_band, program)
+    def _price_refusal(
+        self, legs: tuple[Leg, ...], units: int, price: Decimal, quotes: Mapping[str, Quote], program: Program
+    ) -> Refusal | None:
+        fault = price_fault(legs, units, price, quotes, self.settings.price_band, program)
+        if fault is None:
+            return None
+        natural = natural_price(legs, units, quotes)
+        return Refusal(fault, {"limit": float(price), "natural": None if natural is None else float(natural)})
 
-    def _day_refusal(self, book: RiskBook) -> Reason | None:
+    def _entry_refusal(
+        self,
+        plan: TradePlan,
+        part: Part,
+        book: RiskBook,
+        effect: Effect,
+        now_ns: int,
+        quotes: Mapping[str, Quote],
+        around: Surroundings,
+        priced: Refusal | None,
+    ) -> Refusal | None:
+        """What only binds an order that makes something worse."""
+        if book.holds(plan.strategy, plan.underlying):
+            return Refusal(Reason.ALREADY_HELD)
+        if book.works(plan.strategy, plan.underlying):
+            return Refusal(Reason.ALREADY_WORKING)
+        return (
+            _risk_fault(plan, part, book, effect)
+            or account_refusal(plan, book, around.flags, self.settings)
+            or quotes_fault(plan, now_ns, quotes, around, self.settings)
+            or priced  # after the quotes it was held against: a limit is not insane because they are old
+            or moment_fault(plan, now_ns, quotes, around, self.settings)
+            or theory_fault(plan, around, self.settings)
+        )
+
+    def _day_refusal(self, plan: TradePlan, book: RiskBook) -> Refusal | None:
         if book.nlv is None or not book.nlv.is_finite() or book.nlv <= 0:
-            return Reason.NO_NLV
+            return Refusal(Reason.NO_NLV)
         if book.day_pnl is not None and book.previous_nlv is not None and book.previous_nlv > 0:
             limit = Decimal(str(self.settings.daily_loss_block)) * book.previous_nlv
             if book.day_pnl <= -limit:
-                return Reason.DAILY_LOSS
+                return Refusal(Reason.DAILY_LOSS)
+        if book.week_blocked:
+            return Refusal(Reason.WEEKLY_LOSS)
+        if book.drawdown_blocked:
+            return Refusal(Reason.DRAWDOWN)
+        if self.settings.duplicate_s and order_key(plan.legs) in book.recent:
+            return Refusal(Reason.DUPLICATE_INTENT)
         if book.orders_last_minute >= self.settings.max_orders_per_minute:
-            return Reason.ORDER_RATE
+            return Refusal(Reason.ORDER_RATE)
         return None
 
+    def _size(
+        self, plan: TradePlan, book: RiskBook, effective: Decimal, around: Surroundings
+    ) -> tuple[Sizing, dict[str, float | None]]:
+        nlv = book.nlv or ZERO
+        behind = notional(plan, around.spot)
+        settled = max(ZERO, book.cash - book.unsettled) if self.settings.day_trade_mode == "cash" else None
+        sizing = size(
+            nlv,
+            book.cash,
+            plan.max_loss,
+            effective,
+            book.symbol_risk(root_of(plan.legs[0].symbol)),
+            book.strategy_risk(plan.strategy),
+            self.settings,
+            book.option_buying_power,
+            notional=behind,
+            settled_cash=settled,
+        )
+        return sizing, {"notional": float(behind), "settled_cash": None if settled is None else float(settled)}
 
-def _structure_fault(plan: TradePlan) -> Reason | None:
-    """Legs that must not be opened: closing ones, adjusted contracts, a loss without a bound or below the debit."""
-    if not plan.legs or any(not leg.action.opens or leg.quantity <= 0 for leg in plan.legs):
-        return Reason.BAD_INPUT
-    if any(is_option(leg.symbol) and parse_option(leg.symbol).adjusted for leg in plan.legs):
-        return Reason.ADJUSTED
-    if not plan.max_loss.is_finite() or plan.max_loss <= 0 or _short_calls(plan.legs) > 0:
-        return Reason.UNDEFINED_RISK
-    worst = _worst_loss(plan)
-    if worst is not None and plan.max_loss < worst:
-        return Reason.BAD_INPUT  # a claim smaller than what can be lost would be sized too large
+    def _bounds(self) -> dict[str, float | None]:
+        """The settings that refusals are told with."""
+        return {
+            "most_orders": float(self.settings.max_orders_per_minute),
+            "duplicate_s": self.settings.duplicate_s,
+        }
+
+
+def _refused(refusal: Refusal, numbers: dict[str, float | None]) -> Verdict:
+    return Verdict(0, refusal.reason, numbers | dict(refusal.numbers), refusal.note)
+
+
+def _state_refusal(
+    plan: TradePlan, book: RiskBook, now_ns: int, ladder: Reason | None, market_open: bool
+) -> Refusal | None:
+    if ladder is not None:
+        return Refusal(ladder)
+    if now_ns >= plan.expires_ns:
+        return Refusal(Reason.PROPOSAL_EXPIRED)
+    if not market_open:
+        return Refusal(Reason.MARKET_CLOSED)
+    if book.freezes(plan.underlying):
+        return Refusal(Reason.SYMBOL_FROZEN)
+    for leg in plan.legs:
+        crossed = book.crossed(plan.strategy, leg.symbol, leg.action.sign)
+        if crossed:
+            return Refusal(Reason.ALREADY_HELD, note=f"{leg.symbol} {crossed}")
     return None
 
 
-def _worst_loss(plan: TradePlan) -> Decimal | None:
-    """Dollars one unit can lose by its expiry, fees left out; None when shares or two expiries are in it.
+def _harmless(strategy: str, part: Part, book: RiskBook, effect: Effect, most: int) -> int:
+    """Units that make no worst case worse: a call sold against free shares, a hedge that pays for itself."""
+    if effect.worsens:
+        return 0
+    return _most(most, lambda units: not book.effect(strategy, (replace(part, units=units),)).worsens)
 
-    The payoff is straight between strikes and, without calls sold in excess, never falls beyond the last one.
+
+def _covered(plan: TradePlan, part: Part, book: RiskBook, units: int) -> int:
+    """Of `units`, those whose loss what is held keeps within the plan's claim: only so many calls have a cover.
+
+    A plan with a bound of its own needs none: the worst case of two things is at most the sum of their worst cases.
     """
-    if not all(is_option(leg.symbol) for leg in plan.legs):
-        return None
-    contracts = [(parse_option(leg.symbol), leg) for leg in plan.legs]
-    if len({contract.expiry for contract, _ in contracts}) > 1:
-        return None
-    payoffs = [
-        sum(
-            leg.action.sign * leg.quantity * leg.multiplier * max(ZERO, contract.right.sign * (spot - contract.strike))
-            for contract, leg in contracts
-        )
-        for spot in (ZERO, *(contract.strike for contract, _ in contracts))
-    ]
-    return -min(payoffs) - plan.net_price * plan.legs[0].multiplier
+    if not worst_loss((), (part,)).unbounded:
+        return units
+
+    def holds(count: int) -> bool:
+        some = replace(part, units=count)
+        effect = book.effect(plan.strategy, (some,))
+        lost = book.filled(plan.strategy, some).dollars - effect.before.dollars
+        return not effect.after.unbounded and lost <= plan.max_loss * count
+
+    return _most(units, holds)
 
 
-def _short_calls(legs: tuple[Leg, ...]) -> int:
-    """Calls sold beyond calls (or round lots of shares) bought: their loss has no bound."""
-    total = 0
-    for leg in legs:
-        if is_option(leg.symbol):
-            if parse_option(leg.symbol).right == "C":
-                total += leg.quantity if leg.action is Action.SELL_TO_OPEN else -leg.quantity
+def _most(most: int, holds: Callable[[int], bool]) -> int:
+    """The largest number up to `most` for which `holds`, which no larger number does once one does not."""
+    good, bad = 0, most + 1
+    while bad - good > 1:
+        middle = (good + bad) // 2
+        if holds(middle):
+            good = middle
         else:
-            total += leg.quantity if leg.action is Action.SELL_TO_OPEN else -(leg.quantity // 100)
-    return total
+            bad = middle
+    return good
+
+
+def _risk_fault(plan: TradePlan, part: Part, book: RiskBook, effect: Effect) -> Refusal | None:
+    """A loss without a bound, alone or in the book, or a claim below what one unit can lose."""
+    if not plan.max_loss.is_finite() or plan.max_loss <= 0 or effect.after.unbounded:
+        return Refusal(Reason.UNDEFINED_RISK)
+    alone = worst_loss((), (part,))
+    most = alone.dollars
+    if alone.unbounded:
+        most = book.filled(plan.strategy, part).dollars - effect.before.dollars
+    if plan.max_loss < most:
+        # A claim smaller than what can be lost would be sized too large.
+        return Refusal(Reason.BAD_INPUT, {"worst": float(most)}, f"it claims to lose less than {most}")
+    return None
 
 
 def _plan_numbers(plan: TradePlan, book: RiskBook) -> dict[str, float | None]:
@@ -220,6 +294,10 @@ def _plan_numbers(plan: TradePlan, book: RiskBook) -> dict[str, float | None]:
         "symbol_risk": float(book.symbol_risk(plan.underlying)),
         "strategy_risk": float(book.strategy_risk(plan.strategy)),
         "day_pnl": None if book.day_pnl is None else float(book.day_pnl),
+        "week_pnl": None if book.week_pnl is None else float(book.week_pnl),
+        "drawdown": None if book.drawdown is None else float(book.drawdown),
+        "option_buying_power": None if book.option_buying_power is None else float(book.option_buying_power),
+        "orders_last_minute": float(book.orders_last_minute),
         "limit": float(plan.net_price),
     }
 

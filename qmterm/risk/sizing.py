@@ -1,4 +1,4 @@
-"""How many units a trade may have under the four limits, and which limit decided (QUANT.md 5.1).
+"""How many units a trade may have under the limits, and which limit decided (QUANT.md 5.1).
 
 Trap: money is Decimal here; 0.02 × 100,000 / 420 in binary floats can land a hair above the next whole contract.
 """
@@ -6,7 +6,7 @@ Trap: money is Decimal here; 0.02 × 100,000 / 420 in binary floats can land a h
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 
 from qmterm.core.reasons import Reason
 from qmterm.core.settings.risk import RiskSettings
@@ -24,6 +24,8 @@ class Caps:
     cash: int | None
     buying_power: int | None = None
     contracts: int | None = None
+    notional: int | None = None
+    settled_cash: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +46,20 @@ def size(
     strategy_risk: Money,
     settings: RiskSettings,
     option_buying_power: Money | None = None,
+    *,
+    notional: Money | None = None,
+    settled_cash: Money | None = None,
 ) -> Sizing:
     """Units that break no limit; dollars throughout, `max_loss` and `bp_effect` per unit with fees.
 
-    Ties go to the first of trade, symbol, strategy, cash, buying power, contracts. Numbers that are not finite, or a
-    loss of zero or less, give 0 with BAD_INPUT: an unknown risk is never sized.
+    `notional` is the stock one unit stands for, `settled_cash` what a cash account may spend today. Ties go to the
+    first of trade, symbol, strategy, cash, buying power, contracts, notional, settled cash. Numbers that are not
+    finite, or a loss of zero or less, give 0 with BAD_INPUT: an unknown risk is never sized.
     """
     amounts = [_money(value) for value in (nlv, cash, max_loss, bp_effect, symbol_risk, strategy_risk)]
     known = [amount for amount in amounts if amount is not None]
     buying_power = None if option_buying_power is None else _money(option_buying_power)
+    spendable = None if settled_cash is None else _money(settled_cash)
     if len(known) < len(amounts) or (buying_power is None) != (option_buying_power is None) or known[2] <= 0:
         return Sizing(0, Reason.BAD_INPUT, Caps(0, 0, 0, 0))
     net, free, loss, effect, in_symbol, in_strategy = known
@@ -63,6 +70,8 @@ def size(
         cash=_units(free - _share(settings.cash_reserve) * net, effect) if effect > 0 else None,
         buying_power=_units(buying_power, effect) if buying_power is not None and effect > 0 else None,
         contracts=settings.max_contracts,
+        notional=_share_units(settings.max_notional, net, notional),
+        settled_cash=_units(spendable, effect) if spendable is not None and effect > 0 else None,
     )
     ranked = (
         (caps.trade, Reason.LIMIT_TRADE),
@@ -71,6 +80,8 @@ def size(
         (caps.cash, Reason.LIMIT_CASH),
         (caps.buying_power, Reason.LIMIT_BUYING_POWER),
         (caps.contracts, Reason.LIMIT_CONTRACTS),
+        (caps.notional, Reason.LIMIT_NOTIONAL),
+        (caps.settled_cash, Reason.LIMIT_SETTLED_CASH),
     )
     units, binding = min(((cap, reason) for cap, reason in ranked if cap is not None), key=lambda item: item[0])
     return Sizing(units, binding, caps)
@@ -78,11 +89,13 @@ def size(
 
 def _money(value: Money) -> Decimal | None:
     """Dollars as Decimal (floats through their shortest text); None when not finite."""
-    try:
-        amount = value if isinstance(value, Decimal) else Decimal(str(value))
-    except InvalidOperation:
-        return None
+    amount = value if isinstance(value, Decimal) else Decimal(str(value))
     return amount if amount.is_finite() else None
+
+
+def _share_units(times: float, net: Decimal, notional: Money | None) -> int | None:
+    each = None if notional is None else _money(notional)
+    return _units(_share(times) * net, each) if each is not None and each > 0 else None
 
 
 def _share(fraction: float) -> Decimal:

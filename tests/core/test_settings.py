@@ -97,7 +97,11 @@ def test_empty_file_and_byte_order_mark_are_the_defaults():
         ("[ui]\nprice_band = 0.1", "c.toml:2: ui.price_band:", "it belongs under [orders] or [risk]"),
         ("[risk]\nmax_trade_risk = nan", "c.toml:2: risk.max_trade_risk:", "finite number"),
         ("[paper]\nstarting_cash = inf", "c.toml:2: paper.starting_cash:", "finite number"),
-        ("# why not\n[risk]\nmax_trade_risk = 0.5", "c.toml:2: risk:", "max_trade_risk ≤ max_symbol_risk"),
+        (
+            "# why not\n[risk]\nmax_trade_risk = 0.5",
+            "c.toml:2: risk:",
+            "max_trade_risk (0.5) must not be above max_symbol_risk (0.05)",
+        ),
         ('[ui]\nbar_age_s = [1, 2, "x"]', "c.toml:2: ui.bar_age_s.2:", "number"),
         ('[engine]\nlive = "maybe"', "c.toml:2: engine.live:", "boolean"),
         ('[polygon]\nrest_url = "ftp://x"', "c.toml:2: polygon.rest_url:", "not an address such as https://host"),

@@ -69,10 +69,11 @@ def test_a_book_that_forgets_is_seen(counted, monkeypatch):
 
 
 def test_an_open_against_what_is_held_lets_a_close_open(counted, monkeypatch):
-    monkeypatch.setattr(RiskBook, "opposes", lambda self, leg: False)
+    monkeypatch.setattr(RiskBook, "crossed", lambda self, strategy, symbol, sign: "")
     assert counted("closes_that_opened", "race", [2]) > 0
 
 
 def test_an_entry_beyond_the_limits_is_seen(counted, monkeypatch):
-    monkeypatch.setattr(house, "RISK", RiskSettings(max_trade_risk=0.5, max_symbol_risk=0.6, max_strategy_risk=0.9))
+    loose = RiskSettings(max_trade_risk=0.5, max_symbol_risk=0.6, max_strategy_risk=0.9, cash_reserve=0.0)
+    monkeypatch.setattr(house, "RISK", loose)
     assert counted("limit_breaches", "partial") > 0

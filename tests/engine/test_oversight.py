@@ -14,7 +14,9 @@ from qmterm.core.orders import OrderState
 from qmterm.core.reasons import Reason
 from qmterm.core.settings.engine import EngineSettings
 from qmterm.core.settings.risk import RiskSettings
+from qmterm.engine.commands import Resume
 from qmterm.engine.ladder import Level
+from qmterm.engine.losses import LossBase
 from qmterm.engine.oversight import Oversight
 from tests.engine.fakes import CASH, OCC, entry
 from tests.engine.house import opened
@@ -102,7 +104,28 @@ async def test_the_days_loss_blocks_until_the_next_session_whatever_the_price_do
         await lose(house, 500)
         assert house.ladder.level is Level.NORMAL
         assert house.trader.day_pnl == 0
-        assert house.journal.documents["day"] == {"date": "2026-03-03", "nlv": str(CASH - 500), "blocked": False}
+        kept = house.journal.documents["day"]
+        assert (kept["date"], kept["nlv"], kept["blocked"]) == ("2026-03-03", str(CASH - 500), False)
+
+
+async def test_the_weeks_loss_and_a_drawdown_block_until_a_person_resumes():
+    async with opened() as house:
+        await house.oversight.begin_day()
+        await lose(house, 10_000)
+        blocked = {Reason.DAILY_LOSS, Reason.WEEKLY_LOSS, Reason.DRAWDOWN}
+        assert {cause.reason for cause in house.ladder.causes} == blocked
+        house.clock.now_ns = from_et(date(2026, 3, 9), 9, 0)  # another week
+        await lose(house, 9_000)
+        assert {cause.reason for cause in house.ladder.causes} == {Reason.WEEKLY_LOSS, Reason.DRAWDOWN}
+        restored = LossBase()
+        restored.restore(house.journal.documents["day"])
+        assert restored == house.trader.day
+        answer = await house.answering.answer(Resume())
+        assert answer.ok
+        assert house.ladder.level is Level.NORMAL
+        await lose(house, 9_000)
+        assert house.ladder.level is Level.NORMAL
+        assert house.journal.documents["day"]["week_nlv"] == str(CASH - 9_000)
 
 
 async def test_journal_trouble_needs_a_person_even_when_it_is_over():

@@ -134,28 +134,6 @@ def test_another_strategy_may_hold_the_same_symbol():
     assert check(the_book=book(held=frozenset({("breakout", "AAPL")}))).approved
 
 
-def test_a_contract_is_not_opened_on_the_side_against_what_is_held_or_works():
-    """The broker nets both sides: the open would close, and a close that works beside it would open (drill race 2)."""
-    spread = plan(
-        legs=(Leg("AAPL  260402C00100000", Action.BUY_TO_OPEN, 1), Leg(OCC, Action.SELL_TO_OPEN, 1)),
-        net_price=Decimal("-2.00"),
-    )
-    assert check(spread, book(sides=frozenset({(OCC, True)}))).reason is Reason.ALREADY_HELD
-    assert check(plan(), book(sides=frozenset({(OCC, False)}))).reason is Reason.ALREADY_HELD
-    assert check(plan(), book(sides=frozenset({(OCC, True), (HIGHER, False)}))).approved
-
-
-def test_a_counted_spread_holds_both_its_contracts_sides():
-    intent = OrderIntent(
-        "e1", NOW, "atr_matrix", "AAPL", Purpose.ENTRY,
-        (Leg(OCC, Action.BUY_TO_OPEN, 2), Leg(HIGHER, Action.SELL_TO_OPEN, 2)), 2, Decimal("-2.00"),
-    )  # fmt: skip
-    counted = book().counting(intent)
-    assert counted.opposes(Leg(OCC, Action.SELL_TO_OPEN, 1))
-    assert counted.opposes(Leg(HIGHER, Action.BUY_TO_OPEN, 1))
-    assert not counted.opposes(Leg(OCC, Action.BUY_TO_OPEN, 1))
-
-
 def test_a_debit_spread_is_judged_at_its_net_price():
     legs = (Leg(OCC, Action.BUY_TO_OPEN, 1), Leg(HIGHER, Action.SELL_TO_OPEN, 1))
     both = quotes(quote(), quote(HIGHER, 2.00, 2.10))
@@ -189,17 +167,26 @@ def test_a_counted_entry_uses_up_risk_cash_and_rate():
     assert check(the_book=counted).reason is Reason.ALREADY_WORKING
 
 
+def test_an_exit_counts_for_nothing_before_it_fills():
+    assert book().counting(exit_order()) == book()
+
+
 def test_any_row_of_counted_plans_stays_inside_the_limits():
     current = book(cash=Decimal(30_000), option_buying_power=None)
     for number in range(40):
-        symbol = f"S{number % 3}"
+        symbol = "ABC"[number % 3]
+        occ = f"{symbol:<6}260402C{100 + number:05d}000"
+        legs = (Leg(occ, Action.BUY_TO_OPEN, 1),)
         verdict = check(
-            plan(underlying=symbol, strategy=f"s{number}", plan_id=str(number)), replace(current, orders_last_minute=0)
+            plan(underlying=symbol, strategy=f"s{number}", plan_id=str(number), legs=legs),
+            replace(current, orders_last_minute=0),
+            quotes=quotes(quote(occ)),
         )
         if verdict.approved:
             loss = Decimal("416.15") * verdict.contracts
+            legs = (Leg(occ, Action.BUY_TO_OPEN, verdict.contracts),)
             current = current.counting(
-                entry(verdict.contracts, underlying=symbol, strategy=f"s{number}", max_loss=loss)
+                entry(verdict.contracts, underlying=symbol, strategy=f"s{number}", max_loss=loss, legs=legs)
             )
     assert current.cash >= 20_000
     assert max(current.risk_by_symbol.values()) <= 5_000

@@ -1,4 +1,4 @@
-"""Whether and how much: the four limits, the order rate and the stops (QUANT.md 5.1 and 5.4)."""
+"""Whether and how much: the limits, what an order may look like, the account's rule, the stops (QUANT.md 5)."""
 
 from __future__ import annotations
 
@@ -27,6 +27,10 @@ class RiskSettings(Section):
         default=False, description="trades whose loss has no bound are refused; true is not offered by this version"
     )
 
+    max_notional: float = Field(
+        default=10.0, gt=0, le=1000, description="most stock one opening order may stand for, multiple of NLV"
+    )
+
     max_orders_per_minute: int = Field(
         default=20, ge=1, le=600, description="most opening orders a minute of market time"
     )
@@ -40,6 +44,39 @@ class RiskSettings(Section):
         default=60.0, gt=0, le=86400, description="oldest quote an opening order may rest on, seconds"
     )
 
+    theory_band: float = Field(
+        default=0.5,
+        gt=0,
+        le=10,
+        description="how far a limit may lie beyond the model value besides half a dollar, share of it",
+    )
+    duplicate_s: float = Field(
+        default=5.0, ge=0, le=3600, description="an opening order like one made within this time is refused, seconds"
+    )
+    earnings_days: int = Field(
+        default=1,
+        ge=0,
+        le=60,
+        description="nothing is opened this many days before known earnings, calendar days; 0 = off",
+    )
+    ex_dividend_days: int = Field(
+        default=5,
+        ge=0,
+        le=60,
+        description="calls likely to be assigned for a dividend are not sold this many days before it, calendar days",
+    )
+    expiry_cutoff_min: float = Field(
+        default=30.0, ge=0, le=390, description="a contract is not opened in its last minutes of trading, minutes"
+    )
+    day_trade_mode: Literal["intraday_margin", "legacy_pdt", "cash"] = Field(
+        default="intraday_margin",
+        description="intraday_margin = buying power must not become negative; legacy_pdt = 3 day trades in 5 sessions "
+        "below $25,000; cash = only settled funds are spent",
+    )
+    max_day_trades: int = Field(
+        default=1000, ge=0, le=1000, description="day trades in five sessions you allow yourself, whatever the rule"
+    )
+
     daily_loss_block: float = Field(
         default=0.02,
         gt=0,
@@ -48,6 +85,18 @@ class RiskSettings(Section):
     )
     daily_loss_flatten: float = Field(
         default=0.03, gt=0, le=1, description="loss of the day that proposes flattening, share of NLV"
+    )
+    weekly_loss_block: float = Field(
+        default=0.05,
+        gt=0,
+        le=1,
+        description="loss of the week that blocks opening orders until you resume, share of NLV",
+    )
+    drawdown_block: float = Field(
+        default=0.10,
+        gt=0,
+        le=1,
+        description="loss from the account's peak that blocks opening orders until you resume, share of the peak",
     )
     auto_flatten: bool = Field(
         default=False, description="flatten by itself at daily_loss_flatten instead of proposing it"
@@ -61,9 +110,22 @@ class RiskSettings(Section):
     )
 
     @model_validator(mode="after")
-    def _order_makes_sense(self) -> Self:
-        if self.daily_loss_flatten < self.daily_loss_block:
-            raise ValueError("daily_loss_flatten must not be below daily_loss_block")
-        if not self.max_trade_risk <= self.max_symbol_risk <= self.max_strategy_risk:
-            raise ValueError("max_trade_risk ≤ max_symbol_risk ≤ max_strategy_risk must hold")
+    def _limits_agree(self) -> Self:
+        """Limits that contradict each other are named in pairs: a limit that can never bind protects nobody."""
+        pairs = (
+            ("max_trade_risk", "max_symbol_risk"),
+            ("max_symbol_risk", "max_strategy_risk"),
+            ("daily_loss_block", "daily_loss_flatten"),
+            ("daily_loss_block", "weekly_loss_block"),
+            ("daily_loss_block", "drawdown_block"),
+        )
+        for smaller, larger in pairs:
+            low, high = getattr(self, smaller), getattr(self, larger)
+            if low > high:
+                raise ValueError(f"{smaller} ({low:g}) must not be above {larger} ({high:g})")
+        if self.max_strategy_risk + self.cash_reserve > 1 + 1e-9:
+            raise ValueError(
+                f"max_strategy_risk ({self.max_strategy_risk:g}) and cash_reserve ({self.cash_reserve:g}) "
+                "must not be more than 1 together"
+            )
         return self

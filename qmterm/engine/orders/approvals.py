@@ -29,6 +29,7 @@ from qmterm.engine.orders.proposals import Proposal
 from qmterm.engine.show.wording import describe_order, label, price_text
 from qmterm.engine.trader import Trader
 from qmterm.risk.price_sanity import natural_price
+from qmterm.risk.verdict import Verdict
 
 MANUAL = "manual"
 
@@ -80,12 +81,13 @@ class Approvals:
             market_open=trader.market_open(),
             program=trader.ticks.of(plan.legs[0].symbol),
             wanted=proposal.quantity,
+            around=trader.around(alive),
         )
         trader.trail.add_plan(plan, verdict)
         if not verdict.approved:
             reason = verdict.reason or Reason.NO_DATA
             trader.reject(plan.underlying, reason, verdict.numbers, plan)
-            return CommandResult(False, f"the risk gate refuses it now: {reason.value}; nothing was sent")
+            return CommandResult(False, f"the risk gate refuses it now: {_no(verdict)}; nothing was sent")
         intent = trader.intent_of(plan, verdict.contracts)
         trader.journal.decision(
             plan.underlying, "approved", trader.clock.now(), plan=plan, reason=verdict.reason, numbers=verdict.numbers
@@ -112,7 +114,7 @@ class Approvals:
         )
         verdict = trader.close(intent, by_person=True, approved=True)
         if not verdict.approved:
-            return CommandResult(False, f"refused: {verdict.reason.value if verdict.reason else 'unknown'}")
+            return CommandResult(False, f"refused: {_no(verdict)}")
         return CommandResult(True, f"sending {describe_order(intent)}")
 
     async def reject(self, command: RejectProposal) -> CommandResult:
@@ -186,7 +188,7 @@ class Approvals:
         )
         verdict = trader.close(intent, by_person=True, propose=not command.send)
         if not verdict.approved:
-            return CommandResult(False, f"refused: {verdict.reason.value if verdict.reason else 'unknown'}")
+            return CommandResult(False, f"refused: {_no(verdict)}")
         verb = "proposed" if any(p.legs == intent.legs for p in trader.proposals.waiting) else "sending"
         return CommandResult(True, f"{verb} {describe_order(intent)}")
 
@@ -208,7 +210,7 @@ class Approvals:
         plan = self._manual_plan(command.symbol, Decimal(str(round((quote.bid + quote.ask) / 2, 4))))
         verdict = trader.open(plan, trader.clock.monotonic(), wanted=command.quantity, propose=True)
         if not verdict.approved:
-            return CommandResult(False, f"the risk gate refuses it: {verdict.reason.value if verdict.reason else ''}")
+            return CommandResult(False, f"the risk gate refuses it: {_no(verdict)}")
         cut = verdict.contracts < command.quantity and verdict.reason is not None
         why = f" ({command.quantity} wanted, {verdict.reason.value} allows no more)" if cut and verdict.reason else ""
         return CommandResult(True, f"proposed BUY {verdict.contracts} {label(command.symbol)}{why}; approve it with a")
@@ -246,3 +248,8 @@ class Approvals:
             signal=signal,
             numbers={"bid_ask_mid": float(mid)},
         )
+
+
+def _no(verdict: Verdict) -> str:
+    """Code and sentence of a refusal."""
+    return f"{verdict.reason.value}: {verdict.sentence}" if verdict.reason else "no reason was given"

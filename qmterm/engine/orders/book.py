@@ -5,7 +5,7 @@ Cash is exact: starting cash plus every fill's flow minus its fees, in Decimal.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
@@ -63,6 +63,7 @@ class Book:
         self.fill_count = 0
         self._positions: dict[str, Position] = {p.symbol: p for p in positions if p.quantity}
         self._seen: set[str] = set()
+        self._settled: dict[str, int] = {}  # the broker's own word since our latest fill of the symbol
 
     @property
     def cash(self) -> Decimal:
@@ -79,6 +80,16 @@ class Book:
         held = self._positions.get(symbol)
         return held.quantity if held else 0
 
+    def settle(self, theirs: Mapping[str, int]) -> None:
+        """The broker's positions, read when every fill we know was counted; what it does not name is flat there."""
+        self._settled = {symbol: theirs.get(symbol, 0) for symbol in self._positions}
+
+    def settled(self, symbol: str) -> int:
+        """What is certain to be held: ours, or less while the broker's ledger shows less of it."""
+        held = self.quantity(symbol)
+        theirs = self._settled.get(symbol, held)
+        return max(0, min(held, theirs)) if held > 0 else min(0, max(held, theirs))
+
     def seen(self, fill_id: str) -> bool:
         return fill_id in self._seen
 
@@ -91,6 +102,7 @@ class Book:
         if fill.fill_id in self._seen:
             return self._positions.get(fill.symbol)
         self._seen.add(fill.fill_id)
+        self._settled.pop(fill.symbol, None)
         self.fill_count += 1
         self.flows += fill.cash_flow
         self.fees += fill.fees
@@ -121,6 +133,7 @@ class Book:
 
     def adopt(self, position: BrokerPosition, strategy: str, plan_id: str, now_ns: int) -> None:
         """Take the broker's word for one symbol (recovery, or a difference a person or a rule accepted)."""
+        self._settled.pop(position.symbol, None)
         if position.quantity == 0:
             self._positions.pop(position.symbol, None)
             return

@@ -14,7 +14,7 @@ from typing import Protocol
 from qmterm.core.clock import Clock, et_date
 from qmterm.core.errors import BrokerError, InvariantBroken, JournalError, OutcomeUnknown
 from qmterm.core.fees import fill_fees
-from qmterm.core.orders import AccountState, BrokerOrder, Fill, Leg, OrderIntent, OrderState
+from qmterm.core.orders import AccountState, BrokerOrder, DryRun, Fill, Leg, OrderIntent, OrderState
 from qmterm.core.protocols import Broker
 from qmterm.core.reasons import Reason
 from qmterm.core.settings.engine import OrderSettings
@@ -136,6 +136,10 @@ class OrderDesk:
         record = self.register(intent, decided_at)
         await self.send(record, lambda _record: None)
         return record
+
+    async def dry_run(self, intent: OrderIntent) -> DryRun:
+        """The broker's own estimate; BrokerError when it refuses the order or does not answer."""
+        return await self._broker.dry_run(intent)
 
     async def _place(self, record: OrderRecord) -> None:
         try:

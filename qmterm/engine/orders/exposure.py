@@ -1,43 +1,72 @@
-"""The book as the risk gate must see it: every working and unknown order counted as filled at its worst case.
+"""The book as the risk gate must see it: every subset of the working and unknown orders filling is inside its numbers.
 
-A position's open risk is what it can still lose: a long option its cost, anything else its full market value. A closing
-order never frees anything before it fills, so every subset of the working orders stays inside the limits.
+Risk is counted by strategy and underlying: within one, what is held and ordered covers each other; a strategy never
+leans on another's options, so that its exit takes nothing from anybody.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 
-from qmterm.core.clock import NS
+from qmterm.core.clock import NS, et_date
 from qmterm.core.instruments import is_option
 from qmterm.core.orders import OrderState, Purpose
 from qmterm.engine.orders.book import ZERO, Book, Position
+from qmterm.engine.orders.fillable import Ask, fillable, nobody_asks, parts_of
 from qmterm.engine.orders.ledger import Ledger, OrderRecord
-from qmterm.risk.book import RiskBook, opening_sides
+from qmterm.risk.book import RiskBook, order_key, root_of
+from qmterm.risk.cover import Group, lent_to
+from qmterm.risk.worst_case import Holding, Part, worst_loss
 
 MINUTE_NS = 60 * NS
+NEVER_AT_BROKER = (OrderState.NOT_SENT, OrderState.REJECTED)
+
+
+@dataclass(frozen=True, slots=True)
+class Losses:
+    """NLV changes the gate looks at, dollars; None where there is no base yet."""
+
+    day_pnl: Decimal | None = None
+    previous_nlv: Decimal | None = None
+    week_pnl: Decimal | None = None
+    week_blocked: bool = False
+    drawdown: Decimal | None = None
+    drawdown_blocked: bool = False
 
 
 def position_risk(position: Position) -> Decimal:
-    """Dollars a position can still lose at most, its opening fees included."""
-    cost = abs(position.average * position.quantity * position.multiplier)
-    if position.quantity > 0:
-        return cost + position.fees
-    # A short leg adopted from elsewhere: no bound is known, so a full strike (or price) is counted.
-    return max(cost, _strike_value(position)) + position.fees
+    """Dollars a position by itself can still lose at most, its opening fees included."""
+    return worst_loss((_holding(position),)).dollars
 
 
-def _strike_value(position: Position) -> Decimal:
-    if not is_option(position.symbol):
-        return ZERO
-    return Decimal(int(position.symbol[-8:])) / 1000 * abs(position.quantity) * position.multiplier
+def _holding(position: Position) -> Holding:
+    return Holding(position.symbol, position.quantity, position.average, position.fees)
+
+
+def _holdings(book: Book) -> dict[Group, tuple[Holding, ...]]:
+    found: defaultdict[Group, list[Holding]] = defaultdict(list)
+    for position in book.positions:
+        found[position.strategy, root_of(position.symbol)].append(_holding(position))
+    return {group: tuple(of) for group, of in found.items()}
+
+
+def _risks(held: Mapping[Group, tuple[Holding, ...]], parts: Mapping[Group, tuple[Part, ...]]) -> dict[Group, Decimal]:
+    """The worst case of every group; calls may lean on shares that another strategy holds."""
+    with_shares = {root for (_, root), of in held.items() if any(not is_option(holding.symbol) for holding in of)}
+    risks = {}
+    for group in sorted({*held, *parts}):
+        lent = lent_to(group, held, parts) if group[1] in with_shares else ()
+        risks[group] = worst_loss(held.get(group, ()), parts.get(group, ()), lent).dollars
+    return risks
 
 
 def open_risk(book: Book, ledger: Ledger) -> Decimal:
     """Worst case of positions plus everything that may still fill, dollars."""
-    return sum((position_risk(p) for p in book.positions), ZERO) + sum((r.worst_loss for r in ledger.working), ZERO)
+    return sum(_risks(_holdings(book), fillable(book, ledger)).values(), ZERO)
 
 
 def risk_book(
@@ -46,22 +75,22 @@ def risk_book(
     *,
     nlv: Decimal | None,
     now_ns: int,
-    day_pnl: Decimal | None,
-    previous_nlv: Decimal | None,
+    losses: Losses = Losses(),
     buying_power: Decimal | None,
     frozen: Iterable[str] = (),
+    ask: Ask = nobody_asks,
+    duplicate_s: float = 0.0,
 ) -> RiskBook:
+    held, parts = _holdings(book), fillable(book, ledger, ask)
     by_symbol: defaultdict[str, Decimal] = defaultdict(lambda: ZERO)
     by_strategy: defaultdict[str, Decimal] = defaultdict(lambda: ZERO)
-    for position in book.positions:
-        risk = position_risk(position)
-        by_symbol[position.underlying] += risk
-        by_strategy[position.strategy] += risk
-    entries = [record for record in ledger.working if record.intent.purpose in (Purpose.ENTRY, Purpose.EXTERNAL)]
-    for record in entries:
-        by_symbol[record.intent.underlying] += record.worst_loss
-        by_strategy[record.intent.strategy] += record.worst_loss
-    spoken_for = sum((_spent(record) for record in entries), ZERO)
+    for (strategy, root), risk in _risks(held, parts).items():
+        by_symbol[root] += risk
+        by_strategy[strategy] += risk
+    entries = [record for record in ledger.working if _is_entry(record)]
+    spoken_for = sum((spent(record, ask) for record in ledger.working), ZERO)
+    alike_since = now_ns - int(duplicate_s * NS)
+    own = [record for record in ledger.records if record.intent.purpose is Purpose.ENTRY]
     return RiskBook(
         nlv=nlv,
         cash=book.cash - spoken_for,
@@ -70,25 +99,55 @@ def risk_book(
         risk_by_strategy=dict(by_strategy),
         held=frozenset((p.strategy, p.underlying) for p in book.positions),
         working=frozenset((r.intent.strategy, r.intent.underlying) for r in entries),
-        sides=frozenset((p.symbol, p.quantity > 0) for p in book.positions).union(
-            *(opening_sides(record.intent) for record in entries)
-        ),
         frozen=frozenset(frozen) | {r.intent.underlying for r in ledger.working if r.state is OrderState.UNKNOWN},
-        day_pnl=day_pnl,
-        previous_nlv=previous_nlv,
-        orders_last_minute=sum(
-            1 for r in ledger.records if r.intent.purpose is Purpose.ENTRY and now_ns - r.intent.created_ns < MINUTE_NS
+        holdings=held,
+        parts=parts,
+        day_pnl=losses.day_pnl,
+        previous_nlv=losses.previous_nlv,
+        week_blocked=losses.week_blocked,
+        week_pnl=losses.week_pnl,
+        drawdown_blocked=losses.drawdown_blocked,
+        drawdown=losses.drawdown,
+        orders_last_minute=sum(1 for record in own if now_ns - record.intent.created_ns < MINUTE_NS),
+        recent=frozenset(
+            order_key(record.intent.legs)
+            for record in own
+            if record.intent.created_ns > alike_since and record.state not in NEVER_AT_BROKER
         ),
+        day_trades=_day_trades(ledger, et_date(now_ns)),
+        unsettled=_sold_on(ledger, et_date(now_ns)),
     )
 
 
-def _spent(record: OrderRecord) -> Decimal:
-    """Cash an entry may still take."""
-    return max(record.worst_loss, ZERO)
+def _is_entry(record: OrderRecord) -> bool:
+    return record.intent.purpose in (Purpose.ENTRY, Purpose.EXTERNAL)
+
+
+def spent(record: OrderRecord, ask: Ask) -> Decimal:
+    """Cash and buying power an order may still take: what it pays, for an entry at least what it can lose."""
+    paid = sum((max(ZERO, part.paid) * part.units for part in parts_of(record, ask)), ZERO)
+    return max(paid, record.worst_loss) if _is_entry(record) else paid
+
+
+def _day_trades(ledger: Ledger, today: date) -> int:
+    """Contracts' symbols that were both opened and closed today."""
+    opened: set[str] = set()
+    closed: set[str] = set()
+    for record in ledger.records:
+        for fill in record.fills.values():
+            if et_date(fill.time_ns) == today:
+                (opened if fill.action.opens else closed).add(fill.symbol)
+    return len(opened & closed)
+
+
+def _sold_on(ledger: Ledger, today: date) -> Decimal:
+    """Dollars that today's sales brought: they settle on the next session."""
+    fills = (fill for record in ledger.records for fill in record.fills.values())
+    return sum((f.cash_flow for f in fills if not f.action.buys and et_date(f.time_ns) == today), ZERO)
 
 
 def closable(book: Book, ledger: Ledger, symbol: str) -> int:
-    """Signed contracts that no working order closes already."""
-    held = book.quantity(symbol)
+    """Signed contracts that are settled at the broker and that no working order closes already."""
+    held = book.settled(symbol)
     closing = ledger.closing(symbol)
     return max(0, held - closing) if held > 0 else min(0, held + closing)

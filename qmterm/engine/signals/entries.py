@@ -26,7 +26,7 @@ from qmterm.engine.show.wording import label
 from qmterm.engine.signals.scanning import Scanning
 from qmterm.engine.trader import Trader
 from qmterm.market.news.sentiment import Sentiment
-from qmterm.risk.gate import Verdict
+from qmterm.risk.verdict import Verdict
 from qmterm.strategy.option_choice import choose
 from qmterm.strategy.plans import make_plan
 
@@ -49,6 +49,7 @@ ABOUT_THE_DATA = frozenset(
         Reason.LOCKED,
         Reason.OFF_NEIGHBOURS,
         Reason.OFF_PARITY,
+        Reason.OFF_THEORY,
     }
 )
 # Refusals that say nothing about the symbol: it is tried again on the next pass.
@@ -60,6 +61,11 @@ NOT_ABOUT_THE_SYMBOL = frozenset(
         Reason.LADDER_HALT,
         Reason.MARKET_CLOSED,
         Reason.ORDER_RATE,
+        Reason.WEEKLY_LOSS,
+        Reason.DRAWDOWN,
+        Reason.ACCOUNT_RESTRICTED,
+        Reason.DAY_TRADES,
+        Reason.DUPLICATE_INTENT,
         Reason.STALE_QUOTE,
         Reason.NO_QUOTE,
     }
@@ -123,6 +129,7 @@ class Entries:
         self.notes: dict[str, str] = {}
         self.rejected: Counter[str] = Counter()  # of the latest pass, by reason
         self.candidates: tuple[str, ...] = ()
+        self.known_earnings: dict[str, date | None] = {}  # next date by option root, for the gate
 
     def rest(self, symbol: str, seconds: float) -> None:
         """Leave a symbol alone for a while of market time."""
@@ -208,6 +215,7 @@ class Entries:
             await self._no_chain(signal.symbol, today)
             return None
         self._scanning.learn_options(signal.symbol, listed=True)
+        self.known_earnings[option_root(signal.symbol)] = earnings
         await self._trader.ticks.learn(signal.symbol)
         return signal, chain, earnings
 
@@ -262,7 +270,7 @@ class Entries:
         self.rejected[reason.value] += 1
         self.notes[signal.symbol] = reason.value
         if reason not in NOT_ABOUT_THE_SYMBOL:
-            self.rest(signal.symbol, RETRY_GATE_S)
+            self.rest(signal.symbol, RETRY_DATA_S if reason in ABOUT_THE_DATA else RETRY_GATE_S)
 
     def _refuse(
         self,

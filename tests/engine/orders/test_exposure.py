@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import date
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from qmterm.core.fees import fill_fees
 from qmterm.core.orders import Action, BrokerPosition, Fill, Leg, OrderState, Purpose
 from qmterm.engine.orders.book import Book
-from qmterm.engine.orders.exposure import MINUTE_NS, closable, open_risk, risk_book
+from qmterm.engine.orders.exposure import MINUTE_NS, closable, open_risk, position_risk, risk_book
 from qmterm.engine.orders.ledger import Ledger, OrderRecord
 from tests.engine.fakes import CASH, OCC, clock_at, entry
 
@@ -22,7 +22,7 @@ CALLS = (OCC, "AMD   260417C00200000", "F     260417C00012000")
 
 
 def view(book, ledger, **more):
-    base = {"nlv": CASH, "now_ns": NOW, "day_pnl": None, "previous_nlv": CASH, "buying_power": CASH}
+    base = {"nlv": CASH, "now_ns": NOW, "buying_power": CASH}
     return risk_book(book, ledger, **(base | more))
 
 
@@ -97,11 +97,18 @@ def test_what_is_closable_is_what_no_working_order_closes(working):
     assert closable(book, ledger, OCC) == 10 - ledger.closing(OCC) >= 0
 
 
-def test_a_short_position_is_closable_by_buying_and_counts_a_full_strike():
+def test_a_short_call_is_closable_by_buying_and_counts_as_at_twice_its_strike():
     book, ledger = Book(CASH), Ledger()
     book.adopt(BrokerPosition(OCC, -3, Decimal(4), 100), "external", "", NOW)
     assert closable(book, ledger, OCC) == -3
-    assert view(book, ledger).risk_by_symbol["NVDA"] == 3 * 175 * 100
+    assert view(book, ledger).risk_by_symbol["NVDA"] == 3 * (175 - 4) * 100
+
+
+def test_a_position_by_itself_can_lose_what_it_cost_with_its_fees():
+    book = Book(CASH)
+    execute(book, order(1, OCC, Purpose.ENTRY, 2, Decimal("4.15")), 2, Decimal("4.15"), 1)
+    (position,) = book.positions
+    assert position_risk(position) == 830 + position.fees.quantize(Decimal("0.01"), ROUND_CEILING)
 
 
 def test_an_unknown_order_freezes_its_underlying_and_is_counted_whole():
@@ -137,4 +144,8 @@ def test_the_gate_sees_which_side_of_each_contract_is_held_or_being_opened():
     ledger.add(order(1, CALLS[1], Purpose.ENTRY, 1, Decimal("2")))
     ledger.add(order(2, OCC, Purpose.EXIT, 2, Decimal("4")))
     ledger.add(order(3, CALLS[2], Purpose.ENTRY, 1, Decimal("1"), OrderState.FILLED))
-    assert view(book, ledger).sides == {(OCC, True), (CALLS[1], True)}
+    seen = view(book, ledger)
+    assert seen.crossed("atr_matrix", OCC, -1) == "is held the other way: close it instead"
+    assert seen.crossed("atr_matrix", CALLS[1], -1) == "is being opened the other way"
+    assert seen.crossed("atr_matrix", OCC, +1) == seen.crossed("atr_matrix", CALLS[1], +1) == ""
+    assert seen.crossed("atr_matrix", CALLS[2], -1) == ""  # its order is over

@@ -1,0 +1,100 @@
+"""What a working or unknown order may still fill, as parts of the worst case (risk/worst_case.py).
+
+A whole order fills in ratio and is one part; once its legs filled unequally they may end apart and are a part each. The
+trap: closes count only up to what is held (the broker refuses more), or a bracket's two exits would look like a naked
+short.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import date
+from decimal import Decimal
+from functools import lru_cache
+
+from qmterm.core.clock import et_date
+from qmterm.core.fees import leg_fees
+from qmterm.core.instruments import is_option, parse_option
+from qmterm.core.orders import Action, Leg, OrderIntent
+from qmterm.engine.orders.book import ZERO, Book
+from qmterm.engine.orders.ledger import Ledger, OrderRecord
+from qmterm.risk.book import part_of, root_of
+from qmterm.risk.cover import Group
+from qmterm.risk.worst_case import Part
+
+Ask = Callable[[str], Decimal | None]  # what somebody asks for a symbol now, dollars per share
+
+
+def nobody_asks(_symbol: str) -> Decimal | None:
+    return None
+
+
+def fillable(book: Book, ledger: Ledger, ask: Ask = nobody_asks) -> dict[Group, tuple[Part, ...]]:
+    """All parts by strategy and option root; `ask` prices purchases without a limit of their own."""
+    found: defaultdict[Group, list[Part]] = defaultdict(list)
+    closing: defaultdict[str, int] = defaultdict(int)
+    # The dearest first: of several closes of one position those that cost most are taken to fill.
+    for record in sorted(ledger.working, key=lambda r: (r.intent.net_price, r.intent.intent_id)):
+        for part in parts_of(record, ask):
+            symbol, count = part.legs[0]
+            if _closes(record.intent, symbol):
+                if len(part.legs) == 1:
+                    units = min(part.units, _room(book, symbol, count, closing[symbol]))
+                    closing[symbol] += units * abs(count)
+                    part = replace(part, units=units)
+                # Whoever holds it owns the close, even one placed elsewhere.
+                held = book.position(symbol)
+                owner = record.intent.strategy if held is None else held.strategy
+            else:
+                owner = record.intent.strategy
+            if part.units:
+                found[owner, root_of(symbol)].append(part)
+    return {group: tuple(of) for group, of in found.items()}
+
+
+def parts_of(record: OrderRecord, ask: Ask = nobody_asks) -> list[Part]:
+    """One part while the order fills in ratio at its limit, else one for each leg that is not done."""
+    intent = record.intent
+    day = et_date(intent.created_ns)
+    units = record.remaining_units
+    in_ratio = intent.quantity > 0 and all(
+        leg.quantity % intent.quantity == 0 and record.remaining(leg.symbol) * intent.quantity == leg.quantity * units
+        for leg in intent.legs
+    )
+    if in_ratio and intent.net_price != 0 and len({root_of(leg.symbol) for leg in intent.legs}) == 1:
+        price = abs(intent.net_price) if len(intent.legs) == 1 else ZERO
+        fees = sum((_fee(leg.symbol, leg.action, leg.quantity, price, day) for leg in intent.legs), ZERO)
+        return [part_of(intent.legs, intent.quantity, intent.net_price, fees / intent.quantity, left=units)]
+    return [_leg_part(leg, record.remaining(leg.symbol), day, ask) for leg in intent.legs]
+
+
+def _leg_part(leg: Leg, left: int, day: date, ask: Ask) -> Part:
+    """A leg by itself, whose limit is not known: bought at the market, sold for nothing."""
+    if leg.action.buys:
+        found = ask(leg.symbol)
+        price = found if found is not None else parse_option(leg.symbol).strike if is_option(leg.symbol) else ZERO
+    else:
+        price = ZERO
+    fee = _fee(leg.symbol, leg.action, max(left, 1), price, day) / max(left, 1)
+    return part_of((replace(leg, quantity=1),), 1, -leg.action.sign * price, fee, left=left)
+
+
+def _closes(intent: OrderIntent, symbol: str) -> bool:
+    return any(leg.symbol == symbol and not leg.action.opens for leg in intent.legs)
+
+
+def _room(book: Book, symbol: str, count: int, closing: int) -> int:
+    """Units that a close of `count` a unit can still take from the position."""
+    held = book.quantity(symbol)
+    return max(0, (abs(held) - closing) // abs(count)) if held * count < 0 else 0
+
+
+@lru_cache(maxsize=4096)
+def _fee(symbol: str, action: Action, quantity: int, price: Decimal, day: date) -> Decimal:
+    """Fees of a whole leg, however it is filled: one contract's rounds differently from its share of many."""
+    return max(
+        leg_fees(symbol, action, quantity, price, day).total,
+        quantity * leg_fees(symbol, action, 1, price, day).total,
+    )
