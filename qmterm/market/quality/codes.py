@@ -32,7 +32,7 @@ class QuoteCode(IntEnum):
     STALE_QUOTE = 8
     STALE_UNDERLYING = 9  # the stock's price is too old (or of unknown age) to judge an option by
     WIDE_SPREAD = 10  # the mid means nothing
-    PRICE_INSANE = 11  # a stock's price outside its limit up, limit down bands
+    PRICE_INSANE = 11  # a stock's price outside its limit up, limit down bands, and options judged by it
     # what the others say
     OFF_NEIGHBOURS = 12  # money for nothing against other strikes of its expiry
     OFF_PARITY = 13  # money for nothing against the put, or call, of its strike
@@ -47,7 +47,7 @@ class QuoteCode(IntEnum):
 CODES: tuple[Reason | None, ...] = tuple(None if code is QuoteCode.OK else Reason[code.name] for code in QuoteCode)
 
 # Wrong prices, as against right ones that are old or cannot be dealt on: nothing may be computed from these.
-WRONG_PRICES = (QuoteCode.OFF_NEIGHBOURS, QuoteCode.OFF_PARITY)
+WRONG_PRICES = (QuoteCode.PRICE_INSANE, QuoteCode.OFF_NEIGHBOURS, QuoteCode.OFF_PARITY)
 
 
 def code_name(code: int) -> str:

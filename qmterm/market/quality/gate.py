@@ -33,6 +33,7 @@ class Circumstances:
     delayed: bool = False
     quote_max_age_s: float = 60.0
     spot_max_age_s: float = 120.0
+    spot_insane: bool = False  # the stock's price lies outside its bands
 
 
 def spot_code(spot: float, spot_ns: int, now_ns: int, around: Circumstances) -> QuoteCode:
@@ -48,6 +49,8 @@ def spot_code(spot: float, spot_ns: int, now_ns: int, around: Circumstances) -> 
         return QuoteCode.NO_QUOTE
     if spot_ns <= 0 or age_s > around.spot_max_age_s:
         return QuoteCode.STALE_UNDERLYING
+    if around.spot_insane:
+        return QuoteCode.PRICE_INSANE
     return QuoteCode.OK
 
 
@@ -70,8 +73,9 @@ def chain_codes(
         return np.full(len(strike), QuoteCode.HALTED, dtype=np.int8)
     code = quote_codes(bid, ask, quote_ns, now_ns, around.quote_max_age_s)
     underlying = spot_code(spot, spot_ns, now_ns, around)
-    if underlying is QuoteCode.STALE_UNDERLYING or underlying is QuoteCode.NO_QUOTE:
-        code[(code == QuoteCode.OK) | (code == QuoteCode.WIDE_SPREAD)] = QuoteCode.STALE_UNDERLYING
+    if underlying in (QuoteCode.STALE_UNDERLYING, QuoteCode.NO_QUOTE, QuoteCode.PRICE_INSANE):
+        word = underlying if underlying is QuoteCode.PRICE_INSANE else QuoteCode.STALE_UNDERLYING
+        code[(code == QuoteCode.OK) | (code == QuoteCode.WIDE_SPREAD)] = word
     if around.delayed:
         code[:] = QuoteCode.DELAYED
     if around.feed_down:

@@ -59,7 +59,7 @@ def stock_codes(table: QuoteTable, now_ns: int, around: StockCircumstances, rows
             np.full(last.shape, around.feed_down) & (now_ns - trade_ns > FRESH_WITHOUT_FEED_S * NS),
             np.full(last.shape, around.delayed) & today,
             silent,
-            today & _outside_bands(table, at),
+            today & outside_bands(table, at, last, trade_ns),
             ~today,
         ],
         [
@@ -74,9 +74,9 @@ def stock_codes(table: QuoteTable, now_ns: int, around: StockCircumstances, rows
     ).astype(np.int8)
 
 
-def _outside_bands(table: QuoteTable, at: IntArray | slice) -> BoolArray:
-    """A last price that the bands in force when it was made do not allow; unknown bands allow everything."""
-    last, low, high, made_ns = table.last[at], table.band_low[at], table.band_high[at], table.band_ns[at]
+def outside_bands(table: QuoteTable, at: IntArray | slice, price: FloatArray, made_ns: IntArray) -> BoolArray:
+    """Prices that the bands in force when they were made do not allow; unknown bands allow everything."""
+    low, high, since_ns = table.band_low[at], table.band_high[at], table.band_ns[at]
     with np.errstate(invalid="ignore"):
-        outside = ((low > 0) & (last < low - _ROUNDING)) | ((high > 0) & (last > high + _ROUNDING))
-    return np.asarray(outside & (made_ns > 0) & (table.trade_ns[at] >= made_ns))
+        outside = ((low > 0) & (price < low - _ROUNDING)) | ((high > 0) & (price > high + _ROUNDING))
+    return np.asarray(outside & (since_ns > 0) & (made_ns >= since_ns))
