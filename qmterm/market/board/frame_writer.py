@@ -59,8 +59,8 @@ from qmterm.market.board.frame_state import (
     WHEN,
 )
 from qmterm.market.board.minutes import DEPTH, MINUTE_NS
-from qmterm.market.board.plain import HALTED, MOST, NOT_LAST, RESUMED
-from qmterm.market.board.table import FLOAT_ROW, TIME_ROW
+from qmterm.market.board.plain import HALTED, MOST, NOT_LAST, RESUMED, UNKNOWN_BAND
+from qmterm.market.board.table import FLOAT_ROW, HALT_GRACE_NS, TIME_ROW
 from qmterm.market.json_bytes import float64, floats_at, ints_at, machine, part
 from qmterm.market.times import AHEAD_NS, NEVER_NS
 
@@ -150,6 +150,8 @@ def write_trade(event: int, row: int, ints: Any, floats: Any, arrival_ns: int, l
     elif state[LOT] == 1 or ints[event + CODES] & _NOT_LAST_BITS == 0:
         time[_TRADE_NS * capacity + row] = at
         column[_LAST * capacity + row] = price
+        if 0 < time[_HALTED_NS * capacity + row] < at - HALT_GRACE_NS:
+            time[_HALTED_NS * capacity + row] = 0
 
 
 @part
@@ -182,8 +184,9 @@ def write_band(event: int, row: int, ints: Any, floats: Any, arrival_ns: int, la
     column, time = floats_at(state[TABLE_FLOATS]), ints_at(state[TABLE_TIMES])
     capacity = state[CAPACITY]
     at = ints[event + WHEN]
-    high, low = floats[event + H_AT], floats[event + L_AT]
-    if at >= NEVER_NS or not -MOST < high + low < MOST:
+    high, low, codes = floats[event + H_AT], floats[event + L_AT], ints[event + CODES]
+    banded = 0.0 < low <= high < MOST
+    if at >= NEVER_NS or not (banded or codes & (_HALTED_BIT | _RESUMED_BIT) != 0):
         state[OUT + MALFORMED] += 1
         return
     if at > latest or at == 0:
@@ -193,9 +196,8 @@ def write_band(event: int, row: int, ints: Any, floats: Any, arrival_ns: int, la
         state[OUT + LATE] += 1
         return
     time[_BAND_NS * capacity + row] = at
-    column[_BAND_HIGH * capacity + row] = high
-    column[_BAND_LOW * capacity + row] = low
-    codes = ints[event + CODES]
+    column[_BAND_HIGH * capacity + row] = high if banded else UNKNOWN_BAND
+    column[_BAND_LOW * capacity + row] = low if banded else UNKNOWN_BAND
     if codes & _HALTED_BIT != 0:
         time[_HALTED_NS * capacity + row] = max(at, 1)
     elif codes & _RESUMED_BIT != 0:
@@ -227,6 +229,8 @@ def write_bar(event: int, row: int, ints: Any, floats: Any, latest: int, state: 
             column[_DAY_HIGH * capacity + row] = high
         if not low >= column[_DAY_LOW * capacity + row]:
             column[_DAY_LOW * capacity + row] = low
+        if volume > 0.0 and 0 < time[_HALTED_NS * capacity + row] < start_ns - HALT_GRACE_NS:
+            time[_HALTED_NS * capacity + row] = 0
     if day_open > 0.0:
         column[_DAY_OPEN * capacity + row] = day_open
     if end_ns < time[_BAR_NS * capacity + row]:

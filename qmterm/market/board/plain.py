@@ -23,12 +23,14 @@ from qmterm.market.board.events import (
     read_frame,
 )
 from qmterm.market.board.report import FrameReport
+from qmterm.market.board.table import HALT_GRACE_NS
 from qmterm.market.board.trades import MOST_EXCHANGE, TradeTape
 from qmterm.market.rest.columns import ROUND_LOT
 from qmterm.market.times import AHEAD_NS, NEVER_NS, to_ns
 
 NOT_LAST = frozenset(code for code, rule in RULES.items() if not rule.last)
 HALTED, RESUMED = 17, 18  # LULD indicators; sent for NASDAQ-listed symbols only
+UNKNOWN_BAND = float("nan")
 MOST = 1e15  # dollars, shares: more is not a price or a size, and infinity would stay on the board
 
 
@@ -122,10 +124,14 @@ class PlainDecoder:
         elif event.c is None or self._options or NOT_LAST.isdisjoint(event.c):
             table.trade_ns[row] = at
             table.last[row] = event.p
+            if 0 < table.halted_ns[row] < at - HALT_GRACE_NS:
+                table.halted_ns[row] = 0
 
     def _band(self, event: BandEvent, row: int, report: FrameReport, arrival_ns: int, latest: int) -> None:
         table, at = self.table, to_ns(event.t)
-        if not 0 <= at < NEVER_NS or not -MOST < event.h + event.l < MOST:
+        high, low, indicators = event.h or 0.0, event.l or 0.0, event.i or ()
+        banded = 0 < low <= high < MOST
+        if not 0 <= at < NEVER_NS or not (banded or HALTED in indicators or RESUMED in indicators):
             report.malformed += 1
             return
         if at > latest or at == 0:
@@ -135,8 +141,8 @@ class PlainDecoder:
             report.late += 1
             return
         table.band_ns[row] = at
-        table.band_high[row], table.band_low[row] = event.h, event.l
-        indicators = event.i or ()
+        # Those of before a halt do not hold after it.
+        table.band_high[row], table.band_low[row] = (high, low) if banded else (UNKNOWN_BAND, UNKNOWN_BAND)
         if HALTED in indicators:
             table.halted_ns[row] = max(at, 1)
         elif RESUMED in indicators:
@@ -164,6 +170,8 @@ class PlainDecoder:
                 table.day_high[row] = high
             if not low >= table.day_low[row]:
                 table.day_low[row] = low
+            if event.v > 0 and 0 < table.halted_ns[row] < start_ns - HALT_GRACE_NS:
+                table.halted_ns[row] = 0
         if event.op > 0:
             table.day_open[row] = event.op
         if end_ns < table.bar_ns[row]:  # an older bar again: its day totals are old too
