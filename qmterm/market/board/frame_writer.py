@@ -59,7 +59,8 @@ from qmterm.market.board.frame_state import (
     WHEN,
 )
 from qmterm.market.board.minutes import DEPTH, MINUTE_NS
-from qmterm.market.board.plain import HALTED, MOST, NOT_LAST, RESUMED, UNKNOWN_BAND
+from qmterm.market.board.plain import HALTED, NOT_LAST, RESUMED, UNKNOWN_BAND
+from qmterm.market.board.sane import MOST, sane_bar
 from qmterm.market.board.table import FLOAT_ROW, HALT_GRACE_NS, TIME_ROW
 from qmterm.market.json_bytes import float64, floats_at, ints_at, machine, part
 from qmterm.market.times import AHEAD_NS, NEVER_NS
@@ -78,6 +79,7 @@ _DAY_VWAP, _DAY_VOLUME, _BAR_CLOSE = FLOAT_ROW["day_vwap"], FLOAT_ROW["day_volum
 _BAND_HIGH, _BAND_LOW = FLOAT_ROW["band_high"], FLOAT_ROW["band_low"]
 _QUOTE_NS, _TRADE_NS, _ARRIVAL_NS = TIME_ROW["quote_ns"], TIME_ROW["trade_ns"], TIME_ROW["arrival_ns"]
 _BAR_NS, _BAND_NS, _HALTED_NS = TIME_ROW["bar_ns"], TIME_ROW["band_ns"], TIME_ROW["halted_ns"]
+part(sane_bar)
 
 
 @machine
@@ -212,8 +214,8 @@ def write_bar(event: int, row: int, ints: Any, floats: Any, latest: int, state: 
     open_, high, low, close = floats[event], floats[event + H_AT], floats[event + L_AT], floats[event + C_AT]
     day_volume, day_vwap, day_open = floats[event + AV_AT], floats[event + A_AT], floats[event + OP_AT]
     volume = floats[event + V_AT]
-    total = open_ + high + low + close + day_volume + day_vwap + day_open + volume
-    if max(start_ns, end_ns) > latest or not -MOST < total < MOST:
+    sane = sane_bar(open_, high, low, close, volume) and -MOST < day_volume + day_vwap + day_open < MOST
+    if max(start_ns, end_ns) > latest or not sane:
         state[OUT + MALFORMED] += 1
         return
     session = ints_at(state[SESSION])

@@ -23,6 +23,7 @@ from qmterm.market.board.events import (
     read_frame,
 )
 from qmterm.market.board.report import FrameReport
+from qmterm.market.board.sane import MOST, sane_bar
 from qmterm.market.board.table import HALT_GRACE_NS
 from qmterm.market.board.trades import MOST_EXCHANGE, TradeTape
 from qmterm.market.rest.columns import ROUND_LOT
@@ -31,7 +32,6 @@ from qmterm.market.times import AHEAD_NS, NEVER_NS, to_ns
 NOT_LAST = frozenset(code for code, rule in RULES.items() if not rule.last)
 HALTED, RESUMED = 17, 18  # LULD indicators; sent for NASDAQ-listed symbols only
 UNKNOWN_BAND = float("nan")
-MOST = 1e15  # dollars, shares: more is not a price or a size, and infinity would stay on the board
 
 
 class PlainDecoder:
@@ -152,8 +152,8 @@ class PlainDecoder:
         table, board = self.table, self._board
         start_ns, end_ns = to_ns(event.s), to_ns(event.e)
         high, low = event.h, event.l
-        total = event.o + high + low + event.c + event.av + event.a + event.op + event.v
-        if max(start_ns, end_ns) > latest or start_ns < 0 or not -MOST < total < MOST:
+        sane = sane_bar(event.o, high, low, event.c, event.v) and -MOST < event.av + event.a + event.op < MOST
+        if max(start_ns, end_ns) > latest or start_ns < 0 or not sane:
             report.malformed += 1
             return
         regular = board.session_open_ns <= start_ns < board.session_close_ns
