@@ -52,6 +52,7 @@ class QualityWatch:
         return Circumstances(
             halted=self.halted(underlying),
             feed_down=self._options_down(),
+            spot_feed_down=self._stocks_down(),
             delayed=self._delayed(),
             quote_max_age_s=self.settings.quote_max_age_s,
             spot_max_age_s=self.settings.spot_max_age_s,

@@ -119,7 +119,10 @@ def test_adjusted_contracts_are_judged_by_themselves_only():
         ({"delayed": True}, 1, 1, QuoteCode.DELAYED),
         ({"feed_down": True}, 1, 1, QuoteCode.OK),  # read over REST a moment ago
         ({"feed_down": True}, 1, 6, QuoteCode.FEED_DOWN),
-        ({"feed_down": True}, 6, 1, QuoteCode.FEED_DOWN),
+        ({"feed_down": True}, 6, 1, QuoteCode.OK),  # the stocks' stream tells the spot
+        ({"spot_feed_down": True}, 6, 1, QuoteCode.FEED_DOWN),
+        ({"spot_feed_down": True}, 4, 59, QuoteCode.OK),
+        ({"spot_feed_down": True, "delayed": True}, 6, 1, QuoteCode.FEED_DOWN),
         ({"feed_down": True, "delayed": True, "halted": True}, 999, 999, QuoteCode.HALTED),
         ({"quote_max_age_s": 10.0}, 1, 11, QuoteCode.STALE_QUOTE),
         ({"spot_max_age_s": 10.0}, 11, 1, QuoteCode.STALE_UNDERLYING),
