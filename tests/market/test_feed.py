@@ -341,6 +341,18 @@ def test_latency_is_in_real_milliseconds_and_absent_in_lockstep():
     assert (p50, p99) == pytest.approx((49.5, 98.0), abs=1.0)
 
 
+def test_a_clock_behind_the_exchanges_is_told_once_and_one_that_is_not_never():
+    told = []
+    latency = FeedLatency(told.append)
+    for number in range(2_000):
+        latency.add(NOW, NOW + (-900_000_000 if number % 3 else 20_000_000), 1.0)
+    latency.add(NOW + 10**15, NOW, 1.0)  # one wrong stamp is no clock
+    assert told == []
+    for _ in range(5_000):
+        latency.add(NOW, NOW - 8_000_000_000, 1.0)
+    assert told == ["this machine's clock is 8.0 s behind the exchanges': ages are too small; set it"]
+
+
 async def test_canaries_are_listened_to_and_where_the_plan_refuses_quotes_through_second_bars():
     async with running(canaries=("SPY", "AAPL")) as (feed, server):
         await feed.settled(3.0)

@@ -63,7 +63,7 @@ from qmterm.market.board.plain import HALTED, NOT_LAST, RESUMED, UNKNOWN_BAND
 from qmterm.market.board.sane import MOST, sane_bar
 from qmterm.market.board.table import FLOAT_ROW, HALT_GRACE_NS, TIME_ROW
 from qmterm.market.json_bytes import float64, floats_at, ints_at, machine, part
-from qmterm.market.times import AHEAD_NS, NEVER_NS
+from qmterm.market.times import AHEAD_NS, BAR_AHEAD_NS, NEVER_NS
 
 _NOT_LAST_BITS = sum(1 << code for code in NOT_LAST)  # all below 63, so the number stays positive
 _HALTED_BIT, _RESUMED_BIT = 1 << HALTED, 1 << RESUMED
@@ -99,7 +99,7 @@ def write(count: int, arrival_ns: int, state: Any) -> None:
         elif kind == BAND:
             write_band(event, row, ints, floats, arrival_ns, latest, state)
         else:
-            write_bar(event, row, ints, floats, latest, state)
+            write_bar(event, row, ints, floats, arrival_ns, latest, state)
 
 
 @machine
@@ -112,11 +112,11 @@ def write_quote(event: int, row: int, ints: Any, floats: Any, arrival_ns: int, l
     if at >= NEVER_NS or not -MOST < total < MOST:
         state[OUT + MALFORMED] += 1
         return
-    if at > latest:
-        at = arrival_ns
     state[OUT + QUOTES] += 1
     if at > state[OUT + NEWEST]:
         state[OUT + NEWEST] = at
+    if at > latest:
+        at = arrival_ns
     if at < time[_QUOTE_NS * capacity + row]:
         state[OUT + LATE] += 1
         return
@@ -138,11 +138,11 @@ def write_trade(event: int, row: int, ints: Any, floats: Any, arrival_ns: int, l
     if at >= NEVER_NS or not 0.0 < price < MOST or not 0.0 <= size < MOST:
         state[OUT + MALFORMED] += 1
         return
-    if at > latest:
-        at = arrival_ns
     state[OUT + TRADES] += 1
     if at > state[OUT + NEWEST]:
         state[OUT + NEWEST] = at
+    if at > latest:
+        at = arrival_ns
     if state[TAPE_CAPACITY] > 0:
         put_on_tape(event, row, at, ints, floats, state)
     held = time[_TRADE_NS * capacity + row]
@@ -207,7 +207,7 @@ def write_band(event: int, row: int, ints: Any, floats: Any, arrival_ns: int, la
 
 
 @part
-def write_bar(event: int, row: int, ints: Any, floats: Any, latest: int, state: Any) -> None:
+def write_bar(event: int, row: int, ints: Any, floats: Any, arrival_ns: int, latest: int, state: Any) -> None:
     column, time = floats_at(state[TABLE_FLOATS]), ints_at(state[TABLE_TIMES])
     capacity = state[CAPACITY]
     start_ns, end_ns = ints[event + WHEN], ints[event + END]
@@ -215,9 +215,12 @@ def write_bar(event: int, row: int, ints: Any, floats: Any, latest: int, state: 
     day_volume, day_vwap, day_open = floats[event + AV_AT], floats[event + A_AT], floats[event + OP_AT]
     volume = floats[event + V_AT]
     sane = sane_bar(open_, high, low, close, volume) and -MOST < day_volume + day_vwap + day_open < MOST
-    if max(start_ns, end_ns) > latest or not sane:
+    furthest = arrival_ns + BAR_AHEAD_NS if arrival_ns != 0 else NEVER_NS
+    if max(start_ns, end_ns) > furthest or not sane:
         state[OUT + MALFORMED] += 1
         return
+    if end_ns > latest:
+        end_ns = arrival_ns
     session = ints_at(state[SESSION])
     regular = session[0] <= start_ns < session[1]
     if ints[event + KIND] == MINUTE:

@@ -27,7 +27,7 @@ from qmterm.market.board.sane import MOST, sane_bar
 from qmterm.market.board.table import HALT_GRACE_NS
 from qmterm.market.board.trades import MOST_EXCHANGE, TradeTape
 from qmterm.market.rest.columns import ROUND_LOT
-from qmterm.market.times import AHEAD_NS, NEVER_NS, to_ns
+from qmterm.market.times import AHEAD_NS, BAR_AHEAD_NS, NEVER_NS, to_ns
 
 NOT_LAST = frozenset(code for code, rule in RULES.items() if not rule.last)
 HALTED, RESUMED = 17, 18  # LULD indicators; sent for NASDAQ-listed symbols only
@@ -68,7 +68,7 @@ class PlainDecoder:
             elif isinstance(event, BandEvent):
                 self._band(event, row, report, arrival_ns, latest)
             else:
-                self._bar(event, row, report, latest)
+                self._bar(event, row, report, arrival_ns, latest)
         report.statuses = tuple(statuses)
 
     def row_of(self, symbol: str) -> int | None:
@@ -95,9 +95,9 @@ class PlainDecoder:
         if not 0 <= at < NEVER_NS or not -MOST < event.bp + event.ap + event.bs + event.as_ < MOST:
             report.malformed += 1
             return
-        at = arrival_ns if at > latest else at
         report.quotes += 1
         report.newest_ns = max(report.newest_ns, at)
+        at = arrival_ns if at > latest else at
         if at < table.quote_ns[row]:
             report.late += 1
             return
@@ -111,9 +111,9 @@ class PlainDecoder:
         if not 0 <= at < NEVER_NS or not 0 < event.p < MOST or not 0 <= event.s < MOST:
             report.malformed += 1
             return
-        at = arrival_ns if at > latest else at
         report.trades += 1
         report.newest_ns = max(report.newest_ns, at)
+        at = arrival_ns if at > latest else at
         if self.tape is not None:
             exchange = event.x if 0 <= event.x < MOST_EXCHANGE else 0
             whole = row, exchange, at, int(table.quote_ns[row])
@@ -148,14 +148,16 @@ class PlainDecoder:
         elif RESUMED in indicators:
             table.halted_ns[row] = 0
 
-    def _bar(self, event: BarEvent, row: int, report: FrameReport, latest: int) -> None:
+    def _bar(self, event: BarEvent, row: int, report: FrameReport, arrival_ns: int, latest: int) -> None:
         table, board = self.table, self._board
         start_ns, end_ns = to_ns(event.s), to_ns(event.e)
         high, low = event.h, event.l
         sane = sane_bar(event.o, high, low, event.c, event.v) and -MOST < event.av + event.a + event.op < MOST
-        if max(start_ns, end_ns) > latest or start_ns < 0 or not sane:
+        furthest = arrival_ns + BAR_AHEAD_NS if arrival_ns else NEVER_NS
+        if max(start_ns, end_ns) > furthest or start_ns < 0 or not sane:
             report.malformed += 1
             return
+        end_ns = arrival_ns if end_ns > latest else end_ns
         regular = board.session_open_ns <= start_ns < board.session_close_ns
         if type(event) is MinuteBar:
             report.minutes += 1
