@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import date, timedelta
+from functools import partial
 
 from qmterm.core.calendar import Phase, SessionCalendar
 from qmterm.core.clock import NS, et_date
@@ -91,7 +92,7 @@ class PolygonFeed:
         )
         self.chains = Chains(self.rest, self.board, calendar, self.quality, self.cache)
         self.listed = OptionsListed(self.rest)
-        self.latency = FeedLatency()
+        self.latency = FeedLatency(partial(tell, ""))
         self.option_trades = TradeTape()  # of the watched contracts, for options flow
         self._stock_trades = TradeTape()
         self.bars = LiveBars(self.board, self._stock_trades, tell)

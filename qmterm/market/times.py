@@ -10,7 +10,11 @@ from numpy.typing import NDArray
 from qmterm.core.bars import IntArray
 from qmterm.core.errors import DataError
 
-AHEAD_NS = 300_000_000_000  # a stamp further in the future than this is wrong, whatever clock is a little off
+# A stamp further ahead of its arrival than this is taken at its arrival: as it is, it would stay fresh and keep later
+# values out for as long. Clocks that are three seconds apart still do.
+AHEAD_NS = 5_000_000_000
+# A bar whose minute lies further ahead is not one of now, whatever clock is off.
+BAR_AHEAD_NS = 300_000_000_000
 NEVER_NS = 2**62  # the year 2116: later times are not times
 
 # 1e11 s is the year 5138, 1e11 ms is 1973: no market datum lies between two readings of one number.

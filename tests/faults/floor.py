@@ -50,6 +50,7 @@ class Floor:
         simulator: Simulator,
         http: aiohttp.ClientSession,
         now_ns: int,
+        step_s: int,
         quality: QualitySettings | None = None,
         fresh_s: float = 0.0,
         **changes: Any,
@@ -58,6 +59,7 @@ class Floor:
         self._http = http
         self._headers = {"Authorization": f"Bearer {simulator.token}"}
         self.clock = StepClock(now_ns)
+        self._market_ns, self._step_ns = now_ns, step_s * NS
         self.states: list[tuple[str, str, str]] = []
         self.words: list[tuple[StreamState, Reason | None]] = []
         chosen = settings(simulator.url, simulator.ws_url, **{**PATIENCE, **changes})
@@ -107,14 +109,21 @@ class Floor:
         await self.ask("DELETE", "/sim/faults")
 
     async def step(self, count: int = 1) -> int:
-        """The market moves; the step's number."""
+        """The market moves; the step's number.
+
+        Our clock goes first, or what comes would be stamped ahead of it; of a leap most is, and is held back.
+        """
+        if count == 1:
+            self.clock.set(self._market_ns + self._step_ns)
         answer = await self.ask("POST", "/sim/advance", {"steps": count})
-        self.clock.set(answer["now_ns"])
+        self._market_ns = answer["now_ns"]
+        self.clock.set(self._market_ns)
         return int(answer["step"])
 
     async def read(self, count: int = 1) -> None:
         """Steps, and all that they brought is on the board."""
-        step = await self.step(count)
+        for _ in range(count):
+            step = await self.step()
         await self.until(lambda: self.feed._stocks.last_step >= step, what="the step's marker")
 
     @asynccontextmanager
@@ -200,7 +209,7 @@ async def floor(simulator: Simulator, watch: frozenset[str] = WATCHED, **changes
     """A started feed that watches some names and hears them; whatever was switched on is off afterwards."""
     async with aiohttp.ClientSession() as http:
         state = await asyncio.to_thread(simulator.call, "GET", "/sim/state")
-        one = Floor(simulator, http, state[1]["now"], **changes)
+        one = Floor(simulator, http, state[1]["now"], state[1]["step_s"], **changes)
         try:
             await one.feed.start()
             one.feed.watch(watch, frozenset())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from qmterm.core.quotes import Quote
+from qmterm.core.reasons import Reason
 from tests.faults.floor import WATCHED, Floor, floor
 
 HALTED = "TSLA"  # listed on Nasdaq, so that the halt is announced
@@ -69,8 +70,11 @@ async def test_a_resumption_missed_in_a_drop_is_known_after_the_reconnect(simula
         await hear_bands(one)
         await one.ask("POST", "/sim/events", {"halt": HALTED, "minutes": 1})
         await one.read(30)
+        assert one.feed.quality.stock(HALTED, one.clock.now()) is Reason.HALTED
         await one.fault("close", code=1006, times=1, path="stocks")
         await one.step(60)  # the halt ends while nobody listens
         await one.until(lambda: one.feed.status.drops == 1)
         await one.whole_again()
+        await one.read(10)  # some seconds with a trade among them
+        assert one.feed.quality.stock(HALTED, one.clock.now()) is None
         assert one.clock.now() - stock(one, HALTED).time_ns < 60_000_000_000

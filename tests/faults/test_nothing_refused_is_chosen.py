@@ -84,6 +84,34 @@ async def test_while_both_streams_are_down(simulator, store):
         assert deal.scan.covered().skipped.get("FEED_DOWN", 0) == 0
 
 
+async def test_while_only_the_stocks_stream_is_down(simulator, store):
+    """Quotes of contracts go on, but the stock's price under them does not."""
+    async with floor(simulator, **PATIENT) as one, dealing(one, store) as deal:
+        await one.read(2)
+        deal.only("SPY")
+        contract = await chosen(deal, "SPY")
+        one.feed.watch(WATCHED, frozenset({contract}))
+        await one.feed.settled()
+        before, signal = await deal.chain("SPY"), deal.signal("SPY")
+        await one.fault("drop_during_auth", path="stocks")
+        await one.fault("close", code=1006, times=1, path="stocks")
+        await one.step(2)
+        await one.until(lambda: one.feed._stocks.counters.drops, what="stocks are down")
+        await one.step(8)
+
+        assert one.feed._options.state is StreamState.LIVE
+        chain = one.feed.chains.requote(before, one.clock.now())
+        assert chain.spot_code == QuoteCode.FEED_DOWN
+        assert np.all(chain.quote_code == QuoteCode.FEED_DOWN)
+        assert one.feed.chains.leg_numbers(contract, one.clock.now())["spot_code"] == "FEED_DOWN"
+        choice = deal.choose(chain, signal)
+        assert (choice.best, choice.rejected[Reason.FEED_DOWN] > 100) == (None, True)
+
+        await one.heal()
+        await one.whole_again()
+        await well_again(one, deal, "SPY", contract)
+
+
 async def test_in_a_silence_that_nobody_announced(simulator, store):
     quick = QualitySettings(silent_stock_min=1.0)
     async with floor(simulator, quality=quick, **PATIENT) as one, dealing(one, store) as deal:

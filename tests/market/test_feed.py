@@ -126,14 +126,14 @@ async def test_a_watched_stock_gets_its_five_minute_close_from_trades_when_the_m
         assert feed.board.five_minute_close("AAPL", clock.ns) == (233.0, NOW + 5 * minute)
         assert (feed.status.bars_own, feed.status.bars_checked, feed.status.bars_differ) == (1, 0, 0)
         start = NOW // 1_000_000 + 240_000
-        late = {"ev": "AM", "sym": "AAPL", "o": 232.5, "h": 233.0, "l": 232.5, "c": 233.01, "v": 300}
+        late = {"ev": "AM", "sym": "AAPL", "o": 232.5, "h": 233.0, "l": 232.5, "c": 232.99, "v": 300}
         await sockets[0].send(json.dumps([late | {"s": start, "e": start + 60_000}]))
         await until(lambda: feed.status.events == 4)
         clock.ns = NOW + 5 * minute + 10_000_000_000
         feed.turn()
-        assert feed.board.five_minute_close("AAPL", clock.ns) == (233.01, NOW + 5 * minute)
+        assert feed.board.five_minute_close("AAPL", clock.ns) == (232.99, NOW + 5 * minute)
         assert (feed.status.bars_own, feed.status.bars_checked, feed.status.bars_differ) == (1, 1, 1)
-        assert told == ["AAPL: our bars differ from the vendor's, first at 10:04: close 233, theirs 233.01"]
+        assert told == ["AAPL: our bars differ from the vendor's, first at 10:04: close 233, theirs 232.99"]
 
 
 async def test_contracts_that_do_not_fit_take_turns_and_pinned_ones_stay():
@@ -416,6 +416,18 @@ def test_latency_is_in_real_milliseconds_and_absent_in_lockstep():
         latency.add(NOW, NOW + (number % 100) * 60_000_000, 60.0)
     p50, p99 = latency.percentiles()
     assert (p50, p99) == pytest.approx((49.5, 98.0), abs=1.0)
+
+
+def test_a_clock_behind_the_exchanges_is_told_once_and_one_that_is_not_never():
+    told = []
+    latency = FeedLatency(told.append)
+    for number in range(2_000):
+        latency.add(NOW, NOW + (-900_000_000 if number % 3 else 20_000_000), 1.0)
+    latency.add(NOW + 10**15, NOW, 1.0)  # one wrong stamp is no clock
+    assert told == []
+    for _ in range(5_000):
+        latency.add(NOW, NOW - 8_000_000_000, 1.0)
+    assert told == ["this machine's clock is 8.0 s behind the exchanges': ages are too small; set it"]
 
 
 async def test_canaries_are_listened_to_and_where_the_plan_refuses_quotes_through_second_bars():

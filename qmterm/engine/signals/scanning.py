@@ -289,7 +289,10 @@ class Scanning:
         if found is None:
             return None
         close, end_ns = found
-        return close if end_ns - 300_000_000_000 >= since_ns else None
+        if end_ns - 300_000_000_000 < since_ns:
+            return None
+        # By the bands of now, not only by those of its end: while it stays the latest it must not come to be believed.
+        return close if self._quality.within_bands(self.ticker(symbol), close, self._clock.now()) else None
 
     def last(self, symbol: str) -> float | None:
         return self._board.last_price(self.ticker(symbol))

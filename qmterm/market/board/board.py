@@ -14,7 +14,7 @@ from qmterm.core.bars import FloatArray, IntArray
 from qmterm.core.quotes import Quote
 from qmterm.market.board.minutes import FIVE_NS, FiveMinuteBar, MinuteRing
 from qmterm.market.board.previous_close import far_off
-from qmterm.market.board.table import QuoteTable
+from qmterm.market.board.table import HALT_GRACE_NS, QuoteTable
 from qmterm.market.records import OptionRows, SnapshotColumns
 from qmterm.market.times import held_back
 
@@ -106,8 +106,10 @@ class Board:
         for table in (self.stocks, self.options):
             for column in (table.day_open, table.day_high, table.day_low, table.day_vwap):
                 column[:] = np.nan
+            for column in (table.band_high, table.band_low):  # yesterday's would refuse a stock that gapped
+                column[:] = np.nan
             table.day_volume[:] = 0
-            table.halted_ns[:] = 0
+            table.halted_ns[:] = table.band_ns[:] = 0
 
     def load_snapshot(self, snapshot: SnapshotColumns, arrival_ns: int) -> None:
         """Take the whole-market snapshot; stream values that are newer stay."""
@@ -129,6 +131,12 @@ class Board:
         last_ns = held_back(np.where(traded, snapshot.trade_ns, minute_end), arrival_ns)
         newer = (last_ns > 0) & (last_ns >= table.trade_ns[rows]) & (last > 0)
         table.last[rows[newer]], table.trade_ns[rows[newer]] = last[newer], last_ns[newer]
+
+        # A minute that began after the halt: the resumption was missed. The last trade may be a late report.
+        open_ns, close_ns = self.session
+        since, minute_ns = table.halted_ns[rows], snapshot.minute_ns
+        traded = (minute_ns >= open_ns) & (minute_ns < close_ns) & (minute_ns - HALT_GRACE_NS > since)
+        table.halted_ns[rows[traded & (minute_ns <= arrival_ns)]] = 0
 
         newer = minute_end > table.bar_ns[rows]
         table.bar_close[rows[newer]], table.bar_ns[rows[newer]] = snapshot.minute_close[newer], minute_end[newer]

@@ -52,11 +52,14 @@ class MinuteBar(BarEvent, tag_field="ev", tag="AM", gc=False):
 
 
 class BandEvent(msgspec.Struct, tag_field="ev", tag="LULD", gc=False):
-    """`t` is in ms by the documents and in µs by their example; indicators 17 and 18: halted, resumed."""
+    """`t` is in ms by the documents and in µs by their example; indicators 17 and 18: halted, resumed.
+
+    A halt need not come with bands.
+    """
 
     T: str
-    h: float
-    l: float  # noqa: E741
+    h: float | None = None
+    l: float | None = None  # noqa: E741
     t: int = 0
     i: list[int] | None = None
 

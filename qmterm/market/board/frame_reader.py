@@ -84,7 +84,7 @@ _WHEN, _END, _EXCHANGE, _SYMBOL, _LIST, _STEP_OVER = 8, 9, 10, 11, 12, 13
 _NEEDS_QUOTE = 1 << _SYMBOL | 1 << _WHEN
 _NEEDS_TRADE = 1 << _SYMBOL | 1 << _WHEN | 1 << P_AT
 _NEEDS_BAR = 1 << _SYMBOL | 1 << _WHEN | 1 << _END | 1 << O_AT | 1 << H_AT | 1 << L_AT | 1 << C_AT
-_NEEDS_BAND = 1 << _SYMBOL | 1 << H_AT | 1 << L_AT
+_NEEDS_BAND = 1 << _SYMBOL
 
 
 @machine

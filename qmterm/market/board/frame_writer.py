@@ -59,10 +59,11 @@ from qmterm.market.board.frame_state import (
     WHEN,
 )
 from qmterm.market.board.minutes import DEPTH, MINUTE_NS
-from qmterm.market.board.plain import HALTED, MOST, NOT_LAST, RESUMED
-from qmterm.market.board.table import FLOAT_ROW, TIME_ROW
+from qmterm.market.board.plain import HALTED, NOT_LAST, RESUMED, UNKNOWN_BAND
+from qmterm.market.board.sane import MOST, sane_bar
+from qmterm.market.board.table import FLOAT_ROW, HALT_GRACE_NS, TIME_ROW
 from qmterm.market.json_bytes import float64, floats_at, ints_at, machine, part
-from qmterm.market.times import AHEAD_NS, NEVER_NS
+from qmterm.market.times import AHEAD_NS, BAR_AHEAD_NS, NEVER_NS
 
 _NOT_LAST_BITS = sum(1 << code for code in NOT_LAST)  # all below 63, so the number stays positive
 _HALTED_BIT, _RESUMED_BIT = 1 << HALTED, 1 << RESUMED
@@ -78,6 +79,7 @@ _DAY_VWAP, _DAY_VOLUME, _BAR_CLOSE = FLOAT_ROW["day_vwap"], FLOAT_ROW["day_volum
 _BAND_HIGH, _BAND_LOW = FLOAT_ROW["band_high"], FLOAT_ROW["band_low"]
 _QUOTE_NS, _TRADE_NS, _ARRIVAL_NS = TIME_ROW["quote_ns"], TIME_ROW["trade_ns"], TIME_ROW["arrival_ns"]
 _BAR_NS, _BAND_NS, _HALTED_NS = TIME_ROW["bar_ns"], TIME_ROW["band_ns"], TIME_ROW["halted_ns"]
+part(sane_bar)
 
 
 @machine
@@ -97,7 +99,7 @@ def write(count: int, arrival_ns: int, state: Any) -> None:
         elif kind == BAND:
             write_band(event, row, ints, floats, arrival_ns, latest, state)
         else:
-            write_bar(event, row, ints, floats, latest, state)
+            write_bar(event, row, ints, floats, arrival_ns, latest, state)
 
 
 @machine
@@ -110,11 +112,11 @@ def write_quote(event: int, row: int, ints: Any, floats: Any, arrival_ns: int, l
     if at >= NEVER_NS or not -MOST < total < MOST:
         state[OUT + MALFORMED] += 1
         return
-    if at > latest:
-        at = arrival_ns
     state[OUT + QUOTES] += 1
     if at > state[OUT + NEWEST]:
         state[OUT + NEWEST] = at
+    if at > latest:
+        at = arrival_ns
     if at < time[_QUOTE_NS * capacity + row]:
         state[OUT + LATE] += 1
         return
@@ -136,11 +138,11 @@ def write_trade(event: int, row: int, ints: Any, floats: Any, arrival_ns: int, l
     if at >= NEVER_NS or not 0.0 < price < MOST or not 0.0 <= size < MOST:
         state[OUT + MALFORMED] += 1
         return
-    if at > latest:
-        at = arrival_ns
     state[OUT + TRADES] += 1
     if at > state[OUT + NEWEST]:
         state[OUT + NEWEST] = at
+    if at > latest:
+        at = arrival_ns
     if state[TAPE_CAPACITY] > 0:
         put_on_tape(event, row, at, ints, floats, state)
     held = time[_TRADE_NS * capacity + row]
@@ -150,6 +152,8 @@ def write_trade(event: int, row: int, ints: Any, floats: Any, arrival_ns: int, l
     elif state[LOT] == 1 or ints[event + CODES] & _NOT_LAST_BITS == 0:
         time[_TRADE_NS * capacity + row] = at
         column[_LAST * capacity + row] = price
+        if 0 < time[_HALTED_NS * capacity + row] < at - HALT_GRACE_NS:
+            time[_HALTED_NS * capacity + row] = 0
 
 
 @part
@@ -182,8 +186,9 @@ def write_band(event: int, row: int, ints: Any, floats: Any, arrival_ns: int, la
     column, time = floats_at(state[TABLE_FLOATS]), ints_at(state[TABLE_TIMES])
     capacity = state[CAPACITY]
     at = ints[event + WHEN]
-    high, low = floats[event + H_AT], floats[event + L_AT]
-    if at >= NEVER_NS or not -MOST < high + low < MOST:
+    high, low, codes = floats[event + H_AT], floats[event + L_AT], ints[event + CODES]
+    banded = 0.0 < low <= high < MOST
+    if at >= NEVER_NS or not (banded or codes & (_HALTED_BIT | _RESUMED_BIT) != 0):
         state[OUT + MALFORMED] += 1
         return
     if at > latest or at == 0:
@@ -193,9 +198,8 @@ def write_band(event: int, row: int, ints: Any, floats: Any, arrival_ns: int, la
         state[OUT + LATE] += 1
         return
     time[_BAND_NS * capacity + row] = at
-    column[_BAND_HIGH * capacity + row] = high
-    column[_BAND_LOW * capacity + row] = low
-    codes = ints[event + CODES]
+    column[_BAND_HIGH * capacity + row] = high if banded else UNKNOWN_BAND
+    column[_BAND_LOW * capacity + row] = low if banded else UNKNOWN_BAND
     if codes & _HALTED_BIT != 0:
         time[_HALTED_NS * capacity + row] = max(at, 1)
     elif codes & _RESUMED_BIT != 0:
@@ -203,17 +207,20 @@ def write_band(event: int, row: int, ints: Any, floats: Any, arrival_ns: int, la
 
 
 @part
-def write_bar(event: int, row: int, ints: Any, floats: Any, latest: int, state: Any) -> None:
+def write_bar(event: int, row: int, ints: Any, floats: Any, arrival_ns: int, latest: int, state: Any) -> None:
     column, time = floats_at(state[TABLE_FLOATS]), ints_at(state[TABLE_TIMES])
     capacity = state[CAPACITY]
     start_ns, end_ns = ints[event + WHEN], ints[event + END]
     open_, high, low, close = floats[event], floats[event + H_AT], floats[event + L_AT], floats[event + C_AT]
     day_volume, day_vwap, day_open = floats[event + AV_AT], floats[event + A_AT], floats[event + OP_AT]
     volume = floats[event + V_AT]
-    total = open_ + high + low + close + day_volume + day_vwap + day_open + volume
-    if max(start_ns, end_ns) > latest or not -MOST < total < MOST:
+    sane = sane_bar(open_, high, low, close, volume) and -MOST < day_volume + day_vwap + day_open < MOST
+    furthest = arrival_ns + BAR_AHEAD_NS if arrival_ns != 0 else NEVER_NS
+    if max(start_ns, end_ns) > furthest or not sane:
         state[OUT + MALFORMED] += 1
         return
+    if end_ns > latest:
+        end_ns = arrival_ns
     session = ints_at(state[SESSION])
     regular = session[0] <= start_ns < session[1]
     if ints[event + KIND] == MINUTE:
@@ -227,6 +234,8 @@ def write_bar(event: int, row: int, ints: Any, floats: Any, latest: int, state: 
             column[_DAY_HIGH * capacity + row] = high
         if not low >= column[_DAY_LOW * capacity + row]:
             column[_DAY_LOW * capacity + row] = low
+        if volume > 0.0 and 0 < time[_HALTED_NS * capacity + row] < start_ns - HALT_GRACE_NS:
+            time[_HALTED_NS * capacity + row] = 0
     if day_open > 0.0:
         column[_DAY_OPEN * capacity + row] = day_open
     if end_ns < time[_BAR_NS * capacity + row]:

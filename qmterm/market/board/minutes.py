@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from qmterm.core.bars import BoolArray, FloatArray, IntArray
+from qmterm.market.board.sane import sane_bar
 
 MINUTE_NS = 60_000_000_000
 SPAN = 5  # minutes in a bar
@@ -80,14 +81,14 @@ class MinuteRing:
         close: float,
         volume: float = UNTOLD,
     ) -> bool:
-        """Take one minute bar (again, or corrected); False when it is too old to matter.
+        """Take one minute bar (again, or corrected); False when it is too old to matter, or impossible.
 
         A bar without a volume only stands in: it is not one that the vendor has told as such.
         """
         minute = start_ns // MINUTE_NS
         at = (minute % DEPTH) * self._capacity + row
         held = self._stamps[at]
-        if minute < held:
+        if minute < held or not sane_bar(open_, high, low, close, volume):
             return False
         if minute > held > self._carry_minute[row]:
             self._carry_minute[row] = held

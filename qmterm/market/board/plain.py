@@ -23,13 +23,15 @@ from qmterm.market.board.events import (
     read_frame,
 )
 from qmterm.market.board.report import FrameReport
+from qmterm.market.board.sane import MOST, sane_bar
+from qmterm.market.board.table import HALT_GRACE_NS
 from qmterm.market.board.trades import MOST_EXCHANGE, TradeTape
 from qmterm.market.rest.columns import ROUND_LOT
-from qmterm.market.times import AHEAD_NS, NEVER_NS, to_ns
+from qmterm.market.times import AHEAD_NS, BAR_AHEAD_NS, NEVER_NS, to_ns
 
 NOT_LAST = frozenset(code for code, rule in RULES.items() if not rule.last)
 HALTED, RESUMED = 17, 18  # LULD indicators; sent for NASDAQ-listed symbols only
-MOST = 1e15  # dollars, shares: more is not a price or a size, and infinity would stay on the board
+UNKNOWN_BAND = float("nan")
 
 
 class PlainDecoder:
@@ -66,7 +68,7 @@ class PlainDecoder:
             elif isinstance(event, BandEvent):
                 self._band(event, row, report, arrival_ns, latest)
             else:
-                self._bar(event, row, report, latest)
+                self._bar(event, row, report, arrival_ns, latest)
         report.statuses = tuple(statuses)
 
     def row_of(self, symbol: str) -> int | None:
@@ -93,9 +95,9 @@ class PlainDecoder:
         if not 0 <= at < NEVER_NS or not -MOST < event.bp + event.ap + event.bs + event.as_ < MOST:
             report.malformed += 1
             return
-        at = arrival_ns if at > latest else at
         report.quotes += 1
         report.newest_ns = max(report.newest_ns, at)
+        at = arrival_ns if at > latest else at
         if at < table.quote_ns[row]:
             report.late += 1
             return
@@ -109,9 +111,9 @@ class PlainDecoder:
         if not 0 <= at < NEVER_NS or not 0 < event.p < MOST or not 0 <= event.s < MOST:
             report.malformed += 1
             return
-        at = arrival_ns if at > latest else at
         report.trades += 1
         report.newest_ns = max(report.newest_ns, at)
+        at = arrival_ns if at > latest else at
         if self.tape is not None:
             exchange = event.x if 0 <= event.x < MOST_EXCHANGE else 0
             whole = row, exchange, at, int(table.quote_ns[row])
@@ -122,10 +124,14 @@ class PlainDecoder:
         elif event.c is None or self._options or NOT_LAST.isdisjoint(event.c):
             table.trade_ns[row] = at
             table.last[row] = event.p
+            if 0 < table.halted_ns[row] < at - HALT_GRACE_NS:
+                table.halted_ns[row] = 0
 
     def _band(self, event: BandEvent, row: int, report: FrameReport, arrival_ns: int, latest: int) -> None:
         table, at = self.table, to_ns(event.t)
-        if not 0 <= at < NEVER_NS or not -MOST < event.h + event.l < MOST:
+        high, low, indicators = event.h or 0.0, event.l or 0.0, event.i or ()
+        banded = 0 < low <= high < MOST
+        if not 0 <= at < NEVER_NS or not (banded or HALTED in indicators or RESUMED in indicators):
             report.malformed += 1
             return
         if at > latest or at == 0:
@@ -135,21 +141,23 @@ class PlainDecoder:
             report.late += 1
             return
         table.band_ns[row] = at
-        table.band_high[row], table.band_low[row] = event.h, event.l
-        indicators = event.i or ()
+        # Those of before a halt do not hold after it.
+        table.band_high[row], table.band_low[row] = (high, low) if banded else (UNKNOWN_BAND, UNKNOWN_BAND)
         if HALTED in indicators:
             table.halted_ns[row] = max(at, 1)
         elif RESUMED in indicators:
             table.halted_ns[row] = 0
 
-    def _bar(self, event: BarEvent, row: int, report: FrameReport, latest: int) -> None:
+    def _bar(self, event: BarEvent, row: int, report: FrameReport, arrival_ns: int, latest: int) -> None:
         table, board = self.table, self._board
         start_ns, end_ns = to_ns(event.s), to_ns(event.e)
         high, low = event.h, event.l
-        total = event.o + high + low + event.c + event.av + event.a + event.op + event.v
-        if max(start_ns, end_ns) > latest or start_ns < 0 or not -MOST < total < MOST:
+        sane = sane_bar(event.o, high, low, event.c, event.v) and -MOST < event.av + event.a + event.op < MOST
+        furthest = arrival_ns + BAR_AHEAD_NS if arrival_ns else NEVER_NS
+        if max(start_ns, end_ns) > furthest or start_ns < 0 or not sane:
             report.malformed += 1
             return
+        end_ns = arrival_ns if end_ns > latest else end_ns
         regular = board.session_open_ns <= start_ns < board.session_close_ns
         if type(event) is MinuteBar:
             report.minutes += 1
@@ -164,6 +172,8 @@ class PlainDecoder:
                 table.day_high[row] = high
             if not low >= table.day_low[row]:
                 table.day_low[row] = low
+            if event.v > 0 and 0 < table.halted_ns[row] < start_ns - HALT_GRACE_NS:
+                table.halted_ns[row] = 0
         if event.op > 0:
             table.day_open[row] = event.op
         if end_ns < table.bar_ns[row]:  # an older bar again: its day totals are old too

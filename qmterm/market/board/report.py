@@ -8,7 +8,7 @@ from qmterm.market.board.events import Status
 
 
 class FrameReport(msgspec.Struct, gc=False):
-    """`newest_ns` is the newest exchange time among trades and quotes, 0 without any.
+    """`newest_ns` is the newest exchange time among trades and quotes, as it was stamped, 0 without any.
 
     A msgspec struct because one is made for every frame, and a dataclass takes four times as long. The order of the
     numbers is the machine code's (frame_code.py).

@@ -33,6 +33,10 @@ _FLOATS = (
 _TIMES = ("quote_ns", "trade_ns", "arrival_ns", "bar_ns", "band_ns", "halted_ns")
 FLOAT_ROW = {name: number for number, name in enumerate(_FLOATS)}  # of `float_block`
 TIME_ROW = {name: number for number, name in enumerate(_TIMES)}  # of `time_block`
+# A price made this much later than the halt ends it, should the resumption have been lost in a drop. What was dealt
+# just before a halt is reported within ten seconds; later reports carry a condition that keeps them from being the
+# last price.
+HALT_GRACE_NS = 10_000_000_000
 _ZERO = frozenset({"bid_size", "ask_size", "day_volume", "prev_volume"})  # the others are unknown (NaN) at first
 
 

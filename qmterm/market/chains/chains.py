@@ -27,8 +27,9 @@ from qmterm.market.analysis.cache import AnalysisCache, Kind
 from qmterm.market.board.board import Board
 from qmterm.market.chains.cash import CashDividends
 from qmterm.market.chains.pricing import ChainNumbers, price_chain
+from qmterm.market.chains.spot import Spot, spot_of
 from qmterm.market.quality.codes import WRONG_PRICES, CodeArray, QuoteCode
-from qmterm.market.quality.gate import chain_codes, spot_code
+from qmterm.market.quality.gate import Circumstances, chain_codes, spot_code
 from qmterm.market.quality.watch import QualityWatch
 from qmterm.market.records import OptionRows, YieldCurve
 from qmterm.market.rest.client import PolygonRest
@@ -116,11 +117,11 @@ class Chains:
 
     def requote(self, chain: Chain, now_ns: int) -> Chain:
         """The same contracts with the board's quotes and spot, priced again; no call is made."""
-        spot, spot_ns = self._spot(chain.underlying) or (chain.spot, chain.spot_ns)
+        spot = self._spot(chain.underlying) or Spot(chain.spot, chain.spot_ns)
         bid, ask, bid_size, ask_size, quote_ns = self._quotes(self._numbers(chain.occ))
         years = self._years(chain.occ, chain.expiry, now_ns)
         spot_word, codes, numbers = self._judge(
-            (chain.underlying, spot, spot_ns, now_ns),
+            (chain.underlying, spot, now_ns),
             chain.strike,
             years,
             chain.is_call,
@@ -134,8 +135,8 @@ class Chains:
         )
         return replace(
             chain,
-            spot=spot,
-            spot_ns=spot_ns,
+            spot=spot.price,
+            spot_ns=spot.time_ns,
             spot_code=spot_word,
             time_ns=now_ns,
             years=years,
@@ -156,16 +157,16 @@ class Chains:
         )
 
     def spot(self, underlying: str) -> float | None:
-        """What the underlying is worth now: its mid or its last trade, whichever is newer; None when unknown."""
+        """What the underlying is worth now (chains/spot.py); None when unknown."""
         found = self._spot(underlying)
-        return None if found is None else found[0]
+        return None if found is None else found.price
 
     def leg_numbers(self, symbol: str, now_ns: int) -> dict[str, object]:
         """What one contract is priced with at this moment: enough to price it again later. Unknown is None."""
         contract = parse_option(symbol)
         underlying = contract.root
         ticker, expiry = self._quality.ticker_of(underlying), np.array([contract.expiry], dtype="datetime64[D]")
-        found, dividends = self._spot(ticker), self._dividends(ticker, expiry, now_ns)
+        spot, dividends = self._spot(ticker), self._dividends(ticker, expiry, now_ns)
         years = self._years((contract.occ,), expiry, now_ns)
         rate, dividend_yield = self.rates(years, now_ns), self._dividend_yields.get(underlying, 0.0)
         numbers: dict[str, object] = {
@@ -185,17 +186,16 @@ class Chains:
             "iv_status": IvStatus.NO_QUOTE.name,
         }
         quote = self._board.quote(symbol)
-        if found is None:
+        if spot is None:
             return numbers
-        spot, spot_ns = found
-        around = self._quality.around(underlying)
-        numbers["spot"], numbers["spot_code"] = spot, spot_code(spot, spot_ns, now_ns, around).name
-        numbers["spot_age_s"] = max(0, now_ns - spot_ns) / NS if spot_ns > 0 else None
+        around = self._around(underlying, spot)
+        numbers["spot"], numbers["spot_code"] = spot.price, spot_code(spot.price, spot.time_ns, now_ns, around).name
+        numbers["spot_age_s"] = max(0, now_ns - spot.time_ns) / NS if spot.time_ns > 0 else None
         if quote is None:
             return numbers
         priced = price_chain(
             underlying,
-            spot,
+            spot.price,
             np.array([float(contract.strike)]),
             years,
             np.array([contract.right is Right.CALL]),
@@ -213,23 +213,15 @@ class Chains:
 
     # --- inside ---
 
-    def _spot(self, underlying: str) -> tuple[float, int] | None:
-        """The spot and when it was made, 0 for yesterday's close."""
-        table = self._board.stocks
-        number = table.numbers.get(underlying)
-        if number is None:
-            return None
-        bid, ask = float(table.bid[number]), float(table.ask[number])
-        if 0 < bid < ask and table.quote_ns[number] >= table.trade_ns[number]:
-            return (bid + ask) / 2, int(table.quote_ns[number])
-        price = self._board.last_price(underlying)
-        if price is None:
-            return None
-        return price, int(table.trade_ns[number]) if table.last[number] > 0 else 0
+    def _spot(self, underlying: str) -> Spot | None:
+        return spot_of(self._board, self._quality, underlying)
+
+    def _around(self, underlying: str, spot: Spot) -> Circumstances:
+        return replace(self._quality.around(underlying), spot_insane=spot.insane)
 
     def _judge(
         self,
-        about: tuple[str, float, int, int],  # underlying, spot, spot_ns, now_ns
+        about: tuple[str, Spot, int],  # underlying, its price, market time
         strike: FloatArray,
         years: FloatArray,
         is_call: BoolArray,
@@ -242,8 +234,8 @@ class Chains:
         dividends: DividendTable | None,
     ) -> tuple[QuoteCode, CodeArray, ChainNumbers]:
         """The gate's word first, then the numbers: a wrong price must not bend its neighbours' Greeks."""
-        underlying, spot, spot_ns, now_ns = about
-        around = self._quality.around(underlying)
+        underlying, (spot, spot_ns, _), now_ns = about
+        around = self._around(underlying, about[1])
         codes = chain_codes(now_ns, spot, spot_ns, years, strike, is_call, adjusted, rate, bid, ask, quote_ns, around)
         wrong = np.isin(codes, WRONG_PRICES)
         numbers = price_chain(
@@ -253,16 +245,15 @@ class Chains:
 
     def _chain(self, rows: OptionRows, on_board: IntArray, now_ns: int) -> Chain:
         underlying = rows.underlying
-        found = self._spot(underlying) or (None if rows.spot is None else (rows.spot, rows.spot_ns))
-        if found is None:
+        spot = self._spot(underlying) or (None if rows.spot is None else Spot(rows.spot, rows.spot_ns))
+        if spot is None:
             raise DataError(f"option chain of {underlying}: no price of the underlying; does the plan include stocks?")
-        spot, spot_ns = found
         bid, ask, bid_size, ask_size, quote_ns = self._quotes(on_board)
         years = self._years(rows.occ, rows.expiry, now_ns)
         rate = self.rates(years, now_ns)
         dividend_yield = np.full(len(rows), self._dividend_yields.get(underlying, 0.0))
         spot_word, codes, numbers = self._judge(
-            (underlying, spot, spot_ns, now_ns),
+            (underlying, spot, now_ns),
             rows.strike,
             years,
             rows.is_call,
@@ -277,8 +268,8 @@ class Chains:
         volume, previous = self._volume_of(rows, on_board, now_ns)
         return Chain(
             underlying=underlying,
-            spot=spot,
-            spot_ns=spot_ns,
+            spot=spot.price,
+            spot_ns=spot.time_ns,
             spot_code=spot_word,
             time_ns=now_ns,
             occ=rows.occ,

@@ -30,11 +30,13 @@ class Circumstances:
     """What is going on around a chain. Ages in seconds of market time."""
 
     halted: bool = False
-    feed_down: bool = False
+    feed_down: bool = False  # the stream of the contracts
+    spot_feed_down: bool = False  # the stream of the stocks
     delayed: bool = False
     quote_max_age_s: float = 60.0
     spot_max_age_s: float = 120.0
     previous_close: float = float("nan")  # of the underlying, where it is known
+    spot_insane: bool = False  # the stock's price lies outside its bands
 
 
 def spot_code(spot: float, spot_ns: int, now_ns: int, around: Circumstances) -> QuoteCode:
@@ -42,7 +44,7 @@ def spot_code(spot: float, spot_ns: int, now_ns: int, around: Circumstances) -> 
     age_s = max(0, now_ns - spot_ns) / NS
     if around.halted:
         return QuoteCode.HALTED
-    if around.feed_down and age_s > FRESH_WITHOUT_FEED_S:
+    if around.spot_feed_down and age_s > FRESH_WITHOUT_FEED_S:
         return QuoteCode.FEED_DOWN
     if around.delayed:
         return QuoteCode.DELAYED
@@ -50,7 +52,7 @@ def spot_code(spot: float, spot_ns: int, now_ns: int, around: Circumstances) -> 
         return QuoteCode.NO_QUOTE
     if spot_ns <= 0 or age_s > around.spot_max_age_s:
         return QuoteCode.STALE_UNDERLYING
-    if far_off(np.array([spot]), np.array([around.previous_close]))[0]:
+    if around.spot_insane or far_off(np.array([spot]), np.array([around.previous_close]))[0]:
         return QuoteCode.PRICE_INSANE
     return QuoteCode.OK
 
@@ -80,8 +82,9 @@ def chain_codes(
     if around.delayed:
         code[:] = QuoteCode.DELAYED
     if around.feed_down:
-        old = now_ns - quote_ns > FRESH_WITHOUT_FEED_S * NS
-        code[old | (underlying is QuoteCode.FEED_DOWN)] = QuoteCode.FEED_DOWN
+        code[now_ns - quote_ns > FRESH_WITHOUT_FEED_S * NS] = QuoteCode.FEED_DOWN
+    if underlying is QuoteCode.FEED_DOWN:
+        code[:] = QuoteCode.FEED_DOWN
     _outliers(code, spot, years, strike, is_call, adjusted, rate, bid, ask, quote_ns)
     return code
 

@@ -60,7 +60,7 @@ def stock_codes(table: QuoteTable, now_ns: int, around: StockCircumstances, rows
             np.full(last.shape, around.feed_down) & (now_ns - trade_ns > FRESH_WITHOUT_FEED_S * NS),
             np.full(last.shape, around.delayed) & today,
             silent,
-            today & (_outside_bands(table, at) | far_off(last, table.prev_close[at])),
+            today & (outside_bands(table, at, last, trade_ns) | far_off(last, table.prev_close[at])),
             ~today,
         ],
         [
@@ -75,13 +75,13 @@ def stock_codes(table: QuoteTable, now_ns: int, around: StockCircumstances, rows
     ).astype(np.int8)
 
 
-def _outside_bands(table: QuoteTable, at: IntArray | slice) -> BoolArray:
-    """A last price that the bands in force when it was made do not allow; unknown bands allow everything.
+def outside_bands(table: QuoteTable, at: IntArray | slice, price: FloatArray, made_ns: IntArray) -> BoolArray:
+    """Prices that the bands in force when they were made do not allow; unknown bands allow everything.
 
     So do bands in another unit: nobody tells them again before the price has moved.
     """
-    last, low, high, made_ns = table.last[at], table.band_low[at], table.band_high[at], table.band_ns[at]
+    low, high, since_ns = table.band_low[at], table.band_high[at], table.band_ns[at]
     with np.errstate(invalid="ignore"):
-        outside = ((low > 0) & (last < low - _ROUNDING)) | ((high > 0) & (last > high + _ROUNDING))
+        outside = ((low > 0) & (price < low - _ROUNDING)) | ((high > 0) & (price > high + _ROUNDING))
     sane = ~(far_off(high, table.prev_close[at]) | far_off(low, table.prev_close[at]))
-    return np.asarray(outside & sane & (made_ns > 0) & (table.trade_ns[at] >= made_ns))
+    return np.asarray(outside & sane & (since_ns > 0) & (made_ns >= since_ns))

@@ -20,7 +20,7 @@ from qmterm.market.board.previous_close import far_off
 from qmterm.market.quality.codes import CODES, CodeArray
 from qmterm.market.quality.gate import FRESH_WITHOUT_FEED_S, Circumstances
 from qmterm.market.quality.quotes import doubt, more_than_it_can_pay
-from qmterm.market.quality.stocks import StockCircumstances, halted, stock_codes
+from qmterm.market.quality.stocks import StockCircumstances, halted, outside_bands, stock_codes
 
 
 def _no() -> bool:
@@ -58,6 +58,7 @@ class QualityWatch:
         return Circumstances(
             halted=self.halted(underlying),
             feed_down=self._options_down(),
+            spot_feed_down=self._stocks_down(),
             delayed=self._options_delayed() or self._delayed(),  # an old spot prices new quotes wrongly
             quote_max_age_s=self.settings.quote_max_age_s,
             spot_max_age_s=self.settings.spot_max_age_s,
@@ -93,6 +94,14 @@ class QualityWatch:
         if number is None:
             return Reason.NOT_TRADED
         return CODES[int(self.stocks(now_ns, np.array([number]))[0])]
+
+    def within_bands(self, symbol: str, price: float, made_ns: int) -> bool:
+        """Whether the stock's bands allow a price of that time; unknown ones, and later ones, allow everything."""
+        number = self._number(symbol)
+        if number is None:
+            return True
+        found = outside_bands(self._board.stocks, np.array([number]), np.array([price]), np.array([made_ns]))
+        return not bool(found[0])
 
     def stocks(self, now_ns: int, rows: IntArray | None = None) -> CodeArray:
         """The code of every stock's last price, in the board's order or for these rows of it."""

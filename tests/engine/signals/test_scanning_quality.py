@@ -158,6 +158,22 @@ async def test_a_stop_hears_the_same_word_and_acts_on_late_prices_rather_than_no
     assert scan.doubt(symbol) is None
 
 
+async def test_a_five_minute_close_outside_the_bands_is_unknown_to_a_stop(scanning):
+    scan, table, clock = scanning.scan, scanning.table, scanning.clock
+    symbol, price, start_ns = PANEL.symbols[0], float(PANEL.close[0, -1]), clock.now() - 301 * NS
+    ring, row = scan._board.minutes, table.numbers[PANEL.symbols[0]]
+    table.band_low[row], table.band_high[row], table.band_ns[row] = 0.9 * price, 1.1 * price, start_ns
+    ring.write(row, clock.now() - 360 * NS, *[price] * 4, 100.0)
+    clock.advance(2)
+    assert scan.five_minute_close(symbol, 0) == price
+    ring.write(row, clock.now() - 62 * NS, *[0.5 * price] * 4, 100.0)
+    fresh(scanning)  # a good trade after it: the gate believes the stock's price again
+    assert scan.doubt(symbol) is None
+    assert scan.five_minute_close(symbol, 0) is None
+    table.band_ns[row] = clock.now()  # the same bands, told again
+    assert scan.five_minute_close(symbol, 0) is None
+
+
 async def test_a_price_of_another_day_has_no_age_and_no_code(scanning):
     scanning.table.trade_ns[:] = scanning.clock.now() - 30 * 3600 * NS
     scanning.table.prev_volume[:] = 0

@@ -125,6 +125,37 @@ def test_a_quote_from_the_future_neither_stays_fresh_nor_keeps_later_ones_out():
     assert board.last_price("SPY") == 3.5
 
 
+def test_a_stamp_four_minutes_ahead_is_held_back_as_one_of_tomorrow_is_and_three_seconds_are_not():
+    """At a machine's clock that is right nothing is made later than it arrives."""
+    for ahead_ms, held in ((3_000, MS0 + 3_000), (240_000, MS0)):
+        board = Board(SYMBOLS)
+        board.start_session(NS0 - MINUTE_NS, NS0 + 400 * MINUTE_NS)
+        events = (
+            {"ev": "Q", "sym": "SPY", "bp": 1, "ap": 2, "bs": 1, "as": 1, "t": MS0 + ahead_ms},
+            {"ev": "T", "sym": "AAPL", "p": 1.5, "t": MS0 + ahead_ms},
+            bar(0, 14, sym="MSFT", s=MS0 + ahead_ms - 60_000, e=MS0 + ahead_ms),
+            {"ev": "LULD", "T": "SPY", "h": 110, "l": 90, "t": MS0 + ahead_ms},
+        )
+        report = apply(board, *events, arrival_ns=NS0)
+        assert (report.events, report.malformed) == (4, 0)
+        assert report.newest_ns == (MS0 + ahead_ms) * 1_000_000  # as it was stamped: the latency shows it
+        table, row = board.stocks, board.stocks.numbers
+        stamps = [table.quote_ns[row["SPY"]], table.trade_ns[row["AAPL"]], table.trade_ns[row["MSFT"]]]
+        assert [*stamps, table.bar_ns[row["MSFT"]], table.band_ns[row["SPY"]]] == [held * 1_000_000] * 5
+        later = {"ev": "Q", "sym": "SPY", "bp": 3, "ap": 4, "bs": 1, "as": 1, "t": MS0 + 3_100}
+        assert apply(board, later, arrival_ns=NS0 + 3_100_000_000).late == 0
+        assert board.quote("SPY").bid == 3
+
+
+def test_a_snapshots_stamps_ahead_are_held_back_too():
+    board = Board(SYMBOLS)
+    ahead = np.array([NS0 + 240_000_000_000])
+    columns = {"quote_ns": ahead, "trade_ns": ahead, "bid": np.array([1.0]), "ask": np.array([1.1])}
+    board.load_snapshot(snapshot(("SPY",), **columns, last=np.array([1.0])), NS0)
+    row = board.stocks.numbers["SPY"]
+    assert board.stocks.quote_ns[row] == board.stocks.trade_ns[row] == NS0
+
+
 def test_an_older_quote_is_counted_and_not_taken():
     board = Board(SYMBOLS)
     new = {"ev": "Q", "sym": "SPY", "bp": 2, "ap": 3, "bs": 1, "as": 1, "t": MS0 + 10}
@@ -164,12 +195,13 @@ def bar(minute, close, ev="AM", high=None, low=None, **more):
 def test_minute_bars_move_the_day_and_the_last_price():
     board = Board(SYMBOLS)
     board.start_session(NS0, NS0 + 10 * FIVE_NS)
-    apply(board, bar(-1, 500, high=900), bar(0, 100, high=101, low=99, av=50, a=100.5, op=98), bar(1, 102))
+    seen = [bar(-1, 500, high=900), bar(0, 100, high=101, low=99, av=50, a=100.5, op=98), bar(1, 102)]
+    apply(board, *seen, arrival_ns=NS0 + 2 * MINUTE_NS)
     row = board.stocks.numbers["SPY"]
     table = board.stocks
     assert (table.day_high[row], table.day_low[row], table.day_open[row]) == (102, 99, 98)  # pre-market left out
     assert (table.day_volume[row], table.day_vwap[row], table.last[row]) == (50, 100.5, 102)
-    apply(board, bar(0, 55, av=1))  # an old bar again
+    apply(board, bar(0, 55, av=1), arrival_ns=NS0 + 2 * MINUTE_NS)  # an old bar again
     assert (table.last[row], table.day_volume[row], table.bar_close[row]) == (102, 50, 102)
 
 

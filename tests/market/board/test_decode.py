@@ -175,9 +175,12 @@ def events(draw, cluster):
     elif kind in ("A", "AM"):
         start = draw(st.one_of(st.integers(-70, 30).map(lambda minute: MS0 + 60_000 * minute), stamps))
         end = start + 60_000 if isinstance(start, int) else draw(stamps)
+        four = [draw(prices) for _ in range(4)]
+        low, open_, close, high = sorted(four) if draw(st.integers(0, 4)) else four
         body |= {
             "sym": draw(sym),
-            **{key: draw(prices) for key in ("o", "h", "l", "c", "av", "a", "op", "v", "vw")},
+            **{"o": open_, "h": high, "l": low, "c": close},
+            **{key: draw(prices) for key in ("av", "a", "op", "v", "vw")},
             "s": start,
             "e": end,
         }

@@ -13,6 +13,7 @@ from qmterm.core.errors import DataError
 from qmterm.core.instruments import OptionContract, Right
 from qmterm.market.board.board import Board
 from qmterm.market.chains.chains import Chains
+from qmterm.market.quality.codes import QuoteCode
 from qmterm.market.records import OptionRows, YieldCurve
 from qmterm.quant.options.american import price
 from qmterm.quant.options.rates import FALLBACK_RATE
@@ -130,6 +131,19 @@ async def test_quotes_that_mean_no_price_have_their_reason_and_neighbours_greeks
     assert np.isnan(chain.iv[[0, 2, 4]]).all()
     _, whole = await read(answer)
     assert chain.delta[[0, 2, 4]] == pytest.approx(whole.delta[[0, 2, 4]], abs=1e-6)  # flat smile: same Greeks
+
+
+async def test_a_price_that_the_gate_calls_wrong_makes_no_volatility_and_bends_no_greeks():
+    answer = rows(STRIKES, EXPIRIES[:1])
+    _, whole = await read(answer)
+    bid, ask = answer.bid.copy(), answer.ask.copy()
+    at = 2 * STRIKES.index(230)  # its call
+    bid[at], ask[at] = bid[at] + 20, ask[at] + 20
+    _, chain = await read(replace(answer, bid=bid, ask=ask))
+    assert np.flatnonzero(chain.quote_code).tolist() == [at]
+    assert chain.quote_code[at] == QuoteCode.OFF_NEIGHBOURS
+    assert np.flatnonzero(np.isnan(chain.iv)).tolist() == [at]
+    assert chain.delta == pytest.approx(whole.delta, abs=1e-6)  # its own from its neighbours' volatility
 
 
 async def test_a_price_below_intrinsic_is_said():

@@ -1,5 +1,6 @@
 """The gate of a chain: a clean one passes wholly, a spoiled quote is refused alone, nothing bad ever passes."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from qmterm.core.clock import NS
 from qmterm.market.quality.codes import QuoteCode
+from qmterm.market.quality.gate import Circumstances, spot_code
 from tests.market.quality.chain_columns import NOW, clean
 
 BASE = clean()
@@ -119,7 +121,10 @@ def test_adjusted_contracts_are_judged_by_themselves_only():
         ({"delayed": True}, 1, 1, QuoteCode.DELAYED),
         ({"feed_down": True}, 1, 1, QuoteCode.OK),  # read over REST a moment ago
         ({"feed_down": True}, 1, 6, QuoteCode.FEED_DOWN),
-        ({"feed_down": True}, 6, 1, QuoteCode.FEED_DOWN),
+        ({"feed_down": True}, 6, 1, QuoteCode.OK),  # the stocks' stream tells the spot
+        ({"spot_feed_down": True}, 6, 1, QuoteCode.FEED_DOWN),
+        ({"spot_feed_down": True}, 4, 59, QuoteCode.OK),
+        ({"spot_feed_down": True, "delayed": True}, 6, 1, QuoteCode.FEED_DOWN),
         ({"feed_down": True, "delayed": True, "halted": True}, 999, 999, QuoteCode.HALTED),
         ({"quote_max_age_s": 10.0}, 1, 11, QuoteCode.STALE_QUOTE),
         ({"spot_max_age_s": 10.0}, 11, 1, QuoteCode.STALE_UNDERLYING),
@@ -134,6 +139,16 @@ def test_what_goes_on_around_a_chain_is_the_code_of_all_of_it(around, spot_age_s
 
 def test_a_spot_of_unknown_age_is_stale():
     assert (replace(BASE, spot_ns=0).codes() == QuoteCode.STALE_UNDERLYING).all()
+
+
+@pytest.mark.parametrize("spot", [0.0, -1.0, math.nan, math.inf])
+def test_a_spot_that_is_no_price_refuses_every_contract(spot):
+    assert spot_code(spot, NOW - NS, NOW, Circumstances()) is QuoteCode.NO_QUOTE
+    assert (replace(BASE, spot=spot).codes() == QuoteCode.STALE_UNDERLYING).all()
+
+
+def test_a_spot_outside_its_bands_is_the_code_of_every_contract():
+    assert (BASE.codes(spot_insane=True) == QuoteCode.PRICE_INSANE).all()
 
 
 def test_a_chain_without_contracts_or_with_one_is_judged_too():
