@@ -105,7 +105,7 @@ def demo(
 @app.command()
 def ctl(
     words: Annotated[
-        list[str], typer.Argument(help="status, pause, resume, kill, stop, reconcile, cancel ID, why ID …")
+        list[str], typer.Argument(help="status, scan N, flow, pause, resume, kill, stop, approve ID LIMIT, why ID …")
     ],
     socket: Annotated[Path | None, typer.Option(help="another engine's socket")] = None,
     as_json: JsonOption = False,

@@ -24,7 +24,9 @@ SourceOption = Annotated[str | None, typer.Option("--source", help="sim or polyg
 SimOption = Annotated[str | None, typer.Option("--sim", help="address of a running simulator")]
 SimTokenOption = Annotated[Path | None, typer.Option("--sim-token-file", help="file with that simulator's token")]
 SimSymbolsOption = Annotated[int, typer.Option("--symbols", help="symbols of a simulated market of its own")]
-SimStartOption = Annotated[str | None, typer.Option("--start", help="New York time it starts, 2026-03-02T10:00")]
+SimStartOption = Annotated[
+    str | None, typer.Option("--start", help="New York time it stands at; default: 2026-03-02T10:00, in the session")
+]
 SimSeedOption = Annotated[int, typer.Option("--seed", help="which simulated world")]
 
 
@@ -243,7 +245,8 @@ def _market(
     seed: int,
 ) -> Any:
     """Which market a read-only command looks at (commands/market_session.py)."""
-    from qmterm.commands.market_session import MarketWish
+    from qmterm.commands.market_session import LOOK_START, MarketWish
     from qmterm.commands.simulator import SimWish
 
-    return MarketWish(config, source, sim, sim_token_file, SimWish(world_seed=seed, symbols=symbols, start=start))
+    own = SimWish(world_seed=seed, symbols=symbols, start=start or LOOK_START)
+    return MarketWish(config, source, sim, sim_token_file, own)

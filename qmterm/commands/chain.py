@@ -13,7 +13,7 @@ import sys
 from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any, TextIO
 
-from qmterm.commands.market_session import MarketSession, MarketWish, age_s, open_market
+from qmterm.commands.market_session import MarketSession, MarketWish, age_s, age_words, open_market
 from qmterm.commands.progress import progress
 from qmterm.core.errors import BadInput, BadSymbol, DataError, NotEntitled
 
@@ -251,7 +251,7 @@ def _line(row: dict[str, Any]) -> str:
         iv,
         *(row[name] for name in ("delta", "gamma", "theta", "vega", "rho", "volume", "open_interest")),
         row["liquidity_score"],
-        row["age_s"],
+        age_words(row["age_s"]),
     )
     cells = (cell(value, width, decimals) for value, (_, width, decimals) in zip(values, COLUMNS, strict=True))
     why = [row["code"] or "", "" if row["iv_status"] in ("OK", row["code"]) else f"iv {row['iv_status']}"]
@@ -270,7 +270,7 @@ def cell(value: object, width: int, decimals: int) -> str:
 def heading(body: dict[str, Any]) -> str:
     """The last line: what it is, when, and what must be known about it."""
     spot = "–" if body["spot"] is None else f"{body['spot']:.2f}"
-    age = "" if body["spot_age_s"] is None else f" ({body['spot_age_s']:.0f} s old)"
+    age = "" if body["spot_age_s"] is None else f" ({age_words(body['spot_age_s'])} old)"
     marks = ["delayed 15 min"] if body["delayed"] else []
     marks += [body["rate_mark"]] if body["rate_mark"] else []
     said = f"; {'; '.join(marks)}" if marks else ""

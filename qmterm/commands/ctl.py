@@ -16,6 +16,10 @@ def run(words: list[str], *, as_json: bool, socket: Path | None = None) -> int:
     reply = ask(socket or places().socket, words)
     if as_json:
         print(json.dumps(reply))
+    elif words[0] == "flow" and reply["ok"] and isinstance(reply["data"], dict):
+        from qmterm.commands.flow import print_flow  # not for the others: a kill must not wait for its imports
+
+        print_flow({"from": "engine", **reply["data"]}, sys.stdout)
     else:
         print(reply["text"], file=sys.stdout if reply["ok"] else sys.stderr)
     return 0 if reply["ok"] else 1

@@ -46,7 +46,7 @@ def run(config: Path | None, as_json: bool) -> int:
     add("configuration", [*configuration, *_secrets(settings)])
     add("this machine", [machine.python_check(), machine.packages_check(), machine.terminal_check()])
     add("folders", [*machine.folder_checks(folders), machine.journal_check(machine.journal_path(settings, folders))])
-    _progress("loading the compiled maths (the first time on a machine it is built, about a minute)")
+    _progress("loading the compiled maths (the first time on a machine it is built, a minute or two)")
     add("engine", [machine.kernels_check(), engine])
     if not any(check.state is State.FAIL for check in configuration):
         with _told_once():

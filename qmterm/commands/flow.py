@@ -68,7 +68,7 @@ def from_command_line(
     if as_json:
         print(json.dumps(body, allow_nan=False), file=target)
     else:
-        _print(body, target)
+        print_flow(body, target)
     return 0
 
 
@@ -106,7 +106,9 @@ async def _of_rest(names: list[str], contracts: int, wish: MarketWish) -> dict[s
         return {
             "from": "rest",
             **session.about(),
-            "prints": [asdict(shown_print(row)) for row in flow.rows],
+            "prints": [
+                asdict(shown_print(row)) for row in sorted(flow.rows, key=lambda row: row.time_ns, reverse=True)
+            ],
             "contracts": [asdict(shown_contract(row)) for row in flow.contracts()],
             "underlyings": names,
             "seen": flow.prints,
@@ -124,7 +126,8 @@ def _means(session: MarketSession) -> Any:
     return VolumeStore(places().history / world / "contract-volumes").means(session.today)
 
 
-def _print(body: dict[str, Any], out: TextIO) -> None:
+def print_flow(body: dict[str, Any], out: TextIO) -> None:
+    """Sweeps and blocks, contracts, and what was covered."""
     if body["prints"]:
         print(_heading(PRINTS), file=out)
     for row in body["prints"]:

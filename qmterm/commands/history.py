@@ -105,7 +105,10 @@ async def _pull(
         document = {"wanted": len(days), "pulled": len(report.pulled), "failed": failed, "new_splits": fresh}
         print(json.dumps({**document, "store": str(directory)}))
     else:
-        print(f"{len(report.pulled)} sessions pulled, {len(report.failed)} not; {fresh} new splits; {directory}")
+        done = f"{len(report.pulled)} sessions pulled, {len(report.failed)} not"
+        if not report.pulled and not report.failed:
+            done = f"all {len(days)} sessions were already here"
+        print(f"{done}; {fresh} new splits; {directory}")
         for day, why in list(report.failed.items())[:SHOWN]:
             print(f"  {day}: {why}")
     return 0 if report.complete else 1
@@ -152,7 +155,10 @@ def verify(symbols: list[str], store: Path | None, config: Path | None, *, as_js
     load_settings(config)
     directory = store or places().history / "polygon"
     if not directory.is_dir():
-        raise BadInput(f"{directory} does not exist: run `qmterm history pull` first, or name a folder with --store")
+        raise BadInput(
+            f"{directory} does not exist: run `qmterm history pull` first, or name a folder with --store "
+            f"(a simulator's is {places().history}/sim-WORLD)"
+        )
     counts: Counter[str] = Counter()
     listed: list[dict[str, str]] = []
     for found in walk(directory, _calendar(et_date(SystemClock().now())), symbols or None):

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from qmterm.market.feed import PacedClock
     from qmterm.market.rest.client import PolygonRest
 
+# A simulated market of its own begins in a session: before the open every option quote is of the session before.
+LOOK_START = "2026-03-02T10:00"
 DAYS_BACK, DAYS_AHEAD = 1100, 1100  # 300 sessions and the weeks before them; LEAPS
 
 
@@ -42,7 +44,7 @@ class MarketWish:
     source: str | None = None
     sim_url: str | None = None
     sim_token_file: Path | None = None
-    own: SimWish = field(default_factory=SimWish)
+    own: SimWish = field(default_factory=lambda: SimWish(start=LOOK_START))
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,8 @@ async def open_market(wish: MarketWish) -> AsyncIterator[MarketSession]:
             from qmterm.engine.sim_link import with_sim
 
             settings = with_sim(settings, link)
-        key = link.token if link is not None else require_secret("polygon", "market data from Polygon")
+        otherwise = "; or look at a simulated market without a key: --source sim" if wish.source is None else ""
+        key = link.token if link is not None else require_secret("polygon", "market data from Polygon", otherwise)
         from qmterm.market.rest.budget import Priority, asking_for
 
         with asking_for(Priority.WATCH):  # somebody waits for the answer
@@ -182,3 +185,17 @@ async def _clock(settings: Settings, rest: PolygonRest, link: SimLink | None) ->
 def age_s(now_ns: int, time_ns: int) -> float | None:
     """Seconds of market time since an instant; None when there never was one."""
     return round(max(0, now_ns - time_ns) / NS, 3) if time_ns > 0 else None
+
+
+def age_words(seconds: float | None) -> str | None:
+    """An age for a table, in at most six characters: 12 s, 45 min, 5.0 h, 2.7 d."""
+    if seconds is None:
+        return None
+    if seconds < 59.5:
+        return f"{seconds:.0f} s"
+    if seconds < 59.5 * 60:
+        return f"{seconds / 60:.0f} min"
+    if seconds < 23.95 * 3600:
+        return f"{seconds / 3600:.1f} h"
+    days = seconds / 86_400
+    return f"{days:.1f} d" if days < 99.95 else f"{days:.0f} d"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -63,11 +64,12 @@ def places() -> Places:
     import platformdirs
 
     directories = platformdirs.PlatformDirs("qmterm", appauthor=False)
+    with warnings.catch_warnings():
+        # Without XDG_RUNTIME_DIR (su, cron, a container) a folder below the temporary one serves as well.
+        warnings.simplefilter("ignore", UserWarning)
+        runtime = Path(directories.user_runtime_dir)
     return Places(
-        Path(directories.user_config_dir),
-        Path(directories.user_data_dir),
-        Path(directories.user_cache_dir),
-        Path(directories.user_runtime_dir),
+        Path(directories.user_config_dir), Path(directories.user_data_dir), Path(directories.user_cache_dir), runtime
     )
 
 
@@ -128,12 +130,13 @@ def secret(name: str) -> str | None:
         return None
 
 
-def require_secret(name: str, purpose: str) -> str:
+def require_secret(name: str, purpose: str, otherwise: str = "") -> str:
+    """The secret, or ConfigError that says how to set it; `otherwise` ends the sentence with a way around it."""
     value = secret(name)
     if value is None:
         variable = SECRET_NAMES[name]
         raise ConfigError(
             f"{variable} is not set, and {purpose} needs it: export {variable}=… "
-            f"or run `qmterm config secret set {variable}`"
+            f"or run `qmterm config secret set {variable}`{otherwise}"
         )
     return value

@@ -15,7 +15,7 @@ from datetime import date
 from typing import TYPE_CHECKING, Any, TextIO
 
 from qmterm.commands.chain import cell, known
-from qmterm.commands.market_session import MarketSession, MarketWish, age_s, open_market
+from qmterm.commands.market_session import MarketSession, MarketWish, age_s, age_words, open_market
 from qmterm.commands.progress import progress
 from qmterm.core.clock import et_date
 from qmterm.core.errors import BadSymbol, DataError, NotEntitled
@@ -155,7 +155,7 @@ def _print(body: dict[str, Any], out: TextIO) -> None:
     for row in body["rows"]:
         sizes = None if row["bid_size"] is None else f"{row['bid_size']}×{row['ask_size']}"
         age = row["age_s"] if row["age_s"] is not None else row["last_age_s"]
-        values = (row["symbol"], row["bid"], row["ask"], sizes, row["last"], age)
+        values = (row["symbol"], row["bid"], row["ask"], sizes, row["last"], age_words(age))
         cells = (cell(value, width, decimals) for value, (_, width, decimals) in zip(values, COLUMNS, strict=True))
         print(f"{' '.join(cells)}  {row['code'] or ''}".rstrip(), file=out)
     delayed = "; delayed 15 min" if body["delayed"] else ""

@@ -128,7 +128,7 @@ class PolygonFeed:
     async def start(self, progress: Callable[[str], None] | None = None) -> None:
         """Snapshot, yields and the stocks stream. A plan without snapshots starts with an empty board and says so."""
         say = progress or (lambda text: None)
-        say("machine code")
+        say("machine code (compiling, once)")
         await asyncio.to_thread(warm_up)
         say("market snapshot")
         await self.load_snapshot()

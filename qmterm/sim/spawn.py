@@ -14,7 +14,7 @@ import secrets
 import sys
 from dataclasses import dataclass, field
 
-from qmterm.core.errors import SimError
+from qmterm.core.errors import BadInput, SimError
 from qmterm.sim.options import SimOptions
 
 READY_S = 60.0
@@ -80,7 +80,9 @@ def _arguments(options: SimOptions) -> list[str]:
 
 
 async def spawn(options: SimOptions, ready_s: float = READY_S) -> RunningSim:
-    """A simulator of its own; SimError with the end of its stderr when it does not come up."""
+    """A simulator of its own. When it does not come up: BadInput with its own sentence for wrong use (a replay of
+    nothing), else SimError with the end of its stderr.
+    """
     token = options.token or secrets.token_urlsafe(24)
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -107,6 +109,8 @@ async def spawn(options: SimOptions, ready_s: float = READY_S) -> RunningSim:
         code = await process.wait()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(reader, 1.0)
+        if code == BadInput.exit_code and errors:
+            raise BadInput(errors[-1].removeprefix("qmterm sim: ")) from error
         late = f"was not ready in {ready_s:g} s" if isinstance(error, TimeoutError) else f"ended with code {code}"
         said = " | ".join(errors) or "it said nothing on stderr"
         raise SimError(f"the simulator {late}: {said}") from error

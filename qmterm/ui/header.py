@@ -30,6 +30,8 @@ FEW_CALLS = 600
 NEARLY_SPENT = 0.8
 # Seconds without a new snapshot from which the engine is called silent.
 SILENT_FROM_S = 3.0
+# The first start on a machine compiles the kernels and has no time for the screen: no alarm for so long.
+STARTING_S = 300.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +143,8 @@ def tabs_line(snapshot: Snapshot, focused: str, desk: bool, width: int, silent_s
         if pane == "orders" and waiting:
             alarm = any(row.alarm for row in snapshot.proposals)
             text = f"{waiting} to approve" if width >= 120 else f"{waiting}!"
+            if here and width >= 120:
+                spans.append(Span(" "))
             spans.append(Span(text, "alarm" if alarm else "proposal", BOLD | REVERSE * alarm))
     return spread(tuple(spans), right_of_tabs(snapshot, silent_s, width - width_of(tuple(spans)) - 1), width)
 
@@ -151,6 +155,8 @@ def right_of_tabs(snapshot: Snapshot, silent_s: float, room: int) -> Line:
         return ()
     if snapshot.stopped:
         return (Span(clip(" ENGINE STOPPED ", room), "alarm", BOLD | REVERSE),)
+    if header.starting and SILENT_FROM_S <= silent_s < STARTING_S:
+        return (Span(clip(f"starting: {plain(header.starting)} {age(silent_s)} ", room), "warn"),)
     if silent_s >= SILENT_FROM_S:
         return (Span(clip(f" ENGINE SILENT {age(silent_s)} ", room), "alarm", BOLD | REVERSE),)
     if header.ladder != "NORMAL":

@@ -6,6 +6,7 @@ from datetime import date, timedelta
 import pytest
 
 from qmterm.commands.chain import parse_expiry
+from qmterm.commands.market_session import age_words
 from qmterm.core.errors import BadInput
 from tests.commands.conftest import Simulator
 
@@ -103,6 +104,8 @@ def test_without_a_key_it_says_how_to_give_one(qmterm, home):
     code, out, err = qmterm("chain", "AAPL")
     assert (code, out) == (2, "")
     assert "QMTERM_POLYGON_KEY is not set" in err
+    assert "without a key: --source sim" in err
+    assert "--source sim" not in qmterm("quote", "AAPL", "--source", "polygon")[2]
 
 
 def test_a_refused_key_is_not_in_the_sentence(qmterm, polygon, monkeypatch):
@@ -172,6 +175,27 @@ def test_quotes_of_a_closed_market_keep_their_age_and_code(qmterm, pointed_at, s
         assert row["age_s"] > 3_600
         assert row["code"] == "STALE_QUOTE"
         assert row["bid"] is not None
+
+
+def test_a_simulated_market_of_its_own_is_looked_at_in_the_session(qmterm, home):
+    code, out, _ = qmterm(
+        "chain", "AAPL", "--expiry", "30", "--strikes", "3", "--source", "sim", "--symbols", "50", "--json"
+    )
+    body = last_json(out)
+    assert (code, body["market"], body["market_time"][:16]) == (0, "regular", "2026-03-02T10:00")
+    assert {row["code"] for row in body["rows"]} == {None}
+    assert max(row["age_s"] for row in body["rows"]) < 60
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (None, None), (0.0, "0 s"), (59.4, "59 s"), (59.6, "1 min"), (3_569.0, "59 min"), (3_571.0, "1.0 h"),
+        (86_219.0, "23.9 h"), (86_221.0, "1.0 d"), (235_507.0, "2.7 d"), (99.96 * 86_400, "100 d"),
+    ],
+)  # fmt: skip
+def test_an_age_in_a_table_has_the_unit_that_suits_it(seconds, words):
+    assert age_words(seconds) == words
 
 
 def test_expiry_words():

@@ -50,6 +50,8 @@ def test_pull_resume_status_and_verify_against_a_simulator(home, capsys, priorit
         assert priorities == {Priority.HISTORY}
         code, out, _ = run(capsys, "pull", "--from", "2026-02-17", "--to", "2026-02-27", *link)
         assert (code, json.loads(out)["wanted"], json.loads(out)["pulled"]) == (0, 9, 4)
+        code, out, _ = run(capsys, "pull", "--sessions", "5", *link[:-1])
+        assert (code, out) == (0, f"all 5 sessions were already here; 0 new splits; {home / 'store'}\n")
     finally:
         stop(simulator)
     code, out, _ = run(capsys, "status", *where, "--json")

@@ -3,10 +3,12 @@
 import asyncio
 import json
 import threading
+from datetime import date
 
 import pytest
 
 from qmterm.commands.places import places
+from qmterm.core.clock import from_et
 from qmterm.engine.commands import CommandResult, ReadFlow
 from qmterm.engine.control import ControlSocket
 
@@ -50,6 +52,8 @@ def test_flow_over_rest_says_what_it_covers(qmterm, polygon):
     assert covered["complete"], "the simulator tells every trade of its snapshot's volume"
     assert covered["trades"] > 20
     assert body["seen"] >= covered["trades"] > 0
+    times = [row["time_ns"] for row in body["prints"]]
+    assert times == sorted(times, reverse=True)
     for row in body["prints"]:
         assert row["what"] in ("SWEEP", "BLOCK", "SWEEP+BLOCK")
         assert 0 <= row["score"] <= 100
@@ -70,13 +74,19 @@ def test_too_much_or_too_little_is_wrong_use(qmterm, home, words):
     assert qmterm("flow", *words)[0] == 2
 
 
+PRINT = {
+    "time_ns": from_et(date(2026, 3, 2), 9, 48, 12), "label": "AAPL 02APR26 275C", "what": "SWEEP", "kind": "ISO",
+    "side": "BID", "size": 11, "price": 2.76, "premium": 3036.0, "vol_oi": 0.21, "opening": "", "score": 37.0,
+}  # fmt: skip
+
+
 @pytest.fixture
 def engine(home):
     """A running engine that watches one stock."""
 
     async def answer(command):
         assert isinstance(command, ReadFlow)
-        data = {"prints": [], "contracts": [], "underlyings": ["AAPL"], "seen": 7, "cancelled": 0, "dropped": 2}
+        data = {"prints": [PRINT], "contracts": [], "underlyings": ["AAPL"], "seen": 7, "cancelled": 0, "dropped": 2}
         return CommandResult(True, "", data)
 
     loop = asyncio.new_event_loop()
@@ -96,3 +106,10 @@ def test_a_running_engine_is_asked_first(qmterm, engine):
     assert code == 0
     assert (last_json(out)["from"], last_json(out)["seen"]) == ("engine", 7)
     assert "2 prints came too fast" in qmterm("flow")[1]
+
+
+def test_ctl_flow_lists_what_flow_lists(qmterm, engine):
+    code, out, err = qmterm("ctl", "flow", "AAPL")
+    assert (code, err) == (0, "")
+    assert out == qmterm("flow", "AAPL")[1]
+    assert "09:48:12" in out.splitlines()[1]

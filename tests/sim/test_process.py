@@ -14,7 +14,7 @@ from dataclasses import replace
 import msgspec
 import pytest
 
-from qmterm.core.errors import SimError
+from qmterm.core.errors import BadInput, SimError
 from qmterm.sim.options import SimOptions
 from qmterm.sim.polygon.snapshots import build_rows, take_columns
 from qmterm.sim.serve import main
@@ -128,6 +128,11 @@ async def test_spawn_reports_why_it_failed():
         port = taken.getsockname()[1]
         with pytest.raises(SimError, match=f"port {port} on 127.0.0.1 is in use"):
             await spawn(SimOptions(symbols=50, port=port))
+
+
+async def test_a_replay_of_nothing_is_wrong_use_in_one_sentence(tmp_path):
+    with pytest.raises(BadInput, match=rf"^{tmp_path}/none does not exist: --replay takes a recording"):
+        await spawn(SimOptions(replay=tmp_path / "none"))
 
 
 async def test_spawn_gives_up_in_time():

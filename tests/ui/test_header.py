@@ -63,6 +63,22 @@ def test_what_is_more_urgent_stands_in_its_place():
     assert "history 42/300" in tabs_of(160, not_in_plan=lacks, starting="history 42/300, 52 min left")
 
 
+def test_a_count_of_proposals_stands_clear_of_the_focused_tab():
+    waiting = len(SNAPSHOT.proposals)
+    for focused, text in (("orders", f"5 orders] {waiting} to approve"), ("scan", f"5 orders {waiting} to approve")):
+        assert text in text_of(tabs_line(SNAPSHOT, focused, False, 120, 0.0))
+
+
+def test_a_first_start_that_compiles_is_no_silent_engine():
+    starting = replace(SNAPSHOT, header=replace(SNAPSHOT.header, starting="machine code (compiling, once)"))
+    for snapshot, silent_s, end in (
+        (starting, 45.0, "starting: machine code (compiling, once) 45s"),
+        (starting, 400.0, "ENGINE SILENT 6m"),
+        (SNAPSHOT, 45.0, "ENGINE SILENT 45s"),
+    ):
+        assert text_of(tabs_line(snapshot, "scan", False, 160, silent_s)).rstrip().endswith(end)
+
+
 def words(**changes):
     return [text_of(part.line) for part in header_parts(HeaderView(feed_state="live", **changes), 0.0, wide=False)]
 

@@ -168,6 +168,7 @@ class FlowWatch:
         """Of some underlyings, or of all that are watched; newest prints first, contracts by score."""
         wanted = frozenset(symbols)
         rows = [row for row in self.flow.rows if not wanted or underlying_of(row.occ) in wanted]
+        rows.sort(key=lambda row: row.time_ns, reverse=True)  # a sweep's row is finished after later blocks' rows
         contracts = [row for row in self.flow.contracts() if not wanted or underlying_of(row.occ) in wanted]
         return FlowView(
             prints=tuple(shown_print(row) for row in rows[:shown]),

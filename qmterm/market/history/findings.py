@@ -25,7 +25,7 @@ class Code(StrEnum):
 TO_DO = {
     Code.GAP: "run `qmterm history pull`",
     Code.TORN: "delete the file and run `qmterm history pull`",
-    Code.NOT_A_SESSION: "delete the file: the exchange was closed",
+    Code.NOT_A_SESSION: "delete the file",
     Code.NO_PULL_DATE: "pull it again: which splits its prices have is unknown",
     Code.IMPORTS_ONLY: "run `qmterm history pull`: the rest of the market is missing",
     Code.SHRUNK: "delete the file and pull it again: part of the market is missing",

@@ -80,12 +80,14 @@ class _Walk:
         if not held:
             return
         there = set(held)
-        for number, day in enumerate(sorted({*held, *calendar.sessions(held[0], held[-1])})):
-            if day not in there:
-                yield Finding(Code.GAP, day, "", "no file")
-                continue
+        number = -1  # of the session: a day that was none stands between no two of them
+        for day in sorted({*held, *calendar.sessions(held[0], held[-1])}):
             if not calendar.is_session(day):
                 yield Finding(Code.NOT_A_SESSION, day, "", "the exchange was closed")
+                continue
+            number += 1
+            if day not in there:
+                yield Finding(Code.GAP, day, "", "no file")
                 continue
             try:
                 numbers, columns = self._read(day)

@@ -57,6 +57,15 @@ def test_gaps_torn_files_and_days_that_were_no_session(tmp_path):
     assert all(item.to_do for item in verify(tmp_path, CALENDAR))
 
 
+def test_a_file_of_a_holiday_hides_no_split_and_makes_nobody_vanish(tmp_path):
+    after = DAYS.index(date(2026, 2, 17))
+    store(tmp_path, lambda number: {"A": 10.0, "B": 20.0 if number < after else 10.0})
+    write(tmp_path, date(2026, 2, 16), {"C": 10.0})  # Presidents' Day
+    assert found(tmp_path) == [
+        (Code.NOT_A_SESSION, date(2026, 2, 16), ""), (Code.SPLIT_LIKE, date(2026, 2, 17), "B"),
+    ]  # fmt: skip
+
+
 def test_a_symbol_that_vanishes_and_comes_back_and_a_file_with_half_the_market(tmp_path):
     store(tmp_path, lambda n: {"A": 10.0} if 25 <= n < 28 else {"A": 10.0, "B": 20.0, "C": 1.0, "D": 2.0})
     gone = [item for item in found(tmp_path) if item[2] == "B"]
