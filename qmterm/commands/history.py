@@ -108,7 +108,9 @@ async def _pull(
         print(f"{len(report.pulled)} sessions pulled, {len(report.failed)} not; {fresh} new splits; {directory}")
         for day, why in list(report.failed.items())[:SHOWN]:
             print(f"  {day}: {why}")
-    return 0 if report.complete else 1
+        if history.unsaved:
+            print(f"  splits: {history.unsaved}")
+    return 0 if report.complete and not history.unsaved else 1
 
 
 def status(sessions: int | None, store: Path | None, config: Path | None, *, as_json: bool) -> int:
@@ -174,10 +176,12 @@ def verify(symbols: list[str], store: Path | None, config: Path | None, *, as_js
 def import_(file: Path, store: Path | None, config: Path | None, *, as_json: bool) -> int:
     from qmterm.market.clock import SystemClock
     from qmterm.market.history.importing import import_file
+    from qmterm.tape.storing import storing
 
     load_settings(config)
     directory = store or places().history / "polygon"
-    report = import_file(file, directory, _calendar(et_date(SystemClock().now())), _say)
+    with storing(directory):
+        report = import_file(file, directory, _calendar(et_date(SystemClock().now())), _say)
     if as_json:
         print(
             json.dumps(

@@ -87,3 +87,12 @@ def test_wrong_words_are_refused(home, capsys):
     assert run(capsys, "pull", "--from", "soon")[0] == 2
     assert run(capsys, "verify")[0] == 2  # there is no store yet
     assert run(capsys, "pull", "--sim", "http://127.0.0.1:1")[0] == 2
+
+
+def test_a_store_that_cannot_be_written_is_a_sentence(home, capsys):
+    (home / "file").write_text("in the way")
+    (home / "bars.csv").write_text("symbol,date,open,high,low,close,volume\nA,2026-02-27,7,7,7,7,1\n")
+    code, out, err = run(capsys, "import", str(home / "bars.csv"), "--store", str(home / "file" / "store"))
+    assert (code, out) == (1, "")
+    assert "file/store cannot be written (Not a directory)" in err
+    assert "Traceback" not in err
