@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from qmterm.core.bars import IntArray
     from qmterm.core.chain import Chain
 
+MOST_DAYS = 9_999  # to an expiry
 LOOKED_AROUND = (7, 45, 400)  # days either side of a wished DTE, until an expiry is found
 COLUMNS = (
     ("EXPIRY", 10, 0),
@@ -64,7 +65,9 @@ def parse_expiry(text: str | None) -> date | int | None:
     """A date, or days to expiry as a whole number; None = every expiry."""
     if text is None:
         return None
-    if text.isdigit():
+    if text.isascii() and text.isdecimal():  # other digits than 0 to 9 are digits, too, and no numbers of days
+        if len(text) > len(str(MOST_DAYS)):
+            raise BadInput(f"--expiry {text}: no option is listed so many days ahead")
         return int(text)
     try:
         return date.fromisoformat(text)
@@ -122,6 +125,8 @@ async def read_expiry(session: MarketSession, symbol: str, wanted: date | int | 
     if isinstance(wanted, date):
         if wanted < today:
             raise BadInput(f"--expiry {wanted}: that day has passed (the market is at {today})")
+        if wanted > last:
+            raise BadInput(f"--expiry {wanted}: no option is listed so many days ahead")
         chain = await session.chains.read(symbol, session.now(), wanted, wanted)
         if not len(chain):
             raise await _no_such_expiry(session, symbol, wanted)

@@ -42,7 +42,7 @@ def pull(
     if sessions is not None and first is not None:
         raise BadInput("give --sessions or --from, not both")
     bounds = (_day("--from", first), _day("--to", last))
-    wanted = sessions or settings.engine.history_sessions
+    wanted = _sessions(sessions, settings)
     return asyncio.run(_pull(settings, wanted, bounds, store, sim, sim_token_file, as_json=as_json))
 
 
@@ -111,7 +111,9 @@ async def _pull(
         print(f"{done}; {fresh} new splits; {directory}")
         for day, why in list(report.failed.items())[:SHOWN]:
             print(f"  {day}: {why}")
-    return 0 if report.complete else 1
+        if history.unsaved:
+            print(f"  splits: {history.unsaved}")
+    return 0 if report.complete and not history.unsaved else 1
 
 
 def status(sessions: int | None, store: Path | None, config: Path | None, *, as_json: bool) -> int:
@@ -122,7 +124,7 @@ def status(sessions: int | None, store: Path | None, config: Path | None, *, as_
     settings, _ = load_settings(config)
     now = SystemClock().now()
     calendar = _calendar(et_date(now))
-    days = _wanted(calendar, now, sessions or settings.engine.history_sessions, (None, None))
+    days = _wanted(calendar, now, _sessions(sessions, settings), (None, None))
     found = look(store or places().history / "polygon", days, settings.polygon.budget_per_minute)
     if as_json:
         held = [
@@ -180,10 +182,12 @@ def verify(symbols: list[str], store: Path | None, config: Path | None, *, as_js
 def import_(file: Path, store: Path | None, config: Path | None, *, as_json: bool) -> int:
     from qmterm.market.clock import SystemClock
     from qmterm.market.history.importing import import_file
+    from qmterm.tape.storing import storing
 
     load_settings(config)
     directory = store or places().history / "polygon"
-    report = import_file(file, directory, _calendar(et_date(SystemClock().now())), _say)
+    with storing(directory):
+        report = import_file(file, directory, _calendar(et_date(SystemClock().now())), _say)
     if as_json:
         print(
             json.dumps(
@@ -205,14 +209,29 @@ def import_(file: Path, store: Path | None, config: Path | None, *, as_json: boo
     return 0
 
 
+def _sessions(wish: int | None, settings: Settings) -> int:
+    if wish is None:
+        return settings.engine.history_sessions
+    if wish < 1:
+        raise BadInput(f"--sessions {wish}: give the number of the latest sessions, 1 or more")
+    return wish
+
+
 def _wanted(
     calendar: SessionCalendar, now_ns: int, sessions: int, bounds: tuple[date | None, date | None]
 ) -> tuple[date, ...]:
     first, last = bounds
     newest = calendar.last_completed(now_ns)
     until = newest if last is None else min(last, newest)
+    if until < FIRST_DAY:
+        raise BadInput(f"--to {until}: the vendor's daily bars begin on {FIRST_DAY}")
     if first is None:
-        return calendar.last_n(until, sessions)
+        there = calendar.sessions(FIRST_DAY, until)
+        if sessions > len(there):
+            raise BadInput(
+                f"--sessions {sessions}: from {FIRST_DAY}, where the vendor's begin, there are {len(there):,}"
+            )
+        return there[-sessions:]
     days = calendar.sessions(max(first, FIRST_DAY), until)
     if not days:
         raise BadInput(f"there is no session from {first} to {until}")

@@ -36,6 +36,7 @@ __all__ = [
 
 REQUIRED = ("symbol", "date", *BAR_COLUMNS)
 _FIRST_DAY = np.datetime64("1700-01-01", "D")
+_EARLIEST, _LATEST = date(1900, 1, 1), date(2100, 12, 31)  # a day outside is a slip of whoever wrote the file
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +62,12 @@ def load_daily(
     Bars after `as_of` (default: the file's last date) are not looked at. `max_bars` keeps the latest bars of each
     symbol, `symbols` only those. BadInput names what is wrong with the file.
     """
+    if as_of is not None and not _EARLIEST <= as_of <= _LATEST:
+        raise BadInput(f"{as_of} is no day of {_EARLIEST} to {_LATEST}")
     table = _open(path)
     names, codes = _symbol_codes(table["symbol"])
     days = _dates(table["date"], path)
+    _check_range(days, path)
     columns = {name: _numbers(table[name], name, path) for name in BAR_COLUMNS}
     ratios = _numbers(table["split_ratio"], "split_ratio", path) if "split_ratio" in table.column_names else None
 
@@ -158,6 +162,17 @@ def _repeats(codes: IntArray, days: NDArray[np.datetime64]) -> BoolArray:
     again = np.zeros(len(codes), dtype=np.bool_)
     again[1:] = (codes[1:] == codes[:-1]) & (days[1:] == days[:-1])
     return again
+
+
+def _check_range(days: NDArray[np.datetime64], path: Path) -> None:
+    outside = (days < np.datetime64(_EARLIEST, "D")) | (days > np.datetime64(_LATEST, "D"))  # false where there is none
+    if outside.any():
+        row = int(outside.argmax())
+        more = f" (and {np.count_nonzero(outside) - 1} more)" if np.count_nonzero(outside) > 1 else ""
+        raise BadInput(
+            f"{path}: row {row + 1}{more}, column date: {days[row]} is no day of {_EARLIEST} to {_LATEST}; correct the "
+            "row or take it out"
+        )
 
 
 def _session_at(day: date) -> date:

@@ -23,6 +23,7 @@ from qmterm.core.bars import BoolArray, FloatArray
 from qmterm.core.errors import BadInput, DataError
 from qmterm.tape.layout import SUFFIX
 from qmterm.tape.quality import BAR_COLUMNS, PRICE_COLUMNS, usable
+from qmterm.tape.storing import storing
 from qmterm.tape.symbols import CHECKSUM, Numbers, SymbolTable, plain
 
 NUMBER = "number"  # column: the symbol's line in the store's symbol table
@@ -105,7 +106,8 @@ def write_grouped(
     names, first = np.unique(symbols[kept], return_index=True)
     rows = kept[first]
     spelled = pa.array(names.tolist(), type=pa.string())
-    directory.mkdir(parents=True, exist_ok=True)
+    with storing(directory):
+        directory.mkdir(parents=True, exist_ok=True)
     with _naming:
         held = SymbolTable.load(directory)
         table = held.with_names(spelled)
@@ -133,18 +135,19 @@ def write_grouped(
 
 
 def write_whole(path: Path, table: Any, dictionary: Sequence[str] | bool = False) -> None:
-    """A Parquet file that appears whole or not at all, its pages with checksums."""
+    """A Parquet file that appears whole or not at all, its pages with checksums; NotWritten when it cannot."""
     import pyarrow.parquet as pq
 
-    path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
     use = list(dictionary) if not isinstance(dictionary, bool) else dictionary
-    try:
-        pq.write_table(table, unfinished, compression="lz4", use_dictionary=use, write_page_checksum=True)
-        os.replace(unfinished, path)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            unfinished.unlink()
+    with storing(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            pq.write_table(table, unfinished, compression="lz4", use_dictionary=use, write_page_checksum=True)
+            os.replace(unfinished, path)
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                unfinished.unlink()
 
 
 def read_day(directory: Path, day: date) -> DayRows:

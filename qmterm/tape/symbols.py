@@ -17,6 +17,8 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from qmterm.tape.storing import storing
+
 T = TypeVar("T", bound=np.generic)
 Numbers = NDArray[np.int32]
 FILE = "symbols.txt"  # one name a line; its number is the line's place, from 0
@@ -146,12 +148,13 @@ def plain(column: Any, dtype: type[T]) -> NDArray[T]:
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Write a small file so that it appears whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write a small file so that it appears whole or not at all; NotWritten when it cannot."""
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
-    try:
-        unfinished.write_bytes(content)
-        os.replace(unfinished, path)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            unfinished.unlink()
+    with storing(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            unfinished.write_bytes(content)
+            os.replace(unfinished, path)
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                unfinished.unlink()

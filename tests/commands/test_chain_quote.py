@@ -88,6 +88,9 @@ def test_the_table_ends_with_what_it_is(qmterm, polygon):
         (("AAPL", "--expiry", "2026-03-14"), "has no options that expire then; near it: 2026-03-"),
         (("AAPL", "--expiry", "2020-01-17"), "has passed"),
         (("AAPL", "--expiry", "soon"), "give a date such as"),
+        (("AAPL", "--expiry", "²"), "give a date such as"),  # a digit, and no number
+        (("AAPL", "--expiry", "99999999999999"), "no option is listed so many days ahead"),
+        (("AAPL", "--expiry", "9999-12-31"), "no option is listed so many days ahead"),
         (("AAPL  260417C00230000",), "is one contract"),
         (("AAPL", "--strikes", "0"), "1 or more"),
         (("AAPL", "--sim", "http://127.0.0.1:1"), "--sim belongs to --source sim"),

@@ -89,3 +89,29 @@ def test_wrong_words_are_refused(home, capsys):
     assert run(capsys, "pull", "--from", "soon")[0] == 2
     assert run(capsys, "verify")[0] == 2  # there is no store yet
     assert run(capsys, "pull", "--sim", "http://127.0.0.1:1")[0] == 2
+
+
+def test_a_store_that_cannot_be_written_is_a_sentence(home, capsys):
+    (home / "file").write_text("in the way")
+    (home / "bars.csv").write_text("symbol,date,open,high,low,close,volume\nA,2026-02-27,7,7,7,7,1\n")
+    code, out, err = run(capsys, "import", str(home / "bars.csv"), "--store", str(home / "file" / "store"))
+    assert (code, out) == (1, "")
+    assert "file/store cannot be written (Not a directory)" in err
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (("status", "--sessions", "-5"), "--sessions -5: give the number of the latest sessions"),
+        (("status", "--sessions", "0"), "--sessions 0: give the number of the latest sessions"),
+        (("pull", "--sessions", "-5"), "--sessions -5: give the number of the latest sessions"),
+        (("pull", "--sessions", "0"), "--sessions 0: give the number of the latest sessions"),
+        (("status", "--sessions", "100000"), "--sessions 100000: from 2003-09-10, where the vendor's begin, there are"),
+    ],
+)
+def test_numbers_of_sessions_that_make_no_sense_are_refused(home, capsys, words, why):
+    code, out, err = run(capsys, *words)
+    assert (code, out) == (2, "")
+    assert err.startswith(f"qmterm: {why}")
+    assert err.count("\n") == 1

@@ -185,3 +185,13 @@ def test_a_split_told_twice_on_one_day_is_one_split(tmp_path):
         split_ratio=[None, None, 2.0, 2.0, None],
     )
     assert read_daily(twice).close[0].tolist() == pytest.approx([10.5 / 2, 11.5 / 2, 12.5, 14.5])
+
+
+def test_a_day_that_no_calendar_has_is_named_by_its_row(tmp_path):
+    path = write(tmp_path / "odd.parquet", date=[*DAYS[:3], date(9999, 12, 31), date(1, 1, 3)])
+    with pytest.raises(
+        BadInput, match=r"odd\.parquet: row 4 \(and 1 more\), column date: 9999-12-31 is no day of 1900"
+    ):
+        load_daily(path)
+    with pytest.raises(BadInput, match="9999-12-31 is no day of 1900-01-01 to 2100-12-31"):
+        load_daily(write(tmp_path / "bars.parquet"), as_of=date(9999, 12, 31))

@@ -8,6 +8,7 @@ import pytest
 from qmterm.core.errors import BadInput
 from qmterm.tape.bars import DaysMissing, missing_days, read_grouped, write_grouped
 from qmterm.tape.grouped import day_path
+from qmterm.tape.storing import NotWritten
 
 DAYS = [date(2026, 3, 2), date(2026, 3, 3), date(2026, 3, 4)]
 
@@ -101,7 +102,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
         raise OSError("disk full")
 
     monkeypatch.setattr("qmterm.tape.grouped.os.replace", fails)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(NotWritten, match="disk full"):
         write_grouped(tmp_path, DAYS[0], columns(["AAPL"], [11.0]))
     assert path.read_bytes() == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["2026-03-02.parquet", "symbols.txt"]

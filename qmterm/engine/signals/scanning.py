@@ -99,6 +99,8 @@ class Scanning:
         elif sessions == 0 or (self._of(last) and sessions <= self._loaded):
             return  # too little to look at, or nothing new
         await self._refresh_splits()
+        if self._history.unsaved:
+            self._log.warn("FEED", f"splits and renames are known in this run only: {self._history.unsaved}")
         self._rescaled = False  # the panel below is made with all of them
         progress(self._pull.text or "indicators")
         panel = await self._history.panel(last, sessions, allow_missing=report is not None and bool(report.failed))

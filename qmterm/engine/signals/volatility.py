@@ -17,6 +17,7 @@ from qmterm.core.errors import DataError
 from qmterm.engine.runlog import RunLog
 from qmterm.market.history.volatility import Standing, VolatilityHistory, measured
 from qmterm.quant.surface.iv_history import MIN_IV_OBSERVATIONS
+from qmterm.tape.storing import NotWritten
 
 MOST_SYMBOLS = 60  # a day
 EXPIRIES = (5, 100)  # calendar days: enough for IV30 and IV90
@@ -57,14 +58,16 @@ class VolatilityKeeper:
                 chain = await self._chains.read(
                     symbol, now, day + timedelta(days=EXPIRIES[0]), day + timedelta(days=EXPIRIES[1])
                 )
+                ranked = len(chain) > 0 and await asyncio.to_thread(self._history.keep, chain) is not None
             except DataError as error:
                 if symbol not in self._failed:  # it is tried again at the next scan, and said once
                     self._log.warn("SCAN", f"{symbol}: its volatility of today is not kept yet ({error})", symbol)
                 self._failed.add(symbol)
+                if isinstance(error, NotWritten):
+                    break  # the next chain would be read for nothing
                 continue
             self._tried.add(symbol)
-            if len(chain) and await asyncio.to_thread(self._history.keep, chain) is not None:
-                kept += 1
+            kept += ranked
         if kept:
             self._log.info("SCAN", f"implied volatility of {kept} symbols kept", symbols=kept)
         return kept

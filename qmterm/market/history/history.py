@@ -36,6 +36,7 @@ from qmterm.tape.grouped import (
 )
 from qmterm.tape.panel import read_grouped
 from qmterm.tape.quality import BAR_COLUMNS
+from qmterm.tape.storing import NotWritten
 
 IN_FLIGHT = 3
 ROUNDS = 2  # a failed day is tried again once, after all the others
@@ -62,6 +63,7 @@ class History:
         self._calendar = calendar
         self._clock = clock
         self._keeping = asyncio.Lock()
+        self.unsaved = ""  # why what is known of splits and renames is not on disk
         self._asking = asyncio.Lock()
         self._asked: tuple[date, date, tuple[Split, ...]] | None = None  # (after, asked on, splits)
         self._manifest = Manifest.read(directory)
@@ -105,7 +107,7 @@ class History:
                     failed[day] = str(refusal)
                     refused.add(day)
                     hopeless.add(day)
-                except DataAuthError as refusal:  # the key is wrong for every day
+                except (DataAuthError, NotWritten) as refusal:  # the key is wrong, the disk is full: for every day
                     failed.update(dict.fromkeys(set(wanted) - set(pulled), str(refusal)))
                     hopeless.update(wanted)
                 except DataError as failure:
@@ -265,5 +267,11 @@ class History:
         write_grouped(self._directory, bars.day, {"symbol": symbols, **columns, IMPORTED: imported}, pulled=as_of)
 
     async def _keep(self) -> None:
+        """What cannot be written holds for this run all the same; the next one asks again."""
         async with self._keeping:
-            await asyncio.to_thread(self._manifest.write, self._directory)
+            try:
+                await asyncio.to_thread(self._manifest.write, self._directory)
+            except NotWritten as failure:
+                self.unsaved = str(failure)
+            else:
+                self.unsaved = ""

@@ -35,6 +35,7 @@ from qmterm.tape.layout import DAILY, OPTION_QUOTES, Layout, session_path
 from qmterm.tape.quality import BAR_COLUMNS, BarReport, usable
 
 ROWS_AT_ONCE = 1_000_000  # rows of one range of sessions
+FILES_AT_ONCE = 256
 NO_DAY = -(2**31)  # a row without a date
 
 
@@ -82,7 +83,7 @@ def import_file(
     ranges = _ranges({day: counts[day] for day in sessions}, rows_at_once)
     leftovers.clear(_made(directory))
     with tempfile.TemporaryDirectory(prefix=f".import-{os.getpid()}-", dir=directory) as folder:
-        parts = _spread(path, layout, ranges, Path(folder))
+        parts = _in_waves(path, layout, ranges, Path(folder))
         for number, part in enumerate(parts):
             progress(f"writing sessions {ranges[number][0]} to {ranges[number][-1]}")
             table = _read_part(part)
@@ -168,6 +169,14 @@ def _ranges(counts: dict[date, int], most: int) -> list[list[date]]:
         ranges[-1].append(day)
         room -= counts[day]
     return ranges
+
+
+def _in_waves(path: Path, layout: Layout, ranges: list[list[date]], folder: Path) -> list[Path]:
+    """`_spread`, over the file again for every FILES_AT_ONCE ranges: a process may open only so many files."""
+    parts: list[Path] = []
+    for first in range(0, len(ranges), FILES_AT_ONCE):
+        parts += _spread(path, layout, ranges[first : first + FILES_AT_ONCE], _made(folder / str(first)))
+    return parts
 
 
 def _spread(path: Path, layout: Layout, ranges: list[list[date]], folder: Path) -> list[Path]:

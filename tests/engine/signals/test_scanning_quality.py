@@ -34,6 +34,8 @@ SIGNALS = (SignalState.ENTRY_LONG, SignalState.SCALE_OUT)
 class Tape:
     """A history that holds the panel of the scanner's own tests."""
 
+    unsaved = ""
+
     async def pull(self, days, progress):
         return PullReport(pulled=())
 

@@ -75,3 +75,14 @@ async def test_the_rank_is_that_of_the_chains_own_volatility(tmp_path):
     assert 48 < rank < 52
     assert kept.rank(replace(chain(), underlying="NEW")) is None
     assert {symbol: standing.observations for symbol, standing in kept.known.items()} == {"AAPL": 60, "NEW": 0}
+
+
+async def test_a_full_disk_costs_one_chain_a_scan_and_is_said_once(tmp_path):
+    chains = Chains()
+    kept, _ = keeper(tmp_path, chains, 15, 46)
+    (tmp_path / "chains").write_text("in the way")
+    assert await kept.keep_if_due({"ZZZ"}, {"AAA", "BBB"}) == 0
+    assert await kept.keep_if_due({"ZZZ"}, {"AAA", "BBB"}) == 0
+    assert (chains.asked, kept._log.warned) == (["ZZZ", "ZZZ"], ["ZZZ"])
+    (tmp_path / "chains").unlink()
+    assert await kept.keep_if_due({"ZZZ"}, {"AAA", "BBB"}) == 3

@@ -1,5 +1,6 @@
 """History: one call a session, kept at once, resumed, repaired, and right after a split."""
 
+import errno
 import json
 from datetime import date
 
@@ -314,3 +315,24 @@ async def test_an_older_file_brought_into_a_used_store_gets_the_splits_before_th
     assert await later.refresh_splits() == (split,)
     assert await later.refresh_splits() == ()
     assert (await later.panel(LAST, 12)).close[0].tolist() == [100.0] * 8 + [108.0, 109.0, 110.0, 111.0]
+
+
+async def test_a_full_disk_stops_the_pull_at_once_and_what_is_held_is_used(tmp_path, monkeypatch):
+    await history(tmp_path, FakeRest()).pull(DAYS[:-2])
+    monkeypatch.setattr("os.replace", full)
+    rest = FakeRest()
+    kept = history(tmp_path, rest)
+    report = await kept.pull(DAYS)
+    assert report.pulled == ()
+    assert set(report.failed) == set(DAYS[-2:])
+    assert all("cannot be written (No space left on device)" in why for why in report.failed.values())
+    assert len(rest.calls) <= 2, "every further call would be for nothing"
+    assert "cannot be written" in kept.unsaved
+    assert (await kept.panel(LAST, 12, allow_missing=True)).bars.tolist() == [10, 10]
+    rest.known_splits = (Split("AAPL", LAST, 1, 2),)
+    assert await kept.know_splits_since(DAYS[0]) == 1
+    assert kept.split_ratio("AAPL", DAYS[0], LAST) == 2.0, "known in this run all the same"
+
+
+def full(*_, **__):
+    raise OSError(errno.ENOSPC, "No space left on device")

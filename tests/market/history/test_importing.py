@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import resource
 import subprocess
 import sys
 from datetime import date
@@ -200,3 +202,17 @@ def test_a_big_file_is_imported_in_bounded_memory(tmp_path):
     assert int(written) == 120_000
     assert int(peak) < whole / 2
     assert len(read_day(tmp_path / "store", days[0])) == 2_000
+
+
+def test_more_sessions_than_a_process_may_open_files_are_written_in_waves(tmp_path):
+    calendar = SessionCalendar.load(date(2023, 1, 1), date(2026, 12, 31))
+    days = calendar.last_n(date(2026, 2, 27), 600)
+    path = daily_file(tmp_path / "bars.parquet", symbols=("A",), days=days)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (len(os.listdir("/proc/self/fd")) + 300, hard))
+    try:
+        report = import_file(path, tmp_path / "store", calendar, rows_at_once=1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert (report.written, len(report.sessions)) == (600, 600)
+    assert stored_sessions(tmp_path / "store", layout.DAILY) == days
