@@ -100,6 +100,8 @@ class MinuteRing:
 
     def write_rows(self, rows: IntArray, minutes: IntArray, prices: FloatArray) -> None:
         """`write` of one minute each for many symbols, each once; `prices` (5, rows): open to close, and the volume."""
+        possible = np.asarray(sane_bar(*prices), dtype=np.bool_)
+        rows, minutes, prices = rows[possible], minutes[possible], prices[:, possible]
         slots = minutes % DEPTH
         held = self._stamp[slots, rows]
         passed = (minutes > held) & (held > self._carry_minute[rows])

@@ -20,6 +20,7 @@ from qmterm.core.errors import DataError, NotEntitled
 from qmterm.market.bars.live import Tell
 from qmterm.market.board.board import Board
 from qmterm.market.board.minutes import MINUTE_NS
+from qmterm.market.board.sane import sane_bar
 from qmterm.market.records import BarColumns, SnapshotColumns
 from qmterm.market.rest.budget import MINUTE_S, Priority, asking_for
 from qmterm.market.rest.client import PolygonRest
@@ -125,7 +126,7 @@ class MinuteRepair:
     def check(self, snapshot: SnapshotColumns, now_ns: int) -> None:
         """Take each symbol's newest minute where we never got it; `now_ns` is when the snapshot was asked for.
 
-        A bar that is not whole (a plan may leave parts out) stands in by its close.
+        A bar that is not whole (a plan may leave parts out) stands in by its close; an impossible one is none.
         """
         stocks, ring = self._board.stocks, self._board.minutes
         self.ledger.judge(now_ns, ring, len(stocks))  # or it would settle minutes that are found missing only later
@@ -134,13 +135,15 @@ class MinuteRepair:
         prices = np.stack(
             [snapshot.minute_open, snapshot.minute_high, snapshot.minute_low, close, snapshot.minute_volume]
         )
-        whole: BoolArray = np.isfinite(prices.sum(axis=0))
+        told: BoolArray = np.isfinite(prices.sum(axis=0))
+        whole: BoolArray = told & sane_bar(*prices)
         absent = self.ledger.check_symbols(rows, snapshot.minute_ns, whole, now_ns, ring)
         prices = np.where(whole, prices, np.stack([close, close, close, close, np.full(len(close), np.nan)]))
-        taken = absent & (close > 0)
+        possible = whole | ~told
+        taken = absent & (close > 0) & possible
         ring.write_rows(rows[taken], snapshot.minute_ns[taken] // MINUTE_NS, prices[:, taken])
-        # One that traded today but does not say in which minute last has told nothing.
-        says = (snapshot.minute_ns > 0) | ~(snapshot.day_volume > 0)
+        # One that traded today but does not say in which minute last, or how, has told nothing.
+        says = np.where(snapshot.minute_ns > 0, possible, ~(snapshot.day_volume > 0))
         self._known_until_ns = max(
             self._known_until_ns,
             self.ledger.told_by_snapshot(rows[says], snapshot.minute_ns[says], snapshot.updated_ns, now_ns),

@@ -54,7 +54,9 @@ def test_the_ring_takes_an_impossible_minute_from_nobody(odd):
     ring = MinuteRing(4)
     prices = list((GOOD | odd).values())
     assert not ring.write(2, NS0, *prices)
-    assert not ring.holds(np.array([2]), np.array([NS0 // MINUTE_NS]))[0]
+    assert not ring.holds(np.array([2]), np.array([NS0 // MINUTE_NS]), np.array([False]))[0]
+    ring.write_rows(np.array([2]), np.array([NS0 // MINUTE_NS]), np.array([prices]).T)
+    assert not ring.holds(np.array([2]), np.array([NS0 // MINUTE_NS]), np.array([False]))[0]
     assert ring.write(2, NS0, *GOOD.values())
 
 

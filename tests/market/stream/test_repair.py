@@ -224,6 +224,15 @@ async def test_a_minute_that_the_plan_tells_in_part_stands_in_by_its_close_until
     assert case.board.minutes.seen(OPEN // MINUTE_NS + 6, COUNT).all()
 
 
+async def test_an_impossible_minute_of_the_snapshot_is_none():
+    case = Case()
+    low = np.where(np.arange(COUNT) == 9, -5.0, 31.0)
+    case.repair.check(whole(6, minute_low=low), NOW)
+    assert case.board.five_minute_bar("S09", NOW) is None or case.board.five_minute_bar("S09", NOW).close == 10.0
+    assert case.ledger.lost_bars.unknown_of(9) == 2
+    assert case.board.minutes.seen(OPEN // MINUTE_NS + 6, COUNT).sum() == COUNT - 1
+
+
 async def test_one_that_traded_today_but_does_not_say_when_last_has_told_nothing():
     case = Case()
     silent = np.where(np.arange(COUNT) < 2, 0, OPEN + 6 * MINUTE_NS)
