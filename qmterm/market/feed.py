@@ -36,6 +36,7 @@ from qmterm.market.stream import canaries
 from qmterm.market.stream.keeper import MinuteKeeper
 from qmterm.market.stream.latency import FeedLatency
 from qmterm.market.stream.order import Standing
+from qmterm.market.stream.rate import EventRate
 from qmterm.market.stream.repair import MinuteRepair
 from qmterm.market.stream.rotation import Rotation
 from qmterm.market.stream.socket import MarketStream
@@ -46,7 +47,6 @@ from qmterm.tape.recorder import FrameRecorder
 
 __all__ = ["DELAY_NS", "FeedStatus", "PacedClock", "PolygonFeed"]
 
-_RATE_WINDOW_S = 5.0
 DELAY_NS = 15 * 60 * NS
 _TIDES = {Phase.PRE: Tide.THIN, Phase.REGULAR: Tide.BUSY, Phase.POST: Tide.THIN}
 
@@ -118,8 +118,7 @@ class PolygonFeed:
         self._last_data_ns = 0
         self._delays_of: date | None = None  # the day that the delays were seen on
         self._filling: asyncio.Task[None] | None = None
-        self._rate_from = (clock.monotonic(), 0)
-        self._rate = 0.0
+        self._rate = EventRate(clock.monotonic())
         self.snapshot_refused = ""
         self.snapshot_symbols: tuple[str, ...] = ()  # what the vendor's latest whole-market snapshot held
 
@@ -286,7 +285,7 @@ class PolygonFeed:
             state=_state(stocks, delayed=self.stocks_delayed),
             why=stocks.notes.refusal or (stocks.notes.last_drop if stocks.state is not StreamState.LIVE else ""),
             age_s=self.age_s(),
-            events_per_s=self._events_per_s(events),
+            events_per_s=self._rate.look(events, self._clock.monotonic()),
             delayed=self.stocks_delayed,
             latency_ms=self.latency.percentiles(),
             options_state=_state(options, delayed=self.options_delayed) if self._options_on else None,
@@ -390,17 +389,6 @@ class PolygonFeed:
             self.latency.add(report.newest_ns, self._clock.now(), self._clock.rate)
         if self._on_frame is not None:
             self._on_frame(report)
-
-    def _events_per_s(self, events: int) -> float:
-        """Over a window of some seconds; the first look after it closes moves it on."""
-        now = self._clock.monotonic()
-        since, before = self._rate_from
-        if now - since >= _RATE_WINDOW_S:
-            self._rate = (events - before) / (now - since)
-            self._rate_from = (now, events)
-        elif not self._rate and now > since:
-            return (events - before) / (now - since)
-        return self._rate
 
 
 def _state(stream: MarketStream, *, delayed: bool) -> str:
