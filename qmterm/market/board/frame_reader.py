@@ -66,9 +66,9 @@ from qmterm.market.json_bytes import (
     part,
     read_key,
     read_name,
-    read_number,
     read_whole,
 )
+from qmterm.market.json_digits import quick_number, quick_whole
 from qmterm.market.times import NEVER_NS
 
 _KEY_EV, _KEY_SYM, _KEY_NAME = letters("ev"), letters("sym"), letters("T")
@@ -138,10 +138,10 @@ def read(text: Any, length: int, state: Any) -> tuple[int, bool]:
             if place == _STEP_OVER:
                 at = after_value(text, at)
             elif place < _WHEN:
-                at, value = read_number(text, at)
+                at, value = quick_number(text, at, length)
                 floats[event + place] = value
             elif place < _EXCHANGE:
-                at, whole = read_whole(text, at)
+                at, whole = quick_whole(text, at, length)
                 ints[event + WHEN + place - _WHEN] = to_ns(whole)
             elif place == _SYMBOL:
                 if text[at] != QUOTE:

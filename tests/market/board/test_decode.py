@@ -353,6 +353,28 @@ def test_every_written_price_is_the_double_the_json_reader_makes_of_it():
     assert pair.fast.slow_frames < 200
 
 
+@pytest.mark.parametrize("tail", ["", ',{"ev":"XX","sym":"AAPL","t":1}'], ids=["last", "amid"])
+def test_numbers_of_any_length_are_read_alike_anywhere_in_the_text(tail):
+    """Eight letters at a time where there are as many, one by one at the end of the text."""
+    pair, chance = Pair("stocks"), random.Random(8)
+    for digits in range(1, 20):
+        for places in range(0, 12):
+            for _ in range(3):
+                whole = (
+                    str(chance.randrange(10 ** (digits - 1), 10**digits)) if digits > 1 else str(chance.randrange(10))
+                )
+                part = "".join(chance.choice("0123456789") for _ in range(places))
+                price = whole + ("." + part if places else "") + chance.choice(["", "", "", "e1", "E-2"])
+                when = str(MS0 + digits * 100 + places)[: chance.randint(1, 13)] + chance.choice(
+                    ["", "", ".5", "e1", "000"]
+                )
+                frame = f'[{{"ev":"Q","sym":"AAPL","t":{when},"ap":{price},"bp":{price}}}{tail}]'.encode()
+                pair.apply(frame, NS0)
+                bare = f'[{{"ev":"Q","sym":"MSFT","bp":{price},"t":{when}}}{tail}]'.encode()
+                pair.apply(bare, NS0)
+    assert pair.boards[0].stocks.bid[0] > 0
+
+
 def test_a_trade_on_the_tape_has_the_quote_that_stood_when_it_printed():
     board, tape = Board(STOCKS), TradeTape(3)
     decoder = FrameDecoder(board, "options", tape)
