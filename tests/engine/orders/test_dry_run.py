@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from decimal import Decimal
 
@@ -11,6 +12,7 @@ from qmterm.broker.errors import UNREADABLE
 from qmterm.core.errors import BrokerError
 from qmterm.core.orders import Action, DryRun, Leg, OrderState
 from qmterm.core.reasons import Reason
+from qmterm.engine.commands import Kill
 from tests.engine.fakes import CASH, OCC
 from tests.engine.house import opened, plan
 
@@ -64,3 +66,28 @@ async def test_what_is_only_bought_is_not_asked_about():
         record, asked = await send(house, plan(now_ns=house.clock.now()), BrokerError("never asked"))
         assert record.state is OrderState.RECEIVED
         assert asked == []
+
+
+@pytest.mark.parametrize("stop", ["kill", "cancel"])
+async def test_what_is_stopped_while_the_broker_is_asked_is_never_sent(stop):
+    """The question takes as long as an order: whoever stops the order meanwhile must be obeyed."""
+    async with opened() as house:
+        asked, answered = asyncio.Event(), asyncio.Event()
+
+        async def dry_run(_intent):
+            asked.set()
+            await answered.wait()
+            return DryRun(Decimal(-1000), Decimal(0))
+
+        house.broker.dry_run = dry_run
+        assert house.trader.open(spread(house), house.clock.monotonic()).approved
+        await asyncio.wait_for(asked.wait(), 5)
+        (record,) = house.desk.ledger.records
+        if stop == "kill":
+            assert (await house.answering.answer(Kill())).ok
+        else:
+            await house.desk.cancel(record, "a person")
+        answered.set()
+        await house.lanes.idle()
+        assert record.state is OrderState.NOT_SENT
+        assert house.broker.posts == []
