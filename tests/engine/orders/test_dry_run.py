@@ -12,7 +12,7 @@ from qmterm.broker.errors import UNREADABLE
 from qmterm.core.errors import BrokerError
 from qmterm.core.orders import Action, DryRun, Leg, OrderState
 from qmterm.core.reasons import Reason
-from qmterm.engine.commands import Kill
+from qmterm.engine.commands import Kill, Pause
 from tests.engine.fakes import CASH, OCC
 from tests.engine.house import opened, plan
 
@@ -68,7 +68,7 @@ async def test_what_is_only_bought_is_not_asked_about():
         assert asked == []
 
 
-@pytest.mark.parametrize("stop", ["kill", "cancel"])
+@pytest.mark.parametrize("stop", ["kill", "pause", "cancel"])
 async def test_what_is_stopped_while_the_broker_is_asked_is_never_sent(stop):
     """The question takes as long as an order: whoever stops the order meanwhile must be obeyed."""
     async with opened() as house:
@@ -85,6 +85,8 @@ async def test_what_is_stopped_while_the_broker_is_asked_is_never_sent(stop):
         (record,) = house.desk.ledger.records
         if stop == "kill":
             assert (await house.answering.answer(Kill())).ok
+        elif stop == "pause":
+            assert (await house.answering.answer(Pause())).ok
         else:
             await house.desk.cancel(record, "a person")
         answered.set()
