@@ -19,7 +19,8 @@ from qmterm.core.calendar import Phase, SessionCalendar
 from qmterm.core.clock import NS, Clock, et_date, from_et
 from qmterm.core.errors import BrokerError, JournalError
 from qmterm.core.fees import fill_fees
-from qmterm.core.matching import match, unit_ratios
+from qmterm.core.matching import match, natural_price, unit_ratios
+from qmterm.core.order_rules import rules_fault
 from qmterm.core.orders import (
     AccountBalance,
     AccountState,
@@ -254,13 +255,17 @@ class PaperBroker:
     def _check(self, intent: OrderIntent) -> None:
         if not self._connected:
             raise BrokerError("the paper broker is not connected; nothing was placed", "not_connected")
-        if not intent.legs or intent.quantity <= 0 or intent.net_price == 0 or not intent.net_price.is_finite():
-            raise BrokerError(f"paper order {intent.intent_id} has no legs, quantity or price", "bad_order")
+        if not intent.legs or intent.quantity <= 0:
+            raise BrokerError(f"paper order {intent.intent_id} has no legs or quantity", "bad_order")
+        fault = rules_fault(intent)
+        if fault is not None:
+            raise BrokerError(f"paper order {intent.intent_id} was not placed: {fault}", "bad_order")
         once = len({leg.symbol for leg in intent.legs}) == len(intent.legs)
         if not once or any(leg.quantity <= 0 for leg in intent.legs) or unit_ratios(intent.legs)[0] != intent.quantity:
             raise BrokerError(f"the legs of paper order {intent.intent_id} are not its whole units", "bad_order")
         one_sided = len({leg.action.buys for leg in intent.legs}) == 1
-        if one_sided and intent.legs[0].action.buys != (intent.net_price < 0):
+        price = intent.net_price
+        if price is not None and one_sided and intent.legs[0].action.buys != (price < 0):
             raise BrokerError("a buy needs a debit and a sale a credit; nothing was placed", "cant_buy_for_credit")
         for leg in intent.legs:
             if not leg.action.opens and leg.quantity > self._book.closable(leg.symbol, leg.action):
@@ -278,8 +283,18 @@ class PaperBroker:
             return intent.max_loss / intent.quantity
         if any(leg.action is Action.SELL_TO_OPEN for leg in intent.legs):
             raise BrokerError("the paper account sells to open only with a known worst loss", "margin_check_failed")
-        per_unit = -intent.net_price * intent.legs[0].multiplier
+        per_unit = -self._assumed_price(intent) * intent.legs[0].multiplier
         return max(Decimal(0), per_unit) + self._order_fees(intent) / intent.quantity
+
+    def _assumed_price(self, intent: OrderIntent) -> Decimal:
+        """The limit; without one the trigger or the far side of the market. BrokerError when nobody is there."""
+        if intent.net_price is not None:
+            return intent.net_price
+        quotes = {leg.symbol: quote for leg in intent.legs if (quote := self._quotes.quote(leg.symbol)) is not None}
+        natural = natural_price(intent.legs, quotes)
+        if natural is None:
+            raise BrokerError("nobody quotes the side that this order would take; nothing was placed", "empty_book")
+        return min(natural, -(intent.stop_trigger or Decimal(0))) if intent.legs[0].action.buys else natural
 
     def _check_money(self, intent: OrderIntent, reserve: Decimal) -> None:
         needed = reserve * intent.quantity
@@ -290,7 +305,7 @@ class PaperBroker:
             )
 
     def _order_fees(self, intent: OrderIntent) -> Decimal:
-        price = abs(intent.net_price) / len(intent.legs)
+        price = abs(self._assumed_price(intent)) / len(intent.legs)
         day = et_date(self._clock.now())
         return sum((self._fees(leg.symbol, leg.action, leg.quantity, price, day) for leg in intent.legs), Decimal(0))
 
