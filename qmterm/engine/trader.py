@@ -9,6 +9,7 @@ from decimal import Decimal
 from typing import Protocol
 
 from qmterm.core.clock import Clock
+from qmterm.core.matching import net_mid
 from qmterm.core.orders import AccountBalance, Leg, OrderIntent, OrderKind, Purpose, TimeInForce
 from qmterm.core.protocols import QuoteSource
 from qmterm.core.quotes import Quote
@@ -27,11 +28,14 @@ from qmterm.engine.orders.lanes import Lanes
 from qmterm.engine.orders.ledger import OrderRecord
 from qmterm.engine.orders.marks import Marks
 from qmterm.engine.orders.proposals import Proposal, Proposals
+from qmterm.engine.orders.staged import as_staged
 from qmterm.engine.orders.ticks import TickBook
 from qmterm.engine.runlog import RunLog
 from qmterm.engine.show.wording import describe_order
 from qmterm.risk.book import RiskBook
 from qmterm.risk.gate import Gate
+from qmterm.risk.protect import guarded_symbol
+from qmterm.risk.rolls import is_mixed, roll_verdict
 from qmterm.risk.surroundings import Surroundings
 from qmterm.risk.verdict import Verdict
 
@@ -134,6 +138,19 @@ class Trader:
         found = {leg.symbol: self.quotes.quote(leg.symbol) for leg in legs}
         return {symbol: quote for symbol, quote in found.items() if quote is not None}
 
+    def mid_of(self, legs: tuple[Leg, ...]) -> float | None:
+        """What one unit is worth in the middle of its market, dollars per share, positive for the side it trades.
+
+        None while a leg has no two-sided quote.
+        """
+        quotes = self.quotes_of(legs)
+        if any(leg.symbol not in quotes or not quotes[leg.symbol].two_sided for leg in legs):
+            return None
+        if len(legs) == 1:
+            return quotes[legs[0].symbol].mid
+        mid = net_mid(legs, quotes)
+        return None if mid is None else float(abs(mid))
+
     # --- entries ---
 
     def open(
@@ -145,34 +162,62 @@ class Trader:
         propose: bool = False,
         scanned_at: float | None = None,
         warnings: tuple[str, ...] = (),
+        staged: OrderIntent | None = None,
     ) -> Verdict:
-        """Judge a plan; approved, it becomes a proposal in confirm mode (or when `propose`), an order in auto mode."""
+        """Judge a plan; approved, it becomes a proposal in confirm mode (or when `propose`), an order in auto mode.
+
+        `staged` is one unit of the order as a person typed it, where that is more than a limit at the plan's price.
+        """
         self.plans += 1
         # In confirm mode NO-NEW also silences proposals: what may not be sent is not asked.
-        verdict = self.gate.check(
-            plan,
-            self._with_proposals(self.risk_book()),
-            self.clock.now(),
-            ladder=self.entry_refusal(),
-            quotes=self.quotes_of(plan.legs),
-            market_open=self.market_open(),
-            program=self.ticks.of(plan.legs[0].symbol),
-            wanted=wanted,
-            around=self.around(plan),
-        )
+        verdict = self.judge(plan, self._with_proposals(self.risk_book()), wanted, staged)
         self.trail.add_plan(plan, verdict)
         self.decisions.add(plan.time_ns, plan.underlying, plan.legs, verdict.contracts, plan.net_price)
         if not verdict.approved:
             reason = verdict.reason or Reason.NO_DATA
             self.reject(plan.underlying, reason, verdict.numbers, plan)
             return verdict
-        intent = self.intent_of(plan, verdict.contracts)
+        intent = as_staged(self.intent_of(plan, verdict.contracts), staged)
         if propose or self.mode is Mode.CONFIRM:
-            self._propose_entry(plan, intent, verdict, warnings)
+            self._propose_entry(plan, intent, verdict, warnings, staged)
         else:
             self._decided("sent", plan, verdict)
             self.send_entry(plan, intent, decided_at, scanned_at)
         return verdict
+
+    def judge(self, plan: TradePlan, book: RiskBook, wanted: int | None, staged: OrderIntent | None) -> Verdict:
+        """The gate's word on a plan at this moment; an order that also closes something is judged as a roll."""
+        legs = plan.legs if staged is None else staged.legs
+        ladder, quotes, market_open = self.entry_refusal(), self.quotes_of(legs), self.market_open()
+        program, around = self.ticks.of(plan.legs[0].symbol), self.around(plan)
+        if staged is not None and is_mixed(staged):
+            closing = {leg.symbol: closable(self.book, self.desk.ledger, leg.symbol) for leg in legs}
+            return roll_verdict(
+                self.gate,
+                plan,
+                staged,
+                closing,
+                book,
+                self.clock.now(),
+                wanted=wanted or 1,
+                ladder=ladder,
+                quotes=quotes,
+                market_open=market_open,
+                program=program,
+                around=around,
+            )
+        return self.gate.check(
+            plan,
+            book,
+            self.clock.now(),
+            ladder=ladder,
+            quotes=quotes,
+            market_open=market_open,
+            program=program,
+            wanted=wanted,
+            around=around,
+            order=staged,
+        )
 
     def reject(
         self, symbol: str, reason: Reason, numbers: Mapping[str, float | None], plan: TradePlan | None = None
@@ -211,8 +256,14 @@ class Trader:
             plan_id=plan.plan_id,
         )
 
-    def _propose_entry(self, plan: TradePlan, intent: OrderIntent, verdict: Verdict, warnings: tuple[str, ...]) -> None:
-        quote = self.quotes.quote(plan.legs[0].symbol)
+    def _propose_entry(
+        self,
+        plan: TradePlan,
+        intent: OrderIntent,
+        verdict: Verdict,
+        warnings: tuple[str, ...],
+        staged: OrderIntent | None,
+    ) -> None:
         proposal = Proposal(
             proposal_id=f"p{plan.plan_id}",
             created_ns=self.clock.now(),
@@ -222,8 +273,8 @@ class Trader:
             underlying=plan.underlying,
             legs=intent.legs,
             quantity=intent.quantity,
-            net_price=intent.net_price,
-            mid_seen=quote.mid if quote else None,
+            net_price=intent.counted_price,  # what the approval binds to is the worst
+            mid_seen=self.mid_of(intent.legs),
             max_loss=intent.max_loss,
             buying_power=plan.buying_power * intent.quantity,
             binding=verdict.reason.value if verdict.reason else "",
@@ -231,6 +282,7 @@ class Trader:
             plan=plan,
             plan_id=plan.plan_id,
             warnings=warnings,
+            order=staged,
         )
         if self.proposals.add(proposal):
             self._decided("proposed", plan, verdict)
@@ -247,7 +299,9 @@ class Trader:
         async def job() -> None:
             counted, left = spent(record, self._ask), self.risk_book().option_buying_power
             refusal = await broker_refusal(self.desk, record, counted, left, self.log)
-            guard = self.guards.prepare(plan, intent.legs[0].symbol)
+            guarded = guarded_symbol(plan.legs)
+            rolled = next((leg.symbol for leg in intent.legs if not leg.action.opens), None)
+            guard = None if guarded is None else self.guards.prepare(plan, guarded, rolled)
             await self.desk.send(record, lambda _record: refusal or self.entry_refusal(), beside=guard)
 
         self.lanes.entry(job)
@@ -321,7 +375,6 @@ class Trader:
         return Reason.LADDER_HALT if self.ladder.level is Level.HALT and not by_person else None
 
     def _propose_exit(self, intent: OrderIntent, *, by_person: bool) -> None:
-        quote = self.quotes.quote(intent.legs[0].symbol)
         reason = intent.reason or Reason.USER
         guard = self.guards.of(intent.plan_id)
         proposal = Proposal(
@@ -333,8 +386,8 @@ class Trader:
             underlying=intent.underlying,
             legs=intent.legs,
             quantity=intent.quantity,
-            net_price=intent.net_price,
-            mid_seen=quote.mid if quote else None,
+            net_price=intent.counted_price,
+            mid_seen=self.mid_of(intent.legs),
             max_loss=None,
             buying_power=None,
             binding="",
@@ -355,4 +408,4 @@ class Trader:
 
 def _plain(intent: OrderIntent) -> bool:
     """A limit order for the day: what every proposal is that says nothing else."""
-    return intent.kind is OrderKind.LIMIT and intent.time_in_force is TimeInForce.DAY
+    return intent.kind is OrderKind.LIMIT and intent.time_in_force is TimeInForce.DAY and intent.worst_price is None

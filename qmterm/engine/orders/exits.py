@@ -27,7 +27,7 @@ from qmterm.engine.orders.ledger import Ledger, OrderRecord
 from qmterm.engine.orders.marks import Marks
 from qmterm.engine.orders.ticks import TickBook
 from qmterm.engine.orders.underlyings import Sight, Underlyings
-from qmterm.risk.protect import ProtectState, StopInputs, protect
+from qmterm.risk.protect import ProtectState, StopInputs, protect, rolled
 from qmterm.risk.stops import StopRules, decide, rules_text
 
 REARM_NS = 300 * NS  # a refused exit asks again after a 5-minute bar that a person has not seen
@@ -138,7 +138,7 @@ class Guards:
     def text(self, position_id: str, today: date) -> str:
         guard = self._guards.get(position_id)
         if guard is None:
-            return "no rules (opened elsewhere)"
+            return "no rules (watch it yourself)" if position_id else "no rules (opened elsewhere)"
         blind = self._sight.of(position_id)
         seen = "" if blind is None else f"blind: {blind.value} · "
         return seen + rules_text(guard.state, self._rules, today)
@@ -152,17 +152,30 @@ class Guards:
 
     # --- life of a guard ---
 
-    async def prepare(self, plan: TradePlan, symbol: str) -> None:
-        """Before an entry is sent its guard is on disk, so that a fill after a crash finds its stop."""
-        state = protect(plan, plan.plan_id, 0, -plan.net_price)
-        await self._keep(Guard(symbol, self._clock.now(), state))
+    async def prepare(self, plan: TradePlan, symbol: str, rolled_from: str | None = None) -> None:
+        """Before an entry is sent its guard is on disk, so that a fill after a crash finds its stop.
+
+        Rolled from another contract, it takes over the levels of that one's guard.
+        """
+        now = self._clock.now()
+        state, levels_day = protect(plan, plan.plan_id, 0, -plan.net_price), None
+        old = None if rolled_from is None else self.watching(rolled_from)
+        if old is not None:
+            state = rolled(state, old.state, et_date(now))
+            levels_day = old.levels_day or et_date(old.opened_ns)
+        await self._keep(Guard(symbol, now, state, levels_day=levels_day))
+
+    def watching(self, symbol: str) -> Guard | None:
+        """The guard of a contract that is held."""
+        return next((guard for guard in self._guards.values() if guard.symbol == symbol and guard.state.quantity), None)
 
     async def on_fill(self, record: OrderRecord, fill: Fill, after: Position | None) -> None:
         """Follow a fill of an order that opened or closed a guarded position."""
         guard = self._guards.get(record.intent.plan_id)
+        if guard is None or guard.symbol != fill.symbol:  # placed elsewhere, or the leg that a roll closes
+            alike = [g for g in self._guards.values() if g.symbol == fill.symbol]
+            guard = self.watching(fill.symbol) or next(iter(alike), None)
         if guard is None:
-            guard = next((g for g in self._guards.values() if g.symbol == fill.symbol), None)
-        if guard is None or guard.symbol != fill.symbol:
             return
         if fill.action.opens:
             average = after.average if after is not None else fill.price
