@@ -9,13 +9,12 @@ from decimal import Decimal
 from typing import Protocol
 
 from qmterm.core.clock import Clock
-from qmterm.core.matching import net_mid
-from qmterm.core.orders import AccountBalance, Leg, OrderIntent, OrderKind, Purpose, TimeInForce
+from qmterm.core.orders import AccountBalance, Leg, OrderIntent, Purpose
 from qmterm.core.protocols import QuoteSource
 from qmterm.core.quotes import Quote
 from qmterm.core.reasons import Reason
 from qmterm.core.settings.engine import Mode, OrderSettings
-from qmterm.core.signals import TradePlan
+from qmterm.core.signals import MANUAL, TradePlan
 from qmterm.engine.decisions import DecisionHash, DecisionTrail
 from qmterm.engine.ladder import REFUSAL, Ladder, Level
 from qmterm.engine.losses import LossBase
@@ -27,13 +26,15 @@ from qmterm.engine.orders.exposure import closable, risk_book, spent
 from qmterm.engine.orders.lanes import Lanes
 from qmterm.engine.orders.ledger import OrderRecord
 from qmterm.engine.orders.marks import Marks
-from qmterm.engine.orders.proposals import Proposal, Proposals
+from qmterm.engine.orders.proposals import Proposals, entry_proposal, exit_proposal
 from qmterm.engine.orders.staged import as_staged
 from qmterm.engine.orders.ticks import TickBook
+from qmterm.engine.orders.walking import Grid, start_price
 from qmterm.engine.runlog import RunLog
-from qmterm.engine.show.wording import describe_order
+from qmterm.engine.show.wording import describe_order, walk_line
 from qmterm.risk.book import RiskBook
 from qmterm.risk.gate import Gate
+from qmterm.risk.price_sanity import unit_mid
 from qmterm.risk.protect import guarded_symbol
 from qmterm.risk.rolls import is_mixed, roll_verdict
 from qmterm.risk.surroundings import Surroundings
@@ -138,19 +139,6 @@ class Trader:
         found = {leg.symbol: self.quotes.quote(leg.symbol) for leg in legs}
         return {symbol: quote for symbol, quote in found.items() if quote is not None}
 
-    def mid_of(self, legs: tuple[Leg, ...]) -> float | None:
-        """What one unit is worth in the middle of its market, dollars per share, positive for the side it trades.
-
-        None while a leg has no two-sided quote.
-        """
-        quotes = self.quotes_of(legs)
-        if any(leg.symbol not in quotes or not quotes[leg.symbol].two_sided for leg in legs):
-            return None
-        if len(legs) == 1:
-            return quotes[legs[0].symbol].mid
-        mid = net_mid(legs, quotes)
-        return None if mid is None else float(abs(mid))
-
     # --- entries ---
 
     def open(
@@ -216,7 +204,7 @@ class Trader:
             program=program,
             wanted=wanted,
             around=around,
-            order=staged,
+            order=None if staged is None else replace(staged, net_price=staged.counted_price),
         )
 
     def reject(
@@ -242,7 +230,14 @@ class Trader:
         return book
 
     def intent_of(self, plan: TradePlan, contracts: int) -> OrderIntent:
-        """The entry order of a plan: its id is the plan's, so one plan can become one order only."""
+        """The entry order of a plan: its id is the plan's, so one plan can become one order only.
+
+        It starts at the mid and may be walked to the plan's price, which everything counts it at from the start.
+        """
+        start = None
+        if self.settings.walk and plan.strategy != MANUAL:
+            grid = Grid(plan.legs, self.ticks.of(plan.legs[0].symbol))
+            start = start_price(grid, self.quotes_of(plan.legs), plan.net_price)
         return OrderIntent(
             intent_id=f"e{plan.plan_id}",
             created_ns=self.clock.now(),
@@ -251,7 +246,8 @@ class Trader:
             purpose=Purpose.ENTRY,
             legs=tuple(replace(leg, quantity=leg.quantity * contracts) for leg in plan.legs),
             quantity=contracts,
-            net_price=plan.net_price,
+            net_price=plan.net_price if start is None else start,
+            worst_price=None if start is None else plan.net_price,
             max_loss=plan.max_loss * contracts,
             plan_id=plan.plan_id,
         )
@@ -264,31 +260,26 @@ class Trader:
         warnings: tuple[str, ...],
         staged: OrderIntent | None,
     ) -> None:
-        proposal = Proposal(
-            proposal_id=f"p{plan.plan_id}",
-            created_ns=self.clock.now(),
-            expires_at=self.clock.monotonic() + self.settings.proposal_ttl_s,
-            purpose=Purpose.ENTRY,
-            strategy=plan.strategy,
-            underlying=plan.underlying,
-            legs=intent.legs,
-            quantity=intent.quantity,
-            net_price=intent.counted_price,  # what the approval binds to is the worst
-            mid_seen=self.mid_of(intent.legs),
-            max_loss=intent.max_loss,
-            buying_power=plan.buying_power * intent.quantity,
-            binding=verdict.reason.value if verdict.reason else "",
-            why=self.trail.lines(plan.plan_id),
-            plan=plan,
-            plan_id=plan.plan_id,
-            warnings=warnings,
-            order=staged,
+        why = (*self.trail.lines(plan.plan_id), *walk_line(intent))
+        proposal = entry_proposal(
+            plan,
+            intent,
+            verdict.reason,
+            why,
+            unit_mid(intent.legs, self.quotes_of(intent.legs)),
+            self._shelf_life(),
+            warnings,
+            staged,
         )
         if self.proposals.add(proposal):
             self._decided("proposed", plan, verdict)
             self.log.info(
                 "PLAN", f"proposed {describe_order(intent)} ({proposal.binding})", plan.plan_id, **verdict.numbers
             )
+
+    def _shelf_life(self) -> tuple[int, float]:
+        """When a proposal is made (market ns) and when it expires (monotonic seconds)."""
+        return self.clock.now(), self.clock.monotonic() + self.settings.proposal_ttl_s
 
     def send_entry(
         self, plan: TradePlan, intent: OrderIntent, decided_at: float | None, scanned_at: float | None = None
@@ -310,6 +301,24 @@ class Trader:
     def _register(self, intent: OrderIntent, decided_at: float | None) -> OrderRecord:
         self.decisions.add(intent.created_ns, intent.underlying, intent.legs, intent.quantity, intent.net_price)
         return self.desk.register(intent, decided_at)
+
+    def replace_order(self, old: OrderRecord, intent: OrderIntent) -> OrderRecord:
+        """Another price for a working order: a new order in its place, judged again in the moment it leaves."""
+        record = self._register(intent, None)
+        record.spared, record.worked_from_ns = old.spared, intent.created_ns
+        entry = intent.purpose is Purpose.ENTRY
+
+        def still_wanted(_record: OrderRecord) -> Reason | None:
+            if entry:
+                return self.entry_refusal()
+            return self.money_refusal() or self._exit_refusal(old.spared or intent.reason is Reason.USER)
+
+        (self.lanes.entry if entry else self.lanes.exit)(lambda: self.desk.send(record, still_wanted))
+        return record
+
+    def money_refusal(self) -> Reason | None:
+        """Why this account must not be traded at all now; None when it may."""
+        return self._real_money_refusal()
 
     # --- exits ---
 
@@ -365,6 +374,8 @@ class Trader:
         if (propose or self.mode is Mode.CONFIRM) and not approved:
             self._propose_exit(intent, by_person=by_person)
             return verdict
+        if intent.worst_price is not None and not approved and not by_person:
+            intent = replace(intent, worst_price=None)  # alone, the machine follows the market
         record = self._register(intent, self.clock.monotonic())
         record.spared = by_person and level is Level.HALT
         self.guards.tried(intent.plan_id)
@@ -377,25 +388,9 @@ class Trader:
     def _propose_exit(self, intent: OrderIntent, *, by_person: bool) -> None:
         reason = intent.reason or Reason.USER
         guard = self.guards.of(intent.plan_id)
-        proposal = Proposal(
-            proposal_id=f"p{intent.intent_id}",
-            created_ns=self.clock.now(),
-            expires_at=self.clock.monotonic() + self.settings.proposal_ttl_s,
-            purpose=intent.purpose,
-            strategy=intent.strategy,
-            underlying=intent.underlying,
-            legs=intent.legs,
-            quantity=intent.quantity,
-            net_price=intent.counted_price,
-            mid_seen=self.mid_of(intent.legs),
-            max_loss=None,
-            buying_power=None,
-            binding="",
-            why=(f"{reason.value}", *((f"stop {guard.state.stop:.2f}",) if guard else ())),
-            plan_id=intent.plan_id,
-            reason=reason,
-            alarm=not by_person,
-            order=None if _plain(intent) else intent,
+        why = (f"{reason.value}", *((f"stop {guard.state.stop:.2f}",) if guard else ()), *walk_line(intent))
+        proposal = exit_proposal(
+            intent, why, unit_mid(intent.legs, self.quotes_of(intent.legs)), self._shelf_life(), alarm=not by_person
         )
         if self.proposals.add(proposal):
             self.log.write(
@@ -404,8 +399,3 @@ class Trader:
                 f"close? {describe_order(intent)} ({reason.value})",
                 intent.plan_id,
             )
-
-
-def _plain(intent: OrderIntent) -> bool:
-    """A limit order for the day: what every proposal is that says nothing else."""
-    return intent.kind is OrderKind.LIMIT and intent.time_in_force is TimeInForce.DAY and intent.worst_price is None

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 
 from qmterm.core.instruments import is_option, parse_option
+from qmterm.core.matching import net_mid
 from qmterm.core.orders import Leg, OrderIntent, OrderKind
 from qmterm.core.quotes import Quote
 from qmterm.core.reasons import Reason
@@ -37,6 +38,17 @@ def natural_price(legs: tuple[Leg, ...], units: int, quotes: Mapping[str, Quote]
             return None
         total -= leg.action.sign * Decimal(leg.quantity) / units * Decimal(str(round(side, 4)))
     return total
+
+
+def unit_mid(legs: tuple[Leg, ...], quotes: Mapping[str, Quote]) -> float | None:
+    """What one unit is worth in the middle of its market, dollars per share without a sign; None unless every leg has
+    a two-sided quote."""
+    if any(leg.symbol not in quotes or not quotes[leg.symbol].two_sided for leg in legs):
+        return None
+    if len(legs) == 1:
+        return quotes[legs[0].symbol].mid
+    mid = net_mid(legs, quotes)
+    return None if mid is None else float(abs(mid))
 
 
 def order_fault(

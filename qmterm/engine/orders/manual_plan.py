@@ -23,7 +23,12 @@ UNGUARDED = "no stop guards it: watch it yourself"
 
 
 def manual_plan(
-    trader: Trader, legs: tuple[Leg, ...], worst: Decimal, mid: Decimal | None, strategy: str = MANUAL, letter: str = "m"
+    trader: Trader,
+    legs: tuple[Leg, ...],
+    worst: Decimal,
+    mid: Decimal | None,
+    strategy: str = MANUAL,
+    letter: str = "m",
 ) -> TradePlan:
     """`legs` of one unit; `worst` is the signed net price at which it is judged, whatever it is sent at."""
     now = trader.clock.now()
