@@ -17,16 +17,19 @@ from qmterm.engine.commands import (
     ClosePosition,
     Command,
     CommandResult,
+    EditOrder,
     Kill,
     Pause,
     ReadFlow,
     Reconcile,
     RejectProposal,
     Resume,
+    RollPosition,
     Scan,
     SelectExpiry,
     SelectSymbol,
     StageOrder,
+    StageTicket,
     Status,
     StopEngine,
     Why,
@@ -90,6 +93,12 @@ class Answering:
                 return engaged.approvals.close(command)
             case StageOrder():
                 return engaged.approvals.stage(command)
+            case StageTicket():
+                return await engaged.tickets.stage(command)
+            case RollPosition():
+                return await engaged.rolls.roll(command)
+            case EditOrder():
+                return engaged.edits.edit(command)
             case SelectSymbol():
                 return await self._select(command.symbol)
             case SelectExpiry():

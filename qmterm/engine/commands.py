@@ -52,6 +52,33 @@ class StageOrder:
 
 
 @dataclass(frozen=True, slots=True)
+class StageTicket:
+    """Stage the order that a line of text says (docs/orders.md): a proposal, unless `send` and the engine trades alone.
+
+    A refusal's data: {"code", "refused": by risk, "column": of the word, where the text is wrong}.
+    """
+
+    text: str
+    send: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RollPosition:
+    """Stage a roll: `text` is `POSITION [15MAY26] [180C] [@ net]`; without an expiry the next one listed."""
+
+    text: str
+    send: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EditOrder:
+    """Another price for a working order, dollars without a sign: it is sent at once, the machine walks it no more."""
+
+    order_id: str
+    price: str
+
+
+@dataclass(frozen=True, slots=True)
 class SelectSymbol:
     """Whose chain the screen wants to see."""
 
@@ -126,6 +153,9 @@ Command = (
     | CancelOrder
     | ClosePosition
     | StageOrder
+    | StageTicket
+    | RollPosition
+    | EditOrder
     | SelectSymbol
     | SelectExpiry
     | Pause

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Protocol
 
 from qmterm.core.clock import Clock
-from qmterm.core.orders import AccountBalance, Leg, OrderIntent, Purpose
+from qmterm.core.orders import AccountBalance, Leg, OrderIntent, OrderState, Purpose
 from qmterm.core.protocols import QuoteSource
 from qmterm.core.quotes import Quote
 from qmterm.core.reasons import Reason
@@ -22,7 +22,7 @@ from qmterm.engine.orders.book import Book
 from qmterm.engine.orders.desk import OrderDesk
 from qmterm.engine.orders.dry_run import broker_refusal
 from qmterm.engine.orders.exits import Guards
-from qmterm.engine.orders.exposure import closable, risk_book, spent
+from qmterm.engine.orders.exposure import closable, risk_book, rolls_out_of, spent
 from qmterm.engine.orders.lanes import Lanes
 from qmterm.engine.orders.ledger import OrderRecord
 from qmterm.engine.orders.marks import Marks
@@ -109,10 +109,11 @@ class Trader:
     def day_pnl(self) -> Decimal | None:
         return self.day.losses(self.marks.nlv).day_pnl
 
-    def risk_book(self) -> RiskBook:
+    def risk_book(self, without: OrderRecord | None = None) -> RiskBook:
+        """`without` an order that is about to be replaced, and whatever takes its place already."""
         return risk_book(
             self.book,
-            self.desk.ledger,
+            self.desk.ledger if without is None else self.desk.ledger.without(without),
             nlv=self.marks.nlv,
             now_ns=self.clock.now(),
             losses=self.day.losses(self.marks.nlv),
@@ -261,16 +262,9 @@ class Trader:
         staged: OrderIntent | None,
     ) -> None:
         why = (*self.trail.lines(plan.plan_id), *walk_line(intent))
-        proposal = entry_proposal(
-            plan,
-            intent,
-            verdict.reason,
-            why,
-            unit_mid(intent.legs, self.quotes_of(intent.legs)),
-            self._shelf_life(),
-            warnings,
-            staged,
-        )
+        mid = unit_mid(intent.legs, self.quotes_of(intent.legs))
+        life = self._shelf_life()
+        proposal = entry_proposal(plan, intent, verdict.reason, why, mid, life, warnings, staged)
         if self.proposals.add(proposal):
             self._decided("proposed", plan, verdict)
             self.log.info(
@@ -325,6 +319,10 @@ class Trader:
     async def protect(self) -> None:
         """Run the stops, then turn what is due into closing orders or alarmed proposals."""
         await self.guards.look(self._announce, self._blinded)
+        stopped = {guard.symbol for guard in self.guards.all if guard.goal > 0}
+        for record in rolls_out_of(self.desk.ledger, stopped):
+            record.unwanted = True  # the sweep cancels it: a stop never waits behind an order that opens
+            record.cancel_asked |= record.state is OrderState.INTENT
         if not self.market_open():
             return
         for intent in self.guards.due():

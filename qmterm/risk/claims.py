@@ -12,6 +12,7 @@ from datetime import date
 from decimal import Decimal
 
 from qmterm.core.fees import leg_fees
+from qmterm.core.matching import net_mid
 from qmterm.core.orders import Action, Leg
 from qmterm.core.quotes import Quote
 from qmterm.core.signals import TradePlan
@@ -50,5 +51,8 @@ def with_claims(
         loss = book.filled(plan.strategy, part).dollars - book.effect(plan.strategy, (part,)).before.dollars
     loss = max(loss, ZERO) + fees
     paid = max(part.paid, ZERO) + fees
-    claimed = replace(plan, max_loss=loss, buying_power=paid)
-    return replace(claimed, buying_power=buying_power_effect(claimed, quotes, spot))
+    effect = buying_power_effect(replace(plan, buying_power=ZERO), quotes, spot)
+    mid = net_mid(plan.legs, quotes)
+    if effect > 0 and mid is not None:  # the estimate takes the mid's credit, the order may get less
+        effect += max(ZERO, mid - plan.net_price) * part.multiplier + fees
+    return replace(plan, max_loss=loss, buying_power=max(paid, effect))

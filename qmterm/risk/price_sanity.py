@@ -15,6 +15,7 @@ from qmterm.core.quotes import Quote
 from qmterm.core.reasons import Reason
 from qmterm.core.ticks import CENT, TickProgram, TickTable, program_for, table_of
 
+STOP_LIMIT_ROOM = Decimal("0.25")  # of its trigger: what a stop limit may give way, so that it fills in a fall
 TRIGGER_REACH = 10  # a stop trigger further than this many times from the market has a digit too many
 
 
@@ -61,7 +62,8 @@ def order_fault(
         fault = fault or _trigger_fault(intent, quotes, program)
         if fault is None and intent.stop_trigger is not None:  # it is sent where the market is by then
             reached = intent.stop_trigger.copy_sign(intent.net_price)
-            worst = reached - abs(reached) * Decimal(str(band)) - tick_of(intent.legs, reached, program)
+            room = max(STOP_LIMIT_ROOM, Decimal(str(band)))
+            worst = reached - abs(reached) * room - tick_of(intent.legs, reached, program)
             fault = Reason.PRICE_INSANE if intent.net_price < worst else None
         return fault
     if intent.net_price is not None:

@@ -36,7 +36,7 @@ def crossing_price(legs: tuple[Leg, ...], quotes: Mapping[str, Quote], program: 
     if natural is None:
         return None
     step = tick_of(legs, natural, program)
-    return (natural / step).to_integral_value(ROUND_FLOOR) * step or -CENT
+    return ((natural / step).to_integral_value(ROUND_FLOOR) * step).quantize(step) or -CENT
 
 
 def roll_verdict(

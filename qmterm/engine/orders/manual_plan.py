@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import timedelta
 from decimal import Decimal
+from itertools import count
 from typing import cast
 
 from qmterm.core.clock import NS, et_date
@@ -42,7 +43,7 @@ def manual_plan(
         underlying, strategy, now, SignalState.HOLD, close, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, (0.0, 0.0, 0.0), 0.0, 0, None
     )
     plan = TradePlan(
-        plan_id=f"{letter}{now:x}",
+        plan_id=unused_id(trader, f"{letter}{now:x}"),
         time_ns=now,
         expires_ns=now + 3600 * NS,
         strategy=strategy,
@@ -58,6 +59,17 @@ def manual_plan(
         numbers={"bid_ask_mid": None if mid is None else float(abs(mid)), "delta": _delta(trader, legs)},
     )
     return with_claims(plan, trader.risk_book(), trader.quotes_of(legs), spot, today)
+
+
+def unused_id(trader: Trader, wanted: str) -> str:
+    """`wanted`, or the first of its kind that no order and no proposal had: market time can stand still."""
+    for number in count(2):
+        ids = (f"e{wanted}", wanted)
+        proposals = trader.proposals
+        if not any(trader.desk.ledger.get(i) for i in ids) and not proposals.was_seen(f"p{wanted}"):
+            return wanted
+        wanted = f"{wanted.partition('.')[0]}.{number}"
+    raise AssertionError("numbers do not end")
 
 
 def _delta(trader: Trader, legs: tuple[Leg, ...]) -> float | None:

@@ -42,12 +42,12 @@ class Proposal:
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """Two proposals of one key are the same question asked twice."""
-        return (
-            self.purpose.value,
-            self.strategy,
-            self.legs[0].symbol if self.purpose is not Purpose.ENTRY else self.underlying,
-        )
+        """Two proposals of one key are the same question asked twice; what a person typed is asked by its legs."""
+        about = self.legs[0].symbol
+        if self.purpose is Purpose.ENTRY:
+            typed = self.order is not None
+            about = "/".join(leg.symbol for leg in self.legs) if typed else self.underlying
+        return (self.purpose.value, self.strategy, about)
 
 
 def entry_proposal(
@@ -143,6 +143,10 @@ class Proposals:
 
     def was_used(self, proposal_id: str) -> bool:
         return proposal_id in self._used
+
+    def was_seen(self, proposal_id: str) -> bool:
+        """True for an id that waits or was answered."""
+        return proposal_id in self._open or proposal_id in self._used
 
     def expire(self, on_expired: Callable[[Proposal], None]) -> None:
         """Drop what nobody answered in time."""
