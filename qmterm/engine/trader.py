@@ -319,7 +319,7 @@ class Trader:
     async def protect(self) -> None:
         """Run the stops, then turn what is due into closing orders or alarmed proposals."""
         await self.guards.look(self._announce, self._blinded)
-        stopped = {guard.symbol for guard in self.guards.all if guard.goal > 0}
+        stopped = {guard.symbol for guard in self.guards.all if guard.goal > 0 or guard.state.latched is not None}
         for record in rolls_out_of(self.desk.ledger, stopped):
             record.unwanted = True  # the sweep cancels it: a stop never waits behind an order that opens
             record.cancel_asked |= record.state is OrderState.INTENT
