@@ -107,13 +107,22 @@ def ctl(
     words: Annotated[
         list[str], typer.Argument(help="status, scan N, flow, pause, resume, kill, stop, approve ID LIMIT, why ID …")
     ],
+    send: Annotated[
+        bool, typer.Option("--send", help="order, roll: send at once where the engine trades alone")
+    ] = False,
     socket: Annotated[Path | None, typer.Option(help="another engine's socket")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Speak to the running engine: status, pause, resume, kill, stop, …"""
+    """Speak to the running engine: status, pause, resume, kill, stop, …
+
+    Orders in words: ctl order "buy 2 NVDA 17APR26 175C @ 4.15" [--send], ctl roll "NVDA 15MAY26 180C", ctl edit ID
+    4.20. docs/orders.md has the grammar.
+
+    Exit code: 0 done, 1 failed, 2 wrong use, 3 refused by risk.
+    """
     from qmterm.commands.ctl import run
 
-    raise typer.Exit(run(words, as_json=as_json, socket=socket))
+    raise typer.Exit(run(words, as_json=as_json, socket=socket, send=send))
 
 
 for look in (cli_market.scan, cli_market.chain, cli_market.quote, cli_market.news, cli_market.flow, cli_market.bars):

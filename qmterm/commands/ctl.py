@@ -7,11 +7,15 @@ import sys
 from pathlib import Path
 
 from qmterm.commands.places import places
-from qmterm.engine.control import ask, parse_verb
+from qmterm.core.errors import ConfigError
+from qmterm.engine.control import SEND, ask, parse_verb
 
 
-def run(words: list[str], *, as_json: bool, socket: Path | None = None) -> int:
-    """0 when the engine did it, 1 when it said no, 2 for a verb it does not know."""
+def run(words: list[str], *, as_json: bool, socket: Path | None = None, send: bool = False) -> int:
+    """0 when the engine did it, 1 when it said no, 2 for a verb or an order it cannot read, 3 when risk refuses."""
+    if send and words[:1] not in (["order"], ["roll"]):
+        raise ConfigError("--send belongs to ctl order and ctl roll")
+    words = [*words, SEND] if send else words
     parse_verb(words)  # wrong use is said before the engine is asked
     reply = ask(socket or places().socket, words)
     if as_json:
@@ -22,4 +26,7 @@ def run(words: list[str], *, as_json: bool, socket: Path | None = None) -> int:
         print_flow({"from": "engine", **reply["data"]}, sys.stdout)
     else:
         print(reply["text"], file=sys.stdout if reply["ok"] else sys.stderr)
-    return 0 if reply["ok"] else 1
+    if reply["ok"]:
+        return 0
+    unreadable = isinstance(reply["data"], dict) and reply["data"].get("column") is not None
+    return 3 if reply.get("refused") else 2 if unreadable else 1

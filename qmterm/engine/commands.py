@@ -14,6 +14,7 @@ class CommandResult:
     ok: bool
     text: str  # one sentence for the person who asked
     data: object = None  # JSON-ready, for the socket
+    refused: bool = False  # by the risk gate or the ladder: a shell's exit code tells it from other failures
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ class StageOrder:
 class StageTicket:
     """Stage the order that a line of text says (docs/orders.md): a proposal, unless `send` and the engine trades alone.
 
-    A refusal's data: {"code", "refused": by risk, "column": of the word, where the text is wrong}.
+    A refusal's data: {"code", "column": of the word, where the text is wrong}.
     """
 
     text: str

@@ -22,19 +22,31 @@ from qmterm.engine.commands import (
     ClosePosition,
     Command,
     CommandResult,
+    EditOrder,
     Kill,
     Pause,
     ReadFlow,
     Reconcile,
     RejectProposal,
     Resume,
+    RollPosition,
     Scan,
+    StageTicket,
     Status,
     StopEngine,
     Why,
 )
 
 Answer = Callable[[Command], Awaitable[CommandResult]]
+
+SEND = "--send"
+Text = Callable[[str, bool], Command]
+
+
+def _of_text(make: Text) -> Callable[..., Command]:
+    """Any number of words as one text; the word --send among them is not of it."""
+    return lambda *words: make(" ".join(word for word in words if word != SEND), SEND in words)
+
 
 # verb -> (command, names of its text arguments)
 VERBS: Mapping[str, tuple[Callable[..., Command], tuple[str, ...]]] = {
@@ -48,6 +60,9 @@ VERBS: Mapping[str, tuple[Callable[..., Command], tuple[str, ...]]] = {
     "cancel": (CancelOrder, ("order_id",)),
     "close": (lambda name: ClosePosition(name, send=True), ("position_id",)),
     "approve": (ApproveProposal, ("proposal_id", "limit_seen")),
+    "order": (_of_text(StageTicket), ("text…",)),
+    "roll": (_of_text(RollPosition), ("text…",)),
+    "edit": (EditOrder, ("order_id", "price")),
     "reject": (RejectProposal, ("proposal_id",)),
     "why": (Why, ("subject",)),
     "flow": (lambda *symbols: ReadFlow(tuple(symbol.upper() for symbol in symbols)), ("symbols…",)),
@@ -60,6 +75,8 @@ def parse_verb(words: list[str]) -> Command:
         raise ConfigError(f"ctl knows {', '.join(VERBS)}; got {' '.join(words) or 'nothing'!r}")
     make, names = VERBS[words[0]]
     if names[-1:] == ("symbols…",):  # as many as there are, none too
+        return make(*words[1:])
+    if names == ("text…",) and len(words) > 1:
         return make(*words[1:])
     if len(words) - 1 != len(names):
         raise ConfigError(f"ctl {words[0]} takes {len(names)} argument(s): {' '.join(names) or 'none'}")
@@ -116,7 +133,7 @@ class ControlSocket:
         if self.answer is None:
             return {"ok": False, "text": "the engine is still starting", "data": None}
         result = await self.answer(command)
-        return {"ok": result.ok, "text": result.text, "data": result.data}
+        return {"ok": result.ok, "text": result.text, "data": result.data, "refused": result.refused}
 
 
 def someone_listens(path: Path) -> bool:

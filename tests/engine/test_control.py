@@ -41,7 +41,7 @@ async def test_the_socket_is_readable_by_its_owner_only(control):
 
 
 async def test_a_command_is_answered_in_one_line(control):
-    assert await send(control, ["status"]) == {"ok": True, "text": "done", "data": {"n": 1}}
+    assert await send(control, ["status"]) == {"ok": True, "text": "done", "data": {"n": 1}, "refused": False}
     await send(control, ["cancel", "a320"])
     assert control.asked == [Status(), CancelOrder("a320")]
 
@@ -102,6 +102,13 @@ def test_every_verb_makes_a_command_and_knows_how_many_words_it_takes(verb):
     if names == ("symbols…",):
         assert parse_verb([verb]) == ReadFlow()
         assert parse_verb([verb, "aapl", "SPY"]) == ReadFlow(("AAPL", "SPY"))
+        return
+    if names == ("text…",):
+        said, sends = parse_verb([verb, "NVDA 15MAY26"]), parse_verb([verb, "NVDA", "15MAY26", "--send"])
+        assert (said.text, said.send) == ("NVDA 15MAY26", False)
+        assert (sends.text, sends.send) == ("NVDA 15MAY26", True)
+        with pytest.raises(ConfigError, match=f"ctl {verb} takes 1 argument"):
+            parse_verb([verb])
         return
     with pytest.raises(ConfigError, match=f"ctl {verb} takes {len(names)} argument"):
         parse_verb([verb, *names, "more"])

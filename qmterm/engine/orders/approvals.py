@@ -76,7 +76,9 @@ class Approvals:
         if not verdict.approved:
             reason = verdict.reason or Reason.NO_DATA
             trader.reject(plan.underlying, reason, verdict.numbers, plan)
-            return CommandResult(False, f"the risk gate refuses it now: {refusal_text(verdict)}; nothing was sent")
+            return CommandResult(
+                False, f"the risk gate refuses it now: {refusal_text(verdict)}; nothing was sent", refused=True
+            )
         intent = as_staged(trader.intent_of(plan, verdict.contracts), proposal.order)
         trader.journal.decision(
             plan.underlying, "approved", trader.clock.now(), plan=plan, reason=verdict.reason, numbers=verdict.numbers
@@ -113,7 +115,7 @@ class Approvals:
             intent = as_staged(intent, staged)
         verdict = trader.close(intent, by_person=True, approved=True)
         if not verdict.approved:
-            return CommandResult(False, f"refused: {refusal_text(verdict)}")
+            return CommandResult(False, f"refused: {refusal_text(verdict)}", refused=True)
         return CommandResult(True, f"sending {describe_order(intent)}")
 
     async def reject(self, command: RejectProposal) -> CommandResult:
@@ -195,7 +197,7 @@ class Approvals:
         )
         verdict = trader.close(intent, by_person=True, propose=not command.send)
         if not verdict.approved:
-            return CommandResult(False, f"refused: {refusal_text(verdict)}")
+            return CommandResult(False, f"refused: {refusal_text(verdict)}", refused=True)
         verb = "proposed" if any(p.legs == intent.legs for p in trader.proposals.waiting) else "sending"
         return CommandResult(True, f"{verb} {describe_order(intent)}")
 
@@ -219,7 +221,7 @@ class Approvals:
         plan = manual_plan(trader, (Leg(command.symbol, Action.BUY_TO_OPEN, 1),), -limit, mid)
         verdict = trader.open(plan, trader.clock.monotonic(), wanted=command.quantity, propose=True)
         if not verdict.approved:
-            return CommandResult(False, f"the risk gate refuses it: {refusal_text(verdict)}")
+            return CommandResult(False, f"the risk gate refuses it: {refusal_text(verdict)}", refused=True)
         cut = verdict.contracts < command.quantity and verdict.reason is not None
         why = f" ({command.quantity} wanted, {verdict.reason.value} allows no more)" if cut and verdict.reason else ""
         return CommandResult(True, f"proposed BUY {verdict.contracts} {label(command.symbol)}{why}; approve it with a")

@@ -262,7 +262,7 @@ def off_tick(price: Decimal, grid: Grid, legs: tuple[Leg, ...]) -> str:
 
 def refused(code: Reason, text: str) -> CommandResult:
     """Not staged for what the order says; nothing was sent."""
-    return CommandResult(False, text, {"code": code.value, "refused": True, "column": None})
+    return CommandResult(False, text, {"code": code.value, "column": None}, refused=True)
 
 
 def risk_said_no(verdict: Verdict, hint: str = "") -> CommandResult:

@@ -103,7 +103,7 @@ async def test_a_dearer_price_must_fit_the_limits_and_a_cheaper_one_need_not():
         house.quote(4.10, 5.00)
         record = await working(house, "buy 4 NVDA 17APR26 175C @ 4.50")
         dearer = await edit(house, record.intent.intent_id, "5.00")
-        assert dearer.data["refused"] is True
+        assert dearer.refused
         assert "allows 3 of 4" in dearer.text
         assert house.broker.puts == []
         assert (await edit(house, record.intent.intent_id, "4.45")).ok
