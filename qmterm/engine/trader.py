@@ -26,7 +26,7 @@ from qmterm.engine.orders.exposure import closable, risk_book, rolls_out_of, spe
 from qmterm.engine.orders.lanes import Lanes
 from qmterm.engine.orders.ledger import OrderRecord
 from qmterm.engine.orders.marks import Marks
-from qmterm.engine.orders.proposals import Proposals, entry_proposal, exit_proposal
+from qmterm.engine.orders.proposals import Proposals, entry_proposal, exit_proposal, how
 from qmterm.engine.orders.staged import as_staged
 from qmterm.engine.orders.ticks import TickBook
 from qmterm.engine.orders.walking import Grid, start_price
@@ -261,7 +261,7 @@ class Trader:
         warnings: tuple[str, ...],
         staged: OrderIntent | None,
     ) -> None:
-        why = (*self.trail.lines(plan.plan_id), *walk_line(intent))
+        why = (*self.trail.lines(plan.plan_id), *walk_line(intent), *how(intent))
         mid = unit_mid(intent.legs, self.quotes_of(intent.legs))
         life = self._shelf_life()
         proposal = entry_proposal(plan, intent, verdict.reason, why, mid, life, warnings, staged)
@@ -386,10 +386,9 @@ class Trader:
     def _propose_exit(self, intent: OrderIntent, *, by_person: bool) -> None:
         reason = intent.reason or Reason.USER
         guard = self.guards.of(intent.plan_id)
-        why = (f"{reason.value}", *((f"stop {guard.state.stop:.2f}",) if guard else ()), *walk_line(intent))
-        proposal = exit_proposal(
-            intent, why, unit_mid(intent.legs, self.quotes_of(intent.legs)), self._shelf_life(), alarm=not by_person
-        )
+        mid = unit_mid(intent.legs, self.quotes_of(intent.legs))
+        why = (reason.value, *((f"stop {guard.state.stop:.2f}",) if guard else ()), *walk_line(intent), *how(intent))
+        proposal = exit_proposal(intent, why, mid, self._shelf_life(), alarm=not by_person)
         if self.proposals.add(proposal):
             self.log.write(
                 "info" if by_person else "alarm",

@@ -17,6 +17,7 @@ from qmterm.engine.commands import (
     CommandResult,
     RejectProposal,
     StageOrder,
+    Terms,
 )
 from qmterm.engine.orders.book import Position
 from qmterm.engine.orders.exits import exit_price
@@ -178,10 +179,13 @@ class Approvals:
         if free == 0:
             return CommandResult(False, f"{label(held.symbol)}: a working order closes it already")
         selling = free > 0
-        quote = trader.quotes.quote(held.symbol)
-        price = exit_price(quote, 0, trader.ticks.of(held.symbol), selling=selling) if quote else None
-        if price is None:
-            return CommandResult(False, f"{label(held.symbol)}: nobody is quoting the other side right now")
+        terms = command.terms or Terms()
+        price = terms.limit
+        if terms == Terms():
+            quote = trader.quotes.quote(held.symbol)
+            price = exit_price(quote, 0, trader.ticks.of(held.symbol), selling=selling) if quote else None
+            if price is None:
+                return CommandResult(False, f"{label(held.symbol)}: nobody is quoting the other side right now")
         now = trader.clock.now()
         intent = OrderIntent(
             intent_id=f"c{held.plan_id or 'ext'}-{now:x}",
@@ -191,9 +195,13 @@ class Approvals:
             purpose=Purpose.EXIT,
             legs=(Leg(held.symbol, Action.SELL_TO_CLOSE if selling else Action.BUY_TO_CLOSE, abs(free)),),
             quantity=abs(free),
-            net_price=price if selling else -price,
+            net_price=None if price is None else price if selling else -price,
             plan_id=held.plan_id,
             reason=Reason.USER,
+            kind=terms.kind,
+            stop_trigger=terms.trigger,
+            time_in_force=terms.time_in_force,
+            good_until=terms.good_until,
         )
         verdict = trader.close(intent, by_person=True, propose=not command.send)
         if not verdict.approved:

@@ -42,7 +42,7 @@ class Edits:
         record = self._latest(record)
         why_not = self._why_not(record)
         if why_not:
-            return refused(Reason.BAD_INPUT, why_not)
+            return CommandResult(False, why_not)
         intent = self._edited(record, price)
         if isinstance(intent, CommandResult):
             return intent
@@ -77,6 +77,8 @@ class Edits:
             return f"{name} was placed elsewhere: edit it there, or cancel it"
         if not record.working:
             return f"{name} is {record.state.value}: nothing to edit"
+        if record.cancelling(self._trader.clock.monotonic(), self._trader.clock.now()):
+            return f"a cancel of {name} is on its way: it cannot be edited now"
         if len(self._trader.desk.ledger.replacing(record)) and not self._trader.desk.replaceable(record):
             return f"a replacement of {name} is on its way: look again in a moment"
         if not self._trader.desk.replaceable(record):

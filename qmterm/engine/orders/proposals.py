@@ -10,6 +10,7 @@ from qmterm.core.clock import Clock
 from qmterm.core.orders import Leg, OrderIntent, OrderKind, Purpose, TimeInForce
 from qmterm.core.reasons import Reason
 from qmterm.core.signals import TradePlan
+from qmterm.engine.show.wording import terms_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +108,12 @@ def exit_proposal(
         alarm=alarm,
         order=None if _plain(intent) else intent,
     )
+
+
+def how(intent: OrderIntent) -> tuple[str, ...]:
+    """How it is sent, where that is more than a limit for the day."""
+    limit_for_day = intent.kind is OrderKind.LIMIT and intent.time_in_force is TimeInForce.DAY
+    return () if limit_for_day else (f"sent as: {terms_text(intent)}",)
 
 
 def _plain(intent: OrderIntent) -> bool:
