@@ -8,11 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from qmterm.core.orders import AccountBalance, Action, BrokerOrder, BrokerPosition, DryRun, Fill, Leg, OrderState
+from qmterm.core.orders import (
+    AccountBalance,
+    Action,
+    BrokerOrder,
+    BrokerPosition,
+    DryRun,
+    Fill,
+    Leg,
+    OrderKind,
+    OrderState,
+)
 
 Body = Mapping[str, Any]
 
@@ -33,6 +43,7 @@ STATES: dict[str, OrderState] = {
     "Partially Removed": OrderState.REMOVED,
 }
 
+_KINDS = {kind.value: kind for kind in OrderKind}
 _OUR_KINDS = ("Equity", "Equity Option", None)
 _MOST = 1_000_000_000
 _LATEST_MS = 9_000_000_000_000  # the year 2255: beyond it nanoseconds leave 64 bits
@@ -64,7 +75,7 @@ def order(body: Body) -> tuple[BrokerOrder, str | None]:
         raise Unreadable(f"order {broker_id} has no legs")
     fills = tuple(_fill(fill, row, broker_id, len(rows) > 1) for row in rows for fill in _list(row, "fills"))
     external = body.get("external-identifier")
-    replaces = body.get("replaces-order-id")
+    trigger = body.get("stop-trigger")
     received = body.get("received-at")
     updated = time_ns(body.get("updated-at"))
     decoded = BrokerOrder(
@@ -80,11 +91,15 @@ def order(body: Body) -> tuple[BrokerOrder, str | None]:
         received_ns=time_ns(received) or updated,
         updated_ns=updated,
         reject_reason=_text(body.get("reject-reason")),
-        replaces=None if replaces is None else str(replaces),
+        replaces=_number_text(body, "replaces-order-id"),
         remaining=tuple(
             leg.quantity if row.get("remaining-quantity") is None else whole(row["remaining-quantity"])
             for leg, row in zip(legs, rows, strict=True)
         ),
+        kind=_KINDS.get(str(body.get("order-type"))),
+        stop_trigger=None if trigger in (None, "") else number(trigger, "stop-trigger"),
+        good_until=_day(body.get("gtc-date")),
+        replaced_by=_number_text(body, "replacing-order-id"),
     )
     fault = None if state is not None else f"order {broker_id} has the unknown status {status!r}; it counts as working"
     return decoded, fault
@@ -272,6 +287,21 @@ def _list(body: Body, name: str) -> list[Body]:
 def _object(body: Body, name: str) -> Body:
     value = body.get(name)
     return value if isinstance(value, Mapping) else {}
+
+
+def _number_text(body: Body, name: str) -> str | None:
+    value = body.get(name)
+    return None if value in (None, "") else str(value)
+
+
+def _day(value: object) -> date | None:
+    """A date, or none where the broker's word is no date: it is shown, and decides nothing."""
+    if isinstance(value, date):
+        return value
+    try:
+        return None if value in (None, "") else date.fromisoformat(str(value)[:10])
+    except ValueError:
+        return None
 
 
 def _text(value: object) -> str | None:

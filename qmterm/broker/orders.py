@@ -8,19 +8,36 @@ from __future__ import annotations
 
 from decimal import Decimal
 from math import gcd
+from typing import Any
 
-from tastytrade.order import AdvancedInstructions, InstrumentType, LimitOrder, OrderAction, OrderTimeInForce
+from tastytrade.order import (
+    AdvancedInstructions,
+    InstrumentType,
+    LimitOrder,
+    MarketOrder,
+    OrderAction,
+    OrderTimeInForce,
+    StopLimitOrder,
+    StopOrder,
+)
 from tastytrade.order import Leg as SdkLeg
 
 from qmterm.core.errors import BrokerError
 from qmterm.core.instruments import is_option, parse_option
-from qmterm.core.orders import OrderIntent, TimeInForce
+from qmterm.core.order_rules import rules_fault
+from qmterm.core.orders import OrderIntent, OrderKind
 
 BAD_ORDER = "bad_order"
 MAX_LEGS = 4
 _CENT = Decimal("0.01")
 _SUB_PENNY = Decimal("0.0001")
-_TIME_IN_FORCE = {TimeInForce.DAY: OrderTimeInForce.DAY, TimeInForce.GTC: OrderTimeInForce.GTC}
+SdkOrder = LimitOrder | MarketOrder | StopOrder | StopLimitOrder
+_CLASSES: dict[OrderKind, type[LimitOrder | MarketOrder | StopOrder | StopLimitOrder]] = {
+    OrderKind.LIMIT: LimitOrder,
+    OrderKind.MARKET: MarketOrder,
+    OrderKind.STOP: StopOrder,
+    OrderKind.STOP_LIMIT: StopLimitOrder,
+}
 
 
 def check(intent: OrderIntent) -> None:
@@ -37,13 +54,16 @@ def check(intent: OrderIntent) -> None:
         _refuse(intent, f"its leg quantities are not those of {intent.quantity} whole units of the smallest ratio")
     if len(legs) > 1 and not all(is_option(leg.symbol) for leg in legs):
         _refuse(intent, "stock and options cannot share an order here")
-    if not price.is_finite() or price == 0:
-        _refuse(intent, f"the price {price} cannot be sent (zero has no side)")
-    grid = _CENT if is_option(legs[0].symbol) or abs(price) >= 1 else _SUB_PENNY
-    if price % grid:
-        _refuse(intent, f"the price {price} is not on the grid of {grid}")
+    fault = rules_fault(intent)
+    if fault is not None:
+        _refuse(intent, fault)
+    for what, amount in (("price", price), ("stop trigger", intent.stop_trigger)):
+        if amount is not None:
+            grid = _CENT if is_option(legs[0].symbol) or abs(amount) >= 1 else _SUB_PENNY
+            if amount % grid:
+                _refuse(intent, f"the {what} {amount} is not on the grid of {grid}")
     buys = {leg.action.buys for leg in legs}
-    if len(buys) == 1 and legs[0].action.buys != (price < 0):
+    if price is not None and len(buys) == 1 and legs[0].action.buys != (price < 0):
         side = "a debit (negative)" if legs[0].action.buys else "a credit (positive)"
         _refuse(intent, f"{legs[0].action.value} needs {side}, the price is {price}")
     for leg in legs:
@@ -51,12 +71,14 @@ def check(intent: OrderIntent) -> None:
             _refuse(intent, f"{leg.symbol!r} is not spelled as the broker does (OCC, 21 characters)")
 
 
-def to_sdk(intent: OrderIntent) -> LimitOrder:
-    """The limit order that goes out, tagged with our id; strict on every order that closes anything."""
+def to_sdk(intent: OrderIntent) -> SdkOrder:
+    """The order that goes out, tagged with our id; strict on every order that closes anything."""
     check(intent)
     closes = any(not leg.action.opens for leg in intent.legs)
-    return LimitOrder(
-        time_in_force=_TIME_IN_FORCE[intent.time_in_force],
+    terms: dict[str, Any] = {"price": intent.net_price, "stop_trigger": intent.stop_trigger}
+    return _CLASSES[intent.kind](
+        time_in_force=OrderTimeInForce(intent.time_in_force.value),
+        gtc_date=intent.good_until,
         legs=[
             SdkLeg(
                 instrument_type=InstrumentType.EQUITY_OPTION if is_option(leg.symbol) else InstrumentType.EQUITY,
@@ -66,9 +88,9 @@ def to_sdk(intent: OrderIntent) -> LimitOrder:
             )
             for leg in intent.legs
         ],
-        price=intent.net_price,
         external_identifier=intent.intent_id,
         advanced_instructions=AdvancedInstructions(strict_position_effect_validation=True) if closes else None,
+        **{name: value for name, value in terms.items() if value is not None},
     )
 
 

@@ -14,12 +14,14 @@ from typing import Any, Protocol
 from qmterm.broker.events import EventQueue
 from qmterm.broker.paper_book import PaperBook, PaperOrder, short_requirement
 from qmterm.broker.paper_end import order_over, settle_expired
+from qmterm.broker.paper_stops import stop_reached
 from qmterm.core.account import AccountFlags
 from qmterm.core.calendar import Phase, SessionCalendar
 from qmterm.core.clock import NS, Clock, et_date, from_et
 from qmterm.core.errors import BrokerError, JournalError
 from qmterm.core.fees import fill_fees
-from qmterm.core.matching import match, unit_ratios
+from qmterm.core.matching import match, natural_price, unit_ratios
+from qmterm.core.order_rules import rules_fault
 from qmterm.core.orders import (
     AccountBalance,
     AccountState,
@@ -31,6 +33,7 @@ from qmterm.core.orders import (
     Fill,
     OrderIntent,
     OrderState,
+    TimeInForce,
 )
 from qmterm.core.protocols import QuoteSource
 from qmterm.core.quotes import Quote, mid_decimal
@@ -103,8 +106,49 @@ class PaperBroker:
         self._check(intent)
         reserve = self._reserve(intent)
         self._check_money(intent, reserve)
+        report, live = self._taken(intent, reserve)
+        try:
+            await self._save()
+        except JournalError as error:
+            del self._book.orders[report.broker_id]
+            raise BrokerError(f"the paper account cannot be saved, nothing was placed: {error}", "not_saved") from error
+        self._tell(live, self._balance())
+        return report
+
+    async def replace(self, broker_id: str, intent: OrderIntent) -> BrokerOrder:
+        old = self._book.orders.get(broker_id)
+        if old is None or not old.report.state.working:
+            raise BrokerError(f"paper order {broker_id} is not working; nothing was replaced", "cannot_update_order")
+        units = old.units_left
+        legs = tuple(replace(leg, quantity=leg.quantity // old.intent.quantity * units) for leg in old.intent.legs)
+        wanted = replace(intent, legs=legs, quantity=units)  # what is still open of it, whatever was asked
+        if intent.max_loss is not None:
+            wanted = replace(wanted, max_loss=intent.max_loss * units / intent.quantity)
+        self._check(wanted, without=broker_id)
+        reserve = self._reserve(wanted)
+        self._check_money(wanted, reserve, freed=old.reserved * units)
         now = self._clock.now()
-        book = self._book
+        asked = self._book.move(old, OrderState.REPLACE_REQUESTED, now)
+        report, live = self._taken(wanted, reserve, replaces=broker_id)
+        cancelled = self._book.move(asked, OrderState.CANCELLED, now)
+        gone = replace(cancelled.report, replaced_by=report.broker_id)
+        self._book.keep(replace(cancelled, report=gone))
+        try:
+            await self._save()
+        except JournalError as error:
+            del self._book.orders[report.broker_id]
+            self._book.keep(old)
+            raise BrokerError(
+                f"the paper account cannot be saved, nothing was replaced: {error}", "not_saved"
+            ) from error
+        self._tell(asked.report, gone, live, self._balance())
+        return report
+
+    def _taken(
+        self, intent: OrderIntent, reserve: Decimal, replaces: str | None = None
+    ) -> tuple[BrokerOrder, BrokerOrder]:
+        """Enter an order in the book: the report of its acceptance, and that of its working."""
+        now, book = self._clock.now(), self._book
         report = BrokerOrder(
             broker_id=str(book.next_order),
             external_id=intent.intent_id,
@@ -118,16 +162,13 @@ class PaperBroker:
             received_ns=now,
             updated_ns=now,
             remaining=tuple(leg.quantity for leg in intent.legs),
+            replaces=replaces,
+            kind=intent.kind,
+            stop_trigger=intent.stop_trigger,
+            good_until=intent.good_until,
         )
         book.next_order += 1
-        live = book.move(PaperOrder(report, intent, reserve), OrderState.LIVE, now).report
-        try:
-            await self._save()
-        except JournalError as error:
-            del book.orders[report.broker_id]
-            raise BrokerError(f"the paper account cannot be saved, nothing was placed: {error}", "not_saved") from error
-        self._tell(live, self._balance())
-        return report
+        return report, book.move(PaperOrder(report, intent, reserve), OrderState.LIVE, now).report
 
     async def dry_run(self, intent: OrderIntent) -> DryRun:
         self._check(intent)
@@ -193,6 +234,9 @@ class PaperBroker:
                 changed.append(self._book.move(order, OrderState.EXPIRED, now_ns).report)
             elif regular:
                 changed.extend(self._meet(order, now_ns))
+                left = self._book.orders[order.report.broker_id]
+                if left.intent.time_in_force is TimeInForce.IOC and left.report.state.working:
+                    changed.append(self._book.move(left, OrderState.CANCELLED, now_ns).report)
         changed.extend(settle_expired(self._book, self.account, now_ns, self._calendar, self._quotes))
         self._untold.extend(changed)
         if not self._untold:
@@ -204,6 +248,10 @@ class PaperBroker:
 
     def _meet(self, order: PaperOrder, now_ns: int) -> list[BrokerEvent]:
         fresh = {leg.symbol: quote for leg in order.intent.legs if (quote := self._fresh(leg.symbol, now_ns))}
+        if not order.triggered and order.intent.stop_trigger is not None:
+            if not stop_reached(order.intent, fresh):
+                return []
+            order = self._book.keep(replace(order, triggered=True))
         legs = match(
             order.intent.legs,
             order.intent.net_price,
@@ -251,22 +299,26 @@ class PaperBroker:
 
     # --- checks of a real broker ---
 
-    def _check(self, intent: OrderIntent) -> None:
+    def _check(self, intent: OrderIntent, without: str = "") -> None:
         if not self._connected:
             raise BrokerError("the paper broker is not connected; nothing was placed", "not_connected")
-        if not intent.legs or intent.quantity <= 0 or intent.net_price == 0 or not intent.net_price.is_finite():
-            raise BrokerError(f"paper order {intent.intent_id} has no legs, quantity or price", "bad_order")
+        if not intent.legs or intent.quantity <= 0:
+            raise BrokerError(f"paper order {intent.intent_id} has no legs or quantity", "bad_order")
+        fault = rules_fault(intent)
+        if fault is not None:
+            raise BrokerError(f"paper order {intent.intent_id} was not placed: {fault}", "bad_order")
         once = len({leg.symbol for leg in intent.legs}) == len(intent.legs)
         if not once or any(leg.quantity <= 0 for leg in intent.legs) or unit_ratios(intent.legs)[0] != intent.quantity:
             raise BrokerError(f"the legs of paper order {intent.intent_id} are not its whole units", "bad_order")
         one_sided = len({leg.action.buys for leg in intent.legs}) == 1
-        if one_sided and intent.legs[0].action.buys != (intent.net_price < 0):
+        price = intent.net_price
+        if price is not None and one_sided and intent.legs[0].action.buys != (price < 0):
             raise BrokerError("a buy needs a debit and a sale a credit; nothing was placed", "cant_buy_for_credit")
         for leg in intent.legs:
-            if not leg.action.opens and leg.quantity > self._book.closable(leg.symbol, leg.action):
+            free = self._book.closable(leg.symbol, leg.action, without)
+            if not leg.action.opens and leg.quantity > free:
                 raise BrokerError(
-                    f"{leg.quantity} {leg.symbol} cannot be closed: {self._book.closable(leg.symbol, leg.action)} are "
-                    "held and not being closed already",
+                    f"{leg.quantity} {leg.symbol} cannot be closed: {free} are held and not being closed already",
                     "cannot_close_against_more_than_existing_position",
                 )
 
@@ -278,19 +330,29 @@ class PaperBroker:
             return intent.max_loss / intent.quantity
         if any(leg.action is Action.SELL_TO_OPEN for leg in intent.legs):
             raise BrokerError("the paper account sells to open only with a known worst loss", "margin_check_failed")
-        per_unit = -intent.net_price * intent.legs[0].multiplier
+        per_unit = -self._assumed_price(intent) * intent.legs[0].multiplier
         return max(Decimal(0), per_unit) + self._order_fees(intent) / intent.quantity
 
-    def _check_money(self, intent: OrderIntent, reserve: Decimal) -> None:
-        needed = reserve * intent.quantity
-        if needed > self._buying_power:
+    def _assumed_price(self, intent: OrderIntent) -> Decimal:
+        """The limit; without one the trigger or the far side of the market. BrokerError when nobody is there."""
+        if intent.net_price is not None:
+            return intent.net_price
+        quotes = {leg.symbol: quote for leg in intent.legs if (quote := self._quotes.quote(leg.symbol)) is not None}
+        natural = natural_price(intent.legs, quotes)
+        if natural is None:
+            raise BrokerError("nobody quotes the side that this order would take; nothing was placed", "empty_book")
+        return min(natural, -(intent.stop_trigger or Decimal(0))) if intent.legs[0].action.buys else natural
+
+    def _check_money(self, intent: OrderIntent, reserve: Decimal, freed: Decimal = Decimal(0)) -> None:
+        needed, there = reserve * intent.quantity, self._buying_power + freed
+        if needed > there:
             raise BrokerError(
-                f"the order needs {needed:.2f} dollars, the paper account has {self._buying_power:.2f}",
+                f"the order needs {needed:.2f} dollars, the paper account has {there:.2f}",
                 "margin_check_failed",
             )
 
     def _order_fees(self, intent: OrderIntent) -> Decimal:
-        price = abs(intent.net_price) / len(intent.legs)
+        price = abs(self._assumed_price(intent)) / len(intent.legs)
         day = et_date(self._clock.now())
         return sum((self._fees(leg.symbol, leg.action, leg.quantity, price, day) for leg in intent.legs), Decimal(0))
 

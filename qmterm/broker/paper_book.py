@@ -23,6 +23,7 @@ class PaperOrder:
     intent: OrderIntent
     reserved: Decimal  # dollars per unit that an unfilled opening order holds back
     executions: int = 0
+    triggered: bool = False  # its stop was reached
 
     @property
     def units_left(self) -> int:
@@ -94,8 +95,8 @@ class PaperBook:
         """Dollars held back for opening orders that may still fill."""
         return sum((order.reserved * order.units_left for order in self.working), Decimal(0))
 
-    def closable(self, symbol: str, action: Action) -> int:
-        """Contracts that a closing action may still take, after all working closes."""
+    def closable(self, symbol: str, action: Action, without: str = "") -> int:
+        """Contracts that a closing action may still take, after all working closes but the order `without`."""
         position = self.positions.get(symbol)
         held = 0 if position is None else position.quantity
         available = -held if action.buys else held
@@ -103,7 +104,7 @@ class PaperBook:
             leg.quantity - sum(fill.quantity for fill in order.report.fills if fill.symbol == symbol)
             for order in self.working
             for leg in order.intent.legs
-            if leg.symbol == symbol and not leg.action.opens
+            if leg.symbol == symbol and not leg.action.opens and order.report.broker_id != without
         )
         return max(0, available - taken)
 

@@ -10,7 +10,7 @@ from decimal import Decimal
 
 from qmterm.broker.paper_book import PaperBook, PaperOrder
 from qmterm.core.calendar import SessionCalendar
-from qmterm.core.clock import et_date
+from qmterm.core.clock import et_date, from_et
 from qmterm.core.instruments import OptionContract, is_option, parse_option, underlying_of
 from qmterm.core.orders import (
     Action,
@@ -29,12 +29,15 @@ CENT = Decimal("0.01")
 
 
 def order_over(order: PaperOrder, now_ns: int, calendar: SessionCalendar) -> bool:
-    """A day order lives until the close of the session it works in; any order until its first option expires."""
+    """A day order lives until its session's close, a GTD one until its date's; any until its first option expires."""
     expiries = [parse_option(leg.symbol).expiry for leg in order.intent.legs if is_option(leg.symbol)]
     if expiries and now_ns >= calendar.expiry_ns(min(expiries)):
         return True
     if order.intent.time_in_force is TimeInForce.GTC:
         return False
+    until = order.intent.good_until
+    if until is not None:  # a day without a session has no close: the evening before it ends the order
+        return now_ns >= (calendar.close_ns(until) if calendar.is_session(until) else from_et(until))
     received = order.report.received_ns
     day = et_date(received)
     if not calendar.is_session(day) or received >= calendar.close_ns(day):

@@ -122,8 +122,24 @@ class TastytradeBroker:
             Urgency.ORDER,
             lambda: account.place_order(self._session.sdk, order, dry_run=False),
         )
+        return self._placed(data.get("order"), doing)
+
+    async def replace(self, broker_id: str, intent: OrderIntent) -> BrokerOrder:
+        """Price, kind and time in force of a working order, changed by putting a new one in its place; sent once."""
+        _check_number(broker_id, "replaced")
+        order, account = orders.to_sdk(intent), self._trading_account()
+        doing = f"the replacement {intent.intent_id} of order {broker_id}"
+        data = await self._session.send(
+            doing,
+            "PUT",
+            self._path(f"/orders/{broker_id}"),
+            Urgency.ORDER,
+            lambda: account.replace_order(self._session.sdk, int(broker_id), order),
+        )
+        return self._placed(data, doing)
+
+    def _placed(self, answer: object, doing: str) -> BrokerOrder:
         try:
-            answer = data.get("order")
             placed, fault = decode.order(answer if isinstance(answer, dict) else {})
         except decode.Unreadable as error:
             raise OutcomeUnknown(f"{doing}: the answer cannot be read ({error})") from None
@@ -148,10 +164,7 @@ class TastytradeBroker:
             raise BrokerError(f"no estimate from tastytrade: {error}", UNREADABLE) from None
 
     async def cancel(self, broker_id: str) -> None:
-        if not broker_id.isdigit():
-            raise BrokerError(
-                f"{broker_id!r} is not a tastytrade order number; nothing was cancelled", orders.BAD_ORDER
-            )
+        _check_number(broker_id, "cancelled")
         account = self._trading_account()
         await self._session.send(
             f"the cancel of order {broker_id}",
@@ -339,6 +352,11 @@ class TastytradeBroker:
             self.on_fault(text)
         else:
             log.warning("%s", text)
+
+
+def _check_number(broker_id: str, deed: str) -> None:
+    if not broker_id.isdigit():
+        raise BrokerError(f"{broker_id!r} is not a tastytrade order number; nothing was {deed}", orders.BAD_ORDER)
 
 
 def _data(body: dict[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ Price convention (the tastytrade SDK's): `net_price` is dollars per share of one
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 
@@ -37,8 +38,33 @@ class Action(StrEnum):
 
 
 class TimeInForce(StrEnum):
+    """Values are tastytrade's wire words."""
+
     DAY = "Day"
     GTC = "GTC"
+    GTD = "GTD"  # good until a date of its own
+    IOC = "IOC"  # what does not fill at once is cancelled
+
+    @property
+    def outlives_day(self) -> bool:
+        return self in (TimeInForce.GTC, TimeInForce.GTD)
+
+
+class OrderKind(StrEnum):
+    """Values are tastytrade's wire words."""
+
+    LIMIT = "Limit"
+    MARKET = "Market"
+    STOP = "Stop"  # a market order once the trigger is reached
+    STOP_LIMIT = "Stop Limit"
+
+    @property
+    def priced(self) -> bool:
+        return self in (OrderKind.LIMIT, OrderKind.STOP_LIMIT)
+
+    @property
+    def stopped(self) -> bool:
+        return self in (OrderKind.STOP, OrderKind.STOP_LIMIT)
 
 
 class Purpose(StrEnum):
@@ -95,7 +121,8 @@ TRANSITIONS: dict[OrderState, frozenset[OrderState]] = {
     _S.CONTINGENT: (_AT_BROKER | _ENDS) - {_S.CONTINGENT},
     _S.LIVE: (_AT_BROKER | _ENDS) - {_S.RECEIVED, _S.ROUTED, _S.LIVE},
     _S.CANCEL_REQUESTED: _ENDS | {_S.LIVE},
-    _S.REPLACE_REQUESTED: _ENDS | {_S.LIVE},
+    # Back to where it was when its replacement was called off.
+    _S.REPLACE_REQUESTED: _ENDS | {_S.LIVE, _S.RECEIVED, _S.ROUTED},
     _S.NOT_ACCEPTED: _AT_BROKER | _ENDS,
     _S.FILLED: frozenset(),
     _S.CANCELLED: frozenset(),
@@ -129,7 +156,8 @@ class OrderIntent:
     """What we mean to send, complete, as it is written to the journal before anything leaves.
 
     `quantity` is units of the order (contracts of a single leg, spreads of a multi-leg order); `max_loss` is
-    dollars for the whole order at its limit, fees included, None for an order that only reduces risk.
+    dollars for the whole order at the worst price it may get, fees included, None for an order that only reduces risk.
+    `net_price` is None where the kind has none; `stop_trigger` dollars per share of one unit, positive.
     """
 
     intent_id: str  # travels as tastytrade's external-identifier
@@ -139,11 +167,21 @@ class OrderIntent:
     purpose: Purpose
     legs: tuple[Leg, ...]
     quantity: int
-    net_price: Decimal
+    net_price: Decimal | None
     time_in_force: TimeInForce = TimeInForce.DAY
     max_loss: Decimal | None = None
     plan_id: str = ""  # the plan or position this serves: the answer to "why"
     reason: Reason | None = None
+    kind: OrderKind = OrderKind.LIMIT
+    stop_trigger: Decimal | None = None
+    good_until: date | None = None  # the last day of a GTD order, New York
+    replaces: str | None = None  # id of the intent whose order this one takes the place of
+    worst_price: Decimal | None = None  # how far the machine may walk the price; None: the price is as it is
+
+    @property
+    def counted_price(self) -> Decimal | None:
+        """The dearest limit this order may ever work at, whoever replaces it; None: any price."""
+        return self.net_price if self.worst_price is None else self.worst_price
 
     @property
     def reduces(self) -> bool:
@@ -188,6 +226,10 @@ class BrokerOrder:
     reject_reason: str | None = None
     replaces: str | None = None
     remaining: tuple[int, ...] = ()  # per leg, same order
+    kind: OrderKind | None = OrderKind.LIMIT  # None: a word we do not know
+    stop_trigger: Decimal | None = None
+    good_until: date | None = None
+    replaced_by: str | None = None  # also names a replacement that was called off
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,14 @@ class Broker(Protocol):
         """
         ...
 
+    async def replace(self, broker_id: str, intent: OrderIntent) -> BrokerOrder:
+        """Put `intent` in the place of a working order, for what is still open of that one; once, never retried.
+
+        The answer is a new order with a number of its own; it waits until the old one is cancelled. A fill of the old
+        one meanwhile calls the new one off. Raises as `place` does: after BrokerError the old order works on.
+        """
+        ...
+
     async def dry_run(self, intent: OrderIntent) -> DryRun: ...
 
     async def cancel(self, broker_id: str) -> None:

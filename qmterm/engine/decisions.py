@@ -68,7 +68,7 @@ class DecisionHash:
     def __init__(self) -> None:
         self._digest = hashlib.sha256()
 
-    def add(self, time_ns: int, symbol: str, legs: tuple[Leg, ...], quantity: int, limit: Decimal) -> None:
+    def add(self, time_ns: int, symbol: str, legs: tuple[Leg, ...], quantity: int, limit: Decimal | None) -> None:
         shape = ";".join(f"{leg.symbol},{leg.action.value},{leg.quantity}" for leg in legs)
         self._digest.update(f"{time_ns}|{symbol}|{shape}|{quantity}|{limit}\n".encode())
 

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Protocol
 
 from qmterm.core.clock import Clock
-from qmterm.core.orders import AccountBalance, Leg, OrderIntent, Purpose
+from qmterm.core.orders import AccountBalance, Leg, OrderIntent, OrderKind, Purpose, TimeInForce
 from qmterm.core.protocols import QuoteSource
 from qmterm.core.quotes import Quote
 from qmterm.core.reasons import Reason
@@ -342,6 +342,7 @@ class Trader:
             plan_id=intent.plan_id,
             reason=reason,
             alarm=not by_person,
+            order=None if _plain(intent) else intent,
         )
         if self.proposals.add(proposal):
             self.log.write(
@@ -350,3 +351,8 @@ class Trader:
                 f"close? {describe_order(intent)} ({reason.value})",
                 intent.plan_id,
             )
+
+
+def _plain(intent: OrderIntent) -> bool:
+    """A limit order for the day: what every proposal is that says nothing else."""
+    return intent.kind is OrderKind.LIMIT and intent.time_in_force is TimeInForce.DAY

@@ -210,7 +210,7 @@ class ProposalView:
     purpose: str  # entry | exit | scale-out | flatten
     underlying: str
     legs: tuple[str, ...]
-    limit: Decimal  # signed net price per unit
+    limit: Decimal | None  # signed net price per unit, the worst it may be sent at; None: an order without a limit
     bid: float | None
     mid: float | None
     ask: float | None

@@ -59,7 +59,8 @@ PROJECTION: dict[str, str] = {
     DECISION: "INSERT INTO decisions VALUES (:seq, :session_id, :time_ns, :subject, :plan_id, :underlying, :outcome,"
     " :reason, :body)",
     INTENT: "INSERT INTO intents VALUES (:intent_id, :session_id, :created_ns, :strategy, :underlying, :purpose,"
-    " :plan_id, :quantity, :net_price, :body, :seq)",
+    " :plan_id, :quantity, :net_price, :kind, :stop_trigger, :time_in_force, :good_until, :replaces, :worst_price,"
+    " :body, :seq)",
     ORDER: "INSERT INTO orders VALUES (:subject, :session_id, :broker_id, :state, :time_ns, :reason, :seq)"
     " ON CONFLICT (intent_id) DO UPDATE SET broker_id = coalesce(excluded.broker_id, broker_id),"
     " state = excluded.state, time_ns = excluded.time_ns, reason = excluded.reason, seq = excluded.seq",
@@ -73,6 +74,19 @@ PROJECTION: dict[str, str] = {
     PROTECT_END: "DELETE FROM protect WHERE position_id = :subject",
     LADDER: "INSERT INTO ladder VALUES (:seq, :session_id, :time_ns, :state, :reason, :by_person)",
     DOCUMENT: "INSERT OR REPLACE INTO documents VALUES (:subject, :body, :time_ns, :seq)",
+}
+
+
+# What rows of older programs do not say, and what they meant.
+_SINCE_FIRST: dict[str, dict[str, object]] = {
+    INTENT: {
+        "kind": "Limit",
+        "time_in_force": "Day",
+        "stop_trigger": None,
+        "good_until": None,
+        "replaces": None,
+        "worst_price": None,
+    },
 }
 
 
@@ -123,7 +137,7 @@ def from_json(text: str) -> Any:
 
 def parameters(record: Record, seq: int) -> dict[str, object]:
     """The named parameters of PROJECTION and GUARD."""
-    named = dict(record.values)
+    named = {**_SINCE_FIRST[record.kind], **record.values} if record.kind in _SINCE_FIRST else dict(record.values)
     named["seq"] = seq
     named["session_id"] = record.session_id
     named["time_ns"] = record.time_ns

@@ -152,8 +152,42 @@ CREATE TABLE documents (
 );
 """
 
+# An order may have no price; what it is, until when, and whose place it takes are columns of their own.
+_V2 = """
+ALTER TABLE intents RENAME TO intents_1;
+DROP INDEX intents_by_plan;
+DROP INDEX intents_by_underlying;
+CREATE TABLE intents (
+    intent_id TEXT PRIMARY KEY,
+    session_id INTEGER,
+    created_ns INTEGER NOT NULL,
+    strategy TEXT NOT NULL,
+    underlying TEXT NOT NULL,
+    purpose TEXT NOT NULL,
+    plan_id TEXT NOT NULL,
+    quantity INTEGER NOT NULL,
+    net_price TEXT,         -- NULL: the kind has none
+    kind TEXT NOT NULL,
+    stop_trigger TEXT,
+    time_in_force TEXT NOT NULL,
+    good_until TEXT,        -- ISO date
+    replaces TEXT,          -- intent_id
+    worst_price TEXT,       -- how far its price may be walked
+    body TEXT NOT NULL,
+    seq INTEGER NOT NULL
+);
+CREATE INDEX intents_by_plan ON intents (plan_id);
+CREATE INDEX intents_by_underlying ON intents (underlying);
+CREATE INDEX intents_by_replaced ON intents (replaces);
+INSERT INTO intents
+SELECT intent_id, session_id, created_ns, strategy, underlying, purpose, plan_id, quantity, net_price, 'Limit', NULL,
+       coalesce(json_extract(body, '$.time_in_force'), 'Day'), NULL, NULL, NULL, body, seq
+FROM intents_1;
+DROP TABLE intents_1;
+"""
+
 # Entry n brings a file from version n to n + 1. Never edit a published entry: append.
-MIGRATIONS: tuple[str, ...] = (_V1,)
+MIGRATIONS: tuple[str, ...] = (_V1, _V2)
 
 # Tables that `rebuild` empties and fills again from `events`.
 PROJECTIONS = (

@@ -137,11 +137,11 @@ class RiskBook:
         return ""
 
     def counting(self, intent: OrderIntent) -> RiskBook:
-        """The book with one more entry counted as filled at its limit; other orders change nothing."""
+        """The book with one more entry counted as filled at its worst limit; other orders change nothing."""
         if intent.purpose is not Purpose.ENTRY:
             return self
         loss = intent.max_loss if intent.max_loss is not None else ZERO
-        spent = max(loss, -intent.net_price * 100 * intent.quantity, ZERO)
+        spent = max(loss, -_assumed_price(intent) * 100 * intent.quantity, ZERO)
         by_symbol, by_strategy = dict(self.risk_by_symbol), dict(self.risk_by_strategy)
         by_symbol[intent.underlying] = by_symbol.get(intent.underlying, ZERO) + loss
         by_strategy[intent.strategy] = by_strategy.get(intent.strategy, ZERO) + loss
@@ -160,8 +160,15 @@ class RiskBook:
     def _with_parts(self, intent: OrderIntent) -> dict[Group, tuple[Part, ...]]:
         parts = dict(self.parts)
         group = (intent.strategy, root_of(intent.legs[0].symbol))
-        parts[group] = (*parts.get(group, ()), part_of(intent.legs, intent.quantity, intent.net_price))
+        parts[group] = (*parts.get(group, ()), part_of(intent.legs, intent.quantity, _assumed_price(intent)))
         return parts
+
+
+def _assumed_price(intent: OrderIntent) -> Decimal:
+    """The worst limit; of an order without one the price at which it loses all that its plan allowed for."""
+    if intent.counted_price is not None:
+        return intent.counted_price
+    return -(intent.max_loss or ZERO) / (100 * intent.quantity)
 
 
 def part_of(legs: tuple[Leg, ...], units: int, price: Decimal, fees: Decimal = ZERO, left: int | None = None) -> Part:

@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from decimal import Decimal
 
-from qmterm.core.orders import Leg, OrderIntent
+from qmterm.core.order_rules import rules_fault
+from qmterm.core.orders import Leg, OrderIntent, OrderKind
 from qmterm.core.quotes import Quote
 from qmterm.core.reasons import Reason
 from qmterm.core.settings.risk import RiskSettings
@@ -21,7 +22,7 @@ from qmterm.risk.book import ZERO, Effect, RiskBook, order_key, part_of, root_of
 from qmterm.risk.buying_power import buying_power_effect
 from qmterm.risk.open_close import close_verdict
 from qmterm.risk.order_checks import legs_fault, moment_fault, notional, quotes_fault, theory_fault
-from qmterm.risk.price_sanity import natural_price, price_fault
+from qmterm.risk.price_sanity import natural_price, order_fault, price_fault
 from qmterm.risk.sizing import Sizing, size
 from qmterm.risk.surroundings import Surroundings
 from qmterm.risk.verdict import Refusal, Verdict
@@ -107,14 +108,17 @@ class Gate:
         verdict = close_verdict(intent, closable)
         if not verdict.approved:
             return verdict
-        refusal = self._price_refusal(intent.legs, intent.quantity, intent.net_price, quotes or {}, program)
+        refusal = self._order_refusal(intent, quotes or {}, program)
         if refusal is None and book is not None:
-            refusal = self._exposed(intent, verdict.contracts, book)
+            refusal = self._exposed(intent, verdict.contracts, book, quotes or {})
         return verdict if refusal is None else _refused(refusal, dict(verdict.numbers))
 
-    def _exposed(self, intent: OrderIntent, units: int, book: RiskBook) -> Refusal | None:
+    def _exposed(self, intent: OrderIntent, units: int, book: RiskBook, quotes: Mapping[str, Quote]) -> Refusal | None:
         """A close that takes the cover away from something else. What it costs itself makes nothing worse."""
-        part = replace(part_of(intent.legs, intent.quantity, intent.net_price), units=units)
+        limit = intent.counted_price
+        if limit is None:  # at the market: what it costs is its own, not somebody's cover
+            limit = -self._market_cost(intent, quotes)
+        part = replace(part_of(intent.legs, intent.quantity, limit), units=units)
         effect = book.effect(intent.strategy, (part,))
         own_cost = max(ZERO, part.paid * units) + CENT
         if not effect.after.worse_than(effect.before, by=own_cost):
@@ -133,6 +137,29 @@ class Gate:
             if book.nlv is None or risk + more > Decimal(str(share)) * book.nlv:
                 return Refusal(reason, numbers, "it leaves what was sold without cover")
         return None
+
+    @staticmethod
+    def _market_cost(intent: OrderIntent, quotes: Mapping[str, Quote]) -> Decimal:
+        """Dollars per share of one unit that an order without a limit pays now; a sale is taken to bring nothing."""
+        natural = natural_price(intent.legs, intent.quantity, quotes) or ZERO
+        return max(ZERO, -natural, (intent.stop_trigger or ZERO) if intent.legs[0].action.buys else ZERO)
+
+    def _order_refusal(self, intent: OrderIntent, quotes: Mapping[str, Quote], program: Program) -> Refusal | None:
+        broken = rules_fault(intent)
+        if broken is not None and intent.kind is not OrderKind.LIMIT:  # a limit's price has codes of its own
+            return Refusal(Reason.ORDER_RULES, note=broken)
+        fault = order_fault(intent, quotes, self.settings.price_band, program)
+        if fault is None:
+            return None if broken is None else Refusal(Reason.ORDER_RULES, note=broken)
+        natural = natural_price(intent.legs, intent.quantity, quotes)
+        return Refusal(
+            fault,
+            {
+                "limit": None if intent.net_price is None else float(intent.net_price),
+                "trigger": None if intent.stop_trigger is None else float(intent.stop_trigger),
+                "natural": None if natural is None else float(natural),
+            },
+        )
 
     def _price_refusal(
         self, legs: tuple[Leg, ...], units: int, price: Decimal, quotes: Mapping[str, Quote], program: Program

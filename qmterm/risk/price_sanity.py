@@ -1,4 +1,4 @@
-"""Is an order price one a person could have meant: finite, on the grid, not beyond the far side of the market.
+"""Is an order price or a stop's trigger one a person could have meant: finite, on the grid, not far off the market.
 
 Trap: prices here are signed per unit (negative = debit), so "paying more" is a *smaller* number.
 """
@@ -9,10 +9,12 @@ from collections.abc import Mapping
 from decimal import Decimal
 
 from qmterm.core.instruments import is_option, parse_option
-from qmterm.core.orders import Leg
+from qmterm.core.orders import Leg, OrderIntent, OrderKind
 from qmterm.core.quotes import Quote
 from qmterm.core.reasons import Reason
 from qmterm.core.ticks import CENT, TickProgram, TickTable, program_for, table_of
+
+TRIGGER_REACH = 10  # a stop trigger further than this many times from the market has a digit too many
 
 
 def tick_of(legs: tuple[Leg, ...], price: Decimal, program: TickProgram | TickTable | None) -> Decimal:
@@ -35,6 +37,47 @@ def natural_price(legs: tuple[Leg, ...], units: int, quotes: Mapping[str, Quote]
             return None
         total -= leg.action.sign * Decimal(leg.quantity) / units * Decimal(str(round(side, 4)))
     return total
+
+
+def order_fault(
+    intent: OrderIntent, quotes: Mapping[str, Quote], band: float, program: TickProgram | TickTable | None = None
+) -> Reason | None:
+    """The same question for an order of any kind, and for its stop trigger."""
+    fault = None
+    if intent.net_price is not None and intent.kind.stopped:
+        fault = price_fault(intent.legs, intent.quantity, intent.net_price, {}, band, program)
+        fault = fault or _trigger_fault(intent, quotes, program)
+        if fault is None and intent.stop_trigger is not None:  # it is sent where the market is by then
+            reached = intent.stop_trigger.copy_sign(intent.net_price)
+            worst = reached - abs(reached) * Decimal(str(band)) - tick_of(intent.legs, reached, program)
+            fault = Reason.PRICE_INSANE if intent.net_price < worst else None
+        return fault
+    if intent.net_price is not None:
+        fault = price_fault(intent.legs, intent.quantity, intent.net_price, quotes, band, program)
+    elif intent.kind is OrderKind.MARKET and natural_price(intent.legs, intent.quantity, quotes) is None:
+        fault = Reason.EMPTY_BOOK  # it would take the first price that somebody shows
+    return fault or _trigger_fault(intent, quotes, program)
+
+
+def _trigger_fault(
+    intent: OrderIntent, quotes: Mapping[str, Quote], program: TickProgram | TickTable | None
+) -> Reason | None:
+    """A stop waits on the far side of the market, within reach; without a quote only its grid is judged."""
+    trigger = intent.stop_trigger
+    if trigger is None:
+        return None
+    if not trigger.is_finite() or trigger <= 0:
+        return Reason.TRIGGER_INSANE
+    if trigger % tick_of(intent.legs, trigger, program) != 0:
+        return Reason.OFF_TICK
+    natural = natural_price(intent.legs, intent.quantity, quotes)
+    if natural is None:
+        return None
+    # A sale gets `natural` and waits for less; a purchase pays −`natural` and waits for more.
+    reached = trigger >= natural if natural > 0 else trigger <= -natural
+    if reached or not abs(natural) / TRIGGER_REACH <= trigger <= abs(natural) * TRIGGER_REACH:
+        return Reason.TRIGGER_INSANE
+    return None
 
 
 def price_fault(

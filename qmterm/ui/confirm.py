@@ -43,7 +43,8 @@ def tick_of(proposal: ProposalView) -> Decimal:
     """The price step that counts as one tick: the contract's own, a nickel for the net price of several legs."""
     if len(proposal.legs) > 1:
         return SEVERAL_LEGS_TICK
-    return tick(program_for(proposal.underlying), abs(proposal.limit))
+    price = proposal.limit if proposal.limit is not None else Decimal(str(round(proposal.mid or 0.0, 4)))
+    return tick(program_for(proposal.underlying), abs(price))
 
 
 def what_changed(shown: ProposalView, now: ProposalView | None, ticks: float) -> str:
@@ -74,6 +75,8 @@ def against_market(proposal: ProposalView) -> str:
     """Where the limit stands, in the words of the side that trades."""
     if proposal.mid is None:
         return "no two-sided quote: the limit cannot be compared"
+    if proposal.limit is None:
+        return "it takes the market's price"
     buys = proposal.limit < 0
     distance = (float(abs(proposal.limit)) - abs(proposal.mid)) * (1 if buys else -1)
     ticks = distance / float(tick_of(proposal))
@@ -100,7 +103,8 @@ def number_lines(proposal: ProposalView, width: int) -> list[Line]:
 
 def proposal_lines(proposal: ProposalView, width: int, settings: ScreenSettings) -> list[Line]:
     """The page without its last lines."""
-    side = "credit" if proposal.limit > 0 else "debit"
+    limit = proposal.limit
+    shown = "none" if limit is None else f"{abs(limit)} {'credit' if limit > 0 else 'debit'}"
     seconds, steps = proposal.quote_age_s, settings.quote_age_s
     marks = age_marks(seconds, steps)
     lines: list[Line] = [(Span(plain(proposal.text), "proposal", BOLD), Span(f"   {plain(proposal.purpose)}", "dim"))]
@@ -109,7 +113,7 @@ def proposal_lines(proposal: ProposalView, width: int, settings: ScreenSettings)
         (),
         (
             Span("limit ", "label"),
-            Span(f"{abs(proposal.limit)} {side}", "text", BOLD),
+            Span(shown, "text", BOLD),
             Span(f"   {against_market(proposal)}", "dim"),
         ),
         (

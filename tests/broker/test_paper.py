@@ -11,7 +11,16 @@ from qmterm.broker.paper import PaperBroker
 from qmterm.broker.paper_book import short_requirement
 from qmterm.core.clock import NS, ManualClock, from_et
 from qmterm.core.errors import BrokerError, JournalError
-from qmterm.core.orders import AccountBalance, Action, BrokerOrder, BrokerPosition, Leg, OrderState, TimeInForce
+from qmterm.core.orders import (
+    AccountBalance,
+    Action,
+    BrokerOrder,
+    BrokerPosition,
+    Leg,
+    OrderKind,
+    OrderState,
+    TimeInForce,
+)
 from qmterm.core.settings.broker import PaperSettings
 from tests.broker.conftest import MONDAY, buy
 from tests.sim.brokerage.fake_world import CALENDAR, CALL_230, CALL_240, PUT_210, PUT_220, fresh_world
@@ -359,3 +368,99 @@ async def test_before_connecting_nothing_is_placed(world, clock, kept):
     assert not paper.stream_up
     with pytest.raises(BrokerError, match="not connected"):
         await paper.place(buy())
+
+
+# --- kinds and replace ---
+
+
+def sell(kind, **more):
+    return replace(buy(action=Action.SELL_TO_CLOSE, intent_id="qm-s"), kind=kind, **{"net_price": None, **more})
+
+
+async def test_a_market_order_takes_the_far_side(paper, clock, world):
+    await paper.place(replace(buy(), net_price=None, kind=OrderKind.MARKET))
+    await move(paper, clock, world)
+    assert reports(paper)[-1].fills[0].price == Decimal("5.10")
+
+
+async def test_a_market_order_on_an_empty_book_is_refused(paper, world):
+    world.set(CALL_230, 5.00, 0.0)
+    with pytest.raises(BrokerError, match="nobody quotes") as refused:
+        await paper.place(replace(buy(), net_price=None, kind=OrderKind.MARKET))
+    assert refused.value.code == "empty_book"
+
+
+async def test_a_stop_is_reached_by_the_bid_of_a_sale_and_stays_reached_over_a_restart(paper, make, clock, world):
+    await paper.place(buy(price="-5.30"))
+    await move(paper, clock, world)
+    await paper.place(sell(OrderKind.STOP_LIMIT, stop_trigger=Decimal("4.50"), net_price=Decimal("4.40")))
+    await move(paper, clock, world)
+    assert reports(paper)[-1].state is OrderState.LIVE
+    world.set(CALL_230, 4.20, 4.60)
+    await paper.place(buy(price="-1.00", intent_id="qm-x"))
+    await move(paper, clock, world)  # reached, and the limit holds it back
+    await paper.cancel("3")  # whatever saves the account
+    again = await make()
+    world.set(CALL_230, 4.70, 4.80)
+    await move(again, clock, world)
+    (stop,) = [order for order in reports(again) if order.external_id == "qm-s"]
+    assert stop.state is OrderState.FILLED
+    assert stop.fills[0].price == Decimal("4.70")
+
+
+async def test_an_ioc_order_gets_what_is_there_and_the_rest_is_cancelled(paper, clock, world):
+    world.set(CALL_230, 5.00, 5.10, size=1)
+    await paper.place(replace(buy(), time_in_force=TimeInForce.IOC))
+    await move(paper, clock, world)
+    (order,) = reports(paper)
+    assert (order.state, order.remaining) == (OrderState.CANCELLED, (1,))
+
+
+async def test_a_gtd_order_ends_with_the_close_of_its_date(paper, clock, world):
+    until = date(2026, 3, 3)
+    await paper.place(replace(buy(price="-1.00"), time_in_force=TimeInForce.GTD, good_until=until))
+    clock.now_ns = from_et(until, 15, 59)
+    await move(paper, clock, world)
+    assert reports(paper)[-1].state is OrderState.LIVE
+    await move(paper, clock, world, 60)
+    assert reports(paper)[-1].state is OrderState.EXPIRED
+
+
+async def test_a_replacement_takes_over_what_is_still_open(paper, clock, world):
+    world.set(CALL_230, 5.00, 5.10, size=1)
+    old = await paper.place(buy(quantity=3))
+    await move(paper, clock, world)
+    paper.take_events()
+    new = await paper.replace(old.broker_id, buy(quantity=3, price="-5.20", intent_id="qm-2"))
+    assert (new.replaces, new.legs[0].quantity) == (old.broker_id, 2)
+    assert states(paper.take_events()) == [OrderState.REPLACE_REQUESTED, OrderState.CANCELLED, OrderState.LIVE]
+    with pytest.raises(BrokerError) as refused:
+        await paper.replace(old.broker_id, buy(intent_id="qm-3"))
+    assert refused.value.code == "cannot_update_order"
+
+
+async def test_a_close_is_replaced_though_it_closes_all_that_is_held(paper, clock, world):
+    await paper.place(buy(price="-5.30"))
+    await move(paper, clock, world)
+    old = await paper.place(sell(OrderKind.LIMIT, net_price=Decimal("9.00")))
+    new = await paper.replace(
+        old.broker_id, replace(sell(OrderKind.LIMIT, net_price=Decimal("5.00")), intent_id="qm-t")
+    )
+    await move(paper, clock, world)
+    assert [order.state for order in reports(paper) if order.broker_id == new.broker_id] == [OrderState.FILLED]
+
+
+async def test_a_replacement_that_cannot_be_saved_leaves_the_old_order_as_it_was(paper, kept, clock, world):
+    old = await paper.place(buy(price="-1.00"))
+
+    async def full(state):
+        raise JournalError("disk full")
+
+    kept.save = full
+    with pytest.raises(BrokerError, match="nothing was replaced"):
+        await paper.replace(old.broker_id, buy(price="-1.10", intent_id="qm-2"))
+    assert [order.state for order in reports(paper)] == [OrderState.LIVE]
+
+
+def reports(paper):
+    return paper._book.reports

@@ -6,12 +6,15 @@ import os
 import sqlite3
 import subprocess
 import sys
+from dataclasses import replace
+from datetime import date
+from decimal import Decimal
 
 import pytest
 
 from qmterm.core.errors import JournalError
-from qmterm.core.orders import OrderState
-from qmterm.journal import Journal, schema
+from qmterm.core.orders import OrderKind, OrderState, TimeInForce
+from qmterm.journal import Journal, records, schema
 from qmterm.journal.rebuild import rebuild
 from tests.journal.journal_rows import T0, clock, intent, session
 
@@ -207,3 +210,44 @@ async def test_every_table_can_be_rebuilt_from_the_events(tmp_path):
         after = {table: connection.execute(f"SELECT * FROM {table}").fetchall() for table in schema.PROJECTIONS}
     assert after == before
     assert len(after["intents"]) == 200
+
+
+async def test_an_order_of_any_kind_is_read_back_as_it_was_written(tmp_path):
+    journal = await Journal.open(tmp_path / "j.sqlite", clock())
+    await session(journal)
+    stop = replace(
+        intent(1),
+        net_price=None,
+        kind=OrderKind.STOP,
+        stop_trigger=Decimal("3.10"),
+        time_in_force=TimeInForce.GTD,
+        good_until=date(2026, 3, 6),
+    )
+    step = replace(intent(2), replaces="qm-1", worst_price=Decimal("-4.30"))
+    await journal.write_intent(stop)
+    await journal.write_intent(step)
+    assert [order.intent for order in (await journal.load()).orders] == [stop, step]
+    await journal.close()
+
+
+async def test_a_journal_of_the_first_schema_loads_and_rebuilds(tmp_path):
+    path = tmp_path / "j.sqlite"
+    old = records.plain(intent(1))
+    for name in ("kind", "stop_trigger", "good_until", "replaces", "worst_price"):
+        del old[name]
+    body = records.to_json(old)
+    with sqlite3.connect(path, isolation_level=None) as connection:
+        schema.migrate(connection, path, schema.MIGRATIONS[:1])
+        connection.execute("INSERT INTO events VALUES (1, 1, NULL, ?, 1, 'intent', 'qm-1', ?)", (T0, body))
+        connection.execute(
+            "INSERT INTO intents VALUES ('qm-1', NULL, 1, 'atr-matrix', 'AAPL', 'entry', 'plan-1', 2, '-4.15', ?, 1)",
+            (body,),
+        )
+        schema.migrate(connection, path)
+        shown = "SELECT net_price, kind, time_in_force, replaces FROM intents"
+        assert connection.execute(shown).fetchall() == [("-4.15", "Limit", "Day", None)]
+        rebuild(connection)
+        assert connection.execute(shown).fetchall() == [("-4.15", "Limit", "Day", None)]
+    journal = await Journal.open(path, clock())
+    assert [order.intent for order in (await journal.load()).orders] == [intent(1)]
+    await journal.close()

@@ -47,7 +47,7 @@ class Approvals:
             return CommandResult(False, "already answered" if used else "this proposal is gone")
         if command.limit_seen != str(waiting.net_price):
             return CommandResult(
-                False, f"the limit is {price_text(waiting.net_price)} now, not what you saw; look again and approve"
+                False, f"the limit is {_shown(waiting.net_price)} now, not what you saw; look again and approve"
             )
         quote = trader.quotes.quote(waiting.legs[0].symbol)
         mid = quote.mid if quote else None
@@ -98,8 +98,11 @@ class Approvals:
     def _send_exit(self, proposal: Proposal) -> CommandResult:
         """Close at the price the person saw, or at a better one if the market offers it now."""
         trader = self._trader
+        price = proposal.net_price
         natural = natural_price(proposal.legs, proposal.quantity, trader.quotes_of(proposal.legs))
-        price = proposal.net_price if natural is None else max(proposal.net_price, natural)
+        if proposal.order is None and price is not None and natural is not None:
+            price = max(price, natural)
+        staged = proposal.order
         intent = OrderIntent(
             intent_id=proposal.proposal_id.removeprefix("p"),
             created_ns=trader.clock.now(),
@@ -112,6 +115,14 @@ class Approvals:
             plan_id=proposal.plan_id,
             reason=proposal.reason,
         )
+        if staged is not None:
+            intent = replace(
+                intent,
+                kind=staged.kind,
+                stop_trigger=staged.stop_trigger,
+                time_in_force=staged.time_in_force,
+                good_until=staged.good_until,
+            )
         verdict = trader.close(intent, by_person=True, approved=True)
         if not verdict.approved:
             return CommandResult(False, f"refused: {_no(verdict)}")
@@ -248,6 +259,10 @@ class Approvals:
             signal=signal,
             numbers={"bid_ask_mid": float(mid)},
         )
+
+
+def _shown(price: Decimal | None) -> str:
+    return "none" if price is None else price_text(price)
 
 
 def _no(verdict: Verdict) -> str:

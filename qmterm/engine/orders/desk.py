@@ -22,7 +22,7 @@ from qmterm.engine.latency import Percentiles
 from qmterm.engine.orders.book import Book, Position
 from qmterm.engine.orders.ledger import CANCEL_REST_NS, Ledger, OrderRecord, adopt, new_fills, next_state
 from qmterm.engine.runlog import RunLog
-from qmterm.engine.show.wording import describe_fill, describe_order
+from qmterm.engine.show.wording import describe_fill, describe_order, terms_text
 
 
 class OrderJournal(Protocol):
@@ -125,7 +125,7 @@ class OrderDesk:
             f"sent {describe_order(intent)}",
             intent.intent_id,
             plan=intent.plan_id,
-            limit=str(intent.net_price),
+            limit=terms_text(intent),
             purpose=intent.purpose.value,
             quantity=intent.quantity,
         )

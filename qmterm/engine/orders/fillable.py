@@ -36,7 +36,7 @@ def fillable(book: Book, ledger: Ledger, ask: Ask = nobody_asks) -> dict[Group, 
     found: defaultdict[Group, list[Part]] = defaultdict(list)
     closing: defaultdict[str, int] = defaultdict(int)
     # The dearest first: of several closes of one position those that cost most are taken to fill.
-    for record in sorted(ledger.working, key=lambda r: (r.intent.net_price, r.intent.intent_id)):
+    for record in sorted(ledger.working, key=_dearest_first):
         for part in parts_of(record, ask):
             symbol, count = part.legs[0]
             if _closes(record.intent, symbol):
@@ -55,30 +55,39 @@ def fillable(book: Book, ledger: Ledger, ask: Ask = nobody_asks) -> dict[Group, 
 
 
 def parts_of(record: OrderRecord, ask: Ask = nobody_asks) -> list[Part]:
-    """One part while the order fills in ratio at its limit, else one for each leg that is not done."""
+    """One part while the order fills in ratio at its worst limit, else one for each leg that is not done."""
     intent = record.intent
+    limit = intent.counted_price
     day = et_date(intent.created_ns)
     units = record.remaining_units
     in_ratio = intent.quantity > 0 and all(
         leg.quantity % intent.quantity == 0 and record.remaining(leg.symbol) * intent.quantity == leg.quantity * units
         for leg in intent.legs
     )
-    if in_ratio and intent.net_price != 0 and len({root_of(leg.symbol) for leg in intent.legs}) == 1:
-        price = abs(intent.net_price) if len(intent.legs) == 1 else ZERO
+    if in_ratio and limit is not None and limit != 0 and len({root_of(leg.symbol) for leg in intent.legs}) == 1:
+        price = abs(limit) if len(intent.legs) == 1 else ZERO
         fees = sum((_fee(leg.symbol, leg.action, leg.quantity, price, day) for leg in intent.legs), ZERO)
-        return [part_of(intent.legs, intent.quantity, intent.net_price, fees / intent.quantity, left=units)]
-    return [_leg_part(leg, record.remaining(leg.symbol), day, ask) for leg in intent.legs]
+        return [part_of(intent.legs, intent.quantity, limit, fees / intent.quantity, left=units)]
+    trigger = intent.stop_trigger if len(intent.legs) == 1 else None
+    return [_leg_part(leg, record.remaining(leg.symbol), day, ask, trigger) for leg in intent.legs]
 
 
-def _leg_part(leg: Leg, left: int, day: date, ask: Ask) -> Part:
-    """A leg by itself, whose limit is not known: bought at the market, sold for nothing."""
+def _leg_part(leg: Leg, left: int, day: date, ask: Ask, trigger: Decimal | None) -> Part:
+    """A leg by itself, without a limit: bought at the market (a stop: not below its trigger), sold for nothing."""
     if leg.action.buys:
         found = ask(leg.symbol)
         price = found if found is not None else parse_option(leg.symbol).strike if is_option(leg.symbol) else ZERO
+        price = max(price, trigger or ZERO)
     else:
         price = ZERO
     fee = _fee(leg.symbol, leg.action, max(left, 1), price, day) / max(left, 1)
     return part_of((replace(leg, quantity=1),), 1, -leg.action.sign * price, fee, left=left)
+
+
+def _dearest_first(record: OrderRecord) -> tuple[Decimal, str]:
+    """An order without a limit is the dearest of all."""
+    limit = record.intent.counted_price
+    return (Decimal("-Infinity") if limit is None else limit, record.intent.intent_id)
 
 
 def _closes(intent: OrderIntent, symbol: str) -> bool:

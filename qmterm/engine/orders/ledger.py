@@ -10,7 +10,16 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from qmterm.core.instruments import is_option, parse_option
-from qmterm.core.orders import BrokerOrder, Fill, OrderIntent, OrderState, Purpose, TimeInForce, may_become
+from qmterm.core.orders import (
+    BrokerOrder,
+    Fill,
+    OrderIntent,
+    OrderKind,
+    OrderState,
+    Purpose,
+    TimeInForce,
+    may_become,
+)
 from qmterm.engine.show.wording import describe_order
 
 ADOPTED = "ext-"  # before the broker's number: our id of an order that somebody placed elsewhere
@@ -155,6 +164,9 @@ def new_fills(record: OrderRecord, order: BrokerOrder) -> Iterable[Fill]:
     )
 
 
+_FORCES = {force.value: force for force in TimeInForce} | {"GTC Ext": TimeInForce.GTC}
+
+
 def adopt(order: BrokerOrder, now_ns: int, monotonic: float) -> OrderRecord:
     """A record for an order that somebody placed elsewhere: shown and watched, never repriced by the machine."""
     quantity = min((leg.quantity for leg in order.legs), default=0)
@@ -166,9 +178,12 @@ def adopt(order: BrokerOrder, now_ns: int, monotonic: float) -> OrderRecord:
         purpose=Purpose.EXTERNAL,
         legs=order.legs,
         quantity=quantity,
-        net_price=order.net_price if order.net_price is not None else Decimal(0),
-        time_in_force=TimeInForce.GTC if order.time_in_force == "GTC" else TimeInForce.DAY,
+        net_price=order.net_price or None,
+        time_in_force=_FORCES.get(order.time_in_force, TimeInForce.DAY),
         max_loss=_external_worst_loss(order),
+        kind=order.kind or (OrderKind.LIMIT if order.net_price else OrderKind.MARKET),
+        stop_trigger=order.stop_trigger,
+        good_until=order.good_until,
     )
     return OrderRecord(
         intent=intent,

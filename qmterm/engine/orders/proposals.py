@@ -7,14 +7,17 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from qmterm.core.clock import Clock
-from qmterm.core.orders import Leg, Purpose
+from qmterm.core.orders import Leg, OrderIntent, Purpose
 from qmterm.core.reasons import Reason
 from qmterm.core.signals import TradePlan
 
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """`quantity` units at `net_price` (negative = debit); `plan` is None for exits and hand-staged orders."""
+    """`quantity` units at `net_price` or better (negative = debit, None: an order without a limit).
+
+    `plan` is None for exits; `order` is what a person staged, where that is more than a limit for the day.
+    """
 
     proposal_id: str
     created_ns: int
@@ -24,7 +27,7 @@ class Proposal:
     underlying: str
     legs: tuple[Leg, ...]
     quantity: int
-    net_price: Decimal
+    net_price: Decimal | None
     mid_seen: float | None
     max_loss: Decimal | None
     buying_power: Decimal | None
@@ -35,6 +38,7 @@ class Proposal:
     reason: Reason | None = None
     alarm: bool = False
     warnings: tuple[str, ...] = ()
+    order: OrderIntent | None = None
 
     @property
     def key(self) -> tuple[str, str, str]:

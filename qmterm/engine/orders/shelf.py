@@ -40,6 +40,8 @@ class Shelf:
         trader = self._trader
         if not trader.market_open():
             return False
+        if proposal.net_price is None:
+            return False  # no price of its own that the market could leave behind
         quotes = trader.quotes_of(proposal.legs)
         if proposal.purpose is Purpose.ENTRY:
             quote = quotes.get(proposal.legs[0].symbol)

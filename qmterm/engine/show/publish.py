@@ -18,7 +18,7 @@ from qmterm.engine.orders.proposals import Proposal
 from qmterm.engine.runlog import RunLog
 from qmterm.engine.show.chainview import ChainLook, known
 from qmterm.engine.show.greeks import HeldGreeks, PositionGreeks, days_left
-from qmterm.engine.show.wording import describe_leg, label, price_text
+from qmterm.engine.show.wording import describe_leg, label, terms_text
 from qmterm.engine.signals.entries import Entries
 from qmterm.engine.signals.scanning import Scanning
 from qmterm.engine.trader import Trader
@@ -249,7 +249,7 @@ class Publisher:
             short_id=intent.intent_id[-4:],
             time_ns=intent.created_ns,
             text=" / ".join(describe_leg(leg) for leg in intent.legs),
-            limit=price_text(intent.net_price),
+            limit=terms_text(intent),
             mid="–" if mid is None else f"{mid:.2f}",
             filled=f"{record.filled_units}/{intent.quantity}",
             state=record.state.value,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from qmterm.core.instruments import is_option, parse_option
-from qmterm.core.orders import Action, Fill, Leg, OrderIntent
+from qmterm.core.orders import Action, Fill, Leg, OrderIntent, OrderKind, TimeInForce
 from qmterm.core.signals import Signal
 
 _VERB = {
@@ -30,8 +30,20 @@ def price_text(net_price: Decimal) -> str:
     return f"{abs(net_price):.2f} {'cr' if net_price > 0 else 'db'}"
 
 
+def terms_text(intent: OrderIntent) -> str:
+    """`4.15 db`, `market`, `stop 3.20`, `4.10 db stop 4.00`; anything but Day is named behind it."""
+    parts = [price_text(intent.net_price)] if intent.net_price is not None else []
+    if intent.kind is OrderKind.MARKET or (not parts and not intent.kind.stopped):
+        parts.append("market")
+    if intent.stop_trigger is not None:
+        parts.append(f"stop {intent.stop_trigger:.2f}")
+    if intent.time_in_force is not TimeInForce.DAY:
+        parts.append(f"{intent.time_in_force.value}{f' {intent.good_until}' if intent.good_until else ''}")
+    return " ".join(parts)
+
+
 def describe_order(intent: OrderIntent) -> str:
-    return f"{' / '.join(describe_leg(leg) for leg in intent.legs)} @ {price_text(intent.net_price)}"
+    return f"{' / '.join(describe_leg(leg) for leg in intent.legs)} @ {terms_text(intent)}"
 
 
 def describe_fill(fill: Fill) -> str:

@@ -117,7 +117,8 @@ class Desk:
 
     def check(self, ticket: Ticket, without: tuple[int, ...] = (), contingent: bool = False) -> Accepted:
         """All preflight checks; Refused with every problem found. A contingent child's closing legs wait."""
-        problems = form_problems(ticket) + price_problems(ticket) + instrument_problems(ticket, self.world)
+        problems = form_problems(ticket, et_date(self.now_ns)) + price_problems(ticket)
+        problems += instrument_problems(ticket, self.world)
         if problems:
             raise preflight_failed(tuple(problems))
         if not contingent:
@@ -151,6 +152,7 @@ class Desk:
             source=ticket.source,
             strict=ticket.strict,
             behavior=ticket.behavior,
+            gtc_date=ticket.gtc_date,
             reserved=reserved,
         )
         self.orders[order.order_id] = order
@@ -225,4 +227,5 @@ def remaining_ticket(order: SimOrder) -> Ticket:
         source=order.source,
         strict=order.strict,
         behavior=order.behavior,
+        gtc_date=order.gtc_date,
     )

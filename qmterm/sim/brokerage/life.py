@@ -65,6 +65,8 @@ class OrderLife:
             self._route(order)
         if order.status is Status.LIVE and self.desk.open_for(order.time_in_force):
             self._trade(order)
+            if order.time_in_force == "IOC" and not order.terminal:
+                self._finish(order, Status.CANCELLED)
 
     # --- routing and ends ---
 
@@ -93,6 +95,9 @@ class OrderLife:
             return False  # decided by what happens to the original
         if order.time_in_force == "Day":
             return now >= calendar.close_ns(order.session)
+        if order.gtc_date is not None:
+            last = order.gtc_date  # a day without a session has no close: the evening before it ends the order
+            return now >= (calendar.close_ns(last) if calendar.is_session(last) else from_et(last))
         return order.time_in_force == "Ext" and now >= from_et(order.session, 20)
 
     def _finish(self, order: SimOrder, status: Status, reason: str | None = None) -> None:

@@ -100,6 +100,7 @@ class SimOrder:
     source: str | None = None
     strict: bool = False
     behavior: str = "immediate"
+    gtc_date: date | None = None  # the last day of a GTD order
     contingent_status: str | None = None
     replaces: int | None = None
     replaced_by: int | None = None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from datetime import date
 from decimal import Decimal
 
 from qmterm.core.clock import et_date
@@ -58,7 +59,7 @@ def quotes_for(world: BrokerageWorld, legs: Iterable[Leg]) -> dict[str, Quote]:
 # --- form and price -------------------------------------------------------------------------------------------------
 
 
-def form_problems(ticket: Ticket) -> list[Problem]:
+def form_problems(ticket: Ticket, today: date) -> list[Problem]:
     """Rules that need no market: order type against price, time in force, number of legs."""
     problems: list[Problem] = []
     priced = ticket.order_type in (OrderType.LIMIT, OrderType.STOP_LIMIT)
@@ -70,11 +71,15 @@ def form_problems(ticket: Ticket) -> list[Problem]:
     if stopped and ticket.stop_trigger is None:
         problems.append(Problem("order_must_have_stop_trigger", f"{ticket.order_type} orders need a stop trigger."))
     if ticket.order_type is OrderType.MARKET:
-        if ticket.time_in_force != "Day":
+        if ticket.time_in_force not in ("Day", "IOC"):
             problems.append(Problem("gtc_market_orders_not_supported", "GTC/GTD Market orders are not supported."))
         if len(ticket.legs) > 1:
             problems.append(Problem("multi_leg_market_orders_not_supported", "Market orders must have one leg."))
     opening = any(leg.action.opens for leg in ticket.legs)
+    if (ticket.time_in_force == "GTD") != (ticket.gtc_date is not None):
+        problems.append(Problem("invalid_gtc_date", "GTD orders, and only they, carry a gtc-date."))
+    elif ticket.gtc_date is not None and ticket.gtc_date <= today:
+        problems.append(Problem("invalid_gtc_date", "The gtc-date must be in the future."))
     if ticket.order_type is OrderType.STOP and opening and ticket.time_in_force != "Day":
         problems.append(Problem("gtc_opening_stop_orders_not_supported", "Opening Stop orders must be Day orders."))
     symbols = [leg.symbol for leg in ticket.legs]
@@ -93,8 +98,9 @@ def form_problems(ticket: Ticket) -> list[Problem]:
 def price_problems(ticket: Ticket) -> list[Problem]:
     """The sign against the sides, and the tick grid."""
     price = ticket.price
+    off_tick = _off_tick(ticket, ticket.stop_trigger, "Stop trigger") if ticket.stop_trigger is not None else None
     if price is None:
-        return []
+        return [off_tick] if off_tick else []
     problems: list[Problem] = []
     if price > 0 and all(leg.action.buys for leg in ticket.legs):
         problems.append(Problem("cant_buy_for_credit", "You cannot buy for a credit."))
@@ -102,9 +108,7 @@ def price_problems(ticket: Ticket) -> list[Problem]:
         problems.append(Problem("cant_sell_for_debit", "You cannot sell for a debit."))
     if len(ticket.legs) == 1 and price == 0:
         problems.append(Problem("invalid_price", "The price of a single-leg order must be above zero."))
-    grid_problem = _off_tick(ticket, abs(price), "Price")
-    if ticket.stop_trigger is not None:
-        grid_problem = grid_problem or _off_tick(ticket, ticket.stop_trigger, "Stop trigger")
+    grid_problem = _off_tick(ticket, abs(price), "Price") or off_tick
     return [*problems, grid_problem] if grid_problem else problems
 
 

@@ -70,20 +70,23 @@ class OrderRoutes:
         body = await body_of(request)
         if self.faults.draw("timeout_before_accept") is not None:
             return hang_up(request)
-        refused = self.faults.draw("refuse")
-        if refused is not None:
-            raise preflight_failed((Problem(str(refused["code"]), "The order was refused."),))
+        self._perhaps_refuse()
         order, accepted = self.desk.place(parse_ticket(body))
         answer = render_answer(self._render(order), accepted.effect, accepted.warnings)
         return self._acknowledge(request, answer)
 
-    def _acknowledge(self, request: web.Request, answer: object) -> web.StreamResponse:
+    def _perhaps_refuse(self) -> None:
+        refused = self.faults.draw("refuse")
+        if refused is not None:
+            raise preflight_failed((Problem(str(refused["code"]), "The order was refused."),))
+
+    def _acknowledge(self, request: web.Request, answer: object, status: int = 201) -> web.StreamResponse:
         """The answer to an accepted order, unless it gets lost on the way."""
         lost = self.faults.draw("lost_ack")
         if lost is None:
-            return ok(answer, request.path, status=201)
+            return ok(answer, request.path, status=status)
         if lost["how"] == "torn":
-            return TornResponse(body=ok(answer, request.path).body, status=201, content_type="application/json")
+            return TornResponse(body=ok(answer, request.path).body, status=status, content_type="application/json")
         return bad_gateway() if lost["how"] == "502" else hang_up(request)
 
     async def dry_run(self, request: web.Request) -> web.StreamResponse:
@@ -101,8 +104,12 @@ class OrderRoutes:
 
     async def replace(self, request: web.Request) -> web.StreamResponse:
         old = self._asked(request)
-        ticket = parse_ticket(await body_of(request), self._open_legs(old))
-        return ok(self._render(self.desk.replace(old.order_id, ticket)), request.path)
+        body = await body_of(request)
+        if self.faults.draw("timeout_before_accept") is not None:
+            return hang_up(request)
+        self._perhaps_refuse()
+        new = self.desk.replace(old.order_id, parse_ticket(body, self._open_legs(old)))
+        return self._acknowledge(request, self._render(new), status=200)
 
     async def edit(self, request: web.Request) -> web.StreamResponse:
         old = self._asked(request)

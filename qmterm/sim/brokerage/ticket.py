@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from datetime import date
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -15,7 +16,7 @@ from qmterm.core.orders import Action, Leg
 from qmterm.sim.brokerage.orders import OrderType
 from qmterm.sim.brokerage.refusals import MalformedRequest
 
-TIMES_IN_FORCE = ("Day", "GTC", "Ext", "GTC Ext")
+TIMES_IN_FORCE = ("Day", "GTC", "GTD", "IOC", "Ext", "GTC Ext")
 _BEHAVIORS = ("immediate", "never", "reject")
 
 
@@ -32,6 +33,7 @@ class Ticket:
     source: str | None = None
     strict: bool = False
     behavior: str = "immediate"
+    gtc_date: date | None = None
 
     @property
     def underlying(self) -> str:
@@ -59,6 +61,16 @@ def _signed_price(body: Mapping[str, Any]) -> Decimal | None:
     if effect not in ("Debit", "Credit"):
         raise MalformedRequest("price-effect", "must be Debit or Credit beside a price")
     return -price if effect == "Debit" else price
+
+
+def _date(body: Mapping[str, Any], name: str) -> date | None:
+    value = body.get(name)
+    if value is None:
+        return None
+    try:
+        return date.fromisoformat(str(value))
+    except ValueError as error:
+        raise MalformedRequest(name, f"{value!r} is not a date such as 2026-03-02") from error
 
 
 def _leg(body: object, number: int) -> Leg:
@@ -113,6 +125,7 @@ def parse_ticket(body: object, legs: tuple[Leg, ...] | None = None) -> Ticket:
         source=None if source is None else str(source),
         strict=bool(instructions.get("strict-position-effect-validation", False)),
         behavior=behavior if behavior in _BEHAVIORS else "immediate",
+        gtc_date=_date(body, "gtc-date"),
     )
 
 
@@ -126,5 +139,7 @@ def edited_ticket(body: object, legs: tuple[Leg, ...], original: Ticket) -> Tick
         merged["price-effect"] = "Debit" if original.price < 0 else "Credit"
     if original.stop_trigger is not None:
         merged["stop-trigger"] = str(original.stop_trigger)
+    if original.gtc_date is not None:
+        merged["gtc-date"] = original.gtc_date.isoformat()
     ticket = parse_ticket({**merged, **body}, legs)
     return replace(ticket, strict=original.strict, external_identifier=original.external_identifier)

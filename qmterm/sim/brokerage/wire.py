@@ -108,6 +108,8 @@ def render_order(order: SimOrder, account: str, hide_legs: frozenset[int] = froz
         body |= signed("price", order.price)
     if order.stop_trigger is not None:
         body["stop-trigger"] = money(order.stop_trigger)
+    if order.gtc_date is not None:
+        body["gtc-date"] = order.gtc_date.isoformat()
     optional = {
         "external-identifier": order.external_identifier,
         "source": order.source,
@@ -137,6 +139,7 @@ def render_unplaced(ticket: Ticket, account: str) -> Json:
         status=Status.RECEIVED,
         external_identifier=ticket.external_identifier,
         source=ticket.source,
+        gtc_date=ticket.gtc_date,
     )
     body = render_order(order, account)
     del body["id"], body["received-at"]

@@ -119,6 +119,8 @@ class OrdersPane(Grid[Row]):
 
 def _limit(row: Row) -> Cell:
     if isinstance(row, ProposalView):
+        if row.limit is None:
+            return Cell("none", "proposal")
         return Cell(f"{abs(row.limit)} {'cr' if row.limit > 0 else 'db'}", "proposal")
     return Cell(row.limit, "text" if row.working else "dim")
 

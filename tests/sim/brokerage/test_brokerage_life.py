@@ -333,3 +333,34 @@ async def test_a_stock_position_that_flips_keeps_its_books_straight(broker, worl
     assert (position.quantity, position.average_open_price) == (-15, D("230.0"))
     assert position.realized_today == D("-0.20")
     assert broker.desk.standing().short_stock == 15 * D("230.01")
+
+
+def placed(broker, *arguments, **fields):
+    return broker.desk.place(ticket(*arguments, **fields))[0]
+
+
+async def test_a_gtd_order_works_until_the_close_of_its_date(broker):
+    order = placed(broker, "-1.00", time_in_force="GTD", gtc_date=date(2026, 3, 3))
+    await step(broker, 24 * 3600)
+    assert order.status is Status.LIVE
+    await step(broker, 6 * 3600)
+    assert order.status is Status.EXPIRED
+
+
+@pytest.mark.parametrize(("force", "until"), [("GTD", None), ("GTD", MONDAY), ("Day", date(2026, 3, 9))])
+def test_a_gtd_order_needs_a_date_in_the_future_and_no_other_carries_one(broker, force, until):
+    with pytest.raises(Refused) as refused:
+        placed(broker, "-1.00", time_in_force=force, gtc_date=until)
+    assert [problem.code for problem in refused.value.problems] == ["invalid_gtc_date"]
+
+
+async def test_an_ioc_order_ends_at_its_first_meeting_with_the_market(broker):
+    order = placed(broker, "-1.00", time_in_force="IOC")
+    await step(broker)
+    assert order.status is Status.CANCELLED
+
+
+def test_a_stop_trigger_off_the_grid_is_refused_though_there_is_no_price(broker):
+    with pytest.raises(Refused) as refused:
+        placed(broker, None, order_type=OrderType.STOP, trigger="7.03")
+    assert [problem.code for problem in refused.value.problems] == ["invalid_price_increment"]

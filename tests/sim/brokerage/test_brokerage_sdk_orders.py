@@ -76,7 +76,7 @@ async def test_a_dry_run_changes_nothing(account, session, broker):
         (limit("-1.00", leg("AAPL  260227C00230000", BTO)), "instrument_validation_failed"),
         (limit("5.00", leg(CALL_230, STC), advanced_instructions=STRICT), "cannot_close_against_more_than"),
         (MarketOrder(legs=[leg(CALL_230, BTO)], time_in_force=OrderTimeInForce.GTC), "gtc_market_orders_not_supported"),
-        (limit("-1.00", leg(CALL_230, BTO), time_in_force=OrderTimeInForce.IOC), "time-in-force"),
+        (limit("-1.00", leg(CALL_230, BTO), time_in_force=OrderTimeInForce.OVERNIGHT), "time-in-force"),
     ],
 )
 async def test_refusals_carry_the_brokers_code(account, session, broker, order, code):

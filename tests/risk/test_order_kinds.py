@@ -1,0 +1,84 @@
+"""What the gate says of closes that are no plain limit orders: an empty book, triggers with a digit too many."""
+
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+
+from qmterm.core.clock import from_et
+from qmterm.core.orders import Action, Leg, OrderIntent, OrderKind, Purpose, TimeInForce
+from qmterm.core.quotes import Quote
+from qmterm.core.reasons import Reason
+from qmterm.core.settings.risk import RiskSettings
+from qmterm.risk.book import RiskBook
+from qmterm.risk.gate import Gate
+from qmterm.risk.worst_case import Holding
+from tests.risk.plans import TODAY
+
+CALL, LOWER = "NVDA  260417C00175000", "NVDA  260417C00170000"
+NOW = from_et(TODAY, 10)
+GATE = Gate(RiskSettings())
+BOOK = RiskBook(nlv=Decimal(100_000), cash=Decimal(100_000))
+LONG = replace(BOOK, holdings={("s", "NVDA"): (Holding(CALL, 2, Decimal(4)),)})
+SHORT = replace(BOOK, holdings={("s", "NVDA"): (Holding(CALL, -2, Decimal(4)), Holding(LOWER, 2, Decimal(5)))})
+SELL = OrderIntent(
+    "i", NOW, "s", "NVDA", Purpose.EXIT, (Leg(CALL, Action.SELL_TO_CLOSE, 2),), 2, None, kind=OrderKind.MARKET
+)
+STOP = replace(SELL, kind=OrderKind.STOP, stop_trigger=Decimal("3.50"))
+BUY = replace(SELL, legs=(Leg(CALL, Action.BUY_TO_CLOSE, 2),))
+
+
+def judged(intent, bid=4.10, ask=4.20):
+    quotes = {CALL: Quote(CALL, bid, ask, 10, 10, NOW, NOW)}
+    held = -2 if intent.legs[0].action.buys else 2
+    return GATE.check_exit(intent, {CALL: held}, quotes=quotes, book=LONG if held > 0 else SHORT)
+
+
+@pytest.mark.parametrize(
+    "intent", [SELL, BUY, STOP, replace(STOP, kind=OrderKind.STOP_LIMIT, net_price=Decimal("3.45"))]
+)
+def test_a_close_of_any_kind_passes_in_a_market_that_is_there(intent):
+    trigger = Decimal("4.60") if intent.kind.stopped and intent.legs[0].action.buys else intent.stop_trigger
+    assert judged(replace(intent, stop_trigger=trigger)).contracts == 2
+
+
+def test_a_market_order_on_an_empty_book_is_refused_in_a_sentence():
+    verdict = judged(SELL, bid=0.0)
+    assert verdict.reason is Reason.EMPTY_BOOK
+    assert "nobody quotes the side" in verdict.sentence
+    assert judged(BUY, ask=0.0).reason is Reason.EMPTY_BOOK
+    assert judged(BUY, bid=0.0).approved  # the side it takes is quoted
+
+
+def test_a_stop_limit_is_held_against_its_trigger_not_against_todays_market():
+    stop = replace(STOP, kind=OrderKind.STOP_LIMIT, net_price=Decimal("3.45"))
+    assert judged(stop).approved
+    assert judged(replace(stop, net_price=Decimal("2.00"))).reason is Reason.PRICE_INSANE
+
+
+@pytest.mark.parametrize(
+    ("trigger", "reason"),
+    [("4.10", Reason.TRIGGER_INSANE), ("5.00", Reason.TRIGGER_INSANE), ("0.35", Reason.TRIGGER_INSANE),
+     ("0", Reason.ORDER_RULES), ("3.52", Reason.OFF_TICK)],
+)  # fmt: skip
+def test_a_sale_stopped_at_no_price_below_the_market_is_refused(trigger, reason):
+    verdict = judged(replace(STOP, stop_trigger=Decimal(trigger)))
+    assert verdict.reason is reason
+    assert verdict.sentence
+
+
+@pytest.mark.parametrize("trigger", ["4.20", "3.50", "45.00"])
+def test_a_purchase_is_stopped_above_the_market_and_within_reach(trigger):
+    buy = replace(BUY, kind=OrderKind.STOP, stop_trigger=Decimal(trigger))
+    assert judged(buy).reason is Reason.TRIGGER_INSANE
+    assert judged(replace(buy, stop_trigger=Decimal("4.60"))).approved
+
+
+def test_what_no_broker_would_take_is_refused_with_the_rule():
+    verdict = judged(replace(SELL, time_in_force=TimeInForce.GTC))
+    assert verdict.reason is Reason.ORDER_RULES
+    assert "a market order cannot be GTC" in verdict.sentence
+
+
+def test_a_stop_without_a_quote_is_judged_by_its_grid_alone():
+    assert GATE.check_exit(STOP, {CALL: 2}, quotes={}, book=LONG).approved
