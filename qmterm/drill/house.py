@@ -170,11 +170,13 @@ class House:
                 await self.desk.on_order(event)
             elif isinstance(event, AccountBalance):
                 self.trader.balance = event
+            else:
+                self.book.shows(event)
 
     async def _poll(self) -> None:
         while True:
             await asyncio.sleep(ORDERS.poll_s)
-            if self.desk.ledger.unknown:
+            if self.desk.ledger.unknown or self.book.behind:
                 await self.oversight.read_account()
             else:
                 await self.oversight.poll_orders()

@@ -185,7 +185,7 @@ class Oversight:
         self._trader.balance = state.balance
         await self._trader.desk.read_back(state, began_at)
         if book.fill_count == fills:  # else the positions may be older than a fill we know
-            book.settle({position.symbol: position.quantity for position in state.positions})
+            book.settle(state.positions, self._trader.clock.now())
         return state if state.complete else None
 
     async def poll_orders(self) -> None:
