@@ -104,6 +104,7 @@ class BrokerSession:
         self.round_trip_ms: float | None = None
         self.refreshes = 0
         self.login_trouble: str | None = None
+        self.on_call: Callable[[float, float], None] | None = None  # when each call began and ended, the loop's seconds
 
     async def open(self) -> None:
         """Get the first token; BrokerAuthError when the login is refused, BrokerError when nobody answers."""
@@ -188,6 +189,8 @@ class BrokerSession:
             self.scrub.add(self.sdk.session_token)  # the SDK may have renewed it on the way
             if exchange.patience_s is not None:
                 self._note_silence(exchange)
+            if self.on_call is not None:
+                self.on_call(started, self._last_call)
             if exchange.response is not None:
                 self.round_trip_ms = (self._last_call - started) * 1000
 

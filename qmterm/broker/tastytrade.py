@@ -313,6 +313,15 @@ class TastytradeBroker:
         return 0 if self._stream is None else len(self._stream.queue)
 
     @property
+    def on_call(self) -> Callable[[float, float], None] | None:
+        """Hears when each call began and ended (the loop's seconds), answered or not: drills and figures."""
+        return self._session.on_call
+
+    @on_call.setter
+    def on_call(self, hear: Callable[[float, float], None] | None) -> None:
+        self._session.on_call = hear
+
+    @property
     def round_trip_ms(self) -> float | None:
         return self._session.round_trip_ms
 
