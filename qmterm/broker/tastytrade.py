@@ -35,6 +35,8 @@ from qmterm.core.ticks import TickTable
 LOOK_BACK_DAYS = 5
 PAGE_CAP = 100  # pages of one history; a server that always promises another one must not hold us for ever
 
+# With those closed today: a symbol that is not listed then was never there yet (a ledger that lags), not closed.
+_POSITIONS = {"include-marks": "true", "include-closed-positions": "true"}
 METRICS_AT_ONCE = 50  # symbols in one question: they go into the address
 
 log = logging.getLogger("qmterm.broker")
@@ -84,7 +86,7 @@ class TastytradeBroker:
         )
         self._stream.start()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(2 * self._settings.stream_open_timeout_s):
+            async with asyncio.timeout(self._settings.question_timeout_s):
                 await self._stream.tried.wait()
         if not self._stream.up:
             self._fault("the account stream does not come up yet; orders are polled meanwhile")
@@ -187,7 +189,7 @@ class TastytradeBroker:
         """Balance and positions must be readable, else BrokerError; `complete` is about the pages of orders."""
         balance, positions, live, history, _ = await asyncio.gather(
             self._session.read("reading the balance", self._path("/balances/USD")),
-            self._session.read("reading the positions", self._path("/positions"), **{"include-marks": "true"}),
+            self._session.read("reading the positions", self._path("/positions"), **_POSITIONS),
             self._tried(self._live_orders()),
             self._tried(self._history()),
             self._read_flags(),
@@ -322,6 +324,15 @@ class TastytradeBroker:
     def queued(self) -> int:
         """Events that wait to be taken."""
         return 0 if self._stream is None else len(self._stream.queue)
+
+    @property
+    def on_call(self) -> Callable[[float, float], None] | None:
+        """Hears when each call began and ended (the loop's seconds), answered or not: drills and figures."""
+        return self._session.on_call
+
+    @on_call.setter
+    def on_call(self, hear: Callable[[float, float], None] | None) -> None:
+        self._session.on_call = hear
 
     @property
     def round_trip_ms(self) -> float | None:

@@ -184,11 +184,11 @@ class Engine:
             await asyncio.sleep(self._parts.settings.engine.turn_every_s)
 
     async def _poll_orders(self) -> None:
-        """The second witness; while an outcome is unknown, the whole account is read instead."""
+        """The second witness; while an outcome is unknown or the ledger lags, the whole account is read instead."""
         engaged, parts = self._need(), self._parts
         while True:
             await asyncio.sleep(parts.settings.orders.poll_s)
-            if engaged.desk.ledger.unknown:
+            if engaged.desk.ledger.unknown or (engaged.book.behind and parts.lockstep is None):
                 await engaged.oversight.read_account()
             elif parts.lockstep is None:
                 await engaged.oversight.poll_orders()
@@ -304,6 +304,8 @@ class Engine:
             await engaged.desk.on_order(event)
         elif isinstance(event, AccountBalance):
             engaged.trader.balance = event
+        else:
+            engaged.book.shows(event)
 
     # --- scanning ---
 

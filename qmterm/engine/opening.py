@@ -29,7 +29,7 @@ from qmterm.engine.trader import Trader
 from qmterm.journal.journal import Journal
 from qmterm.journal.state import JournalState
 
-READ_TRIES = 5
+READ_PAUSES_S = (0.1, 0.2, 0.4, 0.8, 1.6)  # between tries: each of them has its own patience already
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ async def recover(opened: Opened, trader: Trader, oversight: Oversight, account:
 async def _read_account(broker: Broker) -> AccountState:
     """A complete look at the account; BrokerError when the broker never gives one."""
     why = "some pages could not be read"
-    for attempt in range(READ_TRIES):
+    for pause in (*READ_PAUSES_S, None):
         try:
             state = await broker.account_state()
         except BrokerError as error:
@@ -110,5 +110,6 @@ async def _read_account(broker: Broker) -> AccountState:
         else:
             if state.complete:
                 return state
-        await asyncio.sleep(0.2 * 2**attempt)
+        if pause is not None:
+            await asyncio.sleep(pause)
     raise BrokerError(f"the account cannot be read completely ({why}); nothing is traded before it can")

@@ -57,6 +57,7 @@ class Oversight:
         self._feed_age_s = feed_age_s
         self._loop_lag = loop_lag  # None in lockstep: there a slow machine must decide what a fast one decides
         self._last_label = ""
+        self.settling_s = 0.0  # seconds spent until a lagging ledger agreed, or did not
         self.reconciler = Reconciler(trader.settings.readback_window_s)
 
     @property
@@ -185,7 +186,7 @@ class Oversight:
         self._trader.balance = state.balance
         await self._trader.desk.read_back(state, began_at)
         if book.fill_count == fills:  # else the positions may be older than a fill we know
-            book.settle({position.symbol: position.quantity for position in state.positions})
+            book.settle(state.positions, self._trader.clock.now())
         return state if state.complete else None
 
     async def poll_orders(self) -> None:
@@ -207,6 +208,7 @@ class Oversight:
             if agreed or self.reconciler.clean or clock.monotonic() >= ends:
                 return agreed, text
             await asyncio.sleep(SETTLE_EVERY_S)
+            self.settling_s += SETTLE_EVERY_S
 
     async def reconcile(self) -> tuple[bool, str]:
         """Compare book and broker; lasting differences are shown, journalled, adopted, and stop new trades."""
