@@ -28,7 +28,7 @@ from qmterm.engine.orders.marks import Marks
 from qmterm.engine.orders.ticks import TickBook
 from qmterm.engine.orders.underlyings import Sight, Underlyings
 from qmterm.risk.protect import ProtectState, StopInputs, protect
-from qmterm.risk.stops import StopRules, decide, rules_text
+from qmterm.risk.stops import StopRules, decide, iv_alert, rules_text
 
 REARM_NS = 300 * NS  # a refused exit asks again after a 5-minute bar that a person has not seen
 
@@ -106,6 +106,7 @@ class Guards:
         self._ticks = ticks or TickBook()
         self._guards: dict[str, Guard] = {}
         self._sight = Sight(underlyings)
+        self.iv_of: Callable[[str], float | None] = lambda _symbol: None  # set by the engine: a mark's own volatility
 
     def restore(self, saved: Mapping[str, Mapping[str, Any]]) -> None:
         self._guards = {position_id: Guard.from_dict(body) for position_id, body in saved.items()}
@@ -230,6 +231,11 @@ class Guards:
                 continue
             refused = self._sight.look(position_id, guard.state.underlying, partial(blinded, guard))
             inputs, guard = self._inputs(guard, refused)
+            alert = iv_alert(guard.state, inputs, self._rules)
+            if alert is not None:
+                guard = replace(guard, state=guard.state.after([alert]))
+                await self._keep(guard)
+                announce(guard, alert.reason, alert.numbers)
             decisions = decide(guard.state, inputs, self._rules)
             if scaling:
                 decisions = [decision for decision in decisions if decision.reason is not Reason.SCALE_OUT]
@@ -246,6 +252,20 @@ class Guards:
             )
             if fresh and contracts:
                 announce(guard, first.reason, first.numbers)
+
+    async def want_out(self, symbol: str, reason: Reason) -> bool:
+        """All of a position is to be closed for a reason found elsewhere (the expiry desk); latches like a stop.
+
+        False when it has no guard, is on its way out already, or a person refused its exit a moment ago.
+        """
+        guard = next((g for g in self._guards.values() if g.symbol == symbol and g.state.quantity > 0), None)
+        if guard is None or (guard.goal > 0 and guard.reason is not Reason.SCALE_OUT):
+            return False
+        if self._clock.now() - guard.called_off_ns < REARM_NS:
+            return False
+        state = guard.state.wanted_out(reason)
+        await self._keep(replace(guard, state=state, goal=state.quantity, reason=reason, attempts=0))
+        return True
 
     def _inputs(self, guard: Guard, refused: Reason | None) -> tuple[StopInputs, Guard]:
         now = self._clock.now()
@@ -269,6 +289,7 @@ class Guards:
                 daily_close=daily.close if daily else None,
                 daily_sma50=daily.sma50 if daily else None,
                 mark=mark.price if rested and mark is not None and not mark.flag else None,
+                iv=self.iv_of(guard.symbol) if rested and mark is not None and not mark.flag else None,
             ),
             guard,
         )
