@@ -102,12 +102,12 @@ class Ledger:
 
     def __init__(self) -> None:
         self._records: dict[str, OrderRecord] = {}
-        self._by_broker_id: dict[str, str] = {}
+        self._by_broker_id: dict[str, OrderRecord] = {}
 
     def add(self, record: OrderRecord) -> None:
         self._records[record.intent.intent_id] = record
         if record.broker_id:
-            self._by_broker_id[record.broker_id] = record.intent.intent_id
+            self._by_broker_id[record.broker_id] = record
 
     def get(self, intent_id: str) -> OrderRecord | None:
         return self._records.get(intent_id)
@@ -121,12 +121,12 @@ class Ledger:
         tagged = self._records.get(order.external_id) if order.external_id else None
         if tagged is not None and tagged.broker_id in (None, order.broker_id):
             return tagged
-        known = self._records.get(self._by_broker_id.get(order.broker_id, ""))
+        known = self._by_broker_id.get(order.broker_id)
         return known if known is not None and (tagged is None or known.external) else None
 
     def name(self, record: OrderRecord, broker_id: str) -> None:
         record.broker_id = broker_id
-        self._by_broker_id[broker_id] = record.intent.intent_id
+        self._by_broker_id[broker_id] = record
 
     @property
     def records(self) -> tuple[OrderRecord, ...]:
@@ -200,9 +200,8 @@ def _external_worst_loss(order: BrokerOrder) -> Decimal | None:
     opening = [leg for leg in order.legs if leg.action.opens]
     if not opening or order.net_price is None:
         return None
-    units = min((leg.quantity for leg in order.legs), default=0)
     if order.net_price < 0:
-        return -order.net_price * units * (order.legs[0].multiplier if order.legs else 1)
+        return -order.net_price * min(leg.quantity for leg in order.legs) * order.legs[0].multiplier
     # A credit that opens: no bound is known to us, so the sold strikes are counted in full.
     sold = (leg for leg in opening if not leg.action.buys and is_option(leg.symbol))
     return sum((parse_option(leg.symbol).strike * leg.quantity * leg.multiplier for leg in sold), Decimal(0))
