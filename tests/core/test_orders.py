@@ -126,7 +126,7 @@ FOLLOWS = {
     "contingent": AT_BROKER - {"contingent"} | OVER,
     "live": AT_BROKER - {"received", "routed", "live"} | OVER,
     "cancel requested": OVER | {"live"},
-    "replace requested": OVER | {"live"},
+    "replace requested": OVER | {"live", "received", "routed"},
     "not accepted": AT_BROKER | OVER,
     "not sent": frozenset(),
 } | dict.fromkeys(OVER, frozenset())

@@ -155,7 +155,7 @@ def test_a_price_band_widens_what_is_sane():
 def test_a_price_without_a_market_is_told_without_one():
     verdict = GATE.check_exit(closing((CALL, -1), price="-1.00"), {CALL: 1})
     assert verdict.reason is Reason.PRICE_INSANE
-    assert verdict.numbers == {"wanted": 1.0, "closable": 1.0, "limit": -1.0, "natural": None}
+    assert verdict.numbers == {"wanted": 1.0, "closable": 1.0, "limit": -1.0, "trigger": None, "natural": None}
     assert verdict.sentence == "the limit -1 lies beyond the market (–)"
 
 

@@ -165,7 +165,7 @@ def test_an_adopted_order_keeps_all_the_broker_said_of_it():
 
 def test_what_the_broker_left_out_of_an_adopted_order_is_told_as_unknown():
     one = adopt(report(received_ns=0, net_price=None), 5, 0.0)
-    assert (one.intent.created_ns, one.intent.net_price, one.intent.max_loss) == (5, 0, None)
+    assert (one.intent.created_ns, one.intent.net_price, one.intent.max_loss) == (5, None, None)
     empty = adopt(report(legs=()), 5, 0.0)
     assert (empty.intent.quantity, empty.intent.max_loss, empty.filled_units) == (0, None, 0)
 
