@@ -14,7 +14,7 @@ from decimal import Decimal
 from qmterm.core.settings.risk import RiskSettings
 from qmterm.journal.state import JournalState
 from qmterm.sim.brokerage.app import Brokerage
-from qmterm.sim.brokerage.orders import SimOrder
+from qmterm.sim.brokerage.orders import SimOrder, Status
 
 COUNTS = (
     "duplicate_orders",
@@ -67,7 +67,12 @@ class Judge:
         by_symbol: defaultdict[str, Decimal] = defaultdict(Decimal)
         for order in orders:
             cost = max(Decimal(0), -(order.price or Decimal(0))) * 100
-            units = (0 if order.terminal else order.remaining_units) + min(leg.filled for leg in order.legs)
+            open_units = 0 if order.terminal else order.remaining_units
+            if order.status is Status.CONTINGENT and order.replaces is not None:
+                # Its original still works: of the two one fills what is open, so only what it costs more counts.
+                original = self._brokerage.desk.orders[order.replaces]
+                cost = max(Decimal(0), cost - max(Decimal(0), -(original.price or Decimal(0))) * 100)
+            units = open_units + min(leg.filled for leg in order.legs)
             sold = min(closed[order.legs[0].symbol], units)
             closed[order.legs[0].symbol] -= sold
             by_symbol[order.underlying] += cost * (units - sold)

@@ -19,6 +19,7 @@ ACTS = {
     "exit": 4,  # close some of what is held
     "exit-spread": 2,
     "cancel": 3,
+    "reprice": 3,  # an order of ours is replaced at another price
     "replace": 1,  # somebody edits our order at the broker
     "manual-open": 1,  # somebody trades elsewhere
     "manual-close": 1,  # somebody closes what we hold

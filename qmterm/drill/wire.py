@@ -108,7 +108,7 @@ class Network:
         handler, names = found
         asked = _Request(request, names)
         answer = await handler(cast(web.Request, asked))
-        if request.method == "POST":
+        if request.method in ("POST", "PUT"):
             self.after_order()
         return cast(web.Response, answer), asked.transport.cut
 

@@ -28,6 +28,7 @@ from qmterm.drill.wire import Network
 from qmterm.engine.commands import CancelOrder, Kill, Resume
 from qmterm.engine.ladder import Level
 from qmterm.engine.orders.exposure import closable
+from qmterm.engine.orders.walker import repriced, whole
 from qmterm.sim.brokerage.desk import remaining_ticket
 from qmterm.sim.brokerage.orders import OrderType, Status
 from qmterm.sim.brokerage.refusals import Refused
@@ -59,6 +60,8 @@ class Work:
                 self._exit_spread(random)
             case "cancel":
                 await self._cancel(random)
+            case "reprice":
+                self._reprice(random)
             case "replace":
                 self._replace_elsewhere(random)
             case "manual-open":
@@ -202,6 +205,20 @@ class Work:
             return None if price is None else round_net(price)
         sign = -1 if legs[0].action.buys else 1
         return sign * round_price(program_for(legs[0].symbol[:6].strip()), abs(price), buys=legs[0].action.buys)
+
+    def _reprice(self, random: Random) -> None:
+        """Through our own desk, to a price no dearer than what was counted; walking makes such steps as well."""
+        trader = self._house.trader
+        ours = [r for r in trader.desk.ledger.working if not r.external and trader.desk.replaceable(r) and whole(r)]
+        record = _one(ours, random)
+        counted = None if record is None else record.intent.counted_price
+        if record is None or counted is None:
+            return
+        price = self._price(record.intent.legs, far=random.random() < 0.5)
+        if price is not None and record.intent.purpose is Purpose.ENTRY:
+            price = max(price, counted)
+        if price and price != record.intent.net_price and (price > 0) == (counted > 0):
+            trader.replace_order(record, repriced(trader.desk.ledger, record, price, trader.clock.now()))
 
     async def _cancel(self, random: Random) -> None:
         working = [record for record in self._house.desk.ledger.working if record.state in _WORKING]

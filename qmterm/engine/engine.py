@@ -31,6 +31,7 @@ from qmterm.engine.view import HeaderView, Snapshot
 
 SCAN_RETRY_S = 300.0  # market seconds before a failed history load is tried again
 TIDY_EVERY = 25  # turns
+NEVER_WORKED = (OrderState.NOT_SENT, OrderState.REJECTED, OrderState.REMOVED, OrderState.NOT_ACCEPTED)
 RECONCILE_STEP_NS = 60 * NS  # lockstep: market time between comparisons
 
 
@@ -284,6 +285,10 @@ class Engine:
             if record.working or record.intent.intent_id in self._ended:
                 continue
             self._ended.add(record.intent.intent_id)
+            if engaged.desk.ledger.taken_over(record) is not None:
+                continue  # no end: its place was taken
+            if record.intent.replaces is not None and record.state in NEVER_WORKED:
+                continue  # a step that led to nothing; the order it was to replace works on
             entered = record.intent.purpose is Purpose.ENTRY and record.state is OrderState.FILLED
             if not entered and record.intent.purpose is not Purpose.SCALE_OUT:
                 engaged.trader.leave_alone(record.intent.underlying)

@@ -19,6 +19,7 @@ from qmterm.engine.latency import Percentiles
 from qmterm.engine.orders.ledger import OrderRecord
 from qmterm.engine.orders.reconcile import Reconciler
 from qmterm.engine.orders.recovery import adopt_difference
+from qmterm.engine.orders.walker import Walker
 from qmterm.engine.trader import Trader
 
 SETTLE_EVERY_S = 0.5
@@ -58,6 +59,7 @@ class Oversight:
         self._loop_lag = loop_lag  # None in lockstep: there a slow machine must decide what a fast one decides
         self._last_label = ""
         self.settling_s = 0.0  # seconds spent until a lagging ledger agreed, or did not
+        self._walker = Walker(trader)
         self.reconciler = Reconciler(trader.settings.readback_window_s)
 
     @property
@@ -156,21 +158,24 @@ class Oversight:
                 OrderState.UNKNOWN,
             ):
                 continue
-            if level is Level.HALT:
+            if record.unwanted:
+                wanted.append((record, "by you"))
+            elif level is Level.HALT:
                 if not record.spared:
                     wanted.append((record, "HALT"))
             elif record.external or record.intent.purpose is not Purpose.ENTRY:
                 continue
             elif level >= Level.REDUCE_ONLY:
                 wanted.append((record, level.label))
-            elif now - record.worked_from_ns >= limit:
+            elif now - trader.desk.ledger.root(record).worked_from_ns >= limit:
                 wanted.append((record, Reason.ENTRY_TIMEOUT.value))
         named = {record.intent.intent_id for record, _ in wanted}
         # The goal behind it stands: auto sends the next one at the new price, confirm asks again with an alarm.
         stale = (record for record in trader.guards.stale_exits() if record.intent.intent_id not in named)
-        wanted += [(record, "re-price") for record in stale]
+        wanted += [(r, "re-price") for r in stale if not self._walker.reprices(r)]
         # Together: a silent broker costs the turn one time-out, not one for each order.
         await asyncio.gather(*(trader.desk.cancel(record, why) for record, why in wanted))
+        self._walker.step()
 
     # --- the third witness ---
 

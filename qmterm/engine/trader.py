@@ -28,12 +28,15 @@ from qmterm.engine.orders.ledger import OrderRecord
 from qmterm.engine.orders.marks import Marks
 from qmterm.engine.orders.proposals import Proposal, Proposals
 from qmterm.engine.orders.ticks import TickBook
+from qmterm.engine.orders.walking import Grid, start_price
 from qmterm.engine.runlog import RunLog
-from qmterm.engine.show.wording import describe_order
+from qmterm.engine.show.wording import describe_order, walk_line
 from qmterm.risk.book import RiskBook
 from qmterm.risk.gate import Gate
 from qmterm.risk.surroundings import Surroundings
 from qmterm.risk.verdict import Verdict
+
+MANUAL = "manual"  # the strategy of trades that a person picked: their price is the person's
 
 
 class DecisionSink(Protocol):
@@ -197,7 +200,14 @@ class Trader:
         return book
 
     def intent_of(self, plan: TradePlan, contracts: int) -> OrderIntent:
-        """The entry order of a plan: its id is the plan's, so one plan can become one order only."""
+        """The entry order of a plan: its id is the plan's, so one plan can become one order only.
+
+        It starts at the mid and may be walked to the plan's price, which everything counts it at from the start.
+        """
+        start = None
+        if self.settings.walk and plan.strategy != MANUAL:
+            grid = Grid(plan.legs, self.ticks.of(plan.legs[0].symbol))
+            start = start_price(grid, self.quotes_of(plan.legs), plan.net_price)
         return OrderIntent(
             intent_id=f"e{plan.plan_id}",
             created_ns=self.clock.now(),
@@ -206,7 +216,8 @@ class Trader:
             purpose=Purpose.ENTRY,
             legs=tuple(replace(leg, quantity=leg.quantity * contracts) for leg in plan.legs),
             quantity=contracts,
-            net_price=plan.net_price,
+            net_price=plan.net_price if start is None else start,
+            worst_price=None if start is None else plan.net_price,
             max_loss=plan.max_loss * contracts,
             plan_id=plan.plan_id,
         )
@@ -222,12 +233,12 @@ class Trader:
             underlying=plan.underlying,
             legs=intent.legs,
             quantity=intent.quantity,
-            net_price=intent.net_price,
+            net_price=plan.net_price,  # what the approval binds to is the worst
             mid_seen=quote.mid if quote else None,
             max_loss=intent.max_loss,
             buying_power=plan.buying_power * intent.quantity,
             binding=verdict.reason.value if verdict.reason else "",
-            why=self.trail.lines(plan.plan_id),
+            why=(*self.trail.lines(plan.plan_id), *walk_line(intent)),
             plan=plan,
             plan_id=plan.plan_id,
             warnings=warnings,
@@ -256,6 +267,24 @@ class Trader:
     def _register(self, intent: OrderIntent, decided_at: float | None) -> OrderRecord:
         self.decisions.add(intent.created_ns, intent.underlying, intent.legs, intent.quantity, intent.net_price)
         return self.desk.register(intent, decided_at)
+
+    def replace_order(self, old: OrderRecord, intent: OrderIntent) -> OrderRecord:
+        """Another price for a working order: a new order in its place, judged again in the moment it leaves."""
+        record = self._register(intent, None)
+        record.spared, record.worked_from_ns = old.spared, intent.created_ns
+        entry = intent.purpose is Purpose.ENTRY
+
+        def still_wanted(_record: OrderRecord) -> Reason | None:
+            if entry:
+                return self.entry_refusal()
+            return self.money_refusal() or self._exit_refusal(old.spared or intent.reason is Reason.USER)
+
+        (self.lanes.entry if entry else self.lanes.exit)(lambda: self.desk.send(record, still_wanted))
+        return record
+
+    def money_refusal(self) -> Reason | None:
+        """Why this account must not be traded at all now; None when it may."""
+        return self._real_money_refusal()
 
     # --- exits ---
 
@@ -311,6 +340,8 @@ class Trader:
         if (propose or self.mode is Mode.CONFIRM) and not approved:
             self._propose_exit(intent, by_person=by_person)
             return verdict
+        if intent.worst_price is not None and not approved:
+            intent = replace(intent, worst_price=None)  # alone, the machine follows the market
         record = self._register(intent, self.clock.monotonic())
         record.spared = by_person and level is Level.HALT
         self.guards.tried(intent.plan_id)
@@ -333,12 +364,12 @@ class Trader:
             underlying=intent.underlying,
             legs=intent.legs,
             quantity=intent.quantity,
-            net_price=intent.net_price,
+            net_price=intent.counted_price,
             mid_seen=quote.mid if quote else None,
             max_loss=None,
             buying_power=None,
             binding="",
-            why=(f"{reason.value}", *((f"stop {guard.state.stop:.2f}",) if guard else ())),
+            why=(f"{reason.value}", *((f"stop {guard.state.stop:.2f}",) if guard else ()), *walk_line(intent)),
             plan_id=intent.plan_id,
             reason=reason,
             alarm=not by_person,

@@ -61,6 +61,8 @@ class FakeBroker:
         self.orders: dict[str, BrokerOrder] = {}
         self.posts: list[str] = []
         self.cancels: list[str] = []
+        self.puts: list[tuple[str, str]] = []
+        self.keeps_tags = True
         self.held: dict[str, int] = {}
         self.queue: asyncio.Queue[BrokerEvent] = asyncio.Queue()
         self.before_accept: Callable[[OrderIntent], None] = lambda intent: None
@@ -95,6 +97,41 @@ class FakeBroker:
         self.orders[order.broker_id] = order
         self.after_accept(intent)
         return order
+
+    async def replace(self, broker_id: str, intent: OrderIntent) -> BrokerOrder:
+        """Accepted at once, waiting: `took_over` or `called_off` decides it."""
+        self.puts.append((broker_id, intent.intent_id))
+        await asyncio.sleep(0)
+        self.before_accept(intent)
+        old = self.orders[broker_id]
+        if old.state.terminal or old.state in (OrderState.CANCEL_REQUESTED, OrderState.REPLACE_REQUESTED):
+            raise BrokerError(f"order {broker_id} is {old.state.value}", "cannot_update_order")
+        filled = sum(fill.quantity for fill in old.fills)
+        order = replace(
+            old,
+            broker_id=str(1000 + len(self.orders)),
+            external_id=intent.intent_id if self.keeps_tags else None,
+            state=OrderState.CONTINGENT,
+            fills=(),
+            legs=tuple(replace(leg, quantity=leg.quantity - filled) for leg in old.legs),
+            net_price=intent.net_price,
+            replaces=broker_id,
+            received_ns=self.clock.now(),
+        )
+        self.orders[order.broker_id] = order
+        self.orders[broker_id] = replace(old, state=OrderState.REPLACE_REQUESTED, replaced_by=order.broker_id)
+        self.after_accept(intent)
+        return order
+
+    def took_over(self, broker_id: str) -> tuple[BrokerOrder, BrokerOrder]:
+        """The replacement works, its original is cancelled."""
+        new = self.set_state(broker_id, OrderState.LIVE)
+        return self.set_state(new.replaces or "", OrderState.CANCELLED), new
+
+    def called_off(self, broker_id: str) -> tuple[BrokerOrder, BrokerOrder]:
+        """The original filled or went on; its replacement is no more."""
+        new = self.set_state(broker_id, OrderState.REMOVED)
+        return self.set_state(new.replaces or "", OrderState.LIVE), new
 
     async def dry_run(self, intent: OrderIntent) -> DryRun:
         return DryRun(Decimal(0), Decimal(0))

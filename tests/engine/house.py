@@ -73,7 +73,7 @@ class House:
         self.quotes = TableQuotes()
         self.underlyings = TableUnderlyings()
         self.book = book or Book(CASH)
-        self.orders = orders or OrderSettings(readback_window_s=0.2, exit_reprice_s=15)
+        self.orders = orders or OrderSettings(readback_window_s=0.2, exit_reprice_s=15, walk=False)
         self.marks = Marks(self.book, self.quotes, self.clock)
         self.ladder = Ladder()
         self.open = True

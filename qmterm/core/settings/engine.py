@@ -90,6 +90,12 @@ class OrderSettings(Section):
     exit_reprice_s: float = Field(
         default=15.0, ge=1, le=3600, description="market seconds before an unfilled exit is re-priced"
     )
+    walk: bool = Field(
+        default=True,
+        description="start at the mid, step toward the market; false = send at the worst price, re-price by cancelling",
+    )
+    walk_every_s: float = Field(default=5.0, ge=0.5, le=600, description="market seconds between steps of a price")
+    walk_ticks: int = Field(default=1, ge=1, le=20, description="ticks of one step toward the market")
     poll_s: float = Field(
         default=3.0, ge=0.2, le=60, description="real seconds between order polls (the second witness of fills)"
     )

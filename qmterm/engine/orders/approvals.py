@@ -9,7 +9,7 @@ from decimal import Decimal
 from qmterm.core.clock import NS, et_date
 from qmterm.core.fees import fill_fees
 from qmterm.core.instruments import is_option, parse_option, underlying_of
-from qmterm.core.orders import Action, Leg, OrderIntent, Purpose
+from qmterm.core.orders import Action, Leg, OrderIntent, OrderState, Purpose
 from qmterm.core.reasons import Reason
 from qmterm.core.signals import Signal, SignalState, TradePlan
 from qmterm.core.ticks import round_price
@@ -26,12 +26,13 @@ from qmterm.engine.orders.exits import exit_price
 from qmterm.engine.orders.exposure import closable
 from qmterm.engine.orders.ledger import OrderRecord
 from qmterm.engine.orders.proposals import Proposal
+from qmterm.engine.orders.walking import Grid, start_price
 from qmterm.engine.show.wording import describe_order, label, price_text
-from qmterm.engine.trader import Trader
+from qmterm.engine.trader import MANUAL, Trader
 from qmterm.risk.price_sanity import natural_price
 from qmterm.risk.verdict import Verdict
 
-MANUAL = "manual"
+UNHURRIED = (Purpose.SCALE_OUT,)  # closes that start at the mid and are walked to the price that was approved
 
 
 class Approvals:
@@ -102,7 +103,11 @@ class Approvals:
         natural = natural_price(proposal.legs, proposal.quantity, trader.quotes_of(proposal.legs))
         if proposal.order is None and price is not None and natural is not None:
             price = max(price, natural)
-        staged = proposal.order
+        staged, worst = proposal.order, None
+        if proposal.order is None and price is not None and trader.settings.walk and proposal.purpose in UNHURRIED:
+            grid = Grid(proposal.legs, trader.ticks.of(proposal.legs[0].symbol))
+            start = start_price(grid, trader.quotes_of(proposal.legs), price)
+            price, worst = (price, None) if start is None else (start, price)
         intent = OrderIntent(
             intent_id=proposal.proposal_id.removeprefix("p"),
             created_ns=trader.clock.now(),
@@ -114,6 +119,7 @@ class Approvals:
             net_price=price,
             plan_id=proposal.plan_id,
             reason=proposal.reason,
+            worst_price=worst,
         )
         if staged is not None:
             intent = replace(
@@ -150,6 +156,14 @@ class Approvals:
         record = self._find_order(command.order_id)
         if record is None:
             return CommandResult(False, f"no order {command.order_id!r}")
+        ledger = self._trader.desk.ledger
+        for other in ledger.working:
+            if other is not record and ledger.root(other) is ledger.root(record):
+                other.unwanted = True  # what takes its place must go as well, the sweep sees to it
+                if other.state is OrderState.INTENT:
+                    other.cancel_asked = True
+                if not record.working:  # the screen still showed the one before
+                    record = other
         text = await self._trader.desk.cancel(record, "by you")
         return CommandResult(text.startswith("cancel asked") or "not sent" in text, text)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
+from math import gcd
 from typing import Protocol
 
 from qmterm.core.clock import Clock, et_date
@@ -37,6 +38,8 @@ class OrderJournal(Protocol):
     async def write_fill(self, fill: Fill, intent_id: str) -> bool: ...
 
 
+_STANDS = (OrderState.RECEIVED, OrderState.ROUTED, OrderState.LIVE)
+TOO_LATE = "cannot_update_order"  # the broker's word for an order that has ended
 Priced = Callable[[tuple[Leg, ...], str], Mapping[str, object] | None]
 FillListener = Callable[[OrderRecord, Fill, Position | None], Awaitable[None]]
 
@@ -113,23 +116,40 @@ class OrderDesk:
             record.state = OrderState.NOT_SENT
             record.reason = Reason.JOURNAL_FAILED.value
             raise
-        refusal = Reason.USER if record.cancel_asked else still_wanted(record)
+        refusal = Reason.USER if record.cancel_asked else self._pointless(record) or still_wanted(record)
         if refusal is not None:
             await self._move(record, OrderState.NOT_SENT, refusal.value)
-            self._log.warn("ORD", f"not sent ({refusal.value}): {describe_order(intent)}", intent.intent_id)
+            write = self._log.info if refusal is Reason.ORIGINAL_GONE else self._log.warn
+            write("ORD", f"not sent ({refusal.value}): {describe_order(intent)}", intent.intent_id)
             return
         record.state = OrderState.SENT
         self.sent += 1
         self._log.info(
             "ORD",
-            f"sent {describe_order(intent)}",
+            f"sent {describe_order(intent)}{f' in the place of {intent.replaces}' if intent.replaces else ''}",
             intent.intent_id,
             plan=intent.plan_id,
             limit=terms_text(intent),
             purpose=intent.purpose.value,
             quantity=intent.quantity,
+            worst=None if intent.worst_price is None else str(intent.worst_price),
         )
         await self._place(record)
+
+    def _pointless(self, record: OrderRecord) -> Reason | None:
+        """A replacement whose original ended or is on its way out while we waited for the disk."""
+        if record.intent.replaces is None:
+            return None
+        return None if self.replaceable(self.ledger.original(record)) else Reason.ORIGINAL_GONE
+
+    def replaceable(self, record: OrderRecord | None) -> bool:
+        """True for an order that stands at the broker, with no cancel or replace of it on the way."""
+        return (
+            record is not None
+            and record.broker_id is not None
+            and record.state in _STANDS
+            and not record.cancelling(self._clock.monotonic(), self._clock.now())
+        )
 
     async def submit(self, intent: OrderIntent, decided_at: float | None = None) -> OrderRecord:
         """Register and send in one go."""
@@ -143,10 +163,13 @@ class OrderDesk:
 
     async def _place(self, record: OrderRecord) -> None:
         try:
-            answer = await self._broker.place(record.intent)
+            answer = await self._put(record)
         except BrokerError as refusal:
             await self._move(record, OrderState.REJECTED, f"{refusal.code or Reason.BROKER_REFUSED.value}: {refusal}")
-            self._log.warn("ORD", f"refused by the broker: {refusal}", record.intent.intent_id, code=refusal.code)
+            # A replacement that came too late is news of its original, no trouble.
+            late = record.intent.replaces is not None and refusal.code == TOO_LATE
+            write = self._log.info if late else self._log.warn
+            write("ORD", f"refused by the broker: {refusal}", record.intent.intent_id, code=refusal.code)
             return
         except OutcomeUnknown as silence:
             # The stream may have told us meanwhile; only an order still without any news is UNKNOWN.
@@ -165,6 +188,14 @@ class OrderDesk:
         if record.scanned_at is not None:
             self.scan_to_ack.add((self._clock.monotonic() - record.scanned_at) * 1000)
         await self.on_order(answer)
+
+    async def _put(self, record: OrderRecord) -> BrokerOrder:
+        original = self.ledger.original(record)
+        if record.intent.replaces is None:
+            return await self._broker.place(record.intent)
+        if original is None or original.broker_id is None:
+            raise InvariantBroken(f"order {record.intent.intent_id} replaces nothing at the broker; nothing was sent")
+        return await self._broker.replace(original.broker_id, record.intent)
 
     # --- what the broker says ---
 
@@ -186,6 +217,8 @@ class OrderDesk:
                 self._log.warn("ORD", f"external order adopted: {words}", record.intent.intent_id)
         if record.broker_id != order.broker_id:
             self.ledger.name(record, order.broker_id)
+        if record.intent.replaces is not None and not record.external and order.legs != record.intent.legs:
+            self._fit(record, order)
         if record.state is OrderState.NOT_ACCEPTED:
             self._log.alarm(
                 "ORD",
@@ -196,8 +229,35 @@ class OrderDesk:
             await self._count(record, fill)
         state = next_state(record, order.state)
         if state is not None:
-            await self._move(record, state, order.reject_reason or "")
+            await self._move(record, state, self._replaced_by(record, order, state) or order.reject_reason or "")
         return record
+
+    def _fit(self, record: OrderRecord, order: BrokerOrder) -> None:
+        """A replacement is for what was open when it arrived: its size is what the broker says."""
+        intent = record.intent
+        quantities = {(leg.symbol, leg.action): leg.quantity for leg in order.legs}
+        if quantities.keys() != {(leg.symbol, leg.action) for leg in intent.legs}:
+            text = f"the broker shows other legs than ours: {describe_order(intent)}"
+            self._log.alarm("ORD", text, intent.intent_id)
+            return
+        legs = tuple(replace(leg, quantity=quantities[leg.symbol, leg.action]) for leg in intent.legs)
+        units = gcd(*(leg.quantity for leg in legs))
+        loss = intent.max_loss
+        record.intent = replace(
+            intent, legs=legs, quantity=units, max_loss=None if loss is None else loss * units / intent.quantity
+        )
+
+    def _replaced_by(self, record: OrderRecord, order: BrokerOrder, state: OrderState) -> str:
+        """Why it was cancelled, when it was for another order's sake."""
+        by = order.replaced_by
+        if state is not OrderState.CANCELLED or by is None:
+            return ""
+        for ours in reversed(self.ledger.replacing(record)):
+            if ours.broker_id == by:
+                return "" if ours.state is OrderState.REMOVED else f"replaced by {ours.intent.intent_id}"
+            if ours.broker_id is None and ours.working:  # its answer is still on the way
+                return f"replaced by {ours.intent.intent_id}"
+        return f"replaced by order {by}"
 
     async def _count(self, record: OrderRecord, fill: Fill) -> None:
         fees = fill.fees
@@ -243,9 +303,11 @@ class OrderDesk:
             record.intent.intent_id, state, record.broker_id, self._clock.now(), reason or None
         )
         if state in (OrderState.CANCELLED, OrderState.EXPIRED, OrderState.REMOVED):
+            units = f"{record.filled_units}/{record.intent.quantity}"
+            why = f" ({reason})" if reason else ""
             self._log.info(
                 "ORD",
-                f"{state.value} {describe_order(record.intent)} filled {record.filled_units}/{record.intent.quantity}",
+                f"{state.value} {describe_order(record.intent)} filled {units}{why}",
                 record.intent.intent_id,
             )
 

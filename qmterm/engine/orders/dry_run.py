@@ -5,6 +5,7 @@ The trap: what is only bought costs what it costs, so it is not asked about: the
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 from qmterm.broker.errors import UNREADABLE
@@ -27,7 +28,7 @@ async def broker_refusal(
     if all(leg.action.buys for leg in intent.legs):
         return None
     try:
-        answer = await desk.dry_run(intent)
+        answer = await desk.dry_run(replace(intent, net_price=intent.counted_price))  # as dear as it may become
     except BrokerError as error:
         log.warn("RISK", f"the broker's dry run: {error}", intent.intent_id)
         return None if error.code == UNREADABLE else Reason.BROKER_REFUSED

@@ -27,6 +27,7 @@ from qmterm.engine.orders.ledger import Ledger, OrderRecord
 from qmterm.engine.orders.marks import Marks
 from qmterm.engine.orders.ticks import TickBook
 from qmterm.engine.orders.underlyings import Sight, Underlyings
+from qmterm.engine.orders.walking import Grid, start_price
 from qmterm.risk.protect import ProtectState, StopInputs, protect
 from qmterm.risk.stops import StopRules, decide, iv_alert, rules_text
 
@@ -306,7 +307,7 @@ class Guards:
             contracts = min(guard.goal, abs(free))
             price = self._exit_price(guard, selling=free > 0)
             if contracts and price is not None:
-                orders.append(self._intent(guard, contracts, price, selling=free > 0))
+                orders.append(self._from_mid(guard, self._intent(guard, contracts, price, selling=free > 0)))
         return tuple(orders)
 
     def _just_refused(self, guard: Guard) -> bool:
@@ -352,6 +353,16 @@ class Guards:
         if quote is None:
             return None
         return exit_price(quote, guard.attempts, self._ticks.of(guard.symbol), selling=selling)
+
+    def _from_mid(self, guard: Guard, intent: OrderIntent) -> OrderIntent:
+        """A scale-out is in no hurry: it starts at the mid and is walked to the price a stop would begin at."""
+        worst = intent.net_price
+        if guard.reason is not Reason.SCALE_OUT or guard.attempts or not self._settings.walk or worst is None:
+            return intent
+        quote = self._quotes.quote(guard.symbol)
+        quotes = {} if quote is None else {guard.symbol: quote}
+        start = start_price(Grid(intent.legs, self._ticks.of(guard.symbol)), quotes, worst)
+        return intent if start is None else replace(intent, net_price=start, worst_price=worst)
 
     def _intent(self, guard: Guard, contracts: int, price: Decimal, *, selling: bool) -> OrderIntent:
         now = self._clock.now()

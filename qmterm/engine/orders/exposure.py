@@ -88,9 +88,10 @@ def risk_book(
         by_symbol[root] += risk
         by_strategy[strategy] += risk
     entries = [record for record in ledger.working if _is_entry(record)]
-    spoken_for = sum((spent(record, ask) for record in ledger.working), ZERO)
+    spoken_for = sum((max(spent(record, ask) for record in chain) for chain in ledger.chains), ZERO)
     alike_since = now_ns - int(duplicate_s * NS)
-    own = [record for record in ledger.records if record.intent.purpose is Purpose.ENTRY]
+    # A step of an entry's price is no new order: the limits counted it when the first one was made.
+    own = [r for r in ledger.records if r.intent.purpose is Purpose.ENTRY and r.intent.replaces is None]
     return RiskBook(
         nlv=nlv,
         cash=book.cash - spoken_for,

@@ -8,7 +8,7 @@ short.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
@@ -36,8 +36,9 @@ def fillable(book: Book, ledger: Ledger, ask: Ask = nobody_asks) -> dict[Group, 
     found: defaultdict[Group, list[Part]] = defaultdict(list)
     closing: defaultdict[str, int] = defaultdict(int)
     # The dearest first: of several closes of one position those that cost most are taken to fill.
-    for record in sorted(ledger.working, key=_dearest_first):
-        for part in parts_of(record, ask):
+    for chain in sorted((sorted(chain, key=_dearest_first) for chain in ledger.chains), key=_first_of):
+        record = chain[0]
+        for part in _parts_of_chain(chain, ask):
             symbol, count = part.legs[0]
             if _closes(record.intent, symbol):
                 if len(part.legs) == 1:
@@ -52,6 +53,16 @@ def fillable(book: Book, ledger: Ledger, ask: Ask = nobody_asks) -> dict[Group, 
             if part.units:
                 found[owner, root_of(symbol)].append(part)
     return {group: tuple(of) for group, of in found.items()}
+
+
+def _parts_of_chain(chain: Sequence[OrderRecord], ask: Ask) -> list[Part]:
+    """Orders that take each other's place, the dearest first: one of them fills what is left, at the dearest price."""
+    parts = [parts_of(record, ask) for record in chain]
+    if len(chain) == 1:
+        return parts[0]
+    if all(len(of) == 1 and of[0].legs == parts[0][0].legs for of in parts):
+        return [replace(parts[0][0], units=max(of[0].units for of in parts))]
+    return [part for of in parts for part in of]  # legs that filled unequally: too much is counted, never too little
 
 
 def parts_of(record: OrderRecord, ask: Ask = nobody_asks) -> list[Part]:
@@ -88,6 +99,10 @@ def _dearest_first(record: OrderRecord) -> tuple[Decimal, str]:
     """An order without a limit is the dearest of all."""
     limit = record.intent.counted_price
     return (Decimal("-Infinity") if limit is None else limit, record.intent.intent_id)
+
+
+def _first_of(chain: Sequence[OrderRecord]) -> tuple[Decimal, str]:
+    return _dearest_first(chain[0])
 
 
 def _closes(intent: OrderIntent, symbol: str) -> bool:

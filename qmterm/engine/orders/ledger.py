@@ -25,6 +25,8 @@ from qmterm.engine.show.wording import describe_order
 ADOPTED = "ext-"  # before the broker's number: our id of an order that somebody placed elsewhere
 CANCEL_AGAIN_S = 15.0
 CANCEL_REST_NS = 1_000_000_000  # market time after a cancel that was refused or not confirmed: no storm of cancels
+_UNANSWERED = (OrderState.SENT, OrderState.UNKNOWN, OrderState.NOT_ACCEPTED)
+_CALLED_OFF = (OrderState.REJECTED, OrderState.REMOVED)
 
 
 @dataclass(slots=True)
@@ -47,6 +49,7 @@ class OrderRecord:
     cancel_asked: bool = False
     cancel_asked_at: float = 0.0  # monotonic seconds
     cancel_rests_until_ns: int = 0  # market time; a person's cancel does not wait for it
+    unwanted: bool = False  # a person cancelled what it takes the place of
     spared: bool = False  # a person's close sent under HALT: the sweep of cancels leaves it alone
     worked_from_ns: int = 0  # market time it was sent
     decided_on: Mapping[str, object] | None = None  # the quotes behind the decision (priced.py)
@@ -103,9 +106,12 @@ class Ledger:
     def __init__(self) -> None:
         self._records: dict[str, OrderRecord] = {}
         self._by_broker_id: dict[str, OrderRecord] = {}
+        self._replacing: dict[str, list[str]] = {}  # intent id -> those that were to take its place, oldest first
 
     def add(self, record: OrderRecord) -> None:
         self._records[record.intent.intent_id] = record
+        if record.intent.replaces is not None:
+            self._replacing.setdefault(record.intent.replaces, []).append(record.intent.intent_id)
         if record.broker_id:
             self._by_broker_id[record.broker_id] = record
 
@@ -122,7 +128,21 @@ class Ledger:
         if tagged is not None and tagged.broker_id in (None, order.broker_id):
             return tagged
         known = self._by_broker_id.get(order.broker_id)
-        return known if known is not None and (tagged is None or known.external) else None
+        if known is not None and (tagged is None or known.external or self.root(known) is self.root(tagged)):
+            return known
+        return self._expected(order)
+
+    def _expected(self, order: BrokerOrder) -> OrderRecord | None:
+        """Our replacement whose answer was lost and whose order does not carry its tag: known by what it replaces."""
+        original = self._by_broker_id.get(order.replaces or "")
+        if original is None or order.external_id not in (None, "", original.intent.intent_id):
+            return None
+        for record in reversed(self.replacing(original)):
+            intent = record.intent
+            alike = (intent.net_price, intent.kind) == (order.net_price, order.kind)
+            if alike and record.broker_id is None and record.state in _UNANSWERED:
+                return record
+        return None
 
     def name(self, record: OrderRecord, broker_id: str) -> None:
         record.broker_id = broker_id
@@ -136,6 +156,47 @@ class Ledger:
     def working(self) -> tuple[OrderRecord, ...]:
         return tuple(record for record in self._records.values() if record.working)
 
+    # --- orders that take each other's place ---
+
+    def original(self, record: OrderRecord) -> OrderRecord | None:
+        """The order it is to take the place of."""
+        return self._records.get(record.intent.replaces or "")
+
+    def replacing(self, record: OrderRecord) -> list[OrderRecord]:
+        """All that were to take its place, oldest first, whatever became of them."""
+        return [self._records[name] for name in self._replacing.get(record.intent.intent_id, ())]
+
+    def root(self, record: OrderRecord) -> OrderRecord:
+        """The first order of its chain that is known."""
+        seen = {record.intent.intent_id}
+        while (before := self.original(record)) is not None and before.intent.intent_id not in seen:
+            seen.add(before.intent.intent_id)
+            record = before
+        return record
+
+    def next_id(self, record: OrderRecord) -> str:
+        """An id for what is to take its place: the first order's, numbered."""
+        root = self.root(record).intent.intent_id
+        number = 1
+        while f"{root}.{number}" in self._records:
+            number += 1
+        return f"{root}.{number}"
+
+    def taken_over(self, record: OrderRecord) -> OrderRecord | None:
+        """Who has its place at the broker, once it was cancelled for that."""
+        if record.state is not OrderState.CANCELLED:
+            return None
+        return next((r for r in self.replacing(record) if r.broker_id and r.state not in _CALLED_OFF), None)
+
+    @property
+    def chains(self) -> tuple[tuple[OrderRecord, ...], ...]:
+        """Working orders, those that take each other's place in one group: one of them at most fills what is left."""
+        found: dict[str, list[OrderRecord]] = {}
+        for record in self._records.values():
+            if record.working:
+                found.setdefault(self.root(record).intent.intent_id, []).append(record)
+        return tuple(tuple(chain) for chain in found.values())
+
     @property
     def unknown(self) -> tuple[OrderRecord, ...]:
         return tuple(r for r in self._records.values() if r.state is OrderState.UNKNOWN)
@@ -143,10 +204,12 @@ class Ledger:
     def closing(self, symbol: str) -> int:
         """Contracts of `symbol` that working orders may still close."""
         return sum(
-            record.remaining(symbol)
-            for record in self._records.values()
-            if record.working and any(leg.symbol == symbol and not leg.action.opens for leg in record.intent.legs)
+            max(record.remaining(symbol) if _closes(record, symbol) else 0 for record in chain) for chain in self.chains
         )
+
+
+def _closes(record: OrderRecord, symbol: str) -> bool:
+    return any(leg.symbol == symbol and not leg.action.opens for leg in record.intent.legs)
 
 
 def next_state(record: OrderRecord, reported: OrderState) -> OrderState | None:

@@ -57,6 +57,10 @@ class Marks:
     def of(self, symbol: str) -> Mark | None:
         return self._marks.get(symbol)
 
+    def doubt(self, symbol: str, now_ns: int) -> Reason | None:
+        """The gate's word on a symbol's quote now; None when it may be believed."""
+        return self._doubt_of(self._quotes.quote(symbol), now_ns)
+
     def update(self) -> None:
         """Look at every held symbol's quote once."""
         now = self._clock.now()

@@ -90,7 +90,7 @@ class Publisher:
             ),
             positions=tuple(self._positions(greeks)),
             risk=self._risk_view(greeks),
-            orders=tuple(self._order(r) for r in sorted(trader.desk.ledger.records, key=_newest_first)[:200]),
+            orders=tuple(self._order(r) for r in sorted(self._shown_orders(), key=_newest_first)[:200]),
             proposals=tuple(self._proposal(p, greeks) for p in trader.proposals.waiting),
             flow=self._flow(),
             log=self._log.lines,
@@ -239,6 +239,11 @@ class Publisher:
         return max((position_risk(p) for p in self._trader.book.positions), default=Decimal(0))
 
     # --- orders and proposals ---
+
+    def _shown_orders(self) -> list[OrderRecord]:
+        """Every order but the steps of a price that others took the place of; those with fills stay."""
+        ledger = self._trader.desk.ledger
+        return [r for r in ledger.records if r.fills or ledger.taken_over(r) is None]
 
     def _order(self, record: OrderRecord) -> OrderRow:
         intent, now = record.intent, self._clock.now()

@@ -42,6 +42,14 @@ def terms_text(intent: OrderIntent) -> str:
     return " ".join(parts)
 
 
+def walk_line(intent: OrderIntent) -> tuple[str, ...]:
+    """What a proposal says of a price that will be walked; nothing of one that stands."""
+    start, worst = intent.net_price, intent.worst_price
+    if start is None or worst is None or start == worst:
+        return ()
+    return (f"starts at {price_text(start)}, walks to {price_text(worst)} at worst",)
+
+
 def describe_order(intent: OrderIntent) -> str:
     return f"{' / '.join(describe_leg(leg) for leg in intent.legs)} @ {terms_text(intent)}"
 
