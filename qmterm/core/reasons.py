@@ -138,6 +138,7 @@ class Reason(StrEnum):
     SCALE_OUT = "SCALE_OUT"
     USER = "USER"
     KILL = "KILL"
+    SHORTS_FIRST = "SHORTS_FIRST"  # what covers a sold leg waits until that one is closed
 
     # --- why the ladder moved ---
     DATA_STALE = "DATA_STALE"
@@ -146,4 +147,6 @@ class Reason(StrEnum):
     RECONCILE_DIFFERENCE = "RECONCILE_DIFFERENCE"
     JOURNAL_TROUBLE = "JOURNAL_TROUBLE"
     CLOCK_JUMP = "CLOCK_JUMP"
+    FLATTEN = "FLATTEN"
+    DAILY_LOSS_FLATTEN = "DAILY_LOSS_FLATTEN"
     INVARIANT = "INVARIANT"
