@@ -28,6 +28,7 @@ from qmterm.core.account import AccountFlags
 from qmterm.core.clock import Clock, et_date
 from qmterm.core.errors import BadInput, BrokerAuthError, BrokerError, OutcomeUnknown
 from qmterm.core.orders import AccountState, BrokerEvent, BrokerOrder, DryRun, OrderIntent
+from qmterm.core.reasons import Reason
 from qmterm.core.settings.broker import TastytradeSettings
 from qmterm.core.ticks import TickTable
 
@@ -55,7 +56,10 @@ class TastytradeBroker:
         clock: Clock,
         is_test: bool = False,
         transport: httpx2.AsyncBaseTransport | None = None,
+        permit: Callable[[OrderIntent], Reason | None] = lambda _intent: None,
     ) -> None:
+        """`permit` is asked last before an order leaves: a reason and it does not. Cancels need no permission."""
+        self._permit = permit
         self.account = ""
         self.flags = AccountFlags()
         self.on_fault: Callable[[str], None] | None = None
@@ -115,6 +119,9 @@ class TastytradeBroker:
 
     async def place(self, intent: OrderIntent) -> BrokerOrder:
         """Send once. BrokerError: certainly not there. OutcomeUnknown: perhaps there, look it up by its id."""
+        refusal = self._permit(intent)
+        if refusal is not None:
+            raise BrokerError(f"order {intent.intent_id} was not sent: real money is not armed", refusal.value)
         order, account = orders.to_sdk(intent), self._trading_account()
         doing = f"the order {intent.intent_id}"
         data = await self._session.send(

@@ -147,6 +147,7 @@ class Reason(StrEnum):
     ASSIGNMENT_CLOSE = "ASSIGNMENT_CLOSE"
     USER = "USER"
     KILL = "KILL"
+    SHORTS_FIRST = "SHORTS_FIRST"  # what covers a sold leg waits until that one is closed
 
     # --- what the expiry desk and the portfolio say of a position (QUANT.md 5.4, 5.5) ---
     IV_FALLEN = "IV_FALLEN"
@@ -168,4 +169,6 @@ class Reason(StrEnum):
     RECONCILE_DIFFERENCE = "RECONCILE_DIFFERENCE"
     JOURNAL_TROUBLE = "JOURNAL_TROUBLE"
     CLOCK_JUMP = "CLOCK_JUMP"
+    FLATTEN = "FLATTEN"
+    DAILY_LOSS_FLATTEN = "DAILY_LOSS_FLATTEN"
     INVARIANT = "INVARIANT"

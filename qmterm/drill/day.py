@@ -26,6 +26,7 @@ from qmterm.drill.script import Script
 from qmterm.drill.verdict import judge_file
 from qmterm.drill.wire import ADDRESSES, MemoryTransport, Network
 from qmterm.drill.work import Work
+from qmterm.engine.ladder import Level
 from qmterm.engine.runlog import RunLog
 from qmterm.engine.view import LogLine
 from qmterm.journal.journal import Journal
@@ -57,6 +58,7 @@ class Outcome:
     trouble: list[str] = field(default_factory=list)  # what broke inside the engine
     story: list[str] = field(default_factory=list)
     took_s: float = 0.0
+    flattened: bool | None = None  # the day ended at FLATTEN: was it through; None: it did not
 
     @property
     def passed(self) -> bool:
@@ -95,7 +97,7 @@ class _Day:
             real_time=asyncio.get_running_loop().time,
         )
         self._network = Network(self._brokerage, Random(f"network:{script.seed}"))
-        judge = Judge(self._brokerage, RISK)
+        judge = self._judge = Judge(self._brokerage, RISK)
         self._network.after_order = judge.after_order
         self._outcome = Outcome(script.seed, judge.findings)
         stepping = asyncio.create_task(self._step())
@@ -251,7 +253,7 @@ class _Day:
             house = self._need()
             pending = any(r.state in (OrderState.INTENT, OrderState.SENT) for r in house.desk.ledger.working)
             quiet = house.broker.stream_up and not house.desk.ledger.unknown and not pending and not house.lanes.depth
-            if quiet and self._all_found():
+            if quiet and not house.oversight.proof.pending and self._all_found():
                 return
 
     def _all_found(self) -> bool:
@@ -268,6 +270,14 @@ class _Day:
 
     async def _last_close(self) -> None:
         house = self._need()
+        proof = house.oversight.proof
+        if house.trader.ladder.level is Level.FLATTEN:
+            if proof.confirmed:
+                self._judge.said_flat()
+            else:
+                self._judge.stuck(proof.left)
+            self._say(f"flatten: {proof.text}")
+            self._outcome.flattened = proof.confirmed
         self._process.crash = None  # a point that was not reached by now is not reached
         closing = asyncio.create_task(house.finish(), context=self._context)
         await closing

@@ -182,7 +182,7 @@ class House:
     async def _poll(self) -> None:
         while True:
             await asyncio.sleep(ORDERS.poll_s)
-            if self.desk.ledger.unknown or self.book.behind:
+            if self.desk.ledger.unknown or self.book.behind or self.oversight.proof.pending:
                 await self.oversight.read_account()
             else:
                 await self.oversight.poll_orders()
@@ -198,6 +198,7 @@ class House:
             await self.oversight.look()
             await self.trader.protect()
             await self.oversight.tend_orders()
+            self.oversight.flattener.close_all()
             await asyncio.sleep(TURN_S)
 
     # --- the end ---

@@ -14,6 +14,7 @@ class CommandResult:
     ok: bool
     text: str  # one sentence for the person who asked
     data: object = None  # JSON-ready, for the socket
+    refused: bool = False  # by the risk gate or the ladder: a shell's exit code tells it from other failures
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +84,28 @@ class Kill:
 
 
 @dataclass(frozen=True, slots=True)
+class Flatten:
+    """FLATTEN: cancel what opens or rests, close everything held, by machine and in every mode."""
+
+    source: str = "screen"
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """Let real money move until then. `tail` is the end of the account's number as a person typed it."""
+
+    tail: str = ""
+    until: str = ""  # New York time HH:MM; "" = a quarter of an hour from now
+    max_loss: str = ""  # dollars of NLV since now at which it ends; "" = no bound of its own
+    source: str = "screen"
+
+
+@dataclass(frozen=True, slots=True)
+class Disarm:
+    source: str = "screen"
+
+
+@dataclass(frozen=True, slots=True)
 class Reconcile:
     """Compare with the broker now."""
 
@@ -131,6 +154,9 @@ Command = (
     | Pause
     | Resume
     | Kill
+    | Flatten
+    | Arm
+    | Disarm
     | Reconcile
     | Why
     | ReadFlow

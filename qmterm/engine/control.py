@@ -18,10 +18,13 @@ import msgspec
 from qmterm.core.errors import ConfigError, EngineUnreachable
 from qmterm.engine.commands import (
     ApproveProposal,
+    Arm,
     CancelOrder,
     ClosePosition,
     Command,
     CommandResult,
+    Disarm,
+    Flatten,
     Kill,
     Pause,
     ReadFlow,
@@ -43,6 +46,9 @@ VERBS: Mapping[str, tuple[Callable[..., Command], tuple[str, ...]]] = {
     "pause": (lambda: Pause("ctl"), ()),
     "resume": (lambda: Resume("ctl"), ()),
     "kill": (lambda: Kill("ctl"), ()),
+    "flatten": (lambda: Flatten("ctl"), ()),
+    "arm": (lambda until, most: Arm(until=until, max_loss=most, source="ctl"), ("--until", "--max-loss")),
+    "disarm": (lambda: Disarm("ctl"), ()),
     "stop": (lambda: StopEngine("ctl"), ()),
     "reconcile": (Reconcile, ()),
     "cancel": (CancelOrder, ("order_id",)),
@@ -116,7 +122,7 @@ class ControlSocket:
         if self.answer is None:
             return {"ok": False, "text": "the engine is still starting", "data": None}
         result = await self.answer(command)
-        return {"ok": result.ok, "text": result.text, "data": result.data}
+        return {"ok": result.ok, "text": result.text, "data": result.data, "refused": result.refused}
 
 
 def someone_listens(path: Path) -> bool:

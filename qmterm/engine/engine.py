@@ -189,7 +189,8 @@ class Engine:
         engaged, parts = self._need(), self._parts
         while True:
             await asyncio.sleep(parts.settings.orders.poll_s)
-            if engaged.desk.ledger.unknown or (engaged.book.behind and parts.lockstep is None):
+            behind = engaged.book.behind and parts.lockstep is None
+            if engaged.desk.ledger.unknown or behind or engaged.oversight.proof.pending:
                 await engaged.oversight.read_account()
             elif parts.lockstep is None:
                 await engaged.oversight.poll_orders()
@@ -245,7 +246,7 @@ class Engine:
         now = self._parts.clock.now()
         oversight = self._need().oversight
         # A difference that was seen is looked at again on every step, until it is gone or has stood long enough.
-        if now - self._reconciled_ns >= RECONCILE_STEP_NS or not oversight.reconciler.clean:
+        if now - self._reconciled_ns >= RECONCILE_STEP_NS or not oversight.reconciler.clean or oversight.proof.pending:
             self._reconciled_ns = now
             await oversight.reconcile()
 
@@ -262,8 +263,10 @@ class Engine:
         await engaged.oversight.look()
         engaged.proposals.expire(self._proposal_expired)
         engaged.shelf.look()
+        await engaged.arming.look(engaged.marks.nlv, len(engaged.book.positions))
         await engaged.trader.protect()
         await engaged.oversight.tend_orders()
+        engaged.oversight.flattener.close_all()
         self._see_ends()
         self._watch()
         engaged.flow.turn()

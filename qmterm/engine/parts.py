@@ -13,6 +13,7 @@ from qmterm.core.orders import BrokerEvent
 from qmterm.core.protocols import Broker
 from qmterm.core.settings.model import Settings
 from qmterm.core.ticks import TickTable
+from qmterm.engine.arming import Arming, Permit
 from qmterm.engine.control import ControlSocket
 from qmterm.engine.ladder import Ladder
 from qmterm.engine.latency import Percentiles
@@ -99,6 +100,7 @@ class Parts:
     source_word: str
     broker_word: str
     real_money: bool = False
+    permit: Permit = field(default_factory=Permit)  # what the live adapter asks before each order
     has_screen: bool = True
     lockstep: Lockstep | None = None
     notice: str = ""  # what the person should know of the market before it begins
@@ -138,3 +140,4 @@ class Engaged:
     volatility: VolatilityKeeper
     look: ChainLook
     publisher: Publisher
+    arming: Arming

@@ -10,6 +10,9 @@ from qmterm.core.clock import et_date
 from qmterm.core.orders import Fill
 from qmterm.core.reasons import Reason
 from qmterm.core.settings.engine import BrokerName
+from qmterm.engine.arming import DOCUMENT as ARMING
+from qmterm.engine.arming import Arming
+from qmterm.engine.clock_watch import ClockWatch
 from qmterm.engine.ending import ended
 from qmterm.engine.ladder import Ladder
 from qmterm.engine.opening import SessionTerms, open_account, recover, restore_orders
@@ -40,6 +43,7 @@ from qmterm.engine.signals.renames import Renames
 from qmterm.engine.signals.scanning import Scanning
 from qmterm.engine.signals.volatility import VolatilityKeeper
 from qmterm.engine.trader import Trader
+from qmterm.market.clock import SystemClock
 from qmterm.market.history.volatility import VolatilityHistory
 from qmterm.market.rest.budget import Priority
 from qmterm.risk.gate import Gate
@@ -80,10 +84,13 @@ async def start(parts: Parts, progress: Callable[[str], None]) -> Engaged:
     progress("market data")
     await parts.feed.start(progress)
     progress("recovery")
-    await recover(opened, engaged.trader, engaged.oversight, parts.broker.account)
+    clean = await recover(opened, engaged.trader, engaged.oversight, parts.broker.account)
     # Before the first live quote: the last good marks are the nearest thing to the previous close.
     await _day_base(parts, engaged)
     engaged.marks.update()
+    if parts.real_money:
+        saved = await parts.journal.read_document(ARMING) or {}
+        await engaged.arming.restore(saved, parts.broker.account, engaged.marks.nlv, clean=clean)
     await engaged.flow.load_means()
     progress("history")
     await engaged.scanning.load(progress)
@@ -147,6 +154,7 @@ def _engage(parts: Parts, book: Book, saved_ladder: Mapping[str, object] | None)
         parts.log.error("ORD", f"an order could not be handled: {error}")
         oversight.lane_failed(error)
 
+    arming = Arming(parts.clock, parts.log, parts.journal, settings.fingerprint())
     lanes = Lanes(lane_failed, single=parts.lockstep is not None)
     trader = Trader(
         mode=settings.engine.mode,
@@ -163,8 +171,12 @@ def _engage(parts: Parts, book: Book, saved_ladder: Mapping[str, object] | None)
         quotes=board,
         settings=settings.orders,
         market_open=lambda: parts.calendar.phase(parts.clock.now()) is Phase.REGULAR,
-        real_money_refusal=lambda: real_money_refusal(parts),
+        real_money_refusal=lambda: real_money_refusal(parts, armed=arming.may_open),
         ticks=ticks,
+    )
+    trader.closing_refusal = lambda: real_money_refusal(parts, armed=arming.may_close)
+    parts.permit.rule = lambda intent: (
+        trader.closing_refusal() if intent.reduces else real_money_refusal(parts, armed=arming.may_open)
     )
     oversight = Oversight(
         trader,
@@ -174,6 +186,7 @@ def _engage(parts: Parts, book: Book, saved_ladder: Mapping[str, object] | None)
         settings.risk,
         parts.feed.age_s,
         parts.loop_lag if parts.lockstep is None else None,
+        ClockWatch(parts.clock).look if isinstance(parts.clock, SystemClock) else lambda: None,
     )
     entries = Entries(
         trader,
@@ -236,7 +249,7 @@ def _engage(parts: Parts, book: Book, saved_ladder: Mapping[str, object] | None)
         book.quantity,
         lambda chain: volatility.standing(chain).words,
     )
-    header = Header(parts, trader, scanning)
+    header = Header(parts, trader, scanning, oversight, arming)
     publisher = Publisher(
         trader,
         scanning,
@@ -271,16 +284,17 @@ def _engage(parts: Parts, book: Book, saved_ladder: Mapping[str, object] | None)
         volatility=volatility,
         look=look,
         publisher=publisher,
+        arming=arming,
     )
 
 
-def real_money_refusal(parts: Parts) -> Reason | None:
+def real_money_refusal(parts: Parts, *, armed: bool = False) -> Reason | None:
     """Real money needs the live broker, `live = true` and arming; everything else trades paper freely."""
     if not parts.real_money:
         return None
     if parts.settings.engine.broker is not BrokerName.LIVE or not parts.settings.engine.live:
         return Reason.NOT_LIVE
-    return Reason.NOT_ARMED
+    return None if armed else Reason.NOT_ARMED
 
 
 async def split_alarm(engaged: Engaged, parts: Parts) -> None:

@@ -89,6 +89,7 @@ class Trader:
         self.ticks = ticks or TickBook()
         self.market_open = market_open
         self._real_money_refusal = real_money_refusal
+        self.closing_refusal = real_money_refusal  # set by the engine: arming that ended by its loss still closes
         self.proposals = Proposals(clock)
         self.trail = DecisionTrail()
         self.decisions = DecisionHash()
@@ -291,7 +292,7 @@ class Trader:
     async def protect(self) -> None:
         """Run the stops, then turn what is due into closing orders or alarmed proposals."""
         await self.guards.look(self._announce, self._blinded)
-        if not self.market_open():
+        if not self.market_open() or self.ladder.level is Level.FLATTEN:  # there everything is closed: flatten.py
             return
         for intent in self.guards.due():
             self.close(intent, by_person=False)
@@ -315,7 +316,7 @@ class Trader:
 
     def close(self, intent: OrderIntent, *, by_person: bool, approved: bool = False, propose: bool = False) -> Verdict:
         """A closing order: capped by what is closable, never refused by limits; proposed first in confirm mode."""
-        permission = self._real_money_refusal()
+        permission = self.closing_refusal()
         if permission is not None:  # an account we may not trade is not traded at all, not even to close
             self.rejected[permission.value] += 1
             return Verdict(0, permission)

@@ -8,10 +8,14 @@ import pytest
 from qmterm.core.orders import OrderState
 from qmterm.core.settings.risk import RiskSettings
 from qmterm.drill import house
+from qmterm.drill.script import script_of
 from qmterm.engine.orders import desk as desk_module
 from qmterm.engine.orders.book import Book
 from qmterm.engine.orders.desk import OrderDesk
+from qmterm.engine.proof import Proof
 from qmterm.risk.book import RiskBook
+
+FLATTENING = [seed for seed in range(60) if any(act.kind == "flatten" for act in script_of(seed).acts)][:12]
 
 
 @pytest.fixture
@@ -77,3 +81,13 @@ def test_an_entry_beyond_the_limits_is_seen(counted, monkeypatch):
     loose = RiskSettings(max_trade_risk=0.5, max_symbol_risk=0.6, max_strategy_risk=0.9, cash_reserve=0.0)
     monkeypatch.setattr(house, "RISK", loose)
     assert counted("limit_breaches", "partial") > 0
+
+
+def test_an_engine_that_calls_itself_flat_too_early_is_seen(counted, monkeypatch):
+    monkeypatch.setattr(Proof, "confirmed", property(lambda self: True))
+    assert counted("position_differences", "all", FLATTENING) > 0
+
+
+def test_a_flatten_that_is_not_through_and_names_nothing_is_seen(counted, monkeypatch):
+    monkeypatch.setattr(Proof, "left", "")
+    assert counted("position_differences", "all", FLATTENING) > 0

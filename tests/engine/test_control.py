@@ -41,7 +41,7 @@ async def test_the_socket_is_readable_by_its_owner_only(control):
 
 
 async def test_a_command_is_answered_in_one_line(control):
-    assert await send(control, ["status"]) == {"ok": True, "text": "done", "data": {"n": 1}}
+    assert await send(control, ["status"]) == {"ok": True, "text": "done", "data": {"n": 1}, "refused": False}
     await send(control, ["cancel", "a320"])
     assert control.asked == [Status(), CancelOrder("a320")]
 

@@ -12,6 +12,7 @@ from qmterm.core.clock import NS, Clock, et_date
 from qmterm.core.orders import Purpose
 from qmterm.core.settings.risk import RiskSettings
 from qmterm.core.signals import SignalState
+from qmterm.engine.orders.book import Position
 from qmterm.engine.orders.exposure import open_risk
 from qmterm.engine.orders.ledger import OrderRecord
 from qmterm.engine.orders.proposals import Proposal
@@ -200,9 +201,18 @@ class Publisher:
                     next_target=trader.guards.next_target(position.plan_id),
                     horizon=guard.state.horizon_date if guard else None,
                     rules=trader.guards.text(position.plan_id, et_date(now)),
+                    crossing=self._crossing(position, mark.price) if mark else None,
                 )
             )
         return views
+
+    def _crossing(self, position: Position, mark: Decimal) -> Decimal | None:
+        """Dollars that closing at the far side gives away against the mark; None when that side is not quoted."""
+        quote = self._trader.quotes.quote(position.symbol)
+        side = 0.0 if quote is None else quote.bid if position.quantity > 0 else quote.ask
+        if side <= 0:
+            return None
+        return max(Decimal(0), position.value(mark) - position.value(Decimal(str(round(side, 4)))))
 
     def _risk_view(self, greeks: dict[str, PositionGreeks]) -> RiskView:
         trader = self._trader
