@@ -342,6 +342,11 @@ class TastytradeBroker:
         self._session.on_call = hear
 
     @property
+    def client_hooks(self) -> dict[str, list[Callable[..., Any]]]:
+        """The HTTP client's own hooks ("request", "response"): where drills and figures listen to the wire."""
+        return self._session.sdk._client.event_hooks
+
+    @property
     def round_trip_ms(self) -> float | None:
         return self._session.round_trip_ms
 

@@ -30,6 +30,7 @@ class Report:
     kill_ms: list[float] = field(default_factory=list)
     failed: list[Outcome] = field(default_factory=list)
     took_s: float = 0.0
+    story: list[str] = field(default_factory=list)  # of the newest seed, where it was told
 
     def add(self, outcome: Outcome) -> None:
         self.seeds += 1
@@ -44,6 +45,7 @@ class Report:
         self.lost_fill_found_s = max(self.lost_fill_found_s, outcome.lost_fill_found_s)
         self.kill_ms += outcome.kill_ms
         self.took_s += outcome.took_s
+        self.story = outcome.story
         if not outcome.passed:
             self.failed.append(outcome)
 
@@ -101,4 +103,5 @@ def print_lines(report: Report, out: TextIO) -> None:
         print(f"  seed {outcome.seed}: {why}", file=out)
     if report.failed:
         seed = report.failed[0].seed
-        print(f"the story of one: qmterm drill {report.drill} --first-seed {seed} --seeds 1", file=out)
+        again = f"--sockets --kills {report.kills}" if report.drill == "sockets" else f"{report.drill} --seeds 1"
+        print(f"the story of one: qmterm drill {again} --first-seed {seed}", file=out)
