@@ -135,6 +135,7 @@ def position(body: Body) -> BrokerPosition:
         average_open_price=number(body.get("average-open-price", "0"), "average-open-price"),
         multiplier=whole(body.get("multiplier", 1)),
         mark=None if mark is None else number(mark, "mark-price"),
+        realized_today=signed(body, "realized-today"),
     )
 
 

@@ -199,6 +199,7 @@ class BrokerPosition:
     average_open_price: Decimal
     multiplier: int
     mark: Decimal | None = None
+    realized_today: Decimal | None = None  # dollars before fees, at the average price; None: not told
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from qmterm.engine.commands import (
     CommandResult,
     Kill,
     Pause,
+    ReadBook,
     ReadFlow,
     Reconcile,
     RejectProposal,
@@ -34,6 +35,7 @@ from qmterm.engine.commands import (
 from qmterm.engine.ladder import Level
 from qmterm.engine.orders.priced import quote_lines
 from qmterm.engine.parts import Engaged, Parts
+from qmterm.engine.show.book_answers import book_answer
 from qmterm.engine.show.plan import plan_words
 from qmterm.engine.show.scan_answer import MOST, scan_document
 from qmterm.engine.thread import Mailbox
@@ -111,6 +113,8 @@ class Answering:
                 return CommandResult(True, text, asdict(flow))
             case Status():
                 return CommandResult(True, self._status_line(), self._status())
+            case ReadBook():
+                return book_answer(command.what, engaged.publisher)
             case Scan():
                 return self._scan(command.limit)
             case StopEngine():
