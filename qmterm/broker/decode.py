@@ -151,6 +151,7 @@ def position(body: Body) -> BrokerPosition:
         multiplier=whole(body.get("multiplier", 1)),
         mark=None if mark is None else number(mark, "mark-price"),
         updated_ns=_stamp(body.get("updated-at")),
+        realized_today=signed(body, "realized-today"),
     )
 
 

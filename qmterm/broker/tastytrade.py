@@ -23,6 +23,7 @@ from qmterm.broker.metrics import MarketMetrics, metrics_of
 from qmterm.broker.pacing import Urgency
 from qmterm.broker.session import BrokerSession
 from qmterm.broker.stream import AccountStream
+from qmterm.broker.transactions import transactions
 from qmterm.broker.witness import StreamWitness
 from qmterm.core.account import AccountFlags
 from qmterm.core.clock import Clock, et_date
@@ -31,6 +32,7 @@ from qmterm.core.orders import AccountState, BrokerEvent, BrokerOrder, DryRun, O
 from qmterm.core.reasons import Reason
 from qmterm.core.settings.broker import TastytradeSettings
 from qmterm.core.ticks import TickTable
+from qmterm.core.transactions import Transaction
 
 # A long weekend and more, yet inside the week that the journal gives back: older orders of ours would look external.
 LOOK_BACK_DAYS = 5
@@ -268,6 +270,27 @@ class TastytradeBroker:
                 self._history_of = today if complete else self._history_of
                 return tuple(found), complete
         self._fault(f"the order history has more than {PAGE_CAP} pages; the rest was not read")
+        return tuple(found), False
+
+    async def transactions(self, since: date) -> tuple[tuple[Transaction, ...], bool]:
+        """Everything booked since a New York day, newest first, and whether it was all readable."""
+        found: list[Transaction] = []
+        complete = True
+        for page in range(PAGE_CAP):
+            body = await self._session.read(
+                "reading the transactions",
+                self._path("/transactions"),
+                **{"start-date": since.isoformat(), "per-page": self._settings.page_size, "page-offset": page},
+            )
+            rows = _items(body, "transactions")
+            read = transactions(rows)
+            for fault in read.faults:
+                self._fault(fault)
+            found.extend(read.good)
+            complete = complete and not read.faults
+            if _last_page(body, page, len(rows), self._settings.page_size):
+                return tuple(found), complete
+        self._fault(f"there are more than {PAGE_CAP} pages of transactions; the rest was not read")
         return tuple(found), False
 
     def _decoded(self, bodies: list[dict[str, Any]]) -> tuple[tuple[BrokerOrder, ...], bool]:

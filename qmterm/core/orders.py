@@ -242,6 +242,7 @@ class BrokerPosition:
     multiplier: int
     mark: Decimal | None = None
     updated_ns: int = 0
+    realized_today: Decimal | None = None  # dollars before fees, at the average price; None: not told
 
 
 @dataclass(frozen=True, slots=True)

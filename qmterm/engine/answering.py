@@ -22,6 +22,7 @@ from qmterm.engine.commands import (
     Flatten,
     Kill,
     Pause,
+    ReadBook,
     ReadFlow,
     Reconcile,
     RejectProposal,
@@ -36,6 +37,7 @@ from qmterm.engine.commands import (
 )
 from qmterm.engine.orders.priced import quote_lines
 from qmterm.engine.parts import Engaged, Parts
+from qmterm.engine.show.book_answers import book_answer
 from qmterm.engine.show.plan import plan_words
 from qmterm.engine.show.scan_answer import MOST, scan_document
 from qmterm.engine.thread import Mailbox
@@ -119,6 +121,8 @@ class Answering:
                 return CommandResult(True, text, asdict(flow))
             case Status():
                 return CommandResult(True, self._status_line(), self._status())
+            case ReadBook():
+                return book_answer(command.what, engaged.publisher)
             case Scan():
                 return self._scan(command.limit)
             case StopEngine():

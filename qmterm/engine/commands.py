@@ -137,6 +137,13 @@ class Scan:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadBook:
+    """What is held: `what` is positions (trades, lots), portfolio (risk of all) or expiry (how contracts end)."""
+
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
 class StopEngine:
     """Stop cleanly: working orders are listed, the journal closed."""
 
@@ -162,6 +169,7 @@ Command = (
     | ReadFlow
     | Status
     | Scan
+    | ReadBook
     | StopEngine
 )
 

@@ -27,6 +27,7 @@ from qmterm.engine.commands import (
     Flatten,
     Kill,
     Pause,
+    ReadBook,
     ReadFlow,
     Reconcile,
     RejectProposal,
@@ -56,6 +57,9 @@ VERBS: Mapping[str, tuple[Callable[..., Command], tuple[str, ...]]] = {
     "approve": (ApproveProposal, ("proposal_id", "limit_seen")),
     "reject": (RejectProposal, ("proposal_id",)),
     "why": (Why, ("subject",)),
+    "positions": (lambda: ReadBook("positions"), ()),
+    "portfolio": (lambda: ReadBook("portfolio"), ()),
+    "expiry": (lambda: ReadBook("expiry"), ()),
     "flow": (lambda *symbols: ReadFlow(tuple(symbol.upper() for symbol in symbols)), ("symbols…",)),
 }
 

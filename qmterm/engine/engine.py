@@ -112,6 +112,7 @@ class Engine:
             jobs.append(self._guarded("events", self._listen))
             jobs.append(self._guarded("reconcile", self._reconcile_loop))
             jobs.append(self._guarded("scan", self._scan_loop))
+            jobs += [self._guarded(name, job) for name, job in engaged.portfolio.jobs.items()]
             jobs.append(self._guarded("listing", engaged.listing.follow))
             jobs.append(self._guarded("conditions", engaged.conditions.follow))
             if parts.news is not None:  # apart from the scan: a slow answer must not hold up the market
@@ -264,6 +265,9 @@ class Engine:
         engaged.proposals.expire(self._proposal_expired)
         engaged.shelf.look()
         await engaged.arming.look(engaged.marks.nlv, len(engaged.book.positions))
+        if parts.lockstep is not None:
+            await engaged.portfolio.step()
+        await engaged.portfolio.expiry.look()
         await engaged.trader.protect()
         await engaged.oversight.tend_orders()
         engaged.oversight.flattener.close_all()

@@ -277,7 +277,7 @@ class Oversight:
         except (BrokerError, OutcomeUnknown) as error:
             self._trader.log.warn("RECO", f"the account could not be read: {error}")
             return None
-        self._trader.balance = state.balance
+        self._trader.balance, self._trader.told = state.balance, state.positions
         await self._trader.desk.read_back(state, began_at)
         if book.fill_count == fills:  # else the positions may be older than a fill we know
             book.settle(state.positions, self._trader.clock.now())

@@ -26,6 +26,7 @@ from qmterm.engine.orders.marks import Marks
 from qmterm.engine.orders.proposals import Proposals
 from qmterm.engine.orders.shelf import Shelf
 from qmterm.engine.oversight import Oversight
+from qmterm.engine.portfolio.rooms import PortfolioRooms
 from qmterm.engine.runlog import RunLog
 from qmterm.engine.show.chainview import ChainLook
 from qmterm.engine.show.publish import Publisher
@@ -141,3 +142,4 @@ class Engaged:
     look: ChainLook
     publisher: Publisher
     arming: Arming
+    portfolio: PortfolioRooms

@@ -29,9 +29,10 @@ from qmterm.engine.orders.surroundings import Lookout
 from qmterm.engine.orders.ticks import TickBook
 from qmterm.engine.oversight import DAY, Oversight
 from qmterm.engine.parts import Engaged, Parts
+from qmterm.engine.portfolio.opening import portfolio_rooms, restore_portfolio
 from qmterm.engine.show.chainview import ChainLook
-from qmterm.engine.show.greeks import HeldGreeks
 from qmterm.engine.show.header import Header
+from qmterm.engine.show.portfolio import PortfolioLook
 from qmterm.engine.show.publish import Publisher
 from qmterm.engine.signals.conditions import ConditionTables
 from qmterm.engine.signals.entries import Entries
@@ -79,6 +80,7 @@ async def start(parts: Parts, progress: Callable[[str], None]) -> Engaged:
         parts.log.warn("FEED", parts.notice)
 
     engaged = _engage(parts, opened.rebuilt.book, opened.ladder)
+    await restore_portfolio(engaged.portfolio, parts, opened.saved)
     await restore_orders(opened, engaged.trader)
 
     progress("market data")
@@ -131,6 +133,7 @@ def _engage(parts: Parts, book: Book, saved_ladder: Mapping[str, object] | None)
     )
 
     async def on_fill(record: OrderRecord, fill: Fill, after: Position | None) -> None:
+        rooms.on_fill(fill, record.intent.strategy, record.intent.plan_id)
         await guards.on_fill(record, fill, after)
 
     desk = OrderDesk(
@@ -178,6 +181,7 @@ def _engage(parts: Parts, book: Book, saved_ladder: Mapping[str, object] | None)
     parts.permit.rule = lambda intent: (
         trader.closing_refusal() if intent.reduces else real_money_refusal(parts, armed=arming.may_open)
     )
+    rooms = portfolio_rooms(parts, trader, guards, scanning)
     oversight = Oversight(
         trader,
         parts.broker,
@@ -259,7 +263,7 @@ def _engage(parts: Parts, book: Book, saved_ladder: Mapping[str, object] | None)
         parts.clock,
         parts.log,
         settings.risk,
-        HeldGreeks(parts.calendar, parts.feed.chains.rates),
+        PortfolioLook(trader, rooms.keeper, rooms.expiry, settings.risk, parts.feed.cache, rooms.figures),
         header.view,
         flow.latest,
         parts.feed.board.quote_source,
@@ -285,6 +289,7 @@ def _engage(parts: Parts, book: Book, saved_ladder: Mapping[str, object] | None)
         look=look,
         publisher=publisher,
         arming=arming,
+        portfolio=rooms,
     )
 
 

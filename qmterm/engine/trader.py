@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Protocol
 
 from qmterm.core.clock import Clock
-from qmterm.core.orders import AccountBalance, Leg, OrderIntent, OrderKind, Purpose, TimeInForce
+from qmterm.core.orders import AccountBalance, BrokerPosition, Leg, OrderIntent, OrderKind, Purpose, TimeInForce
 from qmterm.core.protocols import QuoteSource
 from qmterm.core.quotes import Quote
 from qmterm.core.reasons import Reason
@@ -95,6 +95,7 @@ class Trader:
         self.decisions = DecisionHash()
         self.day = LossBase()
         self.balance: AccountBalance | None = None
+        self.told: tuple[BrokerPosition, ...] = ()  # the broker's positions as last read
         self.frozen: set[str] = set()
         self.around: Callable[[TradePlan], Surroundings] = lambda _plan: Surroundings()  # set by the engine
         self.leave_alone: Callable[[str], None] = lambda _underlying: None  # set by the engine: no entry for a while

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 
+from qmterm.engine.view_portfolio import ExpiryView, PortfolioView
+
 
 @dataclass(frozen=True, slots=True)
 class HeaderView:
@@ -306,5 +308,7 @@ class Snapshot:
     orders: tuple[OrderRow, ...] = ()
     proposals: tuple[ProposalView, ...] = ()
     flow: FlowView = field(default_factory=FlowView)
+    portfolio: PortfolioView = field(default_factory=PortfolioView)
+    expiry: tuple[ExpiryView, ...] = ()  # the most pressing first
     log: tuple[LogLine, ...] = ()  # oldest first, bounded
     stopped: bool = False  # the engine has ended; why is the last log line

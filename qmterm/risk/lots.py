@@ -88,10 +88,13 @@ class Lots:
     def quantity(self, symbol: str) -> int:
         return sum(lot.quantity for lot in self._open.get(symbol, ()))
 
-    def apply(self, fill: Fill, strategy: str, trade: str) -> None:
-        """Count one execution once: it closes the oldest lots of the other side, the rest opens a lot of its own."""
+    def apply(self, fill: Fill, strategy: str, trade: str) -> bool:
+        """Count one execution once: it closes the oldest lots of the other side, the rest opens a lot of its own.
+
+        False when it was counted before.
+        """
         if fill.fill_id in self._seen:
-            return
+            return False
         self._seen.add(fill.fill_id)
         closes = min(fill.quantity, max(0, -self.quantity(fill.symbol) * fill.action.sign))
         fee_of_close = _share(fill.fees, closes, fill.quantity)
@@ -110,6 +113,7 @@ class Lots:
                     trade,
                 )
             )
+        return True
 
     def align(self, symbol: str, quantity: int, average: Decimal, now_ns: int, strategy: str, trade: str) -> bool:
         """Take the book's word for what is held (adopted, expired, assigned); True when lots had to change.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 
 import numpy as np
@@ -18,7 +18,8 @@ from qmterm.engine.orders.ledger import OrderRecord
 from qmterm.engine.orders.proposals import Proposal
 from qmterm.engine.runlog import RunLog
 from qmterm.engine.show.chainview import ChainLook, known
-from qmterm.engine.show.greeks import HeldGreeks, PositionGreeks, days_left
+from qmterm.engine.show.greeks import PositionGreeks, days_left
+from qmterm.engine.show.portfolio import PortfolioLook
 from qmterm.engine.show.wording import describe_leg, label, terms_text
 from qmterm.engine.signals.entries import Entries
 from qmterm.engine.signals.scanning import Scanning
@@ -35,6 +36,7 @@ from qmterm.engine.view import (
     ScanView,
     Snapshot,
 )
+from qmterm.engine.view_portfolio import ExpiryView, PortfolioView
 from qmterm.strategy.matrix_columns import GATES
 
 SCAN_ROWS = 250  # shown at most: every setup and every symbol near one; the rest is counted
@@ -52,7 +54,7 @@ class Publisher:
         clock: Clock,
         log: RunLog,
         risk: RiskSettings,
-        held_greeks: HeldGreeks,
+        portfolio: PortfolioLook,
         header: Callable[[], HeaderView],
         flow: Callable[[], FlowView],
         source_of: Callable[[str], str] = lambda symbol: "",
@@ -65,7 +67,7 @@ class Publisher:
         self._clock = clock
         self._log = log
         self._risk = risk
-        self._held_greeks = held_greeks
+        self._portfolio = portfolio
         self._header = header
         self._source_of = source_of  # who told a symbol's quote, "" = the data vendor
         self._flow = flow
@@ -76,10 +78,16 @@ class Publisher:
     def header(self) -> HeaderView:
         return self._header()
 
+    def portfolio(self) -> PortfolioView:
+        return self._portfolio.view()
+
+    def expiry(self) -> tuple[ExpiryView, ...]:
+        return self._portfolio.expiry()
+
     def snapshot(self) -> Snapshot:
         self._version += 1
         trader = self._trader
-        greeks = self._greeks()
+        greeks = self._portfolio.greeks
         symbol = self._look.symbol
         return Snapshot(
             version=self._version,
@@ -94,6 +102,8 @@ class Publisher:
             orders=tuple(self._order(r) for r in sorted(self._shown_orders(), key=_newest_first)[:200]),
             proposals=tuple(self._proposal(p, greeks) for p in trader.proposals.waiting),
             flow=self._flow(),
+            portfolio=self._portfolio.view(),
+            expiry=self._portfolio.expiry(),
             log=self._log.lines,
         )
 
@@ -162,12 +172,7 @@ class Publisher:
 
     # --- positions and risk ---
 
-    def _greeks(self) -> dict[str, PositionGreeks]:
-        positions = self._trader.book.positions
-        spots = {p.underlying: self._scanning.last(p.underlying) for p in positions}
-        return self._held_greeks.of(positions, self._trader.marks, spots, self._clock.now())
-
-    def _positions(self, greeks: dict[str, PositionGreeks]) -> list[PositionView]:
+    def _positions(self, greeks: Mapping[str, PositionGreeks]) -> list[PositionView]:
         trader, now = self._trader, self._clock.now()
         views = []
         for position in trader.book.positions:
@@ -214,7 +219,7 @@ class Publisher:
             return None
         return max(Decimal(0), position.value(mark) - position.value(Decimal(str(round(side, 4)))))
 
-    def _risk_view(self, greeks: dict[str, PositionGreeks]) -> RiskView:
+    def _risk_view(self, greeks: Mapping[str, PositionGreeks]) -> RiskView:
         trader = self._trader
         nlv, book = trader.marks.nlv, trader.risk_book()
         delta = gamma = 0.0
@@ -275,7 +280,7 @@ class Publisher:
             reason=record.reason or (intent.reason.value if intent.reason else ""),
         )
 
-    def _proposal(self, proposal: Proposal, greeks: dict[str, PositionGreeks]) -> ProposalView:
+    def _proposal(self, proposal: Proposal, greeks: Mapping[str, PositionGreeks]) -> ProposalView:
         now = self._clock.now()
         quote = self._trader.quotes.quote(proposal.legs[0].symbol)
         numbers = proposal.plan.numbers if proposal.plan else {}
