@@ -234,7 +234,9 @@ def faults(names):
 @pytest.mark.parametrize("place", range(len(IN_ORDER)))
 def test_of_all_that_is_wrong_the_first_is_told_with_its_note(place):
     name, reason, note = IN_ORDER[place]
-    for names in ([name], [name for name, _, _ in IN_ORDER[place:]]):
+    later = [name for name, _, _ in IN_ORDER[place:]]
+    quoted = [name for name in later if name != "quotes"]  # without a market no price is beyond it
+    for names in ([name], later, [name, *quoted]):
         the_plan, the_book, more = faults(names)
         verdict = check(the_plan, the_book, **more)
         assert (verdict.contracts, verdict.reason, verdict.note) == (0, reason, note), names
@@ -297,6 +299,13 @@ def test_a_claim_that_is_exactly_what_can_be_lost_passes_and_a_cent_less_does_no
     short = check(plan(loss="414.99"), rich)
     assert (short.reason, short.numbers["worst"]) == (Reason.BAD_INPUT, 415.0)
     assert short.note == "it claims to lose less than 415.00"
+
+
+def test_a_claim_of_cents_is_a_claim():
+    """A spread sold for its whole width loses nothing; what is claimed are the fees."""
+    whole = plan((PUT, -1), (LOWER_PUT, 1), price="5.00", loss="0.50")
+    verdict = check(whole, quotes=quotes(quote(PUT, 5.0, 5.2), quote(LOWER_PUT, 0.1, 0.2)))
+    assert (verdict.contracts, verdict.reason) == (500, Reason.LIMIT_NOTIONAL)
 
 
 @pytest.mark.parametrize("claim", ["NaN", "Infinity", "0", "-0.01"])
