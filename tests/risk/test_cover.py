@@ -94,6 +94,7 @@ def test_nobody_lends_to_himself_or_to_another_stock():
         ({OTHER: (shares(100), calls(-1))}, {MINE: (order((CALL, -1)),)}, 1),
         ({OTHER: (shares(150), calls(-2))}, {}, 1),  # half a hundred covers half a call, and half is one
         ({OTHER: (shares(500),)}, {}, 0),
+        ({MINE: (calls(-3),), OTHER: (shares(200),)}, {OTHER: (order(("AAPL", 1), units=100),)}, 1),
         ({MINE: (calls(-2),), ("other", "MSFT"): (Holding("MSFT", 500, Decimal(1)),)}, {}, 0),
         ({MINE: (calls(-2),), OTHER: (shares(100),), ("third", "MSFT"): (calls(-5),)}, {}, 1),
     ],

@@ -117,13 +117,20 @@ def test_the_newest_order_that_opened_a_contract_owns_it_and_a_close_owns_nothin
 
 def test_adjustments_of_this_session_are_part_of_the_book():
     saved = journal(
-        adjustments=[(None, "-3", 7), (None, "-50", 6), (OCC, "1", 7), (OCC, "9", 6), (OTHER, "-2", 7)],
+        adjustments=[
+            (None, "-2", 7),
+            (None, "-1", 7),
+            (None, "-50", 6),
+            (OCC, "1", 7),
+            (OCC, "9", 6),
+            (OTHER, "-2", 7),
+        ],
         starting_positions=(held(OCC, 2),),
     )
     book = built(saved).book
     assert book.cash == CASH - 3
-    assert [(p.symbol, p.quantity, p.average, p.strategy, p.opened_ns) for p in book.positions] == [
-        (OCC, 3, Decimal("4.00"), "external", STARTED), (OTHER, -2, 0, "external", 9),
+    assert [(p.symbol, p.quantity, p.average, p.strategy, p.plan_id, p.opened_ns) for p in book.positions] == [
+        (OCC, 3, Decimal("4.00"), "external", "", STARTED), (OTHER, -2, 0, "external", "", 9),
     ]  # fmt: skip
 
 
@@ -213,4 +220,4 @@ def test_a_journal_of_another_account_is_refused_in_one_sentence():
     assert str(caught.value) == (
         "j.sqlite was kept for account ..0001, this is ..9994; name another file with --journal"
     )
-    assert tail("5WT12345") == "..2345"
+    assert tail("5WT1234567") == "..4567"

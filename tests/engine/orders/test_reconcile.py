@@ -149,8 +149,10 @@ def test_the_first_look_begins_the_wait_whatever_the_clocks_show():
     """Both clocks are far from zero when an engine starts: that is no time a difference has stood."""
     reconciler, book = Reconciler(), Book(CASH)
     assert reconciler.look(book, account(x=2), NOW * 1000, 1e6) == ()
-    assert reconciler.look(book, account(x=2), NOW * 1000 + int(WINDOW_S * NS) - 1, 1e6 + WINDOW_S) == ()
-    found = reconciler.look(book, account(x=2), NOW * 1000 + int(WINDOW_S * NS), 1e6 + WINDOW_S)
+    stood = NOW * 1000 + int(WINDOW_S * NS)
+    assert reconciler.look(book, account(x=2), stood - 1, 1e6 + WINDOW_S) == ()
+    assert reconciler.look(book, account(x=2), stood, 1e6 + WINDOW_S - 0.01) == ()
+    found = reconciler.look(book, account(x=2), stood, 1e6 + WINDOW_S)
     assert found == reconciler.differences == (Difference(OCC, Decimal(0), Decimal(2)),)
     assert not reconciler.clean
     assert reconciler.look(book, account(), *at(99.0)) == reconciler.differences == ()
