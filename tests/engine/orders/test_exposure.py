@@ -174,6 +174,12 @@ def test_a_call_sold_on_the_shares_of_another_strategy_risks_what_they_can_lose(
     seen = view(book, Ledger())
     assert seen.risk_by_strategy == {"holder": 17_000, "writer": 17_000 - 400}
     assert seen.risk_by_symbol == {"NVDA": 17_000 + 16_600}
+    # The same when the call is only ordered.
+    ordered, shares = Ledger(), Book(CASH)
+    shares.adopt(BrokerPosition("NVDA", 100, Decimal(170), 1), "holder", "P", NOW)
+    write = replace(order(1, OCC, Purpose.ENTRY, 1, Decimal(4)).intent, strategy="writer", net_price=Decimal(4))
+    ordered.add(OrderRecord(replace(write, legs=(Leg(OCC, Action.SELL_TO_OPEN, 1),)), OrderState.LIVE))
+    assert 16_600 < view(shares, ordered).risk_by_strategy["writer"] < 17_001
     # While an order may sell the shares they cover nothing: the call counts without an end, at twice its strike.
     ledger = Ledger()
     sell = replace(order(1, OCC, Purpose.EXIT, 100, Decimal(171)).intent, strategy="holder", net_price=Decimal(171))
@@ -248,16 +254,23 @@ def test_day_trades_and_todays_sales_are_those_of_today():
     day_ns = 24 * 3600 * 1_000_000_000
     records = []
     for number, (symbol, purpose) in enumerate(
-        [(OCC, Purpose.ENTRY), (OCC, Purpose.EXIT), (CALLS[1], Purpose.ENTRY), (CALLS[2], Purpose.EXIT)]
+        [
+            (OCC, Purpose.ENTRY),
+            (OCC, Purpose.EXIT),
+            ("NVDA  260417C00180000", Purpose.ENTRY),
+            ("NVDA  260417C00180000", Purpose.EXIT),
+            (CALLS[1], Purpose.ENTRY),
+            (CALLS[2], Purpose.EXIT),
+        ]
     ):
         record = order(number, symbol, purpose, 2, Decimal(4), OrderState.FILLED)
         execute(book, record, 2, Decimal(4), number)
         ledger.add(record)
         records.append(record)
     seen = view(book, ledger)
-    assert seen.day_trades == 1  # opened and closed; the others only one of both
+    assert seen.day_trades == 2  # opened and closed; the others only one of both
     sales = [fill for record in records for fill in record.fills.values() if not fill.action.buys]
-    assert seen.unsettled == sum(fill.cash_flow for fill in sales) > 1590
+    assert seen.unsettled == sum(fill.cash_flow for fill in sales) > 2390
     tomorrow = view(book, ledger, now_ns=NOW + day_ns)
     assert (tomorrow.day_trades, tomorrow.unsettled, type(tomorrow.unsettled)) == (0, 0, Decimal)
 

@@ -148,6 +148,15 @@ def test_a_close_fills_up_to_what_is_held_on_its_side(held, wanted, price, may_f
     assert [n for _, n, _ in units(found)] == may_fill
 
 
+def test_a_close_of_two_a_unit_fills_whole_units_only():
+    def pairs(name, quantity):
+        return order((OCC, SELL_OUT, 2 * quantity), units=quantity, price="8.00", name=name, purpose=Purpose.EXIT)
+
+    found = units(fillable(book((OCC, 5)), ledger(pairs("a", 3))))
+    assert found == [(((OCC, -2),), 2, Decimal("8.00"))]
+    assert [n for _, n, _ in units(fillable(book((OCC, 5)), ledger(pairs("a", 1), pairs("b", 2))))] == [1, 1]
+
+
 def test_closes_of_two_contracts_do_not_share():
     both = [close("a", 2, "4.00"), close("b", 2, "4.00", HIGH)]
     found = units(fillable(book((OCC, 2), (HIGH, 2)), ledger(*both)))
