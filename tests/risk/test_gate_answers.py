@@ -234,7 +234,9 @@ def faults(names):
 @pytest.mark.parametrize("place", range(len(IN_ORDER)))
 def test_of_all_that_is_wrong_the_first_is_told_with_its_note(place):
     name, reason, note = IN_ORDER[place]
-    for names in ([name], [name for name, _, _ in IN_ORDER[place:]]):
+    later = [name for name, _, _ in IN_ORDER[place:]]
+    quoted = [name for name in later if name != "quotes"]  # without a market no price is beyond it
+    for names in ([name], later, [name, *quoted]):
         the_plan, the_book, more = faults(names)
         verdict = check(the_plan, the_book, **more)
         assert (verdict.contracts, verdict.reason, verdict.note) == (0, reason, note), names
@@ -250,9 +252,6 @@ def test_a_refusal_keeps_the_numbers_of_the_plan_and_adds_its_own():
     ("in_plan", "in_book", "refused"),
     [
         ({"expires_ns": NOW + 1}, {}, False),
-        ({}, {"nlv": Decimal("NaN")}, True),
-        ({}, {"nlv": Decimal("Infinity")}, True),
-        ({}, {"nlv": Decimal(0)}, True),
         ({}, {"day_pnl": Decimal("-1999.99")}, False),
         ({}, {"day_pnl": Decimal(-1999), "previous_nlv": Decimal(99_000)}, True),
         ({}, {"day_pnl": Decimal(-2000), "previous_nlv": None}, False),
@@ -266,6 +265,19 @@ def test_a_refusal_keeps_the_numbers_of_the_plan_and_adds_its_own():
 )
 def test_each_threshold_of_the_day_is_where_it_is_said_to_be(in_plan, in_book, refused):
     assert check(plan(**in_plan), book(**in_book)).approved is not refused
+
+
+@pytest.mark.parametrize("worth", [None, "NaN", "Infinity", "0", "-1"])
+def test_an_account_worth_nothing_known_opens_nothing(worth):
+    nlv = None if worth is None else Decimal(worth)
+    assert check(the_book=book(nlv=nlv)).reason is Reason.NO_NLV
+    assert check(the_book=book(nlv=Decimal(1))).reason is Reason.LIMIT_TRADE
+
+
+def test_a_plan_that_takes_no_buying_power_is_not_bound_by_cash():
+    verdict = check(replace(plan(), buying_power=Decimal(0)), book(cash=Decimal(1)))
+    assert (verdict.contracts, verdict.reason) == (4, Reason.LIMIT_TRADE)
+    assert (verdict.numbers["cap_cash"], verdict.numbers["cap_buying_power"]) == (None, None)
 
 
 def test_the_same_order_again_is_refused_only_while_that_is_asked_for():
@@ -287,6 +299,13 @@ def test_a_claim_that_is_exactly_what_can_be_lost_passes_and_a_cent_less_does_no
     short = check(plan(loss="414.99"), rich)
     assert (short.reason, short.numbers["worst"]) == (Reason.BAD_INPUT, 415.0)
     assert short.note == "it claims to lose less than 415.00"
+
+
+def test_a_claim_of_cents_is_a_claim():
+    """A spread sold for its whole width loses nothing; what is claimed are the fees."""
+    whole = plan((PUT, -1), (LOWER_PUT, 1), price="5.00", loss="0.50")
+    verdict = check(whole, quotes=quotes(quote(PUT, 5.0, 5.2), quote(LOWER_PUT, 0.1, 0.2)))
+    assert (verdict.contracts, verdict.reason) == (500, Reason.LIMIT_NOTIONAL)
 
 
 @pytest.mark.parametrize("claim", ["NaN", "Infinity", "0", "-0.01"])
@@ -387,3 +406,11 @@ def test_what_a_close_itself_costs_makes_nothing_worse(count, price):
     broke = book(("one", PUT, -count, "2"), nlv=Decimal(1000), risk_by_symbol={"AAPL": Decimal(9_000)})
     paid = closing((PUT, count), price=price, units=count)
     assert leave(paid, broke, {PUT: -count}).contracts == count
+
+
+def test_closing_one_wing_of_a_condor_may_cost_its_price_where_the_other_wing_loses():
+    """High and low it loses 200 a unit; paying 0.40 for the puts makes it 240 where the calls lose."""
+    condor = (("one", CALL, -2, "4"), ("one", HIGHER, 2, "2"), ("one", PUT, -2, "2"), ("one", LOWER_PUT, 2, "1"))
+    broke = book(*condor, nlv=Decimal(1000), risk_by_symbol={"AAPL": Decimal(5000)})
+    wing = closing((PUT, 2), (LOWER_PUT, -2), price="-0.40", units=2)
+    assert leave(wing, broke, {PUT: -2, LOWER_PUT: 2}) == Verdict(2, None, {"wanted": 2.0, "closable": 2.0})
