@@ -221,6 +221,10 @@ def drill(
     ] = "all",
     seeds: Annotated[int, typer.Option(help="how many seeds")] = 200,
     first_seed: Annotated[int, typer.Option(help="the first one; a failed seed alone: --first-seed N --seeds 1")] = 0,
+    sockets: Annotated[
+        bool, typer.Option("--sockets", help="real processes, real sockets, real SIGKILLs (10 kills: half a minute)")
+    ] = False,
+    kills: Annotated[int | None, typer.Option(help="with --sockets: how many, ten to a seed")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Drill the order desk against a broker that misbehaves, and count what went wrong.
@@ -236,7 +240,9 @@ def drill(
     """
     from qmterm.commands.drill import from_command_line
 
-    raise typer.Exit(from_command_line(name, seeds=seeds, first_seed=first_seed, as_json=as_json))
+    raise typer.Exit(
+        from_command_line(name, seeds=seeds, first_seed=first_seed, as_json=as_json, sockets=sockets, kills=kills)
+    )
 
 
 @app.command()

@@ -150,7 +150,17 @@ def position(body: Body) -> BrokerPosition:
         average_open_price=number(body.get("average-open-price", "0"), "average-open-price"),
         multiplier=whole(body.get("multiplier", 1)),
         mark=None if mark is None else number(mark, "mark-price"),
+        updated_ns=_stamp(body.get("updated-at")),
+        realized_today=signed(body, "realized-today"),
     )
+
+
+def _stamp(value: object) -> int:
+    """A position without a readable time is still a position; it only cannot say that it is news."""
+    try:
+        return 0 if value is None else time_ns(value)
+    except Unreadable:
+        return 0
 
 
 def balance(body: Body) -> AccountBalance:

@@ -31,6 +31,7 @@ UNREADABLE = "unreadable_answer"
 SDK_ERRORS = (TastytradeError, httpx2.HTTPError, httpx2.InvalidURL, ValidationError, ValueError, KeyError, TypeError,
               AttributeError, TimeoutError, OSError, RuntimeError)  # fmt: skip
 
+_WAITS = ("connect", "read", "write")
 _CODE = re.compile(r"^([A-Za-z][\w.]*): ", re.MULTILINE)
 _TOKEN = re.compile(r"(Bearer\s+)\S+")
 
@@ -41,6 +42,7 @@ class Exchange:
 
     method: str
     path: str  # the end of the path of the request that matters (a token refresh is another)
+    patience_s: float | None = None  # for connecting and for the answer; None: the client's own
     sent: bool = False
     response: httpx2.Response | None = None
 
@@ -53,9 +55,15 @@ current_exchange: ContextVar[Exchange | None] = ContextVar("qmterm_broker_exchan
 
 
 async def on_request(request: httpx2.Request) -> None:
-    """Client hook: note that the request that matters is about to leave."""
+    """Client hook: note that the request that matters is about to leave, and shorten the wait for a question."""
     exchange = current_exchange.get()
-    if exchange is not None and request.method == exchange.method and request.url.path.endswith(exchange.path):
+    if exchange is None:
+        return
+    if exchange.patience_s is not None:
+        limits = request.extensions.get("timeout", {})
+        shorter = {name: min(limits.get(name) or exchange.patience_s, exchange.patience_s) for name in _WAITS}
+        request.extensions = {**request.extensions, "timeout": {**limits, **shorter}}
+    if request.method == exchange.method and request.url.path.endswith(exchange.path):
         exchange.sent = True
 
 

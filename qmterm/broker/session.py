@@ -34,6 +34,8 @@ from qmterm.core.settings.broker import (
 T = TypeVar("T")
 
 _LOCAL_HASTE = 100
+LONGER = 1.5  # times the patience after a question without an answer
+MOST_SILENCES = 8
 LOGIN_PAUSED = "login_paused"
 REFUSED_PAUSE_S = 300.0  # too many refused logins block the address for hours
 SDK_MARGIN_S = 60.0  # the SDK refreshes on the caller's time once less than this is left
@@ -82,7 +84,10 @@ class BrokerSession:
             is_test=is_test,
             timeout=httpx2.Timeout(settings.read_timeout_s, connect=settings.connect_timeout_s),
             limits=httpx2.Limits(
-                max_connections=40, max_keepalive_connections=20, keepalive_expiry=settings.keepalive_s
+                # A kill's cancels go out side by side: none may wait for a connection that another one holds.
+                max_connections=200,
+                max_keepalive_connections=20,
+                keepalive_expiry=settings.keepalive_s,
             ),
             trust_env=not local,  # a proxy of the environment would swallow loopback
             event_hooks={"request": [errors.on_request], "response": [errors.on_response]},
@@ -93,11 +98,13 @@ class BrokerSession:
         self._pacer = Pacer(settings.calls_per_second * (_LOCAL_HASTE if local else 1), settings.burst)
         self._tasks: list[asyncio.Task[None]] = []
         self._last_call = 0.0
+        self._silences: dict[str, int] = {}  # questions in a row that had no answer, by path
         self._renew = asyncio.Event()
         self._no_login_until = 0.0
         self.round_trip_ms: float | None = None
         self.refreshes = 0
         self.login_trouble: str | None = None
+        self.on_call: Callable[[float, float], None] | None = None  # when each call began and ended, the loop's seconds
 
     async def open(self) -> None:
         """Get the first token; BrokerAuthError when the login is refused, BrokerError when nobody answers."""
@@ -133,7 +140,7 @@ class BrokerSession:
     async def _ask(self, doing: str, path: str, params: dict[str, Any]) -> dict[str, Any]:
         await self._pacer.turn(Urgency.QUESTION)
         self._spare_the_login()
-        exchange = Exchange("GET", path)
+        exchange = Exchange("GET", path, self._patience(path))
         try:
             await self._timed(exchange, lambda: self.sdk._get(path, params=params))
         except errors.SDK_ERRORS as error:
@@ -174,14 +181,34 @@ class BrokerSession:
         started = loop.time()
         try:
             # A body that trickles in never trips the client's own time-out, which is per read.
-            async with asyncio.timeout(self._settings.connect_timeout_s + 2 * self._settings.read_timeout_s):
+            async with asyncio.timeout(self._at_most(exchange)):
                 return await function()
         finally:
             errors.current_exchange.reset(token)
             self._last_call = loop.time()
             self.scrub.add(self.sdk.session_token)  # the SDK may have renewed it on the way
+            if exchange.patience_s is not None:
+                self._note_silence(exchange)
+            if self.on_call is not None:
+                self.on_call(started, self._last_call)
             if exchange.response is not None:
                 self.round_trip_ms = (self._last_call - started) * 1000
+
+    def _patience(self, path: str) -> float:
+        """Seconds for a question: longer after each silence, so that a slow broker is readable too."""
+        longer = self._settings.question_timeout_s * LONGER ** self._silences.get(path, 0)
+        return min(longer, self._settings.read_timeout_s)
+
+    def _note_silence(self, exchange: Exchange) -> None:
+        if exchange.response is not None:
+            self._silences.pop(exchange.path, None)
+        elif exchange.sent:
+            self._silences[exchange.path] = min(self._silences.get(exchange.path, 0) + 1, MOST_SILENCES)
+
+    def _at_most(self, exchange: Exchange) -> float:
+        if exchange.patience_s is not None:
+            return 2 * exchange.patience_s
+        return self._settings.connect_timeout_s + 2 * self._settings.read_timeout_s
 
     # --- token and connections, ahead of time ---
 
@@ -207,7 +234,7 @@ class BrokerSession:
 
     async def _refresh(self) -> None:
         self._check_pause()
-        exchange = Exchange("POST", "/oauth/token")
+        exchange = Exchange("POST", "/oauth/token", self._patience("/oauth/token"))
         try:
             await self._timed(exchange, lambda: self.sdk.refresh(force=True))
         except errors.SDK_ERRORS as error:

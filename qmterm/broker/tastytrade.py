@@ -23,18 +23,23 @@ from qmterm.broker.metrics import MarketMetrics, metrics_of
 from qmterm.broker.pacing import Urgency
 from qmterm.broker.session import BrokerSession
 from qmterm.broker.stream import AccountStream
+from qmterm.broker.transactions import transactions
 from qmterm.broker.witness import StreamWitness
 from qmterm.core.account import AccountFlags
 from qmterm.core.clock import Clock, et_date
 from qmterm.core.errors import BadInput, BrokerAuthError, BrokerError, OutcomeUnknown
 from qmterm.core.orders import AccountState, BrokerEvent, BrokerOrder, DryRun, OrderIntent
+from qmterm.core.reasons import Reason
 from qmterm.core.settings.broker import TastytradeSettings
 from qmterm.core.ticks import TickTable
+from qmterm.core.transactions import Transaction
 
 # A long weekend and more, yet inside the week that the journal gives back: older orders of ours would look external.
 LOOK_BACK_DAYS = 5
 PAGE_CAP = 100  # pages of one history; a server that always promises another one must not hold us for ever
 
+# With those closed today: a symbol that is not listed then was never there yet (a ledger that lags), not closed.
+_POSITIONS = {"include-marks": "true", "include-closed-positions": "true"}
 METRICS_AT_ONCE = 50  # symbols in one question: they go into the address
 
 log = logging.getLogger("qmterm.broker")
@@ -53,7 +58,10 @@ class TastytradeBroker:
         clock: Clock,
         is_test: bool = False,
         transport: httpx2.AsyncBaseTransport | None = None,
+        permit: Callable[[OrderIntent], Reason | None] = lambda _intent: None,
     ) -> None:
+        """`permit` is asked last before an order leaves: a reason and it does not. Cancels need no permission."""
+        self._permit = permit
         self.account = ""
         self.flags = AccountFlags()
         self.on_fault: Callable[[str], None] | None = None
@@ -84,7 +92,7 @@ class TastytradeBroker:
         )
         self._stream.start()
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(2 * self._settings.stream_open_timeout_s):
+            async with asyncio.timeout(self._settings.question_timeout_s):
                 await self._stream.tried.wait()
         if not self._stream.up:
             self._fault("the account stream does not come up yet; orders are polled meanwhile")
@@ -113,6 +121,9 @@ class TastytradeBroker:
 
     async def place(self, intent: OrderIntent) -> BrokerOrder:
         """Send once. BrokerError: certainly not there. OutcomeUnknown: perhaps there, look it up by its id."""
+        refusal = self._permit(intent)
+        if refusal is not None:
+            raise BrokerError(f"order {intent.intent_id} was not sent: real money is not armed", refusal.value)
         order, account = orders.to_sdk(intent), self._trading_account()
         doing = f"the order {intent.intent_id}"
         data = await self._session.send(
@@ -187,7 +198,7 @@ class TastytradeBroker:
         """Balance and positions must be readable, else BrokerError; `complete` is about the pages of orders."""
         balance, positions, live, history, _ = await asyncio.gather(
             self._session.read("reading the balance", self._path("/balances/USD")),
-            self._session.read("reading the positions", self._path("/positions"), **{"include-marks": "true"}),
+            self._session.read("reading the positions", self._path("/positions"), **_POSITIONS),
             self._tried(self._live_orders()),
             self._tried(self._history()),
             self._read_flags(),
@@ -261,6 +272,27 @@ class TastytradeBroker:
         self._fault(f"the order history has more than {PAGE_CAP} pages; the rest was not read")
         return tuple(found), False
 
+    async def transactions(self, since: date) -> tuple[tuple[Transaction, ...], bool]:
+        """Everything booked since a New York day, newest first, and whether it was all readable."""
+        found: list[Transaction] = []
+        complete = True
+        for page in range(PAGE_CAP):
+            body = await self._session.read(
+                "reading the transactions",
+                self._path("/transactions"),
+                **{"start-date": since.isoformat(), "per-page": self._settings.page_size, "page-offset": page},
+            )
+            rows = _items(body, "transactions")
+            read = transactions(rows)
+            for fault in read.faults:
+                self._fault(fault)
+            found.extend(read.good)
+            complete = complete and not read.faults
+            if _last_page(body, page, len(rows), self._settings.page_size):
+                return tuple(found), complete
+        self._fault(f"there are more than {PAGE_CAP} pages of transactions; the rest was not read")
+        return tuple(found), False
+
     def _decoded(self, bodies: list[dict[str, Any]]) -> tuple[tuple[BrokerOrder, ...], bool]:
         rows = decode.orders(bodies)
         for fault in rows.faults:
@@ -322,6 +354,20 @@ class TastytradeBroker:
     def queued(self) -> int:
         """Events that wait to be taken."""
         return 0 if self._stream is None else len(self._stream.queue)
+
+    @property
+    def on_call(self) -> Callable[[float, float], None] | None:
+        """Hears when each call began and ended (the loop's seconds), answered or not: drills and figures."""
+        return self._session.on_call
+
+    @on_call.setter
+    def on_call(self, hear: Callable[[float, float], None] | None) -> None:
+        self._session.on_call = hear
+
+    @property
+    def client_hooks(self) -> dict[str, list[Callable[..., Any]]]:
+        """The HTTP client's own hooks ("request", "response"): where drills and figures listen to the wire."""
+        return self._session.sdk._client.event_hooks
 
     @property
     def round_trip_ms(self) -> float | None:

@@ -234,13 +234,15 @@ class BrokerOrder:
 
 @dataclass(frozen=True, slots=True)
 class BrokerPosition:
-    """`quantity` is signed: + long, − short."""
+    """`quantity` is signed: + long, − short. `updated_ns` is the broker's own stamp of it, 0 where there is none."""
 
     symbol: str
     quantity: int
     average_open_price: Decimal
     multiplier: int
     mark: Decimal | None = None
+    updated_ns: int = 0
+    realized_today: Decimal | None = None  # dollars before fees, at the average price; None: not told
 
 
 @dataclass(frozen=True, slots=True)

@@ -141,8 +141,26 @@ class Reason(StrEnum):
     TIME_STOP = "TIME_STOP"
     DTE_STOP = "DTE_STOP"
     SCALE_OUT = "SCALE_OUT"
+    IV_STOP = "IV_STOP"
+    SHORT_DTE_STOP = "SHORT_DTE_STOP"
+    EXPIRY_CLOSE = "EXPIRY_CLOSE"
+    ASSIGNMENT_CLOSE = "ASSIGNMENT_CLOSE"
     USER = "USER"
     KILL = "KILL"
+    SHORTS_FIRST = "SHORTS_FIRST"  # what covers a sold leg waits until that one is closed
+
+    # --- what the expiry desk and the portfolio say of a position (QUANT.md 5.4, 5.5) ---
+    IV_FALLEN = "IV_FALLEN"
+    PIN_RISK = "PIN_RISK"
+    EARLY_ASSIGNMENT = "EARLY_ASSIGNMENT"
+    AUTO_EXERCISE = "AUTO_EXERCISE"
+    BEYOND_BUYING_POWER = "BEYOND_BUYING_POWER"
+    ORPHAN_LEG = "ORPHAN_LEG"
+    NAKED_AFTER_EXPIRY = "NAKED_AFTER_EXPIRY"
+    LAST_DAY = "LAST_DAY"
+    FEE_DRIFT = "FEE_DRIFT"
+    PNL_DRIFT = "PNL_DRIFT"
+    UNRELIABLE = "UNRELIABLE"
 
     # --- why the ladder moved ---
     DATA_STALE = "DATA_STALE"
@@ -151,4 +169,6 @@ class Reason(StrEnum):
     RECONCILE_DIFFERENCE = "RECONCILE_DIFFERENCE"
     JOURNAL_TROUBLE = "JOURNAL_TROUBLE"
     CLOCK_JUMP = "CLOCK_JUMP"
+    FLATTEN = "FLATTEN"
+    DAILY_LOSS_FLATTEN = "DAILY_LOSS_FLATTEN"
     INVARIANT = "INVARIANT"

@@ -8,14 +8,14 @@ import random as global_random
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from decimal import Decimal
 from pathlib import Path
 from random import Random
 from time import perf_counter
 
+from qmterm.broker.tastytrade import TastytradeBroker
 from qmterm.core.clock import NS
 from qmterm.core.errors import QmtermError
-from qmterm.core.orders import AccountBalance, AccountState, OrderState
+from qmterm.core.orders import OrderState
 from qmterm.drill.disk import Disk
 from qmterm.drill.house import RISK, TOKEN, House
 from qmterm.drill.judge import Findings, Judge
@@ -23,13 +23,13 @@ from qmterm.drill.loop import run
 from qmterm.drill.market import START_NS, DrillClock, DrillMarket
 from qmterm.drill.process import OWNER, CrashPoint, Process
 from qmterm.drill.script import Script
-from qmterm.drill.wire import Network
+from qmterm.drill.verdict import judge_file
+from qmterm.drill.wire import ADDRESSES, MemoryTransport, Network
 from qmterm.drill.work import Work
-from qmterm.engine.orders.recovery import rebuild
+from qmterm.engine.ladder import Level
 from qmterm.engine.runlog import RunLog
 from qmterm.engine.view import LogLine
-from qmterm.journal.schema import connector
-from qmterm.journal.state import load_state
+from qmterm.journal.journal import Journal
 from qmterm.sim.brokerage.app import Brokerage
 from qmterm.sim.brokerage.faults import FAULTS, ActiveFault
 
@@ -37,9 +37,6 @@ STEP_S = 0.5
 SETTLE_S = 90.0  # virtual: an UNKNOWN order needs two read-backs, a stream its longest pause
 DOWNTIME_S = 1.0  # from a crash to the next start
 FOUND_WITHIN_S = 10.0
-NOTHING = AccountState(
-    "", AccountBalance(Decimal(0), Decimal(0), Decimal(0)), (), ()
-)  # the judge asks the journal only
 AFTERWARDS_S = 3.0
 STARTS = 100  # in a row, before a drill calls it an engine that cannot start; a minute's outage takes some
 
@@ -55,11 +52,13 @@ class Outcome:
     orders: int = 0
     fills: int = 0
     restart_s: list[float] = field(default_factory=list)
+    restart_own_s: list[float] = field(default_factory=list)  # without the wait for a broker that is down or lags
     lost_fill_found_s: float = 0.0
     kill_ms: list[float] = field(default_factory=list)
     trouble: list[str] = field(default_factory=list)  # what broke inside the engine
     story: list[str] = field(default_factory=list)
     took_s: float = 0.0
+    flattened: bool | None = None  # the day ended at FLATTEN: was it through; None: it did not
 
     @property
     def passed(self) -> bool:
@@ -98,7 +97,7 @@ class _Day:
             real_time=asyncio.get_running_loop().time,
         )
         self._network = Network(self._brokerage, Random(f"network:{script.seed}"))
-        judge = Judge(self._brokerage, RISK)
+        judge = self._judge = Judge(self._brokerage, RISK)
         self._network.after_order = judge.after_order
         self._outcome = Outcome(script.seed, judge.findings)
         stepping = asyncio.create_task(self._step())
@@ -150,7 +149,8 @@ class _Day:
             log = RunLog(DrillClock(), print_line=self._say_line)
             context = contextvars.copy_context()
             context.run(OWNER.set, process)
-            house = context.run(House, process, self._network, self._disk, self._market, log, self._outcome.trouble)
+            house = context.run(self._house_of, process, log)
+            self._process = process
             opening = asyncio.create_task(house.open(), context=context)
             dying = asyncio.create_task(process.died.wait())
             await asyncio.wait((opening, dying), return_when=asyncio.FIRST_COMPLETED)
@@ -159,6 +159,7 @@ class _Day:
                 self._house, self._context = house, context
                 self._work = Work(house, self._market, self._network)
                 self._outcome.restart_s.append(house.restart_s)
+                self._outcome.restart_own_s.append(house.restart_own_s)
                 return
             if process.alive:
                 error = opening.exception()
@@ -169,17 +170,36 @@ class _Day:
 
         raise QmtermError(f"the engine does not start: {STARTS} starts failed one after the other")
 
+    def _house_of(self, process: Process, log: RunLog) -> House:
+        clock = DrillClock()
+        broker = TastytradeBroker(
+            ADDRESSES, TOKEN, TOKEN, clock=clock, transport=MemoryTransport(self._network, process)
+        )
+        disk, connect = self._disk, self._disk.connect(process)
+        return House(
+            clock,
+            broker,
+            lambda: Journal.open(disk.path, clock, connect),
+            self._market,
+            log,
+            self._outcome.trouble,
+            self._note_found,
+        )
+
+    def _note_found(self, fill_id: str, at: float) -> None:
+        self._found.setdefault(fill_id.partition("#")[0], at)
+
     async def _bury(self, house: House, crash: CrashPoint | None) -> None:
         self._outcome.kills += crash is not None
         self._say(str(crash or "start abandoned"))
-        self._keep_found(house)
-        await house.killed()
+        self._keep_began(house)
+        await self._process.kill()
+        if house.journal is not None:
+            house.journal.abandon()
         self._disk.crash()
         await asyncio.sleep(DOWNTIME_S)
 
-    def _keep_found(self, house: House) -> None:
-        for fill_id, at in house.found.items():
-            self._found.setdefault(fill_id.partition("#")[0], at)
+    def _keep_began(self, house: House) -> None:
         if house.began_at is not None:
             self._began.append(house.began_at)
 
@@ -191,12 +211,12 @@ class _Day:
             house = self._need()
             with suppress(TimeoutError):
                 async with asyncio.timeout_at(ends):
-                    await house.process.died.wait()
-            if not house.process.alive:
+                    await self._process.died.wait()
+            if not self._process.alive:
                 await self._reborn(house)
 
     async def _reborn(self, house: House) -> None:
-        await self._bury(house, house.process.crash)
+        await self._bury(house, self._process.crash)
         await self._live()
 
     async def _act(self) -> None:
@@ -206,10 +226,10 @@ class _Day:
             house = self._need()
             self._say(f"act {act.kind}")
             task = asyncio.create_task(self._work.do(act), context=self._context)
-            dying = asyncio.create_task(house.process.died.wait())
+            dying = asyncio.create_task(self._process.died.wait())
             await asyncio.wait((task, dying), return_when=asyncio.FIRST_COMPLETED)
             dying.cancel()
-            if not house.process.alive:
+            if not self._process.alive:
                 await self._reborn(house)
             elif task.exception() is not None:
                 raise task.exception() or QmtermError("an act failed")
@@ -233,12 +253,11 @@ class _Day:
             house = self._need()
             pending = any(r.state in (OrderState.INTENT, OrderState.SENT) for r in house.desk.ledger.working)
             quiet = house.broker.stream_up and not house.desk.ledger.unknown and not pending and not house.lanes.depth
-            if quiet and self._all_found(house):
+            if quiet and not house.oversight.proof.pending and self._all_found():
                 return
 
-    def _all_found(self, house: House) -> bool:
-        known = set(self._found) | {fill_id.partition("#")[0] for fill_id in house.found}
-        return all(fill_id in known for fill_id in self._fills())
+    def _all_found(self) -> bool:
+        return all(fill_id in self._found for fill_id in self._fills())
 
     def _fills(self) -> dict[str, float]:
         """Every execution at the broker and when it happened, virtual seconds."""
@@ -251,18 +270,22 @@ class _Day:
 
     async def _last_close(self) -> None:
         house = self._need()
-        house.process.crash = None  # a point that was not reached by now is not reached
+        proof = house.oversight.proof
+        if house.trader.ladder.level is Level.FLATTEN:
+            if proof.confirmed:
+                self._judge.said_flat()
+            else:
+                self._judge.stuck(proof.left)
+            self._say(f"flatten: {proof.text}")
+            self._outcome.flattened = proof.confirmed
+        self._process.crash = None  # a point that was not reached by now is not reached
         closing = asyncio.create_task(house.finish(), context=self._context)
         await closing
-        self._keep_found(house)
+        self._keep_began(house)
 
     def _verdict(self, judge: Judge) -> None:
         outcome = self._outcome
-        connection = connector(self._disk.path, read_only=True)()
-        saved = load_state(connection, 7)
-        connection.close()
-        book = rebuild(saved, NOTHING, None, 0.0).book
-        judge.close(saved, {p.symbol: p.quantity for p in book.positions}, book.cash)
+        judge_file(judge, self._disk.path)
         outcome.faults_met = sum(fault.used for fault in self._armed)
         outcome.orders = len(self._brokerage.desk.orders)
         fills = self._fills()

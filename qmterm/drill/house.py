@@ -1,4 +1,4 @@
-"""The order half of the engine in one process: production's own rooms, opened and recovered as a real start does.
+"""The order half of the engine: production's own rooms, opened and recovered as a real start does.
 
 Left out are market data, strategies and the screen; their place is taken by the drill's market and its script.
 """
@@ -15,13 +15,10 @@ from qmterm.broker.tastytrade import TastytradeBroker
 from qmterm.core.errors import InvariantBroken, JournalError, QmtermError
 from qmterm.core.orders import AccountBalance, BrokerOrder, Fill
 from qmterm.core.reasons import Reason
-from qmterm.core.settings.broker import TastytradeSettings
 from qmterm.core.settings.engine import EngineSettings, Mode, OrderSettings
 from qmterm.core.settings.risk import RiskSettings
-from qmterm.drill.disk import Disk
 from qmterm.drill.market import DrillClock, DrillMarket
-from qmterm.drill.process import Process
-from qmterm.drill.wire import MemoryTransport, Network
+from qmterm.drill.waits import Waits
 from qmterm.engine.answering import Answering
 from qmterm.engine.ending import ended
 from qmterm.engine.ladder import Ladder, Level
@@ -43,7 +40,6 @@ from qmterm.risk.stops import StopRules
 
 TOKEN = "drill-token-of-the-simulator"
 TURN_S = 0.5
-ADDRESSES = TastytradeSettings(rest_url="http://127.0.0.1:9", streamer_url="ws://127.0.0.1:9/streamer")
 ORDERS = OrderSettings()
 ENGINE = EngineSettings(mode=Mode.AUTO)
 RISK = RiskSettings()
@@ -53,28 +49,36 @@ class House:
     """One life of the engine. `open` connects, recovers and begins to work; `trouble` is what should not happen."""
 
     def __init__(
-        self, process: Process, network: Network, disk: Disk, market: DrillMarket, log: RunLog, trouble: list[str]
+        self,
+        clock: DrillClock,
+        broker: TastytradeBroker,
+        open_journal: Callable[[], Awaitable[Journal]],
+        market: DrillMarket,
+        log: RunLog,
+        trouble: list[str],
+        on_found: Callable[[str, float], None] = lambda _fill_id, _at: None,
     ) -> None:
-        self.process = process
-        self.clock = DrillClock()
+        """`on_found` hears of each fill when it is counted, and when that was (the clock's seconds)."""
+        self.clock = clock
+        self.broker = broker
         self.log = log
         self.trouble = trouble
         self.began_at: float | None = None
         self.restart_s = 0.0
+        self.restart_own_s = 0.0  # of it, what no slow broker and no lagging ledger is to blame for
         self.journal: Journal | None = None
-        self.found: dict[str, float] = {}  # fill -> virtual seconds when it was counted
+        self._open_journal = open_journal
         self._market = market
-        self._disk = disk
+        self._on_found = on_found
         self._loops: list[asyncio.Task[None]] = []
-        self.broker = TastytradeBroker(
-            ADDRESSES, TOKEN, TOKEN, clock=self.clock, transport=MemoryTransport(network, process)
-        )
-        self.broker.on_fault = lambda text: log.warn("ORD", text)
+        self._waits = Waits()
+        broker.on_fault = lambda text: log.warn("ORD", text)
+        broker.on_call = self._waits.add
 
     async def open(self) -> None:
         began, real = self.clock.monotonic(), perf_counter()
         self.began_at = began
-        journal = self.journal = await Journal.open(self._disk.path, self.clock, self._disk.connect(self.process))
+        journal = self.journal = await self._open_journal()
         await self.broker.connect()
         terms = SessionTerms("auto", "sim", "sim", "drill")
         opened = await open_account(self.broker, journal, self.clock, terms)
@@ -87,7 +91,9 @@ class House:
         self.lanes.start()
         jobs = {"events": self._listen, "poll": self._poll, "reconcile": self._reconcile, "turn": self._turns}
         self._loops = [asyncio.create_task(self._guarded(name, job)) for name, job in jobs.items()]
-        self.restart_s = self.clock.monotonic() - began + perf_counter() - real
+        ended = self.clock.monotonic()
+        self.restart_s = ended - began + self.clock.beside(real)
+        self.restart_own_s = self.restart_s - self._waits.within(began, ended) - self.oversight.settling_s
 
     def _furnish(self, opened: Opened, journal: Journal) -> None:
         book = self.book = opened.rebuilt.book
@@ -140,7 +146,7 @@ class House:
     # --- what keeps running ---
 
     async def _on_fill(self, record: OrderRecord, fill: Fill, after: Position | None) -> None:
-        self.found.setdefault(fill.fill_id, self.clock.monotonic())
+        self._on_found(fill.fill_id, self.clock.monotonic())
         await self.guards.on_fill(record, fill, after)
 
     async def _lane_failed(self, error: Exception) -> None:
@@ -170,11 +176,13 @@ class House:
                 await self.desk.on_order(event)
             elif isinstance(event, AccountBalance):
                 self.trader.balance = event
+            else:
+                self.book.shows(event)
 
     async def _poll(self) -> None:
         while True:
             await asyncio.sleep(ORDERS.poll_s)
-            if self.desk.ledger.unknown:
+            if self.desk.ledger.unknown or self.book.behind or self.oversight.proof.pending:
                 await self.oversight.read_account()
             else:
                 await self.oversight.poll_orders()
@@ -190,15 +198,10 @@ class House:
             await self.oversight.look()
             await self.trader.protect()
             await self.oversight.tend_orders()
+            self.oversight.flattener.close_all()
             await asyncio.sleep(TURN_S)
 
     # --- the end ---
-
-    async def killed(self) -> None:
-        """What is left of a process after SIGKILL: nothing, and its lock is free."""
-        await self.process.kill()
-        if self.journal is not None:
-            self.journal.abandon()
 
     async def finish(self) -> None:
         """A clean stop."""

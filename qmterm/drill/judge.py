@@ -93,6 +93,19 @@ class Judge:
                     closed[leg.symbol] += leg.filled
         return closed
 
+    def said_flat(self) -> None:
+        """At its end the engine claims that the account is flat: is it, and does nothing work?"""
+        held, working = self._brokerage.book.holdings(), self._brokerage.desk.working()
+        if any(held.values()) or working:
+            self.findings.add(
+                "position_differences", f"said to be flat with {dict(held)} held and {len(list(working))} order(s)"
+            )
+
+    def stuck(self, left: str) -> None:
+        """A flatten that is not through must name what is left."""
+        if not left:
+            self.findings.add("position_differences", "a flatten is not through and nothing is said to be left")
+
     # --- at the end ---
 
     def close(self, saved: JournalState, positions: Mapping[str, int], cash: Decimal) -> Findings:

@@ -6,18 +6,20 @@ Prices are a smooth function of the stock's, so that a spread is always worth be
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date
 from decimal import Decimal
 from functools import cache
 from math import exp, log1p
 from random import Random
+from time import perf_counter
 
 from qmterm.core.calendar import Phase, SessionCalendar
 from qmterm.core.clock import NS, from_et
 from qmterm.core.instruments import OptionContract, Right, is_option, parse_option
 from qmterm.core.quotes import Quote
 from qmterm.core.reasons import Reason
+from qmterm.drill.loop import VirtualLoop
 from qmterm.engine.orders.underlyings import Daily
 
 DAY = date(2026, 3, 2)
@@ -46,8 +48,10 @@ CONTRACTS: Mapping[str, OptionContract] = {
 class DrillMarket:
     """BrokerageWorld for the simulator, QuoteSource and Underlyings for the engine: both see the same market."""
 
-    def __init__(self, random: Random) -> None:
+    def __init__(self, random: Random, origin: float = 0.0) -> None:
+        """`origin` is the loop's time at which the market stands at START_NS."""
         self._random = random
+        self._origin = origin
         self._spots = dict(STOCKS)
         self._quotes: dict[str, Quote] = {}
         self.step()
@@ -56,7 +60,7 @@ class DrillMarket:
 
     @property
     def now_ns(self) -> int:
-        return START_NS + int(asyncio.get_running_loop().time() * NS)
+        return START_NS + int((asyncio.get_running_loop().time() - self._origin) * NS)
 
     @property
     def phase(self) -> Phase:
@@ -92,6 +96,14 @@ class DrillMarket:
             bid, ask = max(0.0, round(middle - half, 2)), round(middle + half, 2)
             sizes = self._random.randint(1, 12), self._random.randint(1, 12)
             self._quotes[symbol] = Quote(symbol, bid, ask, *sizes, now, now)
+
+    def take(self, quotes: Iterable[Quote]) -> None:
+        """Show what another process's market shows (drills over sockets)."""
+        self._quotes.update((quote.symbol, quote) for quote in quotes)
+
+    @property
+    def quotes(self) -> tuple[Quote, ...]:
+        return tuple(self._quotes.values())
 
     def quote(self, symbol: str) -> Quote | None:
         return self._quotes.get(symbol)
@@ -133,13 +145,20 @@ class DrillMarket:
 
 
 class DrillClock:
-    """Both clocks of the engine, from the one virtual clock."""
+    """Both clocks of the engine, from the loop's one clock."""
+
+    def __init__(self, origin: float = 0.0) -> None:
+        self._origin = origin
 
     def now(self) -> int:
-        return START_NS + int(self.monotonic() * NS)
+        return START_NS + int((self.monotonic() - self._origin) * NS)
 
     def monotonic(self) -> float:
         return asyncio.get_running_loop().time()
+
+    def beside(self, began: float) -> float:
+        """Real seconds since `began` (perf_counter) that the loop's own clock does not show: a virtual one's work."""
+        return perf_counter() - began if isinstance(asyncio.get_running_loop(), VirtualLoop) else 0.0
 
 
 def option_symbols() -> tuple[str, ...]:

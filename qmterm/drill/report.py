@@ -25,10 +25,12 @@ class Report:
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTS, 0))
     engine_errors: int = 0
     restart_s: list[float] = field(default_factory=list)
+    restart_own_s: list[float] = field(default_factory=list)
     lost_fill_found_s: float = 0.0
     kill_ms: list[float] = field(default_factory=list)
     failed: list[Outcome] = field(default_factory=list)
     took_s: float = 0.0
+    story: list[str] = field(default_factory=list)  # of the newest seed, where it was told
 
     def add(self, outcome: Outcome) -> None:
         self.seeds += 1
@@ -39,9 +41,11 @@ class Report:
             self.counts[count] += number
         self.engine_errors += len(outcome.trouble)
         self.restart_s += outcome.restart_s[1:]  # the first start finds nothing to recover
+        self.restart_own_s += outcome.restart_own_s[1:]
         self.lost_fill_found_s = max(self.lost_fill_found_s, outcome.lost_fill_found_s)
         self.kill_ms += outcome.kill_ms
         self.took_s += outcome.took_s
+        self.story = outcome.story
         if not outcome.passed:
             self.failed.append(outcome)
 
@@ -56,6 +60,7 @@ class Report:
             "kills": self.kills,
             **self.counts,
             "restart_s": {"p50": _share(self.restart_s, 0.5), "max": _share(self.restart_s, 1.0)},
+            "restart_own_s": {"p50": _share(self.restart_own_s, 0.5), "max": _share(self.restart_own_s, 1.0)},
             "lost_fill_found_s": {"max": round(self.lost_fill_found_s, 3)},
             "kill_ms": {"p50": _share(self.kill_ms, 0.5), "p99": _share(self.kill_ms, 0.99)},
             "failed_seeds": [outcome.seed for outcome in self.failed],
@@ -87,7 +92,7 @@ def print_lines(report: Report, out: TextIO) -> None:
     for count, number in (*report.counts.items(), ("engine_errors", report.engine_errors)):
         print(f"  {count.replace('_', ' '):<24}{number:>6}", file=out)
     figures = report.to_dict()
-    for name in ("restart_s", "lost_fill_found_s", "kill_ms"):
+    for name in ("restart_s", "restart_own_s", "lost_fill_found_s", "kill_ms"):
         values = figures[name]
         shown = "  ".join(f"{key} {'–' if value is None else value}" for key, value in dict(values).items())  # type: ignore[call-overload]
         print(f"  {name:<24}  {shown}", file=out)
@@ -98,4 +103,5 @@ def print_lines(report: Report, out: TextIO) -> None:
         print(f"  seed {outcome.seed}: {why}", file=out)
     if report.failed:
         seed = report.failed[0].seed
-        print(f"the story of one: qmterm drill {report.drill} --first-seed {seed} --seeds 1", file=out)
+        again = f"--sockets --kills {report.kills}" if report.drill == "sockets" else f"{report.drill} --seeds 1"
+        print(f"the story of one: qmterm drill {again} --first-seed {seed}", file=out)

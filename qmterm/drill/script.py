@@ -25,6 +25,7 @@ ACTS = {
     "manual-close": 1,  # somebody closes what we hold
     "jump": 1,
     "kill": 1,
+    "flatten": 1,
     "resume": 1,
 }
 
@@ -82,7 +83,7 @@ def script_of(seed: int, name: str = ALL) -> Script:
     acts = [Act(1.0, "entry", random.getrandbits(30))]
     kinds = random.choices(list(ACTS), list(ACTS.values()), k=random.randint(9, 14))
     acts += [Act(random.uniform(1.0, LASTS_S), kind, random.getrandbits(30)) for kind in kinds]
-    if any(act.kind == "kill" for act in acts):
+    if any(act.kind in ("kill", "flatten") for act in acts) and random.random() < 0.7:  # else it stays down
         acts.append(Act(LASTS_S - 5, "resume", 0))
     pool = tuple(FAULTS) if name == ALL else () if name == CRASH else (name,)
     count = random.randint(2, 5) if name == ALL else 3 if pool else 0

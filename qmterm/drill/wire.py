@@ -17,11 +17,13 @@ import httpx2
 from aiohttp import web
 from multidict import MultiDict
 
+from qmterm.core.settings.broker import TastytradeSettings
 from qmterm.drill.process import Process
 from qmterm.drill.socket import MemorySocket
 from qmterm.sim.brokerage.app import Brokerage, add_routes
 from qmterm.sim.brokerage.door import TornResponse
 
+ADDRESSES = TastytradeSettings(rest_url="http://127.0.0.1:9", streamer_url="ws://127.0.0.1:9/streamer")  # nobody's
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _NAME = re.compile(r"\{(\w+)\}")
 

@@ -25,7 +25,7 @@ from qmterm.drill.house import House
 from qmterm.drill.market import DAY, EXPIRY, STOCKS, DrillMarket, call
 from qmterm.drill.script import Act
 from qmterm.drill.wire import Network
-from qmterm.engine.commands import CancelOrder, Kill, Resume
+from qmterm.engine.commands import CancelOrder, Flatten, Kill, Resume
 from qmterm.engine.ladder import Level
 from qmterm.engine.orders.exposure import closable
 from qmterm.engine.orders.walker import repriced, whole
@@ -73,6 +73,8 @@ class Work:
                 self._market.jump(random.choice(list(STOCKS)), random.uniform(-0.02, 0.02))
             case "kill":
                 await self._kill()
+            case "flatten":
+                await self._house.person.answer(Flatten("drill"))
             case "resume":
                 if self._house.trader.ladder.level >= Level.REDUCE_ONLY:
                     await self._house.person.answer(Resume("drill"))

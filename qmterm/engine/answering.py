@@ -10,16 +10,20 @@ from typing import Any
 
 from qmterm.core.clock import to_et
 from qmterm.core.errors import QmtermError
-from qmterm.core.reasons import Reason
+from qmterm.engine import answering_ladder
 from qmterm.engine.commands import (
     ApproveProposal,
+    Arm,
     CancelOrder,
     ClosePosition,
     Command,
     CommandResult,
+    Disarm,
     EditOrder,
+    Flatten,
     Kill,
     Pause,
+    ReadBook,
     ReadFlow,
     Reconcile,
     RejectProposal,
@@ -34,9 +38,9 @@ from qmterm.engine.commands import (
     StopEngine,
     Why,
 )
-from qmterm.engine.ladder import Level
 from qmterm.engine.orders.priced import quote_lines
 from qmterm.engine.parts import Engaged, Parts
+from qmterm.engine.show.book_answers import book_answer
 from qmterm.engine.show.plan import plan_words
 from qmterm.engine.show.scan_answer import MOST, scan_document
 from qmterm.engine.thread import Mailbox
@@ -105,11 +109,17 @@ class Answering:
                 engaged.look.step_expiry(command.step)
                 return CommandResult(True, "")
             case Pause():
-                return await self._pause(command.source)
+                return await answering_ladder.pause(engaged, command.source)
             case Resume():
-                return await self._resume(command.source)
+                return await answering_ladder.resume(engaged, self._parts, command.source)
             case Kill():
-                return await self._kill(command.source)
+                return await answering_ladder.kill(engaged, self._parts, command.source)
+            case Flatten():
+                return await answering_ladder.flatten(engaged, command)
+            case Arm():
+                return await answering_ladder.arm(engaged, self._parts, command)
+            case Disarm():
+                return await answering_ladder.disarm(engaged, command)
             case Reconcile():
                 return CommandResult(*await engaged.oversight.settle())
             case Why():
@@ -120,6 +130,8 @@ class Answering:
                 return CommandResult(True, text, asdict(flow))
             case Status():
                 return CommandResult(True, self._status_line(), self._status())
+            case ReadBook():
+                return book_answer(command.what, engaged.publisher)
             case Scan():
                 return self._scan(command.limit)
             case StopEngine():
@@ -141,40 +153,6 @@ class Answering:
         self._engaged.look.select(symbol)
         await self._engaged.trader.ticks.learn(symbol)
         return CommandResult(True, f"chain of {symbol}")
-
-    async def _pause(self, source: str) -> CommandResult:
-        oversight = self._engaged.oversight
-        oversight.lower(Level.NO_NEW, Reason.USER, f"paused by a person ({source})", by_person=True)
-        await oversight.keep()
-        return CommandResult(True, "NO-NEW: no entries; exits, stops and cancels go on (P resumes)")
-
-    async def _resume(self, source: str) -> CommandResult:
-        engaged = self._engaged
-        agreed = True
-        if engaged.ladder.level >= Level.REDUCE_ONLY:
-            agreed, _ = await engaged.oversight.settle()
-        await engaged.oversight.rearm()
-        ok, text = engaged.ladder.resume(reconciled_clean=agreed)
-        self._parts.log.info("RISK", f"resume asked ({source}): {text}", "ladder")
-        await engaged.oversight.keep()
-        return CommandResult(ok, text)
-
-    async def _kill(self, source: str) -> CommandResult:
-        """HALT before anything else, so that nothing queued can leave; then all cancels at once."""
-        engaged = self._engaged
-        engaged.oversight.lower(Level.HALT, Reason.KILL, f"kill by a person ({source})", by_person=True)
-        started = self._parts.clock.monotonic()
-        working = engaged.desk.ledger.working
-        for record in working:
-            record.spared = False
-        for proposal in engaged.proposals.waiting:
-            engaged.proposals.take(proposal.proposal_id)
-        answers = await asyncio.gather(*(engaged.desk.cancel(record, "kill") for record in working))
-        await engaged.oversight.keep()
-        took = (self._parts.clock.monotonic() - started) * 1000
-        text = f"HALT: {len(answers)} order(s) asked to cancel in {took:.0f} ms; nothing new leaves"
-        self._parts.log.alarm("RISK", text, "ladder", kill_ms=took)
-        return CommandResult(True, text, list(answers))
 
     async def _why(self, subject: str) -> CommandResult:
         engaged = self._engaged
@@ -201,11 +179,17 @@ class Answering:
         nlv = "–" if header.nlv is None else f"{header.nlv:,.2f}"
         return (
             f"{header.mode} {header.source}/{header.broker} {header.account} NLV {nlv} ladder {header.ladder} "
+            f"{self._ladder_words()}"
             f"feed {header.feed_state} broker {header.broker_state} {self._minute_words()}{self._coverage_words()}"
             f"{plan_words(header)}"
             f"positions {len(engaged.book.positions)} working {len(engaged.desk.ledger.working)} "
             f"proposals {len(engaged.proposals.waiting)}"
         )
+
+    def _ladder_words(self) -> str:
+        header = self._engaged.publisher.header
+        words = [words for words in (header.ladder_proof, header.arming) if words]
+        return f"({'; '.join(words)}) " if words else ""
 
     def _minute_words(self) -> str:
         header = self._engaged.publisher.header
@@ -231,6 +215,7 @@ class Answering:
             "working_orders": len(engaged.desk.ledger.working),
             "unknown_orders": len(engaged.desk.ledger.unknown),
             "proposals": [p.proposal_id for p in engaged.proposals.waiting],
+            "flatten_waiting": dict(engaged.oversight.flattener.waiting),
             "journal_depth": self._parts.journal.depth,
         }
 

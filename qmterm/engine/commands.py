@@ -126,6 +126,28 @@ class Kill:
 
 
 @dataclass(frozen=True, slots=True)
+class Flatten:
+    """FLATTEN: cancel what opens or rests, close everything held, by machine and in every mode."""
+
+    source: str = "screen"
+
+
+@dataclass(frozen=True, slots=True)
+class Arm:
+    """Let real money move until then. `tail` is the end of the account's number as a person typed it."""
+
+    tail: str = ""
+    until: str = ""  # New York time HH:MM; "" = a quarter of an hour from now
+    max_loss: str = ""  # dollars of NLV since now at which it ends; "" = no bound of its own
+    source: str = "screen"
+
+
+@dataclass(frozen=True, slots=True)
+class Disarm:
+    source: str = "screen"
+
+
+@dataclass(frozen=True, slots=True)
 class Reconcile:
     """Compare with the broker now."""
 
@@ -157,6 +179,13 @@ class Scan:
 
 
 @dataclass(frozen=True, slots=True)
+class ReadBook:
+    """What is held: `what` is positions (trades, lots), portfolio (risk of all) or expiry (how contracts end)."""
+
+    what: str
+
+
+@dataclass(frozen=True, slots=True)
 class StopEngine:
     """Stop cleanly: working orders are listed, the journal closed."""
 
@@ -177,11 +206,15 @@ Command = (
     | Pause
     | Resume
     | Kill
+    | Flatten
+    | Arm
+    | Disarm
     | Reconcile
     | Why
     | ReadFlow
     | Status
     | Scan
+    | ReadBook
     | StopEngine
 )
 

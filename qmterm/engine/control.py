@@ -18,13 +18,17 @@ import msgspec
 from qmterm.core.errors import ConfigError, EngineUnreachable
 from qmterm.engine.commands import (
     ApproveProposal,
+    Arm,
     CancelOrder,
     ClosePosition,
     Command,
     CommandResult,
+    Disarm,
     EditOrder,
+    Flatten,
     Kill,
     Pause,
+    ReadBook,
     ReadFlow,
     Reconcile,
     RejectProposal,
@@ -55,6 +59,9 @@ VERBS: Mapping[str, tuple[Callable[..., Command], tuple[str, ...]]] = {
     "pause": (lambda: Pause("ctl"), ()),
     "resume": (lambda: Resume("ctl"), ()),
     "kill": (lambda: Kill("ctl"), ()),
+    "flatten": (lambda: Flatten("ctl"), ()),
+    "arm": (lambda until, most: Arm(until=until, max_loss=most, source="ctl"), ("--until", "--max-loss")),
+    "disarm": (lambda: Disarm("ctl"), ()),
     "stop": (lambda: StopEngine("ctl"), ()),
     "reconcile": (Reconcile, ()),
     "cancel": (CancelOrder, ("order_id",)),
@@ -65,6 +72,9 @@ VERBS: Mapping[str, tuple[Callable[..., Command], tuple[str, ...]]] = {
     "edit": (EditOrder, ("order_id", "price")),
     "reject": (RejectProposal, ("proposal_id",)),
     "why": (Why, ("subject",)),
+    "positions": (lambda: ReadBook("positions"), ()),
+    "portfolio": (lambda: ReadBook("portfolio"), ()),
+    "expiry": (lambda: ReadBook("expiry"), ()),
     "flow": (lambda *symbols: ReadFlow(tuple(symbol.upper() for symbol in symbols)), ("symbols…",)),
 }
 

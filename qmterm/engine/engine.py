@@ -112,6 +112,7 @@ class Engine:
             jobs.append(self._guarded("events", self._listen))
             jobs.append(self._guarded("reconcile", self._reconcile_loop))
             jobs.append(self._guarded("scan", self._scan_loop))
+            jobs += [self._guarded(name, job) for name, job in engaged.portfolio.jobs.items()]
             jobs.append(self._guarded("listing", engaged.listing.follow))
             jobs.append(self._guarded("conditions", engaged.conditions.follow))
             if parts.news is not None:  # apart from the scan: a slow answer must not hold up the market
@@ -185,11 +186,12 @@ class Engine:
             await asyncio.sleep(self._parts.settings.engine.turn_every_s)
 
     async def _poll_orders(self) -> None:
-        """The second witness; while an outcome is unknown, the whole account is read instead."""
+        """The second witness; while an outcome is unknown or the ledger lags, the whole account is read instead."""
         engaged, parts = self._need(), self._parts
         while True:
             await asyncio.sleep(parts.settings.orders.poll_s)
-            if engaged.desk.ledger.unknown:
+            behind = engaged.book.behind and parts.lockstep is None
+            if engaged.desk.ledger.unknown or behind or engaged.oversight.proof.pending:
                 await engaged.oversight.read_account()
             elif parts.lockstep is None:
                 await engaged.oversight.poll_orders()
@@ -245,7 +247,7 @@ class Engine:
         now = self._parts.clock.now()
         oversight = self._need().oversight
         # A difference that was seen is looked at again on every step, until it is gone or has stood long enough.
-        if now - self._reconciled_ns >= RECONCILE_STEP_NS or not oversight.reconciler.clean:
+        if now - self._reconciled_ns >= RECONCILE_STEP_NS or not oversight.reconciler.clean or oversight.proof.pending:
             self._reconciled_ns = now
             await oversight.reconcile()
 
@@ -262,8 +264,13 @@ class Engine:
         await engaged.oversight.look()
         engaged.proposals.expire(self._proposal_expired)
         engaged.shelf.look()
+        await engaged.arming.look(engaged.marks.nlv, len(engaged.book.positions))
+        if parts.lockstep is not None:
+            await engaged.portfolio.step()
+        await engaged.portfolio.expiry.look()
         await engaged.trader.protect()
         await engaged.oversight.tend_orders()
+        engaged.oversight.flattener.close_all()
         self._see_ends()
         self._watch()
         engaged.flow.turn()
@@ -309,6 +316,8 @@ class Engine:
             await engaged.desk.on_order(event)
         elif isinstance(event, AccountBalance):
             engaged.trader.balance = event
+        else:
+            engaged.book.shows(event)
 
     # --- scanning ---
 

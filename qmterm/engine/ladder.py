@@ -42,11 +42,23 @@ class Cause:
     since_ns: int
 
 
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One step of the ladder as the journal keeps it: also a cause that came or went and left the level alone."""
+
+    before: Level
+    after: Level
+    reason: Reason | None  # None: a person let everything go
+    text: str
+    by_person: bool
+
+
 class Ladder:
-    """Who holds trading down, and how far. Pure state: the engine journals what `changed` returns."""
+    """Who holds trading down, and how far. Pure state: the engine journals `moves` and empties it."""
 
     def __init__(self) -> None:
         self._causes: dict[Reason, Cause] = {}
+        self.moves: list[Move] = []
 
     @property
     def level(self) -> Level:
@@ -60,12 +72,18 @@ class Ladder:
     def text(self) -> str:
         return "; ".join(cause.text for cause in self.causes if cause.level is self.level)
 
+    def cause_of(self, level: Level) -> Cause | None:
+        """The first cause that asked for exactly this level, None when nobody did."""
+        return next((cause for cause in self.causes if cause.level is level), None)
+
     def lower(self, level: Level, reason: Reason, text: str, now_ns: int, *, by_person: bool = False) -> bool:
         """Hold trading down to at least `level` for `reason`; True when that is news."""
         old = self._causes.get(reason)
         if old is not None and old.level >= level and (old.by_person or not by_person):
             return False
+        before = self.level
         self._causes[reason] = Cause(level, reason, text, by_person, now_ns)
+        self.moves.append(Move(before, self.level, reason, text, by_person))
         return True
 
     def cause_gone(self, reason: Reason) -> bool:
@@ -73,23 +91,29 @@ class Ladder:
         cause = self._causes.get(reason)
         if cause is None or cause.by_person or cause.level > Level.NO_NEW:
             return False
+        before = self.level
         del self._causes[reason]
+        self.moves.append(Move(before, self.level, reason, f"over: {cause.text}", by_person=False))
         return True
 
-    def resume(self, *, reconciled_clean: bool) -> tuple[bool, str]:
-        """A person asks for NORMAL. Refused while the broker and we disagree; a machine NO-NEW that holds stays."""
+    def resume(self, *, reconciled_clean: bool, left: str = "") -> tuple[bool, str]:
+        """A person asks for NORMAL. Refused while the broker and we disagree; a machine NO-NEW that holds stays.
+
+        `left` is what a flatten has not closed yet: until it is "", HALT may go, FLATTEN may not.
+        """
         held = self.level
         if held is Level.NORMAL:
             return True, "already NORMAL"
         if held >= Level.REDUCE_ONLY and not reconciled_clean:
             return False, f"{held.label} stays: the last reconciliation was not clean (ctrl+r compares again)"
-        self._causes = {
-            reason: cause
-            for reason, cause in self._causes.items()
-            if not cause.by_person and cause.level is Level.NO_NEW
-        }
+        if held is Level.FLATTEN and left:
+            return False, f"FLATTEN stays until the broker shows a flat account: {left}"
+        self._causes = {reason: cause for reason, cause in self._causes.items() if _stays(cause, left)}
+        self.moves.append(Move(held, self.level, None, "resumed by a person", by_person=True))
         if not self._causes:
             return True, "NORMAL: new entries are allowed"
+        if self.level is Level.FLATTEN:
+            return True, f"FLATTEN goes on, because it was asked for before: {left}"
         return True, f"{self.level.label} stays by itself while: {self.text}"
 
     def to_dict(self) -> dict[str, object]:
@@ -116,3 +140,10 @@ class Ladder:
                 reason = Reason(name)
                 ladder._causes[reason] = Cause(level, reason, str(body["text"]), by_person, int(body["since_ns"]))
         return ladder
+
+
+def _stays(cause: Cause, left: str) -> bool:
+    """What a person's resume does not lift: a machine's NO-NEW, and a flatten that is not through."""
+    if cause.level is Level.FLATTEN:
+        return bool(left)
+    return not cause.by_person and cause.level is Level.NO_NEW

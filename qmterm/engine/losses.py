@@ -26,6 +26,8 @@ class LossBase:
     week_blocked: bool = False
     peak: Decimal | None = None
     drawdown_blocked: bool = False
+    flatten_due: bool = False  # the day's loss reached the share at which a flatten is due
+    flatten_told: bool = False  # and that was done, or a person was told: once a day
 
     def begin_day(self, today: datetime.date, nlv: Decimal) -> None:
         """Measure the day from here; the week too when it is another one."""
@@ -33,14 +35,16 @@ class LossBase:
             self.week_nlv = nlv
         self.peak = nlv if self.peak is None else max(self.peak, nlv)
         self.date, self.nlv, self.blocked = today, nlv, False
+        self.flatten_due = self.flatten_told = False
 
     def look(self, nlv: Decimal, limits: RiskSettings) -> bool:
         """Latch every block whose limit is reached; True when one is new."""
-        before = (self.blocked, self.week_blocked, self.drawdown_blocked)
+        before = (self.blocked, self.week_blocked, self.drawdown_blocked, self.flatten_due)
+        self.flatten_due = self.flatten_due or _lost(self.nlv, nlv, limits.daily_loss_flatten)
         self.blocked = self.blocked or _lost(self.nlv, nlv, limits.daily_loss_block)
         self.week_blocked = self.week_blocked or _lost(self.week_nlv, nlv, limits.weekly_loss_block)
         self.drawdown_blocked = self.drawdown_blocked or _lost(self.peak, nlv, limits.drawdown_block)
-        return before != (self.blocked, self.week_blocked, self.drawdown_blocked)
+        return before != (self.blocked, self.week_blocked, self.drawdown_blocked, self.flatten_due)
 
     def flow(self, change: Decimal) -> None:
         """Money that came or went is neither gain nor loss."""
@@ -76,6 +80,8 @@ class LossBase:
             "week_blocked": self.week_blocked,
             "peak": _text(self.peak),
             "drawdown_blocked": self.drawdown_blocked,
+            "flatten_due": self.flatten_due,
+            "flatten_told": self.flatten_told,
         }
 
     def restore(self, saved: Mapping[str, object]) -> None:
@@ -86,6 +92,7 @@ class LossBase:
         self.blocked = bool(saved.get("blocked"))
         self.week_blocked = bool(saved.get("week_blocked"))
         self.drawdown_blocked = bool(saved.get("drawdown_blocked"))
+        self.flatten_due, self.flatten_told = bool(saved.get("flatten_due")), bool(saved.get("flatten_told"))
 
 
 def _lost(base: Decimal | None, nlv: Decimal, share: float) -> bool:

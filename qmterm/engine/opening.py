@@ -25,11 +25,12 @@ from qmterm.engine.orders.recovery import (
     tail,
 )
 from qmterm.engine.oversight import Oversight
+from qmterm.engine.proof import DOCUMENT as STAND_DOWN
 from qmterm.engine.trader import Trader
 from qmterm.journal.journal import Journal
 from qmterm.journal.state import JournalState
 
-READ_TRIES = 5
+READ_PAUSES_S = (0.1, 0.2, 0.4, 0.8, 1.6)  # between tries: each of them has its own patience already
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,7 @@ class Opened:
     state: AccountState
     rebuilt: Rebuilt
     ladder: Mapping[str, object] | None
+    stand_down: Mapping[str, object] | None = None  # what HALT or FLATTEN had to prove
 
 
 async def open_account(broker: Broker, journal: Journal, clock: Clock, terms: SessionTerms) -> Opened:
@@ -66,7 +68,8 @@ async def open_account(broker: Broker, journal: Journal, clock: Clock, terms: Se
     await journal.start_session(
         broker.account, terms.mode, terms.source, terms.broker, book.cash, starting_positions(book), terms.fingerprint
     )
-    return Opened(saved, state, rebuilt, await journal.read_document("ladder"))
+    ladder, stand_down = await journal.read_document("ladder"), await journal.read_document(STAND_DOWN)
+    return Opened(saved, state, rebuilt, ladder, stand_down)
 
 
 async def restore_orders(opened: Opened, trader: Trader) -> None:
@@ -79,8 +82,12 @@ async def restore_orders(opened: Opened, trader: Trader) -> None:
     trader.balance = opened.state.balance
 
 
-async def recover(opened: Opened, trader: Trader, oversight: Oversight, account: str) -> None:
-    """Count what happened while we were away, then compare; differences hold trading down until a person looked."""
+async def recover(opened: Opened, trader: Trader, oversight: Oversight, account: str) -> bool:
+    """Count what happened while we were away, then compare; differences hold trading down until a person looked.
+
+    True when both sides agreed at once: only then an arming from before holds on.
+    """
+    oversight.proof.restore(opened.stand_down or {})
     if not opened.saved.clean_end:
         trader.log.warn("RECO", "the last session did not end cleanly; rebuilt from the journal")
     filled_before = trader.book.fill_count
@@ -97,12 +104,13 @@ async def recover(opened: Opened, trader: Trader, oversight: Oversight, account:
         await trader.ticks.learn(underlying)
     await trader.guards.tidy()
     await oversight.keep()
+    return agreed and oversight.reconciler.clean
 
 
 async def _read_account(broker: Broker) -> AccountState:
     """A complete look at the account; BrokerError when the broker never gives one."""
     why = "some pages could not be read"
-    for attempt in range(READ_TRIES):
+    for pause in (*READ_PAUSES_S, None):
         try:
             state = await broker.account_state()
         except BrokerError as error:
@@ -110,5 +118,6 @@ async def _read_account(broker: Broker) -> AccountState:
         else:
             if state.complete:
                 return state
-        await asyncio.sleep(0.2 * 2**attempt)
+        if pause is not None:
+            await asyncio.sleep(pause)
     raise BrokerError(f"the account cannot be read completely ({why}); nothing is traded before it can")

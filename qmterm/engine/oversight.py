@@ -16,20 +16,25 @@ from qmterm.core.settings.engine import EngineSettings
 from qmterm.core.settings.risk import RiskSettings
 from qmterm.engine.ladder import Ladder, Level
 from qmterm.engine.latency import Percentiles
+from qmterm.engine.orders.flatten import Flattener
 from qmterm.engine.orders.ledger import OrderRecord
 from qmterm.engine.orders.reconcile import Reconciler
 from qmterm.engine.orders.recovery import adopt_difference
 from qmterm.engine.orders.walker import Walker
+from qmterm.engine.proof import DOCUMENT, Proof
 from qmterm.engine.trader import Trader
 
 SETTLE_EVERY_S = 0.5
 SETTLE_MARGIN_S = 3.0
+WAITS_NAMED = 5
 DAY = "day"  # the document that keeps the NLV at the day's start
 FEE_DRIFT = Decimal("5.00")  # dollars of cash difference that is put down to fees and adopted with a note
 
 
 class LadderJournal(Protocol):
-    async def write_ladder(self, state: str, reason: str | None, by_person: bool, time_ns: int) -> None: ...
+    async def write_ladder(
+        self, state: str, reason: str | None, by_person: bool, time_ns: int, *, before: str = "", text: str = ""
+    ) -> None: ...
 
     async def write_document(self, name: str, body: dict[str, object]) -> None: ...
 
@@ -49,7 +54,9 @@ class Oversight:
         risk: RiskSettings,
         feed_age_s: Callable[[], float | None],
         loop_lag: Percentiles | None,
+        clock_jump: Callable[[], float | None] = lambda: None,
     ) -> None:
+        """`clock_jump` tells by how many seconds this machine's clock has just jumped, None when it did not."""
         self._trader = trader
         self._broker = broker
         self._journal = journal
@@ -57,9 +64,16 @@ class Oversight:
         self._risk = risk
         self._feed_age_s = feed_age_s
         self._loop_lag = loop_lag  # None in lockstep: there a slow machine must decide what a fast one decides
-        self._last_label = ""
+        self.settling_s = 0.0  # seconds spent until a lagging ledger agreed, or did not
         self._walker = Walker(trader)
+        self._clock_jump = clock_jump
+        self._kept: dict[str, object] | None = None
+        self._kept_proof: dict[str, object] = {}
         self.reconciler = Reconciler(trader.settings.readback_window_s)
+        self.flattener = Flattener(trader)
+        self.proof = Proof(
+            trader.ladder, trader.desk.ledger, trader.book, lambda text: trader.log.alarm("RISK", text, "ladder")
+        )
 
     @property
     def ladder(self) -> Ladder:
@@ -75,8 +89,14 @@ class Oversight:
         self._hold(
             lag is not None and lag > self._engine.loop_lag_ms, Reason.LOOP_LAG, f"engine loop lag {lag or 0:.0f} ms"
         )
+        jumped = self._clock_jump()
+        if jumped is not None:
+            text = f"this machine's clock jumped by {jumped:+.0f} s: ages and times of before cannot be compared"
+            self.lower(Level.REDUCE_ONLY, Reason.CLOCK_JUMP, text)
         await self._watch_day()
         self._watch_losses()
+        await self._watch_flatten()
+        self.proof.remind(self._trader.clock.monotonic())
         if self._journal.trouble:
             self.lower(Level.REDUCE_ONLY, Reason.JOURNAL_TROUBLE, f"journal: {self._journal.trouble}")
         await self.keep()
@@ -125,21 +145,91 @@ class Oversight:
         self._hold(day.week_blocked, Reason.WEEKLY_LOSS, f"the week's loss reached {risk.weekly_loss_block:.0%}")
         self._hold(day.drawdown_blocked, Reason.DRAWDOWN, f"the account is {risk.drawdown_block:.0%} below its peak")
 
-    async def keep(self) -> None:
-        """Journal the ladder when it moved, so that it survives a restart."""
-        saved = self.ladder.to_dict()
-        label = f"{self.ladder.level.label}|{sorted(saved)}"
-        if label == self._last_label:
+    async def _watch_flatten(self) -> None:
+        """A loss at which everything should go: by the machine where that is wished, else a person is told."""
+        day = self._trader.day
+        if not day.flatten_due or day.flatten_told:
             return
-        self._last_label = label
-        causes = self.ladder.causes
-        await self._journal.write_document("ladder", saved)
-        await self._journal.write_ladder(
-            self.ladder.level.label,
-            causes[0].reason.value if causes else None,
-            bool(causes and causes[0].by_person),
-            self._trader.clock.now(),
-        )
+        text = f"the day's loss reached {self._risk.daily_loss_flatten:.0%}"
+        if self._risk.auto_flatten:
+            await self.flatten(Reason.DAILY_LOSS_FLATTEN, text)
+        else:
+            self._trader.log.alarm("RISK", f"{text}: F closes everything (ctl flatten)", "ladder")
+        day.flatten_told = True  # once a day: what a person has ended since is not begun again
+        await self._journal.write_document(DAY, day.to_dict())
+
+    @property
+    def flatten_proposed(self) -> str:
+        """Why a flatten is due that the settings leave to a person; "" when none is."""
+        wanted = self._trader.day.flatten_due and not self._risk.auto_flatten and self.ladder.level < Level.FLATTEN
+        return f"the day's loss reached {self._risk.daily_loss_flatten:.0%}: F closes everything" if wanted else ""
+
+    # --- standing down ---
+
+    async def flatten(self, reason: Reason, text: str, *, by_person: bool = False) -> tuple[bool, str]:
+        """Go to FLATTEN: what opens or rests is cancelled at once, then everything held is closed, turn by turn."""
+        trader = self._trader
+        self.lower(Level.FLATTEN, reason, text, by_person=by_person)
+        if self.ladder.level is Level.HALT:
+            await self.keep()
+            return False, "HALT stands above it: nothing is closed by the machine; a resume goes to FLATTEN first"
+        working, unwanted = trader.desk.ledger.working, self.flattener.unwanted()
+        self.proof.begin(len(working))
+        for proposal in trader.proposals.waiting:
+            trader.proposals.take(proposal.proposal_id)
+        await asyncio.gather(*(trader.desk.cancel(record, "flatten") for record in unwanted), self.keep())
+        self.flattener.close_all()
+        held = len(trader.book.positions)
+        waits = [f"{symbol}: {why}" for symbol, why in self.flattener.waiting.items()]
+        said = f"FLATTEN: {len(unwanted)} order(s) asked to cancel, closing {held} position(s)"
+        said += f"; {len(waits)} wait: {'; '.join(waits[:WAITS_NAMED])}" if waits else ""
+        trader.log.alarm("RISK", said, "ladder")
+        return True, said
+
+    async def halt(self, reason: Reason, text: str, *, by_person: bool) -> list[str]:
+        """HALT before anything else, so that nothing queued can leave; then all cancels at once; the disk after them.
+
+        Returns what became of each cancel.
+        """
+        trader = self._trader
+        self.lower(Level.HALT, reason, text, by_person=by_person)
+        working = trader.desk.ledger.working
+        for record in working:
+            record.spared = False
+        self.proof.begin(len(working))
+        for proposal in trader.proposals.waiting:
+            trader.proposals.take(proposal.proposal_id)
+        *answers, _ = await asyncio.gather(*(trader.desk.cancel(record, "kill") for record in working), self.keep())
+        return [answer for answer in answers if answer is not None]
+
+    async def keep(self) -> None:
+        """Journal the ladder when it moved, so that it survives a restart.
+
+        A disk that fails here is no reason to stop cancelling and closing: it is said, and tried again.
+        """
+        moves, self.ladder.moves[:] = tuple(self.ladder.moves), ()
+        saved, proof = self.ladder.to_dict(), self.proof.to_dict()
+        try:
+            if saved != self._kept:
+                await self._journal.write_document("ladder", saved)
+                self._kept = saved
+            if proof != self._kept_proof:
+                await self._journal.write_document(DOCUMENT, proof)
+                self._kept_proof = proof
+            while moves:
+                move, *rest = moves
+                await self._journal.write_ladder(
+                    move.after.label,
+                    move.reason.value if move.reason else None,
+                    move.by_person,
+                    self._trader.clock.now(),
+                    before=move.before.label,
+                    text=move.text,
+                )
+                moves = tuple(rest)
+        except JournalError as error:
+            self.ladder.moves[:0] = moves
+            self.lower(Level.REDUCE_ONLY, Reason.JOURNAL_TROUBLE, str(error))
 
     # --- orders that wait too long ---
 
@@ -151,17 +241,15 @@ class Oversight:
         limit = int(trader.settings.entry_timeout_s * 1e9)
         wanted: list[tuple[OrderRecord, str]] = []
         for record in trader.desk.ledger.working:
-            if record.cancelling(trader.clock.monotonic(), now) or record.state in (
-                OrderState.INTENT,
-                OrderState.SENT,
-                OrderState.UNKNOWN,
-            ):
+            if not _may_cancel(record, trader):
                 continue
             if record.unwanted:
                 wanted.append((record, "by you"))
             elif level is Level.HALT:
                 if not record.spared:
                     wanted.append((record, "HALT"))
+            elif level is Level.FLATTEN:
+                continue  # below: it takes more than entries away
             elif record.external or record.intent.purpose is not Purpose.ENTRY:
                 continue
             elif level >= Level.REDUCE_ONLY:
@@ -170,6 +258,8 @@ class Oversight:
                 continue  # how long it works is in the order itself
             elif now - trader.desk.ledger.root(record).worked_from_ns >= limit:
                 wanted.append((record, Reason.ENTRY_TIMEOUT.value))
+        if level is Level.FLATTEN:
+            wanted += [(record, level.label) for record in self.flattener.unwanted() if _may_cancel(record, trader)]
         named = {record.intent.intent_id for record, _ in wanted}
         # The goal behind it stands: auto sends the next one at the new price, confirm asks again with an alarm.
         stale = (record for record in trader.guards.stale_exits() if record.intent.intent_id not in named)
@@ -189,10 +279,12 @@ class Oversight:
         except (BrokerError, OutcomeUnknown) as error:
             self._trader.log.warn("RECO", f"the account could not be read: {error}")
             return None
-        self._trader.balance = state.balance
+        self._trader.balance, self._trader.told = state.balance, state.positions
         await self._trader.desk.read_back(state, began_at)
         if book.fill_count == fills:  # else the positions may be older than a fill we know
-            book.settle({position.symbol: position.quantity for position in state.positions})
+            book.settle(state.positions, self._trader.clock.now())
+            if self.proof.witness(state, self._trader.clock.now()):
+                self._trader.log.info("RISK", f"{self.ladder.level.label}: {self.proof.text}", "ladder")
         return state if state.complete else None
 
     async def poll_orders(self) -> None:
@@ -214,6 +306,7 @@ class Oversight:
             if agreed or self.reconciler.clean or clock.monotonic() >= ends:
                 return agreed, text
             await asyncio.sleep(SETTLE_EVERY_S)
+            self.settling_s += SETTLE_EVERY_S
 
     async def reconcile(self) -> tuple[bool, str]:
         """Compare book and broker; lasting differences are shown, journalled, adopted, and stop new trades."""
@@ -250,3 +343,10 @@ class Oversight:
             )
             await self.keep()
         return not serious, "; ".join(str(d) for d in confirmed)
+
+
+def _may_cancel(record: OrderRecord, trader: Trader) -> bool:
+    """Is there an order at the broker that a cancel could end, and was it not asked just now."""
+    if record.state in (OrderState.INTENT, OrderState.SENT, OrderState.UNKNOWN):
+        return False
+    return not record.cancelling(trader.clock.monotonic(), trader.clock.now())

@@ -13,6 +13,7 @@ from qmterm.core.orders import BrokerEvent
 from qmterm.core.protocols import Broker
 from qmterm.core.settings.model import Settings
 from qmterm.core.ticks import TickTable
+from qmterm.engine.arming import Arming, Permit
 from qmterm.engine.control import ControlSocket
 from qmterm.engine.ladder import Ladder
 from qmterm.engine.latency import Percentiles
@@ -28,6 +29,7 @@ from qmterm.engine.orders.rolls import Rolls
 from qmterm.engine.orders.shelf import Shelf
 from qmterm.engine.orders.tickets import Tickets
 from qmterm.engine.oversight import Oversight
+from qmterm.engine.portfolio.rooms import PortfolioRooms
 from qmterm.engine.runlog import RunLog
 from qmterm.engine.show.chainview import ChainLook
 from qmterm.engine.show.publish import Publisher
@@ -102,6 +104,7 @@ class Parts:
     source_word: str
     broker_word: str
     real_money: bool = False
+    permit: Permit = field(default_factory=Permit)  # what the live adapter asks before each order
     has_screen: bool = True
     lockstep: Lockstep | None = None
     notice: str = ""  # what the person should know of the market before it begins
@@ -144,3 +147,5 @@ class Engaged:
     volatility: VolatilityKeeper
     look: ChainLook
     publisher: Publisher
+    arming: Arming
+    portfolio: PortfolioRooms

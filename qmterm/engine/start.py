@@ -10,6 +10,9 @@ from qmterm.core.clock import et_date
 from qmterm.core.orders import Fill
 from qmterm.core.reasons import Reason
 from qmterm.core.settings.engine import BrokerName
+from qmterm.engine.arming import DOCUMENT as ARMING
+from qmterm.engine.arming import Arming
+from qmterm.engine.clock_watch import ClockWatch
 from qmterm.engine.ending import ended
 from qmterm.engine.ladder import Ladder
 from qmterm.engine.opening import SessionTerms, open_account, recover, restore_orders
@@ -29,9 +32,10 @@ from qmterm.engine.orders.tickets import Tickets
 from qmterm.engine.orders.ticks import TickBook
 from qmterm.engine.oversight import DAY, Oversight
 from qmterm.engine.parts import Engaged, Parts
+from qmterm.engine.portfolio.opening import portfolio_rooms, restore_portfolio
 from qmterm.engine.show.chainview import ChainLook
-from qmterm.engine.show.greeks import HeldGreeks
 from qmterm.engine.show.header import Header
+from qmterm.engine.show.portfolio import PortfolioLook
 from qmterm.engine.show.publish import Publisher
 from qmterm.engine.signals.conditions import ConditionTables
 from qmterm.engine.signals.entries import Entries
@@ -43,6 +47,7 @@ from qmterm.engine.signals.renames import Renames
 from qmterm.engine.signals.scanning import Scanning
 from qmterm.engine.signals.volatility import VolatilityKeeper
 from qmterm.engine.trader import Trader
+from qmterm.market.clock import SystemClock
 from qmterm.market.history.volatility import VolatilityHistory
 from qmterm.market.rest.budget import Priority
 from qmterm.risk.gate import Gate
@@ -78,15 +83,19 @@ async def start(parts: Parts, progress: Callable[[str], None]) -> Engaged:
         parts.log.warn("FEED", parts.notice)
 
     engaged = _engage(parts, opened.rebuilt.book, opened.ladder)
+    await restore_portfolio(engaged.portfolio, parts, opened.saved)
     await restore_orders(opened, engaged.trader)
 
     progress("market data")
     await parts.feed.start(progress)
     progress("recovery")
-    await recover(opened, engaged.trader, engaged.oversight, parts.broker.account)
+    clean = await recover(opened, engaged.trader, engaged.oversight, parts.broker.account)
     # Before the first live quote: the last good marks are the nearest thing to the previous close.
     await _day_base(parts, engaged)
     engaged.marks.update()
+    if parts.real_money:
+        saved = await parts.journal.read_document(ARMING) or {}
+        await engaged.arming.restore(saved, parts.broker.account, engaged.marks.nlv, clean=clean)
     await engaged.flow.load_means()
     progress("history")
     await engaged.scanning.load(progress)
@@ -127,6 +136,7 @@ def _engage(parts: Parts, book: Book, saved_ladder: Mapping[str, object] | None)
     )
 
     async def on_fill(record: OrderRecord, fill: Fill, after: Position | None) -> None:
+        rooms.on_fill(fill, record.intent.strategy, record.intent.plan_id)
         await guards.on_fill(record, fill, after)
 
     desk = OrderDesk(
@@ -150,6 +160,7 @@ def _engage(parts: Parts, book: Book, saved_ladder: Mapping[str, object] | None)
         parts.log.error("ORD", f"an order could not be handled: {error}")
         oversight.lane_failed(error)
 
+    arming = Arming(parts.clock, parts.log, parts.journal, settings.fingerprint())
     lanes = Lanes(lane_failed, single=parts.lockstep is not None)
     trader = Trader(
         mode=settings.engine.mode,
@@ -166,9 +177,14 @@ def _engage(parts: Parts, book: Book, saved_ladder: Mapping[str, object] | None)
         quotes=board,
         settings=settings.orders,
         market_open=lambda: parts.calendar.phase(parts.clock.now()) is Phase.REGULAR,
-        real_money_refusal=lambda: real_money_refusal(parts),
+        real_money_refusal=lambda: real_money_refusal(parts, armed=arming.may_open),
         ticks=ticks,
     )
+    trader.closing_refusal = lambda: real_money_refusal(parts, armed=arming.may_close)
+    parts.permit.rule = lambda intent: (
+        trader.closing_refusal() if intent.reduces else real_money_refusal(parts, armed=arming.may_open)
+    )
+    rooms = portfolio_rooms(parts, trader, guards, scanning)
     oversight = Oversight(
         trader,
         parts.broker,
@@ -177,6 +193,7 @@ def _engage(parts: Parts, book: Book, saved_ladder: Mapping[str, object] | None)
         settings.risk,
         parts.feed.age_s,
         parts.loop_lag if parts.lockstep is None else None,
+        ClockWatch(parts.clock).look if isinstance(parts.clock, SystemClock) else lambda: None,
     )
     entries = Entries(
         trader,
@@ -239,7 +256,7 @@ def _engage(parts: Parts, book: Book, saved_ladder: Mapping[str, object] | None)
         book.quantity,
         lambda chain: volatility.standing(chain).words,
     )
-    header = Header(parts, trader, scanning)
+    header = Header(parts, trader, scanning, oversight, arming)
     publisher = Publisher(
         trader,
         scanning,
@@ -249,7 +266,7 @@ def _engage(parts: Parts, book: Book, saved_ladder: Mapping[str, object] | None)
         parts.clock,
         parts.log,
         settings.risk,
-        HeldGreeks(parts.calendar, parts.feed.chains.rates),
+        PortfolioLook(trader, rooms.keeper, rooms.expiry, settings.risk, parts.feed.cache, rooms.figures),
         header.view,
         flow.latest,
         parts.feed.board.quote_source,
@@ -279,16 +296,18 @@ def _engage(parts: Parts, book: Book, saved_ladder: Mapping[str, object] | None)
         volatility=volatility,
         look=look,
         publisher=publisher,
+        arming=arming,
+        portfolio=rooms,
     )
 
 
-def real_money_refusal(parts: Parts) -> Reason | None:
+def real_money_refusal(parts: Parts, *, armed: bool = False) -> Reason | None:
     """Real money needs the live broker, `live = true` and arming; everything else trades paper freely."""
     if not parts.real_money:
         return None
     if parts.settings.engine.broker is not BrokerName.LIVE or not parts.settings.engine.live:
         return Reason.NOT_LIVE
-    return Reason.NOT_ARMED
+    return None if armed else Reason.NOT_ARMED
 
 
 async def split_alarm(engaged: Engaged, parts: Parts) -> None:

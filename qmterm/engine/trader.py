@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Protocol
 
 from qmterm.core.clock import Clock
-from qmterm.core.orders import AccountBalance, Leg, OrderIntent, OrderState, Purpose
+from qmterm.core.orders import AccountBalance, BrokerPosition, Leg, OrderIntent, OrderState, Purpose
 from qmterm.core.protocols import QuoteSource
 from qmterm.core.quotes import Quote
 from qmterm.core.reasons import Reason
@@ -91,11 +91,13 @@ class Trader:
         self.ticks = ticks or TickBook()
         self.market_open = market_open
         self._real_money_refusal = real_money_refusal
+        self.closing_refusal = real_money_refusal  # set by the engine: arming that ended by its loss still closes
         self.proposals = Proposals(clock)
         self.trail = DecisionTrail()
         self.decisions = DecisionHash()
         self.day = LossBase()
         self.balance: AccountBalance | None = None
+        self.told: tuple[BrokerPosition, ...] = ()  # the broker's positions as last read
         self.frozen: set[str] = set()
         self.around: Callable[[TradePlan], Surroundings] = lambda _plan: Surroundings()  # set by the engine
         self.leave_alone: Callable[[str], None] = lambda _underlying: None  # set by the engine: no entry for a while
@@ -323,7 +325,7 @@ class Trader:
         for record in rolls_out_of(self.desk.ledger, stopped):
             record.unwanted = True  # the sweep cancels it: a stop never waits behind an order that opens
             record.cancel_asked |= record.state is OrderState.INTENT
-        if not self.market_open():
+        if not self.market_open() or self.ladder.level is Level.FLATTEN:  # there everything is closed: flatten.py
             return
         for intent in self.guards.due():
             self.close(intent, by_person=False)
@@ -347,7 +349,7 @@ class Trader:
 
     def close(self, intent: OrderIntent, *, by_person: bool, approved: bool = False, propose: bool = False) -> Verdict:
         """A closing order: capped by what is closable, never refused by limits; proposed first in confirm mode."""
-        permission = self._real_money_refusal()
+        permission = self.closing_refusal()
         if permission is not None:  # an account we may not trade is not traded at all, not even to close
             self.rejected[permission.value] += 1
             return Verdict(0, permission)

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 
+from qmterm.engine.view_portfolio import ExpiryView, PortfolioView
+
 
 @dataclass(frozen=True, slots=True)
 class HeaderView:
@@ -46,6 +48,8 @@ class HeaderView:
     session: str = "closed"  # pre | regular | post | closed
     ladder: str = "NORMAL"  # NORMAL | NO-NEW | REDUCE-ONLY | FLATTEN | HALT
     ladder_reason: str = ""
+    ladder_proof: str = ""  # what the broker confirmed of HALT or FLATTEN, or what is left; or why a flatten is due
+    arming: str = ""  # what holds for real money, in words; "" where none can move
     loop_lag_ms_p99: float | None = None
     coverage_pct: float | None = None  # of the vendor's active symbols, evaluated in the latest scan
     oldest_age_s: float | None = None  # market seconds since the symbol looked at longest ago was looked at
@@ -159,6 +163,7 @@ class PositionView:
     next_target: float | None
     horizon: date | None
     rules: str  # "stop 98.20 · 7x @ 122.4 · 18 d"
+    crossing: Decimal | None = None  # dollars that closing at the far side costs against the mark
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,5 +308,7 @@ class Snapshot:
     orders: tuple[OrderRow, ...] = ()
     proposals: tuple[ProposalView, ...] = ()
     flow: FlowView = field(default_factory=FlowView)
+    portfolio: PortfolioView = field(default_factory=PortfolioView)
+    expiry: tuple[ExpiryView, ...] = ()  # the most pressing first
     log: tuple[LogLine, ...] = ()  # oldest first, bounded
     stopped: bool = False  # the engine has ended; why is the last log line

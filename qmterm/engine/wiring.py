@@ -20,6 +20,7 @@ from qmterm.core.errors import ConfigError
 from qmterm.core.settings.connections import PolygonSettings
 from qmterm.core.settings.engine import BrokerName, MarketClock, Source
 from qmterm.core.settings.model import Settings
+from qmterm.engine.arming import Permit
 from qmterm.engine.control import ControlSocket
 from qmterm.engine.parts import HeldQuotes, Limits, Lockstep, Parts, SteppedBroker
 from qmterm.engine.runlog import RunLog
@@ -136,7 +137,8 @@ async def build(
         opened.push_async_callback(feed.close)
         compute = ComputeThread()
         opened.callback(compute.close)
-        broker, on_market = await _broker(settings, credentials, clock, feed, journal, log, calendar)
+        permit = Permit()
+        broker, on_market = await _broker(settings, credentials, clock, feed, journal, log, calendar, permit)
         opened.push_async_callback(broker.close)
         parts = Parts(
             settings=settings,
@@ -151,6 +153,7 @@ async def build(
             source_word=settings.engine.source.value,
             broker_word=settings.engine.broker.value,
             real_money=settings.engine.broker is BrokerName.LIVE,
+            permit=permit,
             has_screen=has_screen,
             lockstep=lockstep,
             notice="" if sim is None else sim.notice,
@@ -257,6 +260,7 @@ async def _broker(
     journal: Journal,
     log: RunLog,
     calendar: SessionCalendar,
+    permit: Permit,
 ) -> tuple[SteppedBroker, Callable[[int], Awaitable[None]]]:
     name = settings.engine.broker
     if name is BrokerName.PAPER:
@@ -273,6 +277,7 @@ async def _broker(
         credentials.tt_account,
         clock=clock,
         is_test=name is BrokerName.CERT,
+        permit=permit if name is BrokerName.LIVE else lambda _intent: None,
     )
     broker.on_fault = lambda text: log.warn("ORD", text)
     return broker, _nothing

@@ -186,8 +186,11 @@ class Journal:
         else:
             await self._durable(records.PROTECT, position_id, None, state)
 
-    async def write_ladder(self, state: str, reason: str | None, by_person: bool, time_ns: int) -> None:
-        values = {"state": state, "reason": reason, "by_person": by_person}
+    async def write_ladder(
+        self, state: str, reason: str | None, by_person: bool, time_ns: int, *, before: str = "", text: str = ""
+    ) -> None:
+        """One move of the ladder: the level before and after (`state`), the cause, and who moved it."""
+        values = {"state": state, "before": before, "reason": reason, "by_person": by_person, "text": text}
         await self._durable(records.LADDER, "ladder", time_ns, values)
 
     async def write_document(self, name: str, body: Mapping[str, object]) -> None:

@@ -48,6 +48,8 @@ class StoredFill:
     intent_id: str
     session_id: int | None
     seq: int
+    strategy: str = "external"  # of the order it belongs to, however old
+    plan_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,18 +171,18 @@ def _orders(connection: sqlite3.Connection, account: str, since_ns: int) -> tupl
 def fills(connection: sqlite3.Connection, account: str) -> tuple[StoredFill, ...]:
     """All fills of one account, in the order in which they were written."""
     rows = connection.execute(
-        "SELECT fill_id, broker_order_id, symbol, action, quantity, price, time_ns, fees, intent_id, session_id, seq"
-        " FROM fills WHERE account = ? ORDER BY seq",
+        "SELECT f.fill_id, f.broker_order_id, f.symbol, f.action, f.quantity, f.price, f.time_ns, f.fees, f.intent_id,"
+        " f.session_id, f.seq, coalesce(i.strategy, 'external'), coalesce(i.plan_id, '')"
+        " FROM fills f LEFT JOIN intents i ON i.intent_id = f.intent_id WHERE f.account = ? ORDER BY f.seq",
         (account,),
     )
     return tuple(
         StoredFill(
             Fill(fill_id, order_id, symbol, Action(action), quantity, Decimal(price), time_ns, Decimal(fees)),
             intent_id,
-            session_id,
-            seq,
+            *of_row,
         )
-        for fill_id, order_id, symbol, action, quantity, price, time_ns, fees, intent_id, session_id, seq in rows
+        for fill_id, order_id, symbol, action, quantity, price, time_ns, fees, intent_id, *of_row in rows
     )
 
 

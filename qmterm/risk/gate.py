@@ -6,6 +6,7 @@ an exit that is looked at last, for an entry first. Only the ladder, the guards 
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from decimal import Decimal
@@ -63,13 +64,14 @@ class Gate:
         refusal = _state_refusal(plan, book, now_ns, ladder, market_open) or legs_fault(plan, now_ns)
         if wanted is not None and wanted < 1:
             refusal = refusal or Refusal(Reason.BAD_INPUT, note=f"{wanted} units were asked for")
-        priced = None
-        if refusal is None and order is not None:
+        if refusal is not None:
+            return _refused(refusal, numbers)
+        if order is not None:
             priced = self.order_refusal(order, quotes, program)
-        elif refusal is None:
+        else:
             priced = self._price_refusal(plan.legs, 1, plan.net_price, quotes, program)
-        if refusal is not None or not plan.net_price.is_finite():
-            return _refused(refusal or priced or Refusal(Reason.PRICE_INSANE), numbers)
+        if not plan.net_price.is_finite():
+            return _refused(priced or Refusal(Reason.PRICE_INSANE), numbers)
         part = part_of(plan.legs, 1, plan.net_price)
         effect = book.effect(plan.strategy, (part,))
         asked = self.settings.max_contracts if wanted is None else min(wanted, self.settings.max_contracts)
@@ -80,10 +82,8 @@ class Gate:
         numbers["buying_power"] = float(effective)
         refusal = self._entry_refusal(plan, part, book, effect, now_ns, quotes, around, priced)
         refusal = refusal or self._day_refusal(plan, book)
-        if refusal is not None or book.nlv is None:
-            if free:
-                return Verdict(free, None, numbers)
-            return _refused(refusal or Refusal(Reason.NO_NLV), numbers)
+        if refusal is not None:
+            return Verdict(free, None, numbers) if free else _refused(refusal, numbers)
         sizing, more = self._size(plan, book, effective, around)
         units = sizing.contracts if wanted is None else min(sizing.contracts, wanted)
         binding = sizing.binding
@@ -297,14 +297,7 @@ def _covered(plan: TradePlan, part: Part, book: RiskBook, units: int) -> int:
 
 def _most(most: int, holds: Callable[[int], bool]) -> int:
     """The largest number up to `most` for which `holds`, which no larger number does once one does not."""
-    good, bad = 0, most + 1
-    while bad - good > 1:
-        middle = (good + bad) // 2
-        if holds(middle):
-            good = middle
-        else:
-            bad = middle
-    return good
+    return bisect_left(range(1, most + 1), True, key=lambda count: not holds(count))
 
 
 def _risk_fault(plan: TradePlan, part: Part, book: RiskBook, effect: Effect) -> Refusal | None:

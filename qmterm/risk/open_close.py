@@ -23,11 +23,9 @@ def close_verdict(intent: OrderIntent, closable: Mapping[str, int]) -> Verdict:
     for leg in intent.legs:
         if leg.action.opens or leg.quantity <= 0 or leg.quantity % intent.quantity:
             return Verdict(0, Reason.WOULD_OPEN)
-        held = closable.get(leg.symbol, 0)
-        if held == 0:
-            return Verdict(0, Reason.NOTHING_TO_CLOSE, {"closable": 0.0})
-        if (held > 0) == leg.action.buys:
-            return Verdict(0, Reason.WOULD_OPEN, {"closable": float(held)})
-        units = min(units, abs(held) // (leg.quantity // intent.quantity))
-    numbers: dict[str, float | None] = {"wanted": float(intent.quantity), "closable": float(units)}
-    return Verdict(units, None, numbers) if units else Verdict(0, Reason.NOTHING_TO_CLOSE, numbers)
+        free = -leg.action.sign * closable.get(leg.symbol, 0)  # contracts on the side this leg takes from
+        if free < 0:
+            return Verdict(0, Reason.WOULD_OPEN, {"closable": float(closable[leg.symbol])})
+        units = min(units, free // (leg.quantity // intent.quantity))
+    numbers = {"wanted": float(intent.quantity), "closable": float(units)}
+    return Verdict(units, None if units else Reason.NOTHING_TO_CLOSE, numbers)

@@ -137,7 +137,7 @@ def theory_fault(plan: TradePlan, around: Surroundings, settings: RiskSettings) 
 
     A limit that is better than the model says is no danger: it does not fill.
     """
-    if not plan.legs or any(leg.symbol not in around.theory for leg in plan.legs):
+    if any(leg.symbol not in around.theory for leg in plan.legs):
         return None
     worth = -sum(leg.action.sign * leg.quantity * around.theory[leg.symbol] for leg in plan.legs)
     allowed = max(THEORY_SLACK, settings.theory_band * abs(worth))

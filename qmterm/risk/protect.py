@@ -12,6 +12,7 @@ from decimal import Decimal
 from math import sqrt
 from typing import Any, Protocol
 
+from qmterm.core.calendar import days_to_expiry
 from qmterm.core.instruments import is_option, parse_option
 from qmterm.core.orders import Leg
 from qmterm.core.reasons import Reason
@@ -44,11 +45,15 @@ class StopInputs:
     daily_close: float | None = None
     daily_sma50: float | None = None
     mark: Decimal | None = None
+    iv: float | None = None  # the position's implied volatility now, decimal
 
 
 @dataclass(frozen=True, slots=True)
 class ProtectState:
-    """One position's guard. `side` is +1 when it gains with the underlying, −1 when it loses."""
+    """One position's guard. `side` is +1 when it gains with the underlying, −1 when it loses.
+
+    `sold` says that premium was received: the position is short volatility, and gains while its price falls.
+    """
 
     position_id: str
     strategy: str
@@ -61,9 +66,13 @@ class ProtectState:
     atr: float
     horizon_date: date
     expiry: date | None
-    entry_premium: Decimal  # dollars per share paid for one unit, fees not included
+    entry_premium: Decimal  # dollars per share paid (sold: received) for one unit, fees not included
     fired: tuple[float, ...] = ()  # scale-out levels already used
     latched: Reason | None = None  # a whole exit that was hit and is not done yet
+    sold: bool = False
+    entry_iv: float | None = None  # decimal; None: not known, and then no rule of it can hit
+    iv_alerted: bool = False  # the fall of a bought option's volatility was said already
+    entry_dte: int | None = None  # days to expiry when it was planned
 
     def filled_entry(self, contracts: int, entry_premium: Decimal) -> ProtectState:
         """After more of the entry filled: quantities up, the average premium of the whole entry."""
@@ -88,6 +97,8 @@ class ProtectState:
         for decision in decisions:
             if decision.reason is Reason.SCALE_OUT:
                 state = replace(state, fired=tuple(sorted({*state.fired, *decision.levels})))
+            elif decision.reason is Reason.IV_FALLEN:
+                state = replace(state, iv_alerted=True)
             else:
                 state = replace(state, latched=decision.reason)
         return state
@@ -95,6 +106,10 @@ class ProtectState:
     def rearmed(self) -> ProtectState:
         """A person calls a latched exit off; the rules watch again from now."""
         return replace(self, latched=None)
+
+    def wanted_out(self, reason: Reason) -> ProtectState:
+        """A whole exit that was decided elsewhere (the expiry desk) latches as one of our own rules does."""
+        return self if self.latched is not None else replace(self, latched=reason)
 
     def level_price(self, level: float, distance_mode: str = "abs") -> float:
         """Underlying price of a scale-out level."""
@@ -130,6 +145,11 @@ class ProtectState:
             entry_premium=Decimal(plain["entry_premium"]),
             fired=tuple(float(level) for level in plain["fired"]),
             latched=None if plain["latched"] is None else Reason(plain["latched"]),
+            # Written by a version that knew no sold premium: then it was bought, and its volatility is not known.
+            sold=bool(plain.get("sold", False)),
+            entry_iv=None if plain.get("entry_iv") is None else float(plain["entry_iv"]),
+            iv_alerted=bool(plain.get("iv_alerted", False)),
+            entry_dte=None if plain.get("entry_dte") is None else int(plain["entry_dte"]),
         )
 
 
@@ -157,8 +177,12 @@ def rolled(state: ProtectState, old: ProtectState, today: date) -> ProtectState:
 
 
 def protect(plan: TradePlan, position_id: str, contracts: int, entry_premium: Decimal) -> ProtectState:
-    """The guard of a position that a plan opened; `entry_premium` is the price really paid per share and unit."""
+    """The guard of a position that a plan opened; `entry_premium` is the price really paid per share and unit.
+
+    A plan that receives is one of sold premium: its `entry_premium` is what was received, positive too.
+    """
     expiries = [parse_option(leg.symbol).expiry for leg in plan.legs if is_option(leg.symbol)]
+    expiry, iv = min(expiries, default=None), plan.numbers.get("iv")
     return ProtectState(
         position_id=position_id,
         strategy=plan.strategy,
@@ -170,6 +194,9 @@ def protect(plan: TradePlan, position_id: str, contracts: int, entry_premium: De
         sma50=plan.signal.sma50,
         atr=plan.signal.atr,
         horizon_date=plan.horizon_date,
-        expiry=min(expiries, default=None),
-        entry_premium=entry_premium,
+        expiry=expiry,
+        entry_premium=abs(entry_premium),
+        sold=plan.net_price > 0,
+        entry_iv=iv if iv is not None and iv > 0 else None,
+        entry_dte=None if expiry is None else days_to_expiry(plan.time_ns, expiry),
     )

@@ -56,6 +56,7 @@ _OF_THE_GATE: Mapping[Reason, str] = {
     Reason.LIMIT_NOTIONAL: "one unit stands for {notional} of stock: more than an order may",
     Reason.LIMIT_SETTLED_CASH: "settled cash of {settled_cash} does not pay for {buying_power}",
     Reason.NOTHING_TO_CLOSE: "nothing is left to close: {closable} closable",
+    Reason.SHORTS_FIRST: "it covers what is still sold: that is closed first",
     Reason.WOULD_OPEN: "a closing order would open or turn a position: {closable} closable",
 }
 

@@ -56,13 +56,12 @@ def size(
     first of trade, symbol, strategy, cash, buying power, contracts, notional, settled cash. Numbers that are not
     finite, or a loss of zero or less, give 0 with BAD_INPUT: an unknown risk is never sized.
     """
-    amounts = [_money(value) for value in (nlv, cash, max_loss, bp_effect, symbol_risk, strategy_risk)]
-    known = [amount for amount in amounts if amount is not None]
-    buying_power = None if option_buying_power is None else _money(option_buying_power)
-    spendable = None if settled_cash is None else _money(settled_cash)
-    if len(known) < len(amounts) or (buying_power is None) != (option_buying_power is None) or known[2] <= 0:
+    needed = [_money(value) for value in (nlv, cash, max_loss, bp_effect, symbol_risk, strategy_risk)]
+    bounds = [None if value is None else _money(value) for value in (option_buying_power, notional, settled_cash)]
+    if not all(amount is None or amount.is_finite() for amount in (*needed, *bounds)) or needed[2] <= 0:
         return Sizing(0, Reason.BAD_INPUT, Caps(0, 0, 0, 0))
-    net, free, loss, effect, in_symbol, in_strategy = known
+    net, free, loss, effect, in_symbol, in_strategy = needed
+    buying_power, stock, spendable = bounds
     caps = Caps(
         trade=_units(_share(settings.max_trade_risk) * net, loss),
         symbol=_units(_share(settings.max_symbol_risk) * net - in_symbol, loss),
@@ -70,7 +69,7 @@ def size(
         cash=_units(free - _share(settings.cash_reserve) * net, effect) if effect > 0 else None,
         buying_power=_units(buying_power, effect) if buying_power is not None and effect > 0 else None,
         contracts=settings.max_contracts,
-        notional=_share_units(settings.max_notional, net, notional),
+        notional=_units(_share(settings.max_notional) * net, stock) if stock is not None and stock > 0 else None,
         settled_cash=_units(spendable, effect) if spendable is not None and effect > 0 else None,
     )
     ranked = (
@@ -87,15 +86,9 @@ def size(
     return Sizing(units, binding, caps)
 
 
-def _money(value: Money) -> Decimal | None:
-    """Dollars as Decimal (floats through their shortest text); None when not finite."""
-    amount = value if isinstance(value, Decimal) else Decimal(str(value))
-    return amount if amount.is_finite() else None
-
-
-def _share_units(times: float, net: Decimal, notional: Money | None) -> int | None:
-    each = None if notional is None else _money(notional)
-    return _units(_share(times) * net, each) if each is not None and each > 0 else None
+def _money(value: Money) -> Decimal:
+    """Dollars as Decimal (floats through their shortest text)."""
+    return value if isinstance(value, Decimal) else Decimal(str(value))
 
 
 def _share(fraction: float) -> Decimal:
@@ -103,4 +96,4 @@ def _share(fraction: float) -> Decimal:
 
 
 def _units(room: Decimal, each: Decimal) -> int:
-    return max(0, int(room // each)) if room > 0 else 0
+    return max(0, int(room // each))

@@ -1,4 +1,4 @@
-"""When a position is closed, in part or whole: ATR stop, SMA50, time, premium, days to expiry, scale-outs.
+"""When a position is closed, in part or whole: ATR stop, SMA50, time, volatility, premium, days to expiry, scale-outs.
 
 Trap: everything that must survive a restart lives in ProtectState, levels fired and a latched exit included. A stop
 that was hit stays hit when the price comes back, until the position is flat or a person re-arms it.
@@ -19,6 +19,8 @@ from qmterm.risk.protect import ProtectState, StopInputs
 
 EDGE = 1e-9
 HALF = Decimal("0.5")
+# A covered call is rolled near its expiry, not closed (QUANT.md 4): the rule of sold premium is not for it.
+ROLLED = frozenset({"covered_call"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +33,10 @@ class StopRules:
     stop_mode: Literal["close", "touch"] = "close"
     premium_stop: float = 0.50
     dte_stop: int = 7
+    short_dte_stop: int = 21
+    iv_stop_ratio: float = 1.5
+    iv_stop_points: float = 0.10
+    iv_alert_ratio: float = 0.7
 
     @classmethod
     def of(cls, matrix: AtrMatrixSettings, risk: RiskSettings) -> StopRules:
@@ -41,6 +47,10 @@ class StopRules:
             stop_mode=matrix.stop_mode,
             premium_stop=risk.premium_stop,
             dte_stop=risk.dte_stop,
+            short_dte_stop=risk.short_dte_stop,
+            iv_stop_ratio=risk.iv_stop_ratio,
+            iv_stop_points=risk.iv_stop_points,
+            iv_alert_ratio=risk.iv_alert_ratio,
         )
 
 
@@ -86,7 +96,9 @@ def decide(state: ProtectState, inputs: StopInputs, rules: StopRules) -> list[Ex
         (Reason.ATR_STOP, _stop_hit(state, inputs, rules)),
         (Reason.SMA50_EXIT, _below_mean(state, inputs)),
         (Reason.TIME_STOP, _horizon_over(state, inputs)),
+        (Reason.SHORT_DTE_STOP, _short_expiry_near(state, inputs, rules)),
         (Reason.DTE_STOP, _expiry_near(state, inputs, rules)),
+        (Reason.IV_STOP, _volatility_rose(state, inputs, rules)),
         (Reason.PREMIUM_STOP, _premium_lost(state, inputs, rules)),
     ):
         if hit:
@@ -116,22 +128,53 @@ def _horizon_over(state: ProtectState, inputs: StopInputs) -> bool:
     return inputs.today > state.horizon_date and gain is not None and gain <= 0
 
 
+def iv_alert(state: ProtectState, inputs: StopInputs, rules: StopRules) -> ExitDecision | None:
+    """Said once: a bought position's volatility fell so far that only the stock can still pay (QUANT.md 5.4)."""
+    if state.sold or state.iv_alerted or state.quantity <= 0 or state.entry_iv is None or inputs.iv is None:
+        return None
+    if inputs.iv > state.entry_iv * rules.iv_alert_ratio + EDGE:
+        return None
+    return ExitDecision(Reason.IV_FALLEN, 0, _numbers(state, inputs))
+
+
+def _volatility_rose(state: ProtectState, inputs: StopInputs, rules: StopRules) -> bool:
+    if not state.sold or state.entry_iv is None or inputs.iv is None:
+        return False
+    limit = min(state.entry_iv * rules.iv_stop_ratio, state.entry_iv + rules.iv_stop_points)
+    return inputs.iv >= limit - EDGE
+
+
+def _short_expiry_near(state: ProtectState, inputs: StopInputs, rules: StopRules) -> bool:
+    """Sold premium is closed three weeks before its end, won or lost: from there gamma costs more than theta pays.
+
+    What was sold nearer to its end than that was meant to be held there: the rule is not for it.
+    """
+    if not state.sold or state.expiry is None or state.strategy in ROLLED:
+        return False
+    if state.entry_dte is not None and state.entry_dte <= rules.short_dte_stop:
+        return False
+    return (state.expiry - inputs.today).days <= rules.short_dte_stop
+
+
 def _expiry_near(state: ProtectState, inputs: StopInputs, rules: StopRules) -> bool:
-    if state.expiry is None or (state.expiry - inputs.today).days > rules.dte_stop:
+    if state.sold or state.expiry is None or (state.expiry - inputs.today).days > rules.dte_stop:
         return False
     gain = _gain(state, inputs)
     return gain is not None and gain < 0
 
 
 def _premium_lost(state: ProtectState, inputs: StopInputs, rules: StopRules) -> bool:
-    if inputs.mark is None or state.entry_premium <= 0:
+    if state.sold or inputs.mark is None or state.entry_premium <= 0:
         return False
     return inputs.mark <= state.entry_premium * (1 - Decimal(str(rules.premium_stop)))
 
 
 def _gain(state: ProtectState, inputs: StopInputs) -> Decimal | None:
     """Dollars per share since entry, before fees; None without a mark."""
-    return None if inputs.mark is None else inputs.mark - state.entry_premium
+    if inputs.mark is None:
+        return None
+    paid = inputs.mark - state.entry_premium
+    return -paid if state.sold else paid
 
 
 def _scale_outs(state: ProtectState, inputs: StopInputs, rules: StopRules) -> list[ExitDecision]:
@@ -160,6 +203,8 @@ def _numbers(state: ProtectState, inputs: StopInputs) -> dict[str, float | None]
         "mark": None if inputs.mark is None else float(inputs.mark),
         "entry_premium": float(state.entry_premium),
         "gain_per_share": None if gain is None else float(gain),
+        "entry_iv": state.entry_iv,
+        "iv": inputs.iv,
         "days_to_expiry": None if state.expiry is None else float((state.expiry - inputs.today).days),
     }
 

@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING
 
 from qmterm.core.instruments import is_option
 from qmterm.engine.commands import (
+    Arm,
     CancelOrder,
     ClosePosition,
+    Disarm,
+    Flatten,
     Kill,
     Pause,
     Reconcile,
@@ -26,6 +29,7 @@ from qmterm.ui.grid import Grid
 from qmterm.ui.panes.chain import ChainPane
 from qmterm.ui.panes.orders import OrdersPane
 from qmterm.ui.panes.positions import PositionsPane
+from qmterm.ui.typed_dialogs import FLAT, ArmDialog, FlattenDialog
 
 if TYPE_CHECKING:
     from qmterm.ui.desk import Desk
@@ -238,6 +242,38 @@ def kill_verb(desk: Desk, args: Sequence[str]) -> None:
         desk.ask(Kill())
         return
     typed_lines.open_question(desk, "cancel every order and halt? type yes: ", lambda: desk.ask(Kill()))
+
+
+def flatten(desk: Desk, args: Sequence[str]) -> None:
+    """Opens the page that wants FLAT typed."""
+
+    def answered(typed: str | None) -> None:
+        if typed == FLAT:
+            desk.ask(Flatten())
+        else:
+            desk.say("nothing flattened")
+
+    desk.host.push_screen(FlattenDialog(desk.snapshot, desk.palette, desk.settings, desk.kill_from_dialog), answered)
+
+
+def arm(desk: Desk, args: Sequence[str]) -> None:
+    """Opens the page that wants the end of the account's number; there is nothing to arm without real money."""
+    header = desk.snapshot.header
+    if not header.real_money:
+        desk.say(f"{header.broker} moves no real money: there is nothing to arm")
+        return
+
+    def answered(typed: str | None) -> None:
+        if typed:
+            desk.ask(Arm(tail=typed))
+        else:
+            desk.say("not armed" if header.armed_s is None else "armed as before; :disarm ends it")
+
+    desk.host.push_screen(ArmDialog(header, desk.palette, desk.settings, desk.kill_from_dialog), answered)
+
+
+def disarm(desk: Desk, args: Sequence[str]) -> None:
+    desk.ask(Disarm())
 
 
 def reconcile(desk: Desk, args: Sequence[str]) -> None:

@@ -160,7 +160,9 @@ def right_of_tabs(snapshot: Snapshot, silent_s: float, room: int) -> Line:
     if silent_s >= SILENT_FROM_S:
         return (Span(clip(f" ENGINE SILENT {age(silent_s)} ", room), "alarm", BOLD | REVERSE),)
     if header.ladder != "NORMAL":
-        return (Span(clip(f" {header.ladder}: {plain(header.ladder_reason)} ", room), "alarm", BOLD),)
+        words = header.ladder_proof or header.ladder_reason
+        through = header.ladder_proof and ("confirmed by the broker" in header.ladder_proof)
+        return (Span(clip(f" {header.ladder}: {plain(words)} ", room), "warn" if through else "alarm", BOLD),)
     if header.starting:
         return (Span(clip(f"starting: {plain(header.starting)} ", room), "warn"),)
     if header.not_in_plan:

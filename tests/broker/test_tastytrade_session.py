@@ -1,5 +1,6 @@
 """The login: refused clearly, renewed ahead of time, warm, and never written anywhere."""
 
+import asyncio
 import logging
 
 import pytest
@@ -169,3 +170,44 @@ async def test_an_account_that_cannot_trade_options_is_refused(connect, wire, st
     wire.instead[("GET", "/trading-status")] = [web.json_response({"data": status})]
     with pytest.raises(BrokerAuthError, match=sentence):
         await connect()
+
+
+async def test_a_question_without_an_answer_is_given_up_sooner_than_an_order_and_waits_longer_next_time(connect, wire):
+    broker = await connect(read_timeout_s=2.0, question_timeout_s=0.1)
+
+    async def silent(_request):
+        await asyncio.sleep(1.0)
+        return web.Response(status=204)
+
+    wire.instead["GET", "/orders/live"] = [silent] * 2
+    loop, waited = asyncio.get_running_loop(), []
+    for _ in range(2):
+        began = loop.time()
+        with pytest.raises(BrokerError):
+            await broker.live_orders()
+        waited.append(loop.time() - began)
+    assert 0.08 < waited[0] < waited[1] < 0.5
+    assert await broker.live_orders() == ()
+    wire.instead["POST", "/orders"] = [slow_order(0.4)]
+    assert (await broker.place(buy())).broker_id
+
+
+def slow_order(seconds):
+    async def answer(request):
+        await asyncio.sleep(seconds)
+        return await handled(request)
+
+    return answer
+
+
+async def handled(request):
+    """The order as the simulator would take it."""
+    body = await request.json()
+    order = {
+        "id": 7,
+        "account-number": "5WT00001",
+        "status": "Received",
+        "external-identifier": body["external-identifier"],
+        "legs": [{**leg, "remaining-quantity": leg["quantity"], "fills": []} for leg in body["legs"]],
+    }
+    return web.json_response({"data": {"order": order}}, status=201)

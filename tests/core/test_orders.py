@@ -14,6 +14,7 @@ from qmterm.core.orders import (
     OrderIntent,
     OrderState,
     Purpose,
+    TimeInForce,
     may_become,
 )
 
@@ -111,3 +112,47 @@ def test_only_an_order_without_opening_legs_reduces():
     assert not intent(Purpose.ENTRY, Action.BUY_TO_OPEN).reduces
     assert not intent(Purpose.ENTRY, Action.SELL_TO_CLOSE).reduces
     assert not intent(Purpose.EXIT, Action.SELL_TO_CLOSE, Action.BUY_TO_OPEN).reduces
+
+
+# The table again, from the other side: what may follow each state, in words. A row changed by mistake fails here.
+AT_BROKER = {"received", "routed", "contingent", "live", "cancel requested", "replace requested"}
+OVER = {"filled", "cancelled", "expired", "rejected", "removed"}
+FOLLOWS = {
+    "intent": AT_BROKER | OVER | {"sent", "not sent", "unknown"},
+    "sent": AT_BROKER | OVER | {"unknown"},
+    "unknown": AT_BROKER | OVER | {"not accepted"},
+    "received": AT_BROKER - {"received"} | OVER,
+    "routed": AT_BROKER - {"received", "routed"} | OVER,
+    "contingent": AT_BROKER - {"contingent"} | OVER,
+    "live": AT_BROKER - {"received", "routed", "live"} | OVER,
+    "cancel requested": OVER | {"live"},
+    "replace requested": OVER | {"live", "received", "routed"},
+    "not accepted": AT_BROKER | OVER,
+    "not sent": frozenset(),
+} | dict.fromkeys(OVER, frozenset())
+
+
+@pytest.mark.parametrize("old", list(OrderState))
+def test_each_state_is_followed_by_exactly_these(old):
+    assert {new.value for new in OrderState if may_become(old, new)} == FOLLOWS[old.value]
+
+
+def test_the_ends_are_named_one_by_one():
+    assert {state.value for state in ENDS} == OVER | {"not accepted", "not sent"}
+
+
+def test_the_words_of_the_wire_are_tastytrades():
+    assert [action.value for action in Action] == ["Buy to Open", "Sell to Open", "Buy to Close", "Sell to Close"]
+    assert (TimeInForce.DAY.value, TimeInForce.GTC.value) == ("Day", "GTC")
+
+
+def test_an_order_lives_for_the_day_and_claims_nothing_unless_it_says_so():
+    made = intent(Purpose.EXIT, Action.SELL_TO_CLOSE)
+    assert made.time_in_force is TimeInForce.DAY
+    assert (made.max_loss, made.plan_id, made.reason) == (None, "", None)
+
+
+@pytest.mark.parametrize("purpose", list(Purpose))
+def test_everything_but_an_entry_reduces_as_long_as_no_leg_opens(purpose):
+    assert intent(purpose, Action.SELL_TO_CLOSE).reduces == (purpose is not Purpose.ENTRY)
+    assert not intent(purpose, Action.SELL_TO_CLOSE, Action.SELL_TO_OPEN).reduces

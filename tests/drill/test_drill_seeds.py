@@ -2,7 +2,7 @@
 
 import pytest
 
-from qmterm.drill.script import CRASH, FAULTS
+from qmterm.drill.script import CRASH, FAULTS, script_of
 
 PART = 20
 
@@ -39,3 +39,11 @@ def test_one_seed_is_one_story(drill):
     told = [[line for line in outcome.story if " ms; " not in line] for outcome in (first, second)]
     assert told[0] == told[1]
     assert any("killed" in line for line in told[0])
+
+
+def test_a_flatten_ends_with_an_account_that_the_broker_shows_flat(drill):
+    """Days that stay at FLATTEN: through, or with what is left named (the judge looks at both)."""
+    days = [seed for seed in range(120) if any(act.kind == "flatten" for act in script_of(seed).acts)]
+    outcomes = drill("all", days[:24])
+    assert failures(outcomes) == {}
+    assert sum(outcome.flattened is True for outcome in outcomes) >= 5

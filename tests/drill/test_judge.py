@@ -5,13 +5,20 @@ from decimal import Decimal
 
 import pytest
 
+from qmterm.broker import orders as broker_orders
 from qmterm.core.orders import OrderState
 from qmterm.core.settings.risk import RiskSettings
-from qmterm.drill import house
+from qmterm.drill import house, script, work
+from qmterm.drill.script import script_of
 from qmterm.engine.orders import desk as desk_module
 from qmterm.engine.orders.book import Book
 from qmterm.engine.orders.desk import OrderDesk
+from qmterm.engine.proof import Proof
 from qmterm.risk.book import RiskBook
+from qmterm.risk.gate import Gate
+from qmterm.risk.verdict import Verdict
+
+FLATTENING = [seed for seed in range(60) if any(act.kind == "flatten" for act in script_of(seed).acts)][:12]
 
 
 @pytest.fixture
@@ -77,3 +84,92 @@ def test_an_entry_beyond_the_limits_is_seen(counted, monkeypatch):
     loose = RiskSettings(max_trade_risk=0.5, max_symbol_risk=0.6, max_strategy_risk=0.9, cash_reserve=0.0)
     monkeypatch.setattr(house, "RISK", loose)
     assert counted("limit_breaches", "partial") > 0
+
+
+def test_an_engine_that_calls_itself_flat_too_early_is_seen(counted, monkeypatch):
+    monkeypatch.setattr(Proof, "confirmed", property(lambda self: True))
+    assert counted("position_differences", "all", FLATTENING) > 0
+
+
+def test_a_flatten_that_is_not_through_and_names_nothing_is_seen(counted, monkeypatch):
+    monkeypatch.setattr(Proof, "left", "")
+    assert counted("position_differences", "all", FLATTENING) > 0
+
+
+@pytest.fixture
+def insistent(monkeypatch):
+    """Whoever closes something asks for all his earlier closes once more: most of them are done long since."""
+    earlier = []
+    close = work.Work._close
+
+    def and_again(self, legs, units, strategy, plan_id, random):
+        for asked in earlier:
+            close(self, *asked, random)
+        earlier.append((legs, units, strategy, plan_id))
+        close(self, legs, units, strategy, plan_id, random)
+
+    monkeypatch.setattr(work.Work, "_close", and_again)
+    monkeypatch.setitem(script.ACTS, "exit", 12)
+    return earlier
+
+
+@pytest.fixture
+def unguarded(insistent, monkeypatch):
+    monkeypatch.setattr(Gate, "check_exit", lambda self, intent, *rest, **more: Verdict(intent.quantity, None))
+
+
+@pytest.fixture
+def refused_closes(monkeypatch):
+    """Closes that the broker did not take."""
+    refused = []
+    place = OrderDesk._place
+
+    async def counting(self, record):
+        await place(self, record)
+        if record.intent.reduces and record.state is OrderState.REJECTED:
+            refused.append(record)
+
+    monkeypatch.setattr(OrderDesk, "_place", counting)
+    return refused
+
+
+def test_a_close_that_neither_guard_nor_strict_flag_holds_back_opens(counted, unguarded, monkeypatch):
+    monkeypatch.setattr(broker_orders, "AdvancedInstructions", lambda **_flags: None)
+    assert counted("closes_that_opened", "race") > 0
+
+
+def test_the_strict_flag_alone_holds_what_the_guard_lets_through(counted, unguarded, refused_closes):
+    assert counted("closes_that_opened", "race") == 0
+    assert refused_closes  # the broker did have to say no: this is its flag, not luck
+
+
+def test_the_guard_alone_holds_what_the_strict_flag_would_let_through(counted, insistent, monkeypatch):
+    monkeypatch.setattr(broker_orders, "AdvancedInstructions", lambda **_flags: None)
+    assert counted("closes_that_opened", "race") == 0
+    assert insistent
+
+
+def test_a_gate_that_lets_everything_through_is_seen(counted, monkeypatch):
+    monkeypatch.setattr(
+        Gate, "check", lambda self, plan, *rest, wanted=None, **more: Verdict(100 * (wanted or 1), None)
+    )
+    assert counted("limit_breaches", "partial") > 0
+
+
+def test_an_order_that_read_back_sends_again_is_seen(counted, monkeypatch):
+    place, read_back = OrderDesk._place, OrderDesk.read_back
+    lost = []
+
+    async def noting(self, record):
+        await place(self, record)
+        if record.state is OrderState.UNKNOWN:
+            lost.append(record)
+
+    async def again(self, state, began_at=None):
+        await read_back(self, state, began_at)
+        while lost:
+            await place(self, lost.pop())
+
+    monkeypatch.setattr(OrderDesk, "_place", noting)
+    monkeypatch.setattr(OrderDesk, "read_back", again)
+    assert counted("duplicate_orders", "ack-lost-after") > 0

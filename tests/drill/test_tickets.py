@@ -6,18 +6,16 @@ from random import Random
 
 from qmterm.core.orders import OrderState
 from qmterm.drill.day import STEP_S
-from qmterm.drill.disk import Disk
-from qmterm.drill.house import TOKEN, House
+from qmterm.drill.house import TOKEN
 from qmterm.drill.loop import run
-from qmterm.drill.market import DrillClock, DrillMarket, call
-from qmterm.drill.process import OWNER, Process
+from qmterm.drill.market import DrillMarket, call
 from qmterm.drill.wire import Network
 from qmterm.engine.commands import EditOrder, RollPosition, StageTicket
 from qmterm.engine.orders.edits import Edits
 from qmterm.engine.orders.rolls import Rolls
 from qmterm.engine.orders.tickets import Tickets
-from qmterm.engine.runlog import RunLog
 from qmterm.sim.brokerage.app import Brokerage
+from tests.drill.in_memory import house_in
 
 LOW, MIDDLE = call("AAPL", 0), call("AAPL", 1)
 SPREAD = "buy 1 AAPL 17APR26 230C / sell 1 AAPL 17APR26 235C"
@@ -54,10 +52,7 @@ class Sitting:
 async def seated(folder, seed=1):
     market = DrillMarket(Random(f"ticket:{seed}"))
     brokerage = Brokerage(market, TOKEN, real_time=asyncio.get_running_loop().time)
-    process = Process()
-    OWNER.set(process)
-    network = Network(brokerage, Random(seed))
-    house = House(process, network, Disk(folder), market, RunLog(DrillClock()), [])
+    house = house_in(folder, market, Network(brokerage, Random(seed)))
     await house.open()
     sitting = Sitting(house, brokerage, market)
     yield sitting

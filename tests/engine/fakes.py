@@ -195,6 +195,7 @@ class MemoryJournal:
         self.trouble: str | None = None
         self.decisions: list[tuple[str, str, object]] = []
         self.protects: dict[str, dict[str, object]] = {}
+        self.moves: list[tuple[str, str, str | None, bool, str]] = []
         self.documents: dict[str, dict[str, object]] = {}
         self.adjustments: list[tuple[str | None, Decimal]] = []
 
@@ -231,7 +232,12 @@ class MemoryJournal:
         else:
             self.protects[position_id] = json.loads(json.dumps(state))  # as the real one keeps it
 
-    async def write_ladder(self, state: str, reason: str | None, by_person: bool, time_ns: int) -> None:
+    async def write_ladder(
+        self, state: str, reason: str | None, by_person: bool, time_ns: int, *, before: str = "", text: str = ""
+    ) -> None:
+        if self.full:
+            raise JournalError("journal.sqlite: disk full")
+        self.moves.append((before, state, reason, by_person, text))
         self.rows.append(("ladder", state))
 
     async def write_document(self, name: str, body: Mapping[str, object]) -> None:

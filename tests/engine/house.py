@@ -13,9 +13,11 @@ from qmterm.core.clock import NS
 from qmterm.core.orders import AccountBalance, Action, Leg, OrderState
 from qmterm.core.reasons import Reason
 from qmterm.core.settings.engine import EngineSettings, Mode, OrderSettings
+from qmterm.core.settings.model import Settings
 from qmterm.core.settings.risk import RiskSettings
 from qmterm.core.signals import Signal, SignalState, TradePlan
 from qmterm.engine.answering import Answering
+from qmterm.engine.arming import Arming
 from qmterm.engine.commands import ApproveProposal
 from qmterm.engine.ladder import Ladder
 from qmterm.engine.latency import Percentiles
@@ -123,9 +125,16 @@ class House:
         self.oversight = Oversight(
             self.trader, self.broker, self.journal, EngineSettings(), RiskSettings(), lambda: self.feed_age, self.lag
         )
+        self.arming = Arming(self.clock, self.log, self.journal, "config-1")
+        self.parts = SimpleNamespace(
+            clock=self.clock, log=self.log, journal=self.journal, on_trace=None, broker=self.broker,
+            broker_word="paper", real_money=False, settings=Settings(),
+        )  # fmt: skip
         self.answering = Answering(
             SimpleNamespace(
                 book=self.book,
+                marks=self.marks,
+                arming=self.arming,
                 desk=self.desk,
                 ladder=self.ladder,
                 trader=self.trader,
@@ -136,7 +145,7 @@ class House:
                 edits=self.edits,
                 oversight=self.oversight,
             ),
-            SimpleNamespace(clock=self.clock, log=self.log, journal=self.journal, on_trace=None),
+            self.parts,
             lambda why: None,
         )
         self.quote(4.10, 4.20)
@@ -156,10 +165,16 @@ class House:
         self.trader.proposals.expire(lambda proposal: None)
         await self.trader.protect()
         await self.oversight.tend_orders()
+        self.oversight.flattener.close_all()
         await self.lanes.idle()
 
     async def filled(self, broker_id: str, quantity: int, price: str = "4.10") -> None:
         await self.desk.on_order(self.broker.fill(broker_id, quantity, price))
+
+    async def filled_all(self, *orders) -> None:
+        """Every working order of ours (or the given ones) fills completely, the broker's ledger with it."""
+        for record in orders or self.working:
+            await self.filled(record.broker_id, record.intent.quantity)
 
     async def ended(self, broker_id: str, state: OrderState = OrderState.CANCELLED) -> None:
         await self.desk.on_order(self.broker.set_state(broker_id, state))

@@ -32,7 +32,11 @@ def test_each_limit_latches_at_its_share_and_says_so_once():
     base = begun()
     assert not base.look(Decimal("98000.01"), LIMITS)
     assert base.look(Decimal(98_000), LIMITS)
-    assert not base.look(Decimal(97_000), LIMITS)
+    assert not base.look(Decimal("97000.01"), LIMITS)
+    assert not base.flatten_due
+    assert base.look(Decimal(97_000), LIMITS)
+    assert base.flatten_due
+    assert not base.look(Decimal(96_000), LIMITS)
     assert (base.blocked, base.week_blocked, base.drawdown_blocked) == (True, False, False)
     assert base.look(Decimal(95_000), LIMITS)
     assert base.week_blocked
@@ -40,6 +44,7 @@ def test_each_limit_latches_at_its_share_and_says_so_once():
     assert base.drawdown_blocked
     base.begin_day(NEXT, Decimal(100_000))
     assert (base.blocked, base.week_blocked, base.drawdown_blocked) == (False, True, True)
+    assert not base.flatten_due
 
 
 def test_a_person_goes_on_from_where_the_account_stands():

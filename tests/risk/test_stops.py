@@ -1,6 +1,7 @@
 """Scale-outs equal the golden rows and fire once; stops come in order, latch, and survive being written down."""
 
 import json
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 
@@ -8,11 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from qmterm.core.clock import et_date
 from qmterm.core.reasons import Reason
 from qmterm.core.settings.risk import RiskSettings
 from qmterm.core.settings.strategy import AtrMatrixSettings
 from qmterm.risk.protect import ProtectState, StopInputs, protect
-from qmterm.risk.stops import StopRules, as_plain, decide, rules_text, scale_out_contracts
+from qmterm.risk.stops import StopRules, as_plain, decide, iv_alert, rules_text, scale_out_contracts
 from tests import golden
 from tests.risk.test_gate import plan
 
@@ -232,3 +234,81 @@ def test_a_trade_without_a_setup_claims_no_stop_price_and_no_levels():
     by_hand = state(stop=0.0, sma50=0.0, atr=0.0)
     assert rules_text(by_hand, RULES, TODAY) == "no stop price · 16 d"
     assert decide(by_hand, at(five_minute_close=0.01), RULES) == []
+
+
+# --- volatility and sold premium (QUANT.md 5.4) ---
+
+
+def sold(**changes):
+    return state(**{"sold": True, "entry_premium": Decimal("2.00"), "entry_iv": 0.40, "stop": 0.0} | changes)
+
+
+@pytest.mark.parametrize(
+    ("entry_iv", "iv", "hit"),
+    [
+        (0.40, 0.50, True),  # ten points, though not 1.5 times
+        (0.40, 0.499, False),
+        (0.16, 0.24, True),  # 1.5 times, though not ten points
+        (0.16, 0.239, False),
+        (None, 2.0, False),
+        (0.40, None, False),
+    ],
+)
+def test_sold_premium_is_closed_when_volatility_rose_by_half_or_by_ten_points(entry_iv, iv, hit):
+    decisions = decide(sold(entry_iv=entry_iv), at(iv=iv), RULES)
+    assert [d.reason for d in decisions] == ([Reason.IV_STOP] if hit else [])
+
+
+def test_a_bought_option_is_never_stopped_by_volatility_but_its_fall_is_said_once():
+    bought = state(entry_iv=0.40)
+    assert decide(bought, at(iv=4.0), RULES) == []
+    alert = iv_alert(bought, at(iv=0.28), RULES)
+    assert alert.reason is Reason.IV_FALLEN
+    assert alert.contracts == 0
+    after = ProtectState.from_dict(json.loads(json.dumps(bought.after([alert]).to_dict())))
+    assert after.latched is None
+    assert iv_alert(after, at(iv=0.20), RULES) is None
+    assert iv_alert(bought, at(iv=0.2801), RULES) is None
+    assert iv_alert(sold(), at(iv=0.1), RULES) is None
+
+
+def test_a_volatility_stop_latches_and_survives_being_written_down():
+    hit = decide(sold(), at(iv=0.7), RULES)
+    kept = ProtectState.from_dict(json.loads(json.dumps(sold().after(hit).to_dict())))
+    assert one(kept, at(iv=0.3)).reason is Reason.IV_STOP
+    assert decide(kept.rearmed(), at(iv=0.3), RULES) == []
+
+
+def test_sold_premium_is_closed_at_21_days_won_or_lost():
+    expiry = date(2026, 4, 17)
+    three_weeks, day_before = date(2026, 3, 27), date(2026, 3, 26)
+    short = sold(expiry=expiry, entry_dte=45, horizon_date=expiry)
+    assert one(short, at(three_weeks, mark=Decimal("0.40"))).reason is Reason.SHORT_DTE_STOP
+    assert one(short, at(three_weeks)).reason is Reason.SHORT_DTE_STOP
+    assert decide(short, at(day_before, mark=Decimal("3.90")), RULES) == []
+    assert decide(replace(short, entry_dte=20), at(three_weeks), RULES) == []
+    assert decide(replace(short, strategy="covered_call"), at(three_weeks), RULES) == []
+
+
+def test_sold_premium_gains_while_its_price_falls():
+    over = date(2026, 3, 21)
+    short = sold(expiry=date(2026, 4, 17), entry_dte=20)
+    assert decide(short, at(over, mark=Decimal("1.50")), RULES) == []
+    assert one(short, at(over, mark=Decimal("2.00"))).reason is Reason.TIME_STOP
+    # The premium stop of a bought option: half of it gone is what a seller hopes for.
+    assert decide(short, at(mark=Decimal("0.10")), RULES) == []
+
+
+def test_what_a_plan_received_is_guarded_as_sold_with_its_entry_volatility():
+    bought = protect(plan(numbers={"iv": 0.41}), "p1", 1, Decimal("4.10"))
+    assert (bought.sold, bought.entry_iv, bought.entry_premium) == (False, 0.41, Decimal("4.10"))
+    assert bought.entry_dte == (bought.expiry - et_date(plan().time_ns)).days
+    received = protect(plan(net_price=Decimal("2.00")), "p1", 1, Decimal("-2.00"))
+    assert (received.sold, received.entry_iv, received.entry_premium) == (True, None, Decimal("2.00"))
+
+
+def test_a_guard_written_before_volatility_was_known_is_a_bought_one():
+    plain = state().to_dict()
+    for name in ("sold", "entry_iv", "iv_alerted", "entry_dte"):
+        del plain[name]
+    assert ProtectState.from_dict(plain) == state()

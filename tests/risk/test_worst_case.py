@@ -241,6 +241,8 @@ def test_what_has_filled_is_held_at_what_it_cost():
     more = with_filled(after, part("-3", 1, (option("C", 100), 1)))
     assert worst_loss(more).dollars == 900
     assert with_filled((), part("-95", 100, ("AAPL", 1))) == (held("AAPL", 100, "95"),)
+    paid = with_filled([held(NEAR, 1, "2", "0.65")], part("-3", 1, (NEAR, 1)))
+    assert paid == (held(NEAR, 2, "2.5", "0.65"),)
 
 
 def test_with_several_expiries_the_answer_is_not_called_exact():

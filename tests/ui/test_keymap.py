@@ -24,9 +24,9 @@ def test_a_panes_own_key_goes_before_a_global_one():
 
 
 def test_own_keys_replace_the_shipped_ones():
-    keymap = build_keymap(ACTIONS, {"approve": ("A",), "chain.buy": ("b", "ctrl+b")})
+    keymap = build_keymap(ACTIONS, {"approve": ("Y",), "chain.buy": ("b", "ctrl+b")})
     assert keymap.find("scan", "a") is None
-    assert keymap.find("scan", "A").id == "approve"
+    assert keymap.find("scan", "Y").id == "approve"
     assert keymap.find("chain", "ctrl+b").id == "chain.buy"
     assert keymap.problems == ()
 

@@ -33,6 +33,13 @@ class TastytradeSettings(Section):
         le=120,
         description="seconds to wait for an answer; an order without one is UNKNOWN, not refused",
     )
+    question_timeout_s: float = Field(
+        default=4.0,
+        gt=0,
+        le=120,
+        description="seconds to wait for the answer of a poll, a read-back or the login; asked again, so less than an "
+        "order's",
+    )
     keepalive_s: float = Field(
         default=120.0,
         ge=5,

@@ -108,6 +108,33 @@ class RiskSettings(Section):
     dte_stop: int = Field(
         default=7, ge=0, le=365, description="a losing long option is closed at this many days to expiry, calendar days"
     )
+    short_dte_stop: int = Field(
+        default=21, ge=0, le=365, description="sold premium is closed at this many days to expiry, calendar days"
+    )
+    iv_stop_ratio: float = Field(
+        default=1.5,
+        gt=1,
+        le=10,
+        description="sold premium is closed when its implied volatility reached this many times that of its entry",
+    )
+    iv_stop_points: float = Field(
+        default=0.10,
+        gt=0,
+        le=5,
+        description="or when it rose by this much since the entry (0.10 = ten volatility points)",
+    )
+    iv_alert_ratio: float = Field(
+        default=0.7,
+        gt=0,
+        lt=1,
+        description="an alarm sounds when a bought option's implied volatility fell to this share of its entry",
+    )
+    expiry_close_lead_min: float = Field(
+        default=15.0,
+        ge=0,
+        le=390,
+        description="what the expiry desk plans to close is closed this long before its cut-off, minutes",
+    )
 
     @model_validator(mode="after")
     def _limits_agree(self) -> Self:

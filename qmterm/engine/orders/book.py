@@ -5,14 +5,16 @@ Cash is exact: starting cash plus every fill's flow minus its fees, in Decimal.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
+from qmterm.core.clock import NS
 from qmterm.core.instruments import is_option, underlying_of
 from qmterm.core.orders import BrokerPosition, Fill
 
 ZERO = Decimal(0)
+WITNESS_NS = 30 * NS  # for so long a frame outranks a ledger that does not list its symbol at all; no lag is longer
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,8 @@ class Book:
         self._positions: dict[str, Position] = {p.symbol: p for p in positions if p.quantity}
         self._seen: set[str] = set()
         self._settled: dict[str, int] = {}  # the broker's own word since our latest fill of the symbol
+        self._words: dict[str, tuple[int, int, bool]] = {}  # its newest: quantity, stamp, whether the stream said it
+        self._filled_ns: dict[str, int] = {}  # our newest fill of the symbol
 
     @property
     def cash(self) -> Decimal:
@@ -80,9 +84,42 @@ class Book:
         held = self._positions.get(symbol)
         return held.quantity if held else 0
 
-    def settle(self, theirs: Mapping[str, int]) -> None:
-        """The broker's positions, read when every fill we know was counted; what it does not name is flat there."""
-        self._settled = {symbol: theirs.get(symbol, 0) for symbol in self._positions}
+    def settle(self, theirs: Iterable[BrokerPosition], now_ns: int) -> None:
+        """The broker's positions, read when every fill we know was counted; what it does not name is flat there.
+
+        Unless the stream has said something newer of it: a ledger may show the past for seconds after a fill.
+        """
+        listed = {position.symbol: position for position in theirs}
+        for symbol, row in listed.items():
+            before = self._words.get(symbol)
+            if before is None or not 0 < row.updated_ns < before[1]:
+                self._words[symbol] = row.quantity, row.updated_ns, False
+        self._settled = {symbol: self._word(symbol, listed.get(symbol), now_ns) for symbol in self._positions}
+
+    def _word(self, symbol: str, row: BrokerPosition | None, now_ns: int) -> int:
+        quantity, stamp, streamed = self._words.get(symbol, (0, 0, False))
+        if stamp < self._filled_ns.get(symbol, 0):  # older than what we did: only the reading itself counts
+            return row.quantity if row else 0
+        return quantity if row or (streamed and now_ns - stamp < WITNESS_NS) else 0
+
+    def shows(self, position: BrokerPosition) -> None:
+        """A position as the account stream tells it: a witness of settlement, so that a close need not wait for REST.
+
+        Frames come late, twice and out of order, so only one that is provably news counts: stamped after every word
+        of the broker's before it, and not before our latest fill. None is ever more than what we hold.
+        """
+        symbol, stamp = position.symbol, position.updated_ns
+        before = self._words.get(symbol)
+        if stamp <= (before[1] if before else 0) or stamp < self._filled_ns.get(symbol, 0):
+            return
+        self._words[symbol] = position.quantity, stamp, True
+        if symbol in self._settled:
+            self._settled[symbol] = position.quantity
+
+    @property
+    def behind(self) -> bool:
+        """The broker's ledger does not show all that we hold: a close of it would have to wait."""
+        return any(self.settled(symbol) != held.quantity for symbol, held in self._positions.items())
 
     def settled(self, symbol: str) -> int:
         """What is certain to be held: ours, or less while the broker's ledger shows less of it."""
@@ -103,6 +140,7 @@ class Book:
             return self._positions.get(fill.symbol)
         self._seen.add(fill.fill_id)
         self._settled.pop(fill.symbol, None)
+        self._filled_ns[fill.symbol] = max(fill.time_ns, self._filled_ns.get(fill.symbol, 0))
         self.fill_count += 1
         self.flows += fill.cash_flow
         self.fees += fill.fees

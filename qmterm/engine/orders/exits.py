@@ -7,7 +7,7 @@ hit stays hit across cancels, re-pricing and restarts, and a scale-out level is 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from functools import partial
@@ -23,60 +23,20 @@ from qmterm.core.signals import TradePlan
 from qmterm.core.ticks import TickProgram, TickTable, round_price, tick
 from qmterm.engine.orders.book import Book, Position
 from qmterm.engine.orders.exposure import closable
+from qmterm.engine.orders.guard import Guard
 from qmterm.engine.orders.ledger import Ledger, OrderRecord
 from qmterm.engine.orders.marks import Marks
 from qmterm.engine.orders.ticks import TickBook
 from qmterm.engine.orders.underlyings import Sight, Underlyings
 from qmterm.engine.orders.walking import Grid, start_price
-from qmterm.risk.protect import ProtectState, StopInputs, protect, rolled
-from qmterm.risk.stops import StopRules, decide, rules_text
+from qmterm.risk.protect import StopInputs, protect, rolled
+from qmterm.risk.stops import StopRules, decide, iv_alert, rules_text
 
 REARM_NS = 300 * NS  # a refused exit asks again after a 5-minute bar that a person has not seen
 
 
 class ProtectJournal(Protocol):
     async def write_protect(self, position_id: str, state: Mapping[str, object] | None) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Guard:
-    """One position's protection: `goal` contracts are still to be closed, for `reason`."""
-
-    symbol: str
-    opened_ns: int
-    state: ProtectState
-    goal: int = 0
-    reason: Reason | None = None
-    attempts: int = 0
-    daily_seen: date | None = None
-    levels_day: date | None = None  # stop, SMA50 and ATR are prices of this day; None: of the opening day
-    called_off_ns: int = 0  # a person refused the exit then: what was known before does not ask again
-
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            **self.state.to_dict(),
-            "symbol": self.symbol,
-            "opened_ns": self.opened_ns,
-            "goal": self.goal,
-            "goal_reason": self.reason.value if self.reason else None,
-            "called_off_ns": self.called_off_ns,
-            "levels_day": self.levels_day.isoformat() if self.levels_day else None,
-            "daily_seen": self.daily_seen.isoformat() if self.daily_seen else None,
-        }
-
-    @classmethod
-    def from_dict(cls, plain: Mapping[str, Any]) -> Guard:
-        seen, levels = plain.get("daily_seen"), plain.get("levels_day")
-        return cls(
-            symbol=str(plain["symbol"]),
-            opened_ns=int(plain["opened_ns"]),
-            state=ProtectState.from_dict(plain),
-            goal=int(plain.get("goal") or 0),
-            reason=Reason(plain["goal_reason"]) if plain.get("goal_reason") else None,
-            daily_seen=date.fromisoformat(seen) if seen else None,
-            levels_day=date.fromisoformat(levels) if levels else None,
-            called_off_ns=int(plain.get("called_off_ns") or 0),
-        )
 
 
 class Guards:
@@ -107,6 +67,7 @@ class Guards:
         self._ticks = ticks or TickBook()
         self._guards: dict[str, Guard] = {}
         self._sight = Sight(underlyings)
+        self.iv_of: Callable[[str], float | None] = lambda _symbol: None  # set by the engine: a mark's own volatility
 
     def restore(self, saved: Mapping[str, Mapping[str, Any]]) -> None:
         self._guards = {position_id: Guard.from_dict(body) for position_id, body in saved.items()}
@@ -244,6 +205,11 @@ class Guards:
                 continue
             refused = self._sight.look(position_id, guard.state.underlying, partial(blinded, guard))
             inputs, guard = self._inputs(guard, refused)
+            alert = iv_alert(guard.state, inputs, self._rules)
+            if alert is not None:
+                guard = replace(guard, state=guard.state.after([alert]))
+                await self._keep(guard)
+                announce(guard, alert.reason, alert.numbers)
             decisions = decide(guard.state, inputs, self._rules)
             if scaling:
                 decisions = [decision for decision in decisions if decision.reason is not Reason.SCALE_OUT]
@@ -260,6 +226,20 @@ class Guards:
             )
             if fresh and contracts:
                 announce(guard, first.reason, first.numbers)
+
+    async def want_out(self, symbol: str, reason: Reason) -> bool:
+        """All of a position is to be closed for a reason found elsewhere (the expiry desk); latches like a stop.
+
+        False when it has no guard, is on its way out already, or a person refused its exit a moment ago.
+        """
+        guard = next((g for g in self._guards.values() if g.symbol == symbol and g.state.quantity > 0), None)
+        if guard is None or (guard.goal > 0 and guard.reason is not Reason.SCALE_OUT):
+            return False
+        if self._clock.now() - guard.called_off_ns < REARM_NS:
+            return False
+        state = guard.state.wanted_out(reason)
+        await self._keep(replace(guard, state=state, goal=state.quantity, reason=reason, attempts=0))
+        return True
 
     def _inputs(self, guard: Guard, refused: Reason | None) -> tuple[StopInputs, Guard]:
         now = self._clock.now()
@@ -283,6 +263,7 @@ class Guards:
                 daily_close=daily.close if daily else None,
                 daily_sma50=daily.sma50 if daily else None,
                 mark=mark.price if rested and mark is not None and not mark.flag else None,
+                iv=self.iv_of(guard.symbol) if rested and mark is not None and not mark.flag else None,
             ),
             guard,
         )

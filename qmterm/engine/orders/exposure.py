@@ -125,9 +125,9 @@ def _is_entry(record: OrderRecord) -> bool:
 
 
 def spent(record: OrderRecord, ask: Ask) -> Decimal:
-    """Cash and buying power an order may still take: what it pays, for an entry at least what it can lose."""
+    """Cash and buying power an order may still take: what it pays, at least what it claims it can lose."""
     paid = sum((max(ZERO, part.paid) * part.units for part in parts_of(record, ask)), ZERO)
-    return max(paid, record.worst_loss) if _is_entry(record) else paid
+    return max(paid, record.worst_loss)
 
 
 def _day_trades(ledger: Ledger, today: date) -> int:

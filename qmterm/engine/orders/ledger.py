@@ -105,7 +105,7 @@ class Ledger:
 
     def __init__(self) -> None:
         self._records: dict[str, OrderRecord] = {}
-        self._by_broker_id: dict[str, str] = {}
+        self._by_broker_id: dict[str, OrderRecord] = {}
         self._replacing: dict[str, list[str]] = {}  # intent id -> those that were to take its place, oldest first
 
     def add(self, record: OrderRecord) -> None:
@@ -113,7 +113,7 @@ class Ledger:
         if record.intent.replaces is not None:
             self._replacing.setdefault(record.intent.replaces, []).append(record.intent.intent_id)
         if record.broker_id:
-            self._by_broker_id[record.broker_id] = record.intent.intent_id
+            self._by_broker_id[record.broker_id] = record
 
     def get(self, intent_id: str) -> OrderRecord | None:
         return self._records.get(intent_id)
@@ -127,14 +127,14 @@ class Ledger:
         tagged = self._records.get(order.external_id) if order.external_id else None
         if tagged is not None and tagged.broker_id in (None, order.broker_id):
             return tagged
-        known = self._records.get(self._by_broker_id.get(order.broker_id, ""))
+        known = self._by_broker_id.get(order.broker_id)
         if known is not None and (tagged is None or known.external or self.root(known) is self.root(tagged)):
             return known
         return self._expected(order)
 
     def _expected(self, order: BrokerOrder) -> OrderRecord | None:
         """Our replacement whose answer was lost and whose order does not carry its tag: known by what it replaces."""
-        original = self._records.get(self._by_broker_id.get(order.replaces or "", ""))
+        original = self._by_broker_id.get(order.replaces or "")
         if original is None or order.external_id not in (None, "", original.intent.intent_id):
             return None
         for record in reversed(self.replacing(original)):
@@ -146,7 +146,7 @@ class Ledger:
 
     def name(self, record: OrderRecord, broker_id: str) -> None:
         record.broker_id = broker_id
-        self._by_broker_id[broker_id] = record.intent.intent_id
+        self._by_broker_id[broker_id] = record
 
     @property
     def records(self) -> tuple[OrderRecord, ...]:
@@ -271,9 +271,8 @@ def _external_worst_loss(order: BrokerOrder) -> Decimal | None:
     opening = [leg for leg in order.legs if leg.action.opens]
     if not opening or order.net_price is None:
         return None
-    units = min((leg.quantity for leg in order.legs), default=0)
     if order.net_price < 0:
-        return -order.net_price * units * (order.legs[0].multiplier if order.legs else 1)
+        return -order.net_price * min(leg.quantity for leg in order.legs) * order.legs[0].multiplier
     # A credit that opens: no bound is known to us, so the sold strikes are counted in full.
     sold = (leg for leg in opening if not leg.action.buys and is_option(leg.symbol))
     return sum((parse_option(leg.symbol).strike * leg.quantity * leg.multiplier for leg in sold), Decimal(0))

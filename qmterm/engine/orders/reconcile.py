@@ -38,7 +38,7 @@ def compare(book: Book, state: AccountState) -> tuple[Difference, ...]:
     found = [
         Difference(symbol, Decimal(ours.get(symbol, 0)), Decimal(theirs.get(symbol, 0)))
         for symbol in sorted(ours.keys() | theirs.keys())
-        if ours.get(symbol, 0) != theirs.get(symbol, 0)
+        if ours.get(symbol) != theirs.get(symbol)
     ]
     if abs(book.cash - state.balance.cash) > CASH_TOLERANCE:
         found.append(Difference("", book.cash, state.balance.cash))

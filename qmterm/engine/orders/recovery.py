@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from qmterm.core.errors import ConfigError
-from qmterm.core.orders import AccountState, BrokerPosition, OrderState
+from qmterm.core.orders import AccountState, BrokerPosition, OrderState, Purpose
 from qmterm.engine.orders.book import Book, Position
 from qmterm.engine.orders.ledger import ADOPTED, Ledger, OrderRecord
 from qmterm.journal.state import JournalState, StoredSession
@@ -80,7 +80,8 @@ def _record(saved: JournalState, index: int, monotonic: float) -> OrderRecord:
     stored = saved.orders[index]
     # An intent may have left in the instant before the crash: only the broker can say.
     state = OrderState.UNKNOWN if stored.state in (OrderState.INTENT, OrderState.SENT) else stored.state
-    external = stored.intent.strategy == "external"
+    # By purpose, not by strategy: our own close of a position opened elsewhere carries that one's strategy.
+    external = stored.intent.purpose is Purpose.EXTERNAL
     # Killed between an adopted order's two rows: its number stands in its id, or it would be adopted a second time.
     known_by = stored.intent.intent_id.removeprefix(ADOPTED) if external else None
     return OrderRecord(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from qmterm.engine.arming import Arming
 from qmterm.engine.orders.recovery import tail
+from qmterm.engine.oversight import Oversight
 from qmterm.engine.parts import Parts
 from qmterm.engine.show.plan import lacking
 from qmterm.engine.show.publish import SESSION_WORD
@@ -12,10 +14,12 @@ from qmterm.engine.view import HeaderView
 
 
 class Header:
-    def __init__(self, parts: Parts, trader: Trader, scanning: Scanning) -> None:
+    def __init__(self, parts: Parts, trader: Trader, scanning: Scanning, oversight: Oversight, arming: Arming) -> None:
         self._parts = parts
         self._trader = trader
         self._scanning = scanning
+        self._oversight = oversight
+        self._arming = arming
 
     def view(self) -> HeaderView:
         parts, trader = self._parts, self._trader
@@ -54,6 +58,9 @@ class Header:
             session=SESSION_WORD[parts.calendar.phase(parts.clock.now())],
             ladder=ladder.level.label,
             ladder_reason=ladder.text,
+            ladder_proof=self._oversight.proof.text or self._oversight.flatten_proposed,
+            arming=self._arming.text if parts.real_money else "",
+            armed_s=self._arming.left_s if parts.real_money else None,
             loop_lag_ms_p99=parts.loop_lag.recent_p99,
             coverage_pct=covered.pct,
             oldest_age_s=covered.oldest_age_s,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 
 import numpy as np
@@ -11,12 +11,14 @@ from qmterm.core.calendar import Phase, SessionCalendar
 from qmterm.core.clock import NS, Clock, et_date
 from qmterm.core.settings.risk import RiskSettings
 from qmterm.core.signals import SignalState
+from qmterm.engine.orders.book import Position
 from qmterm.engine.orders.exposure import open_risk
 from qmterm.engine.orders.ledger import OrderRecord
 from qmterm.engine.orders.proposals import Proposal
 from qmterm.engine.runlog import RunLog
 from qmterm.engine.show.chainview import ChainLook, known
-from qmterm.engine.show.greeks import HeldGreeks, PositionGreeks, days_left
+from qmterm.engine.show.greeks import PositionGreeks, days_left
+from qmterm.engine.show.portfolio import PortfolioLook
 from qmterm.engine.show.proposal_market import delta_change, market_of
 from qmterm.engine.show.wording import describe_leg, label, terms_text
 from qmterm.engine.signals.entries import Entries
@@ -34,6 +36,7 @@ from qmterm.engine.view import (
     ScanView,
     Snapshot,
 )
+from qmterm.engine.view_portfolio import ExpiryView, PortfolioView
 from qmterm.strategy.matrix_columns import GATES
 
 SCAN_ROWS = 250  # shown at most: every setup and every symbol near one; the rest is counted
@@ -51,7 +54,7 @@ class Publisher:
         clock: Clock,
         log: RunLog,
         risk: RiskSettings,
-        held_greeks: HeldGreeks,
+        portfolio: PortfolioLook,
         header: Callable[[], HeaderView],
         flow: Callable[[], FlowView],
         source_of: Callable[[str], str] = lambda symbol: "",
@@ -64,7 +67,7 @@ class Publisher:
         self._clock = clock
         self._log = log
         self._risk = risk
-        self._held_greeks = held_greeks
+        self._portfolio = portfolio
         self._header = header
         self._source_of = source_of  # who told a symbol's quote, "" = the data vendor
         self._flow = flow
@@ -75,10 +78,16 @@ class Publisher:
     def header(self) -> HeaderView:
         return self._header()
 
+    def portfolio(self) -> PortfolioView:
+        return self._portfolio.view()
+
+    def expiry(self) -> tuple[ExpiryView, ...]:
+        return self._portfolio.expiry()
+
     def snapshot(self) -> Snapshot:
         self._version += 1
         trader = self._trader
-        greeks = self._greeks()
+        greeks = self._portfolio.greeks
         symbol = self._look.symbol
         return Snapshot(
             version=self._version,
@@ -93,6 +102,8 @@ class Publisher:
             orders=tuple(self._order(r) for r in sorted(self._shown_orders(), key=_newest_first)[:200]),
             proposals=tuple(self._proposal(p, greeks) for p in trader.proposals.waiting),
             flow=self._flow(),
+            portfolio=self._portfolio.view(),
+            expiry=self._portfolio.expiry(),
             log=self._log.lines,
         )
 
@@ -161,12 +172,7 @@ class Publisher:
 
     # --- positions and risk ---
 
-    def _greeks(self) -> dict[str, PositionGreeks]:
-        positions = self._trader.book.positions
-        spots = {p.underlying: self._scanning.last(p.underlying) for p in positions}
-        return self._held_greeks.of(positions, self._trader.marks, spots, self._clock.now())
-
-    def _positions(self, greeks: dict[str, PositionGreeks]) -> list[PositionView]:
+    def _positions(self, greeks: Mapping[str, PositionGreeks]) -> list[PositionView]:
         trader, now = self._trader, self._clock.now()
         views = []
         for position in trader.book.positions:
@@ -200,11 +206,20 @@ class Publisher:
                     next_target=trader.guards.next_target(position.plan_id),
                     horizon=guard.state.horizon_date if guard else None,
                     rules=trader.guards.text(position.plan_id, et_date(now)),
+                    crossing=self._crossing(position, mark.price) if mark else None,
                 )
             )
         return views
 
-    def _risk_view(self, greeks: dict[str, PositionGreeks]) -> RiskView:
+    def _crossing(self, position: Position, mark: Decimal) -> Decimal | None:
+        """Dollars that closing at the far side gives away against the mark; None when that side is not quoted."""
+        quote = self._trader.quotes.quote(position.symbol)
+        side = 0.0 if quote is None else quote.bid if position.quantity > 0 else quote.ask
+        if side <= 0:
+            return None
+        return max(Decimal(0), position.value(mark) - position.value(Decimal(str(round(side, 4)))))
+
+    def _risk_view(self, greeks: Mapping[str, PositionGreeks]) -> RiskView:
         trader = self._trader
         nlv, book = trader.marks.nlv, trader.risk_book()
         delta = gamma = 0.0
@@ -265,7 +280,7 @@ class Publisher:
             reason=record.reason or (intent.reason.value if intent.reason else ""),
         )
 
-    def _proposal(self, proposal: Proposal, greeks: dict[str, PositionGreeks]) -> ProposalView:
+    def _proposal(self, proposal: Proposal, greeks: Mapping[str, PositionGreeks]) -> ProposalView:
         trader, now = self._trader, self._clock.now()
         quotes = trader.quotes_of(proposal.legs)
         bid, mid, ask = market_of(proposal, quotes)

@@ -18,6 +18,7 @@ def watch_list(engaged: Engaged) -> tuple[frozenset[str], frozenset[str], tuple[
     """
     options = {position.symbol for position in engaged.book.positions if is_option(position.symbol)}
     stocks = {position.underlying for position in engaged.book.positions} | set(engaged.entries.candidates)
+    options |= engaged.portfolio.expiry.twins
     for record in engaged.desk.ledger.working:
         options.update(leg.symbol for leg in record.intent.legs if leg.multiplier != 1)
         stocks.add(record.intent.underlying)

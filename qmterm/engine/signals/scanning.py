@@ -317,6 +317,16 @@ class Scanning:
         value = float(self._features.hv20[row])
         return value if np.isfinite(value) and value > 0 else None
 
+    def daily_closes(self, symbol: str) -> tuple[NDArray[np.datetime64], FloatArray] | None:
+        """The dates and closes of a stock's completed sessions, oldest first; None when nothing is known of it."""
+        row = self._row_of.get(self.ticker(symbol))
+        if row is None or self._panel is None:
+            return None
+        count = int(self._panel.bars[row])
+        if not count:
+            return None
+        return self._panel.days[row, -count:].copy(), self._panel.close[row, -count:].copy()
+
     def previous_close(self, symbol: str) -> float | None:
         row = self._row_of.get(self.ticker(symbol))
         if row is None or self._features is None:

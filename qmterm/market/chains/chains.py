@@ -96,7 +96,7 @@ class Chains:
         else:
             # Together: one call more, but no time.
             ask = partial(self._rest.option_rows, *window)
-            aged, _ = await asyncio.gather(self._cache.get(Kind.CHAIN, window, ask), self._learn_cash(underlying))
+            aged, _ = await asyncio.gather(self._cache.get(Kind.CHAIN, window, ask), self.learn_cash(underlying))
             rows = aged.value
         self.delayed |= rows.delayed
         self.malformed += rows.malformed
@@ -105,7 +105,7 @@ class Chains:
             self.on_read(chain)
         return chain
 
-    async def _learn_cash(self, underlying: str) -> None:
+    async def learn_cash(self, underlying: str) -> None:
         """Dividends that cannot be had are not known (`cash.known`): the chain is priced without."""
         if self._cache is None or _root(underlying) in CASH_SETTLED_ROOTS:
             return

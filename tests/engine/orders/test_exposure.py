@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from qmterm.core.fees import fill_fees
 from qmterm.core.orders import Action, BrokerPosition, Fill, Leg, OrderState, Purpose
 from qmterm.engine.orders.book import Book
-from qmterm.engine.orders.exposure import MINUTE_NS, closable, open_risk, position_risk, risk_book
+from qmterm.engine.orders.exposure import MINUTE_NS, Losses, closable, open_risk, position_risk, risk_book, spent
 from qmterm.engine.orders.ledger import Ledger, OrderRecord
 from tests.engine.fakes import CASH, OCC, clock_at, entry
 
@@ -149,3 +149,143 @@ def test_the_gate_sees_which_side_of_each_contract_is_held_or_being_opened():
     assert seen.crossed("atr_matrix", CALLS[1], -1) == "is being opened the other way"
     assert seen.crossed("atr_matrix", OCC, +1) == seen.crossed("atr_matrix", CALLS[1], +1) == ""
     assert seen.crossed("atr_matrix", CALLS[2], -1) == ""  # its order is over
+
+
+def test_nothing_held_and_nothing_ordered_risks_nothing_in_dollars():
+    nothing = open_risk(Book(CASH), Ledger())
+    assert (nothing, type(nothing)) == (0, Decimal)
+    assert view(Book(CASH), Ledger()).cash == CASH
+
+
+def test_risks_of_two_strategies_in_one_stock_add_up_and_so_do_two_stocks_of_one_strategy():
+    book = Book(CASH)
+    for number, (symbol, strategy) in enumerate([(OCC, "one"), (OCC[:-8] + "00180000", "two"), (CALLS[1], "one")]):
+        book.adopt(BrokerPosition(symbol, 1 + number, Decimal(4), 100), strategy, "P", NOW)
+    seen = view(book, Ledger())
+    assert seen.risk_by_symbol == {"NVDA": 400 + 800, "AMD": 1200}
+    assert seen.risk_by_strategy == {"one": 400 + 1200, "two": 800}
+    assert seen.held == {("one", "NVDA"), ("two", "NVDA"), ("one", "AMD")}
+
+
+def test_a_call_sold_on_the_shares_of_another_strategy_risks_what_they_can_lose():
+    book = Book(CASH)
+    book.adopt(BrokerPosition("NVDA", 100, Decimal(170), 1), "holder", "P", NOW)
+    book.adopt(BrokerPosition(OCC, -1, Decimal(4), 100), "writer", "P", NOW)
+    seen = view(book, Ledger())
+    assert seen.risk_by_strategy == {"holder": 17_000, "writer": 17_000 - 400}
+    assert seen.risk_by_symbol == {"NVDA": 17_000 + 16_600}
+    # The same when the call is only ordered.
+    ordered, shares = Ledger(), Book(CASH)
+    shares.adopt(BrokerPosition("NVDA", 100, Decimal(170), 1), "holder", "P", NOW)
+    write = replace(order(1, OCC, Purpose.ENTRY, 1, Decimal(4)).intent, strategy="writer", net_price=Decimal(4))
+    ordered.add(OrderRecord(replace(write, legs=(Leg(OCC, Action.SELL_TO_OPEN, 1),)), OrderState.LIVE))
+    assert 16_600 < view(shares, ordered).risk_by_strategy["writer"] < 17_001
+    # While an order may sell the shares they cover nothing: the call counts without an end, at twice its strike.
+    ledger = Ledger()
+    sell = replace(order(1, OCC, Purpose.EXIT, 100, Decimal(171)).intent, strategy="holder", net_price=Decimal(171))
+    ledger.add(OrderRecord(replace(sell, legs=(Leg("NVDA", Action.SELL_TO_CLOSE, 100),)), OrderState.LIVE))
+    assert view(book, ledger).risk_by_strategy["writer"] > 17_000
+
+
+def test_the_losses_of_day_week_and_peak_reach_the_gate():
+    told = Losses(Decimal(-1), Decimal(2), Decimal(-3), True, Decimal(4), True)
+    seen = view(Book(CASH), Ledger(), losses=told)
+    assert (seen.day_pnl, seen.previous_nlv, seen.week_pnl, seen.week_blocked) == (-1, 2, -3, True)
+    assert (seen.drawdown, seen.drawdown_blocked) == (4, True)
+    calm = view(Book(CASH), Ledger())
+    assert (calm.day_pnl, calm.previous_nlv, calm.week_pnl, calm.week_blocked) == (None, None, None, False)
+    assert (calm.drawdown, calm.drawdown_blocked) == (None, False)
+
+
+def test_an_order_takes_what_it_pays_and_at_least_what_it_claims_to_lose():
+    paid = order(1, OCC, Purpose.ENTRY, 2, Decimal("4.15"))
+    assert spent(paid, lambda _: None) == paid.intent.max_loss > 830
+    claims = OrderRecord(replace(paid.intent, max_loss=Decimal(5_000)), OrderState.LIVE)
+    assert spent(claims, lambda _: None) == 5_000
+    silent = OrderRecord(replace(paid.intent, max_loss=Decimal(1)), OrderState.LIVE)
+    assert 830 < spent(silent, lambda _: None) < 833
+    sells = order(2, OCC, Purpose.EXIT, 2, Decimal("4.15"))
+    assert spent(sells, lambda _: None) == 0
+    nothing = spent(OrderRecord(replace(sells.intent, legs=()), OrderState.LIVE), lambda _: None)
+    assert (nothing, type(nothing)) == (0, Decimal)
+
+
+def bought_at_the_market():
+    """A purchase adopted from elsewhere without a limit: what somebody asks is what it may pay."""
+    intent = replace(order(1, OCC, Purpose.EXTERNAL, 2, Decimal(1)).intent, net_price=Decimal(0))
+    return OrderRecord(replace(intent, legs=(Leg(OCC, Action.BUY_TO_OPEN, 2),)), OrderState.LIVE)
+
+
+def test_what_has_no_limit_is_paid_at_the_price_asked():
+    ledger = Ledger()
+    ledger.add(bought_at_the_market())
+    seen = view(Book(CASH), ledger, ask={OCC: Decimal(6)}.get)
+    assert 1200 < seen.risk_by_symbol["NVDA"] < 1203
+    assert 1200 < CASH - seen.cash < 1203
+    assert seen.working == {("atr_matrix", "NVDA")}
+    assert seen.orders_last_minute == 0  # it is not ours
+    blind = view(Book(CASH), ledger)
+    assert 35_000 < blind.risk_by_symbol["NVDA"] < 35_010  # at its strike
+    assert 35_000 < CASH - blind.cash < 35_010
+
+
+def test_orders_alike_count_for_the_time_of_duplicates_unless_they_never_were_at_the_broker():
+    ledger = Ledger()
+    sent = {
+        OrderState.LIVE: CALLS[0], OrderState.NOT_SENT: CALLS[1], OrderState.REJECTED: CALLS[2],
+        OrderState.CANCELLED: "NVDA  260417C00180000",
+    }  # fmt: skip
+    for number, (state, symbol) in enumerate(sent.items()):
+        ledger.add(order(number, symbol, Purpose.ENTRY, 2, Decimal(4), state))
+    ledger.add(order(9, "NVDA  260417C00190000", Purpose.EXIT, 2, Decimal(4)))
+    second = 1_000_000_000
+    assert view(Book(CASH), ledger).recent == frozenset()
+
+    def recent(after_ns):
+        keys = view(Book(CASH), ledger, duplicate_s=5.0, now_ns=NOW + after_ns).recent
+        return {leg[0] for key in keys for leg in key}
+
+    assert recent(0) == recent(5 * second - 1) == {CALLS[0], "NVDA  260417C00180000"}
+    assert recent(5 * second) == set()
+
+
+def test_day_trades_and_todays_sales_are_those_of_today():
+    book, ledger = Book(CASH), Ledger()
+    day_ns = 24 * 3600 * 1_000_000_000
+    records = []
+    for number, (symbol, purpose) in enumerate(
+        [
+            (OCC, Purpose.ENTRY),
+            (OCC, Purpose.EXIT),
+            ("NVDA  260417C00180000", Purpose.ENTRY),
+            ("NVDA  260417C00180000", Purpose.EXIT),
+            (CALLS[1], Purpose.ENTRY),
+            (CALLS[2], Purpose.EXIT),
+        ]
+    ):
+        record = order(number, symbol, purpose, 2, Decimal(4), OrderState.FILLED)
+        execute(book, record, 2, Decimal(4), number)
+        ledger.add(record)
+        records.append(record)
+    seen = view(book, ledger)
+    assert seen.day_trades == 2  # opened and closed; the others only one of both
+    sales = [fill for record in records for fill in record.fills.values() if not fill.action.buys]
+    assert seen.unsettled == sum(fill.cash_flow for fill in sales) > 2390
+    tomorrow = view(book, ledger, now_ns=NOW + day_ns)
+    assert (tomorrow.day_trades, tomorrow.unsettled, type(tomorrow.unsettled)) == (0, 0, Decimal)
+
+
+def test_closable_is_what_is_settled_less_what_closes_and_never_of_the_other_sign():
+    cases = [(5, 0, 5), (5, 2, 3), (5, 5, 0), (5, 7, 0), (-5, 0, -5), (-5, 2, -3), (-5, 7, 0), (0, 0, 0), (0, 2, 0)]
+    for held, closing, free in cases:
+        book, ledger = Book(CASH), Ledger()
+        if held:
+            book.adopt(BrokerPosition(OCC, held, Decimal(4), 100), "s", "P", NOW)
+        if closing:
+            ledger.add(order(1, OCC, Purpose.EXIT, closing, Decimal(4)))
+        assert closable(book, ledger, OCC) == free
+
+
+def test_the_account_the_gate_sees_is_whole():
+    frozen = view(Book(CASH), Ledger(), nlv=Decimal(7), buying_power=Decimal(9), frozen=["AMD"])
+    assert (frozen.nlv, frozen.option_buying_power, frozen.frozen) == (7, 9, {"AMD"})

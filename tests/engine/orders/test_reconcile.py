@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from qmterm.core.clock import NS
 from qmterm.core.orders import AccountBalance, AccountState, Action, BrokerPosition, Fill
 from qmterm.engine.orders.book import Book
-from qmterm.engine.orders.reconcile import Reconciler, compare
+from qmterm.engine.orders.reconcile import WINDOW_S, Difference, Reconciler, compare
 from tests.engine.fakes import CASH, OCC
 
 NOW = 1_000 * NS
@@ -117,3 +117,52 @@ def test_both_sides_are_compared(ours, theirs):
         book.apply(Fill("f", "1", OCC, action, abs(ours), Decimal(1), 1), "s", "P")
     found = {d.symbol for d in compare(book, account(book.cash, x=theirs))}
     assert (OCC in found) is (ours != theirs)
+
+
+def test_every_difference_is_named_with_both_numbers_positions_first():
+    book = Book(CASH)
+    book.adopt(BrokerPosition("NVDA", 100, Decimal(170), 1), "s", "P", 1)
+    book.adopt(BrokerPosition(OCC, 2, Decimal(4), 100), "s", "P", 1)
+    book.adopt(BrokerPosition("F", 7, Decimal(12), 1), "s", "P", 1)
+    theirs = (
+        BrokerPosition(OCC, 3, Decimal(4), 100), BrokerPosition("AMD", -5, Decimal(200), 1),
+        BrokerPosition("GE", 0, Decimal(1), 1), BrokerPosition("F", 7, Decimal(12), 1),
+    )  # fmt: skip
+    cash = CASH - 1
+    found = compare(book, AccountState("A", AccountBalance(cash, cash, cash), theirs, ()))
+    assert found == (
+        Difference("AMD", Decimal(0), Decimal(-5)),
+        Difference("NVDA", Decimal(100), Decimal(0)),
+        Difference(OCC, Decimal(2), Decimal(3)),
+        Difference("", CASH, cash),
+    )
+    assert str(found[3]) == "cash: ours 100000, broker 99999"
+    assert all(type(number) is Decimal for one in found for number in (one.ours, one.theirs))
+
+
+def test_a_reconciler_that_has_not_looked_claims_nothing():
+    reconciler = Reconciler()
+    assert (reconciler.clean, reconciler.differences) == (False, ())
+
+
+def test_the_first_look_begins_the_wait_whatever_the_clocks_show():
+    """Both clocks are far from zero when an engine starts: that is no time a difference has stood."""
+    reconciler, book = Reconciler(), Book(CASH)
+    assert reconciler.look(book, account(x=2), NOW * 1000, 1e6) == ()
+    stood = NOW * 1000 + int(WINDOW_S * NS)
+    assert reconciler.look(book, account(x=2), stood - 1, 1e6 + WINDOW_S) == ()
+    assert reconciler.look(book, account(x=2), stood, 1e6 + WINDOW_S - 0.01) == ()
+    found = reconciler.look(book, account(x=2), stood, 1e6 + WINDOW_S)
+    assert found == reconciler.differences == (Difference(OCC, Decimal(0), Decimal(2)),)
+    assert not reconciler.clean
+    assert reconciler.look(book, account(), *at(99.0)) == reconciler.differences == ()
+    assert reconciler.clean
+
+
+def test_what_was_adopted_and_comes_back_waits_its_window_again():
+    reconciler, book = Reconciler(10), Book(CASH)
+    reconciler.look(book, account(x=2), *at(0.0))
+    assert reconciler.look(book, account(x=2), *at(10.0))
+    reconciler.accept()
+    assert reconciler.look(book, account(x=2), *at(11.0)) == ()
+    assert reconciler.look(book, account(x=2), *at(21.0))

@@ -268,3 +268,16 @@ async def test_an_adopted_order_killed_between_its_two_rows_is_not_adopted_a_sec
     await life.desk.read_back(await life.broker.account_state())
     (record,) = life.desk.ledger.records
     assert (record.broker_id, record.state, record.external) == ("1000", OrderState.RECEIVED, True)
+
+
+async def test_our_own_close_of_a_position_from_elsewhere_is_still_ours_after_a_crash(life):
+    """Found by `qmterm drill --sockets`: it was taken for somebody else's order and adopted a second time."""
+    close = replace(
+        entry(), intent_id="x1", strategy="external", purpose=Purpose.EXIT, legs=(Leg(OCC, Action.SELL_TO_CLOSE, 1),)
+    )
+    await life.journal.write_intent(close)
+    await life.broker.place(close)  # and killed before its answer
+    await life.restart()
+    await life.desk.read_back(await life.broker.account_state())
+    (record,) = life.desk.ledger.records
+    assert (record.broker_id, record.state, record.external) == ("1000", OrderState.RECEIVED, False)

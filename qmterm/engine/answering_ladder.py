@@ -1,0 +1,77 @@
+"""What a person asks of the ladder and of the arming, answered: pause, resume, kill, flatten, arm, disarm."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from qmterm.core.clock import NS
+from qmterm.core.reasons import Reason
+from qmterm.engine.arming import SCREEN_S, TAIL, parse_loss, parse_until
+from qmterm.engine.commands import Arm, CommandResult, Disarm, Flatten
+from qmterm.engine.ladder import Level
+from qmterm.engine.parts import Engaged, Parts
+
+
+async def pause(engaged: Engaged, source: str) -> CommandResult:
+    oversight = engaged.oversight
+    oversight.lower(Level.NO_NEW, Reason.USER, f"paused by a person ({source})", by_person=True)
+    await oversight.keep()
+    return CommandResult(True, "NO-NEW: no entries; exits, stops and cancels go on (P resumes)")
+
+
+async def resume(engaged: Engaged, parts: Parts, source: str) -> CommandResult:
+    agreed, oversight = True, engaged.oversight
+    if engaged.ladder.level >= Level.REDUCE_ONLY:
+        agreed, _ = await oversight.settle()
+    await oversight.rearm()
+    ok, text = engaged.ladder.resume(reconciled_clean=agreed, left=oversight.proof.flatten_left)
+    parts.log.info("RISK", f"resume asked ({source}): {text}", "ladder")
+    await oversight.keep()
+    return CommandResult(ok, text)
+
+
+async def kill(engaged: Engaged, parts: Parts, source: str) -> CommandResult:
+    """HALT before anything else, so that nothing queued can leave; then all cancels at once."""
+    started = parts.clock.monotonic()
+    answers = await engaged.oversight.halt(Reason.KILL, f"kill by a person ({source})", by_person=True)
+    took = (parts.clock.monotonic() - started) * 1000
+    text = f"HALT: {len(answers)} order(s) asked to cancel in {took:.0f} ms; nothing new leaves"
+    parts.log.alarm("RISK", text, "ladder", kill_ms=took)
+    return CommandResult(True, text, list(answers))
+
+
+async def flatten(engaged: Engaged, command: Flatten) -> CommandResult:
+    ok, text = await engaged.oversight.flatten(
+        Reason.FLATTEN, f"flatten by a person ({command.source})", by_person=True
+    )
+    return CommandResult(ok, text, dict(engaged.oversight.flattener.waiting), refused=not ok)
+
+
+async def arm(engaged: Engaged, parts: Parts, command: Arm) -> CommandResult:
+    """Refused with one sentence unless real money is configured and the command is complete."""
+    if not parts.real_money:
+        return CommandResult(False, f"{parts.broker_word} moves no real money: there is nothing to arm")
+    if not parts.settings.engine.live:
+        return CommandResult(False, "real money needs live = true in [engine] before it can be armed", refused=True)
+    now, account = parts.clock.now(), parts.broker.account
+    if command.source == "screen" and command.tail.strip().upper() != account[-TAIL:].upper():
+        return CommandResult(False, f"not armed: that is not how the account's number ends ({TAIL} characters)")
+    until = now + SCREEN_S * NS if not command.until else parse_until(command.until, now)
+    if until is None:
+        return CommandResult(False, f"not armed: {command.until!r} is no time (HH:MM, New York) still to come today")
+    most: Decimal | None = None
+    if command.max_loss:
+        most = parse_loss(command.max_loss)
+        if most is None:
+            return CommandResult(False, f"not armed: {command.max_loss!r} is no amount of dollars above 0")
+    if not engaged.oversight.reconciler.clean:
+        return CommandResult(False, "not armed: book and broker do not agree yet (ctl reconcile)", refused=True)
+    text = await engaged.arming.arm(account, engaged.marks.nlv, until, most, command.source)
+    return CommandResult(True, f"{text}; ctl disarm ends it")
+
+
+async def disarm(engaged: Engaged, command: Disarm) -> CommandResult:
+    if engaged.arming.arms is None:
+        return CommandResult(True, engaged.arming.text)
+    await engaged.arming.disarm(f"by a person ({command.source})", held=len(engaged.book.positions))
+    return CommandResult(True, engaged.arming.text)

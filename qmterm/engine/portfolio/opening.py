@@ -1,0 +1,50 @@
+"""Sets the portfolio's rooms up around a started account."""
+
+from __future__ import annotations
+
+from qmterm.engine.orders.exits import Guards
+from qmterm.engine.parts import Parts
+from qmterm.engine.portfolio.broker_figures import BrokerFigures, TransactionsSource
+from qmterm.engine.portfolio.expiry import DOCUMENT, ExpiryWatch
+from qmterm.engine.portfolio.keeper import PortfolioKeeper
+from qmterm.engine.portfolio.rooms import PortfolioRooms
+from qmterm.engine.show.greeks import HeldGreeks
+from qmterm.engine.signals.scanning import Scanning
+from qmterm.engine.trader import Trader
+from qmterm.journal.state import JournalState
+
+
+def portfolio_rooms(parts: Parts, trader: Trader, guards: Guards, scanning: Scanning) -> PortfolioRooms:
+    """The stops read volatilities from here on."""
+    chains = parts.feed.chains
+    greeks = HeldGreeks(parts.calendar, chains.rates)
+    keeper = PortfolioKeeper(trader.book, trader.marks, scanning, greeks, parts.compute, parts.clock)
+    guards.iv_of = keeper.iv
+    watch = ExpiryWatch(
+        book=trader.book,
+        marks=trader.marks,
+        guards=guards,
+        quotes=parts.feed.board,
+        stocks=scanning,
+        cash=chains.cash,
+        rates=chains.rates,
+        calendar=parts.calendar,
+        clock=parts.clock,
+        log=parts.log,
+        journal=parts.journal,
+        settings=parts.settings.risk,
+        iv=keeper.iv,
+        buying_power=lambda: trader.balance.option_buying_power if trader.balance else None,
+        learn=chains.learn_cash,
+    )
+    source = parts.broker if isinstance(parts.broker, TransactionsSource) else None
+    figures = BrokerFigures(source, trader.desk.ledger, lambda: trader.told, parts.clock, parts.log)
+    return PortfolioRooms(keeper, watch, figures)
+
+
+async def restore_portfolio(rooms: PortfolioRooms, parts: Parts, saved: JournalState) -> None:
+    """Lots from every fill the journal knows, before any that is found now is counted."""
+    rooms.keeper.restore(saved.fills)
+    for stored in saved.fills:
+        rooms.figures.average.on_fill(stored.fill)
+    rooms.expiry.restore(await parts.journal.read_document(DOCUMENT))

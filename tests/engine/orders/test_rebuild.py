@@ -1,0 +1,223 @@
+"""What a journal becomes at the start, field by field: whose each position is, what each order is taken for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+
+import pytest
+
+from qmterm.core.errors import ConfigError
+from qmterm.core.orders import AccountBalance, AccountState, Action, BrokerPosition, Fill, Leg, OrderState
+from qmterm.engine.orders.book import Book, Position
+from qmterm.engine.orders.ledger import Ledger, OrderRecord
+from qmterm.engine.orders.recovery import (
+    Rebuilt,
+    adopt_difference,
+    check_account,
+    rebuild,
+    restore,
+    starting_positions,
+    tail,
+)
+from qmterm.journal.state import Adjustment, JournalState, StoredFill, StoredOrder, StoredSession
+from tests.engine.fakes import CASH, OCC, entry
+
+OTHER, THIRD = "AMD   260417C00200000", "F     260417C00012000"
+STARTED = 1_000
+SESSION = StoredSession(7, STARTED, None, "5WT00001", "auto", "sim", "sim", CASH, (), "hash", None)
+
+
+def account(*positions, orders=(), cash=CASH):
+    return AccountState("5WT00001", AccountBalance(cash, cash, cash), positions, orders)
+
+
+def held(symbol, quantity, average="4.00", multiplier=100):
+    return BrokerPosition(symbol, quantity, Decimal(average), multiplier)
+
+
+def fill(number, symbol=OCC, quantity=2, price="4.10", action=Action.BUY_TO_OPEN, fees="1.00"):
+    return Fill(f"f{number}", "1", symbol, action, quantity, Decimal(price), 2_000 + number, Decimal(fees))
+
+
+def stored(intent, state=OrderState.FILLED, broker_id="1", reason=None):
+    return StoredOrder(intent, state, broker_id, 5, reason, 7)
+
+
+def journal(orders=(), fills=(), adjustments=(), protects=None, **session):
+    return JournalState(
+        session=replace(SESSION, **session),
+        orders=tuple(orders),
+        fills=tuple(StoredFill(made, intent_id, of, 0) for made, intent_id, of in fills),
+        adjustments=tuple(Adjustment(symbol, Decimal(amount), "r", 9, of, 0) for symbol, amount, of in adjustments),
+        protects=protects or {},
+    )
+
+
+def built(saved, broker=None, baseline=None):
+    return rebuild(saved, broker or account(), baseline, 3.5)
+
+
+def test_a_journal_without_a_session_takes_the_brokers_account():
+    broker = account(held(OCC, 2), held(OTHER, -1), cash=Decimal(5))
+    protects = {"p9": {"symbol": OCC, "strategy": "atr_matrix"}}
+    rebuilt = built(JournalState(protects=protects), broker)
+    assert rebuilt.first_session is True
+    assert rebuilt.records == ()
+    assert rebuilt.book.cash == 5
+    assert rebuilt.book.positions == (
+        Position(OCC, 2, Decimal("4.00"), "atr_matrix", "p9", 0),
+        Position(OTHER, -1, Decimal("4.00"), "external", "", 0),
+    )
+
+
+def test_what_the_session_began_with_is_where_the_book_begins():
+    start = (held(OCC, 2), held(OTHER, -1))
+    rebuilt = built(journal(starting_positions=start, starting_cash=Decimal(777)))
+    assert rebuilt.first_session is False
+    assert rebuilt.book.cash == 777
+    assert rebuilt.book.positions == (
+        Position(OCC, 2, Decimal("4.00"), "external", "", STARTED),
+        Position(OTHER, -1, Decimal("4.00"), "external", "", STARTED),
+    )
+
+
+def test_fills_of_this_session_move_the_book_and_earlier_ones_are_only_known():
+    saved = journal(
+        orders=[stored(entry())],
+        fills=[(fill(1), "qm-1", 7), (fill(2, quantity=5), "qm-1", 6), (fill(3, quantity=5), "qm-1", None)],
+    )
+    book = built(saved).book
+    assert book.positions == (Position(OCC, 2, Decimal("4.10"), "atr_matrix", "plan-1", 2_001, fees=Decimal("1.00")),)
+    assert book.cash == CASH - 821
+    assert [book.seen(f"f{number}") for number in (1, 2, 3, 4)] == [True, True, True, False]
+    assert book.fill_count == 0  # of the new session
+
+
+def test_a_fill_without_its_order_belongs_to_whom_a_stop_names_or_to_nobody_of_ours():
+    protects = {"p9": {"symbol": OCC, "strategy": "breakout"}, "p8": {"symbol": 5}, "p7": {"symbol": THIRD}}
+    fills = [(fill(1), "gone", 7), (fill(2, OTHER), "gone", 7), (fill(3, THIRD), "gone", 7)]
+    book = built(journal(fills=fills, protects=protects)).book
+    assert [(p.symbol, p.strategy, p.plan_id) for p in book.positions] == [
+        (OCC, "breakout", "p9"), (OTHER, "external", ""), (THIRD, "external", "p7"),
+    ]  # fmt: skip
+
+
+def test_the_newest_order_that_opened_a_contract_owns_it_and_a_close_owns_nothing():
+    closes = replace(entry("qm-3"), strategy="closer", legs=(Leg(OCC, Action.SELL_TO_CLOSE, 2),))
+    orders = [
+        stored(replace(entry("qm-1"), strategy="first", plan_id="p1")),
+        stored(replace(entry("qm-2"), strategy="second", plan_id="p2")),
+        stored(closes),
+    ]
+    protects = {"p0": {"symbol": OCC, "strategy": "stop"}}
+    saved = journal(orders, starting_positions=(held(OCC, 2),), protects=protects)
+    assert [(p.strategy, p.plan_id) for p in built(saved).book.positions] == [("second", "p2")]
+
+
+def test_adjustments_of_this_session_are_part_of_the_book():
+    saved = journal(
+        adjustments=[
+            (None, "-2", 7),
+            (None, "-1", 7),
+            (None, "-50", 6),
+            (OCC, "1", 7),
+            (OCC, "9", 6),
+            (OTHER, "-2", 7),
+        ],
+        starting_positions=(held(OCC, 2),),
+    )
+    book = built(saved).book
+    assert book.cash == CASH - 3
+    assert [(p.symbol, p.quantity, p.average, p.strategy, p.plan_id, p.opened_ns) for p in book.positions] == [
+        (OCC, 3, Decimal("4.00"), "external", "", STARTED), (OTHER, -2, 0, "external", "", 9),
+    ]  # fmt: skip
+
+
+def test_what_was_adopted_by_its_quantity_alone_costs_what_the_broker_says():
+    saved = journal(adjustments=[(OTHER, "3", 7)], starting_positions=(held(OCC, 2),))
+    broker = account(held(OCC, 2, "9.99"), held(OTHER, 5, "1.25"), held(THIRD, 1))
+    book = built(saved, broker).book
+    assert [(p.symbol, p.quantity, p.average, p.opened_ns) for p in book.positions] == [
+        (OCC, 2, Decimal("4.00"), STARTED), (OTHER, 3, Decimal("1.25"), 9),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("baseline", "known"), [(None, False), ({}, False), ({"fill_ids": ["old"]}, True), ({"fill_ids": "old"}, False)]
+)
+def test_fills_older_than_the_journal_are_named_by_its_baseline(baseline, known):
+    book = built(journal(), baseline=baseline).book
+    assert book.seen("old") is known
+    assert not book.seen("o")
+
+
+@pytest.mark.parametrize(
+    ("was", "taken_for"),
+    [(OrderState.INTENT, OrderState.UNKNOWN), (OrderState.SENT, OrderState.UNKNOWN)]
+    + [(state, state) for state in OrderState if state not in (OrderState.INTENT, OrderState.SENT)],
+)
+def test_an_order_that_may_have_left_is_unknown_and_any_other_is_what_it_was(was, taken_for):
+    (record,) = built(journal([stored(entry(), was)])).records
+    assert record.state is taken_for
+
+
+def test_a_record_comes_back_with_its_fills_number_and_word():
+    saved = journal(
+        orders=[stored(entry(), OrderState.LIVE, "55", "a word"), stored(entry("qm-2"), OrderState.SENT, None)],
+        fills=[(fill(1), "qm-1", 7), (fill(2), "qm-2", 7), (fill(3), "qm-1", 6)],
+    )
+    first, second = built(saved).records
+    assert first == OrderRecord(
+        entry(), OrderState.LIVE, broker_id="55", reason="a word", fills={"f1": fill(1), "f3": fill(3)},
+        external=False, known_since=3.5, worked_from_ns=entry().created_ns,
+    )  # fmt: skip
+    assert (second.broker_id, second.reason, list(second.fills)) == (None, "", ["f2"])
+
+
+def test_an_adopted_order_without_a_row_is_known_by_the_number_in_its_name():
+    adopted = replace(entry("ext-88"), strategy="external")
+    named = stored(adopted, OrderState.INTENT, None)
+    (record,) = built(journal([named])).records
+    assert (record.external, record.broker_id) == (True, "88")
+    (record,) = built(journal([replace(named, broker_id="89")])).records
+    assert record.broker_id == "89"
+    (ours,) = built(journal([stored(entry("ext-90"), OrderState.INTENT, None)])).records
+    assert (ours.external, ours.broker_id) == (False, None)
+
+
+def test_restored_records_are_found_by_both_names():
+    ledger = Ledger()
+    records = built(journal([stored(entry()), stored(entry("qm-2"), broker_id="2")])).records
+    restore(ledger, Rebuilt(Book(CASH), records, False))
+    assert ledger.records == records
+
+
+def test_the_next_session_begins_with_what_is_held():
+    book = Book(CASH, [Position(OCC, 2, Decimal("4.10"), "s", "p", 1), Position("NVDA", 50, Decimal(170), "s", "p", 1)])
+    assert starting_positions(book) == (held(OCC, 2, "4.10"), held("NVDA", 50, "170", 1))
+
+
+def test_a_difference_is_taken_from_the_broker_whole():
+    book = Book(CASH, [Position(OCC, 2, Decimal("4.10"), "s", "p", 1)])
+    broker = account(held(OTHER, 1, "2.00"), held(OCC, 5, "4.40"))
+    assert adopt_difference(book, OCC, Decimal(5), broker, 6) == 3
+    assert book.position(OCC) == Position(OCC, 5, Decimal("4.40"), "s", "p", 1)
+    assert adopt_difference(book, OTHER, Decimal(1), broker, 6) == 1
+    assert book.position(OTHER) == Position(OTHER, 1, Decimal("2.00"), "external", "", 6)
+    assert adopt_difference(book, THIRD, Decimal(0), broker, 6) == 0
+    assert adopt_difference(book, OCC, Decimal(0), account(), 6) == -5
+    assert book.position(OCC) is None
+    assert adopt_difference(book, "", CASH + 4, broker, 6) == 4
+    assert adopt_difference(book, "", CASH + 3, broker, 6) == -1
+    assert (book.cash, book.adjustments) == (CASH + 3, 3)
+
+
+def test_a_journal_of_another_account_is_refused_in_one_sentence():
+    check_account(SESSION, "5WT00001", "j.sqlite")
+    with pytest.raises(ConfigError) as caught:
+        check_account(SESSION, "5WT99994", "j.sqlite")
+    assert str(caught.value) == (
+        "j.sqlite was kept for account ..0001, this is ..9994; name another file with --journal"
+    )
+    assert tail("5WT1234567") == "..4567"

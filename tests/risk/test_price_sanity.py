@@ -1,0 +1,116 @@
+"""Prices nobody could have meant: the tick, the far side of the market, and the bound between sane and not."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from qmterm.core.orders import Action, Leg
+from qmterm.core.reasons import Reason
+from qmterm.core.ticks import TickProgram
+from qmterm.risk.price_sanity import natural_price, price_fault, tick_of
+from tests.risk.plans import CALL, HIGHER, legs, quote, quotes
+
+BUY, SELL = Action.BUY_TO_OPEN, Action.SELL_TO_OPEN
+LONG, SHORT = legs((CALL, 1)), legs((CALL, -1))
+SPREAD = legs((CALL, 1), (HIGHER, -1))
+BOTH = quotes(quote(), quote(HIGHER, 2.00, 2.10))
+PENNY = legs(("SPY   260402C00105000", 1))
+
+
+def fault(chosen, price, market=None, units=1, band=0.0, program=None):
+    return price_fault(chosen, units, Decimal(price), BOTH if market is None else market, band, program)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "price", "program", "step"),
+    [
+        (LONG, "-4.15", None, "0.05"),
+        (LONG, "-2.99", None, "0.01"),
+        (LONG, "-3.00", None, "0.05"),
+        (PENNY, "-4.15", None, "0.01"),
+        (LONG, "-4.15", TickProgram.PENNY_ALL, "0.01"),
+        (LONG, "-4.15", TickProgram.NICKEL, "0.10"),
+        (SPREAD, "-4.15", TickProgram.NICKEL, "0.01"),
+        (legs(("AAPL", 100)), "-98.01", TickProgram.NICKEL, "0.01"),
+        ((), "-4.15", None, "0.01"),
+    ],
+)
+def test_one_option_has_its_own_tick_and_all_else_a_cent(chosen, price, program, step):
+    assert tick_of(chosen, Decimal(price), program) == Decimal(step)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "units", "market", "net"),
+    [
+        (LONG, 1, BOTH, "-4.20"),
+        (SHORT, 1, BOTH, "4.10"),
+        (SPREAD, 1, BOTH, "-2.20"),
+        ((Leg(CALL, BUY, 4), Leg(HIGHER, SELL, 8)), 4, BOTH, "-0.20"),
+        ((Leg(CALL, SELL, 3),), 2, BOTH, "6.15"),
+        (LONG, 1, {}, None),
+        (SPREAD, 1, quotes(quote()), None),
+        (SHORT, 1, quotes(quote(bid=0.0)), None),
+        (LONG, 1, quotes(quote(bid=0.0)), "-4.20"),
+        (LONG, 1, quotes(quote(bid=0.0, ask=0.0)), None),
+        (LONG, 1, quotes(quote(ask=float("nan"))), None),
+        (LONG, 1, quotes(quote(ask=4.20004)), "-4.2000"),
+        (LONG, 1, quotes(quote(ask=0.9)), "-0.9"),
+    ],
+)
+def test_the_natural_price_takes_the_far_side_of_every_leg(chosen, units, market, net):
+    assert natural_price(chosen, units, market) == (None if net is None else Decimal(net))
+
+
+@pytest.mark.parametrize(
+    ("chosen", "price", "given", "reason"),
+    [
+        # up to the far side and one tick
+        (LONG, "-4.20", {}, None),
+        (LONG, "-4.25", {}, None),
+        (LONG, "-4.30", {}, Reason.PRICE_INSANE),
+        (SHORT, "4.10", {}, None),
+        (SHORT, "4.05", {}, None),
+        (SHORT, "4.00", {}, Reason.PRICE_INSANE),
+        (SHORT, "9.00", {}, None),  # better than the market: it does not fill
+        (SPREAD, "-2.21", {}, None),
+        (SPREAD, "-2.22", {}, Reason.PRICE_INSANE),
+        (SPREAD, "0.01", {}, None),
+        # the band is a share of the far side
+        (LONG, "-4.65", {"band": 0.1}, None),  # 4.20 + 0.42 + 0.05 = 4.67
+        (LONG, "-4.70", {"band": 0.1}, Reason.PRICE_INSANE),
+        (SHORT, "3.65", {"band": 0.1}, None),  # 4.10 − 0.41 − 0.05 = 3.64
+        (SHORT, "3.60", {"band": 0.1}, Reason.PRICE_INSANE),
+        # the wider of the ticks of limit and market
+        (LONG, "-3.00", {"market": quotes(quote(bid=2.80, ask=2.95))}, None),
+        (LONG, "-3.05", {"market": quotes(quote(bid=2.80, ask=2.95))}, Reason.PRICE_INSANE),
+        (SHORT, "2.95", {"market": quotes(quote(bid=3.00, ask=3.10))}, None),
+        (SHORT, "2.94", {"market": quotes(quote(bid=3.00, ask=3.10))}, Reason.PRICE_INSANE),
+        # several units: the price is of one
+        (legs((CALL, 3)), "-4.20", {"units": 3}, None),
+        (legs((CALL, 3)), "-4.30", {"units": 3}, Reason.PRICE_INSANE),
+        # off the grid, also of the broker's table
+        (LONG, "-4.17", {}, Reason.OFF_TICK),
+        (LONG, "-4.17", {"program": TickProgram.PENNY_ALL}, None),
+        (LONG, "-4.21", {"program": TickProgram.PENNY_ALL}, None),
+        (LONG, "-4.22", {"program": TickProgram.PENNY_ALL}, Reason.PRICE_INSANE),
+        (SPREAD, "-2.175", {}, Reason.OFF_TICK),
+        # no number, no side, no units
+        (LONG, "0", {}, Reason.PRICE_INSANE),
+        (LONG, "NaN", {}, Reason.PRICE_INSANE),
+        (LONG, "-Infinity", {}, Reason.PRICE_INSANE),
+        (LONG, "4.15", {}, Reason.PRICE_INSANE),
+        (LONG, "0.50", {}, Reason.PRICE_INSANE),
+        (SHORT, "-4.15", {}, Reason.PRICE_INSANE),
+        (SHORT, "-0.50", {}, Reason.PRICE_INSANE),
+        (LONG, "-4.20", {"units": 0}, Reason.PRICE_INSANE),
+        (LONG, "-4.20", {"units": -1}, Reason.PRICE_INSANE),
+        # without a market only the price itself is judged
+        (LONG, "-99.00", {"market": {}}, None),
+        (LONG, "99.00", {"market": {}}, Reason.PRICE_INSANE),
+        (LONG, "-99.01", {"market": {}}, Reason.OFF_TICK),
+    ],
+)
+def test_a_price_is_sane_up_to_one_tick_beyond_the_market(chosen, price, given, reason):
+    assert fault(chosen, price, **given) is reason
