@@ -26,6 +26,7 @@ from qmterm.engine.commands import (
     ReadFlow,
     Reconcile,
     RejectProposal,
+    ReplaceOrder,
     Resume,
     Scan,
     SelectExpiry,
@@ -90,6 +91,8 @@ class Answering:
                 return await engaged.approvals.reject(command)
             case CancelOrder():
                 return await engaged.approvals.cancel(command)
+            case ReplaceOrder():
+                return engaged.approvals.replace(command)
             case ClosePosition():
                 return engaged.approvals.close(command)
             case StageOrder():

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from concurrent.futures import Future
 from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
 from typing import Protocol
 
+from qmterm.core.orders import OrderKind, TimeInForce
 from qmterm.engine.view import Snapshot
 
 
@@ -36,11 +39,31 @@ class CancelOrder:
 
 
 @dataclass(frozen=True, slots=True)
+class Terms:
+    """How to send an order that is more than a limit at the market for the day. Dollars per share, positive."""
+
+    kind: OrderKind = OrderKind.LIMIT
+    limit: Decimal | None = None
+    trigger: Decimal | None = None
+    time_in_force: TimeInForce = TimeInForce.DAY
+    good_until: date | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ClosePosition:
     """Stage a close: always a proposal, unless it was typed out in a shell and the engine trades alone (`send`)."""
 
     position_id: str
     send: bool = False
+    terms: Terms | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReplaceOrder:
+    """Another limit for a working order of ours: a new order in its place. An entry never gets a dearer one."""
+
+    order_id: str
+    limit: Decimal  # dollars per share of one unit, positive
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +178,7 @@ Command = (
     | RejectProposal
     | CancelOrder
     | ClosePosition
+    | ReplaceOrder
     | StageOrder
     | SelectSymbol
     | SelectExpiry

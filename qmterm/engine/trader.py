@@ -30,7 +30,7 @@ from qmterm.engine.orders.proposals import Proposal, Proposals
 from qmterm.engine.orders.ticks import TickBook
 from qmterm.engine.orders.walking import Grid, start_price
 from qmterm.engine.runlog import RunLog
-from qmterm.engine.show.wording import describe_order, walk_line
+from qmterm.engine.show.wording import describe_order, terms_text, walk_line
 from qmterm.risk.book import RiskBook
 from qmterm.risk.gate import Gate
 from qmterm.risk.surroundings import Surroundings
@@ -371,7 +371,12 @@ class Trader:
             max_loss=None,
             buying_power=None,
             binding="",
-            why=(f"{reason.value}", *((f"stop {guard.state.stop:.2f}",) if guard else ()), *walk_line(intent)),
+            why=(
+                reason.value,
+                *((f"stop {guard.state.stop:.2f}",) if guard else ()),
+                *walk_line(intent),
+                *(() if _plain(intent) else (f"sent as: {terms_text(intent)}",)),
+            ),
             plan_id=intent.plan_id,
             reason=reason,
             alarm=not by_person,

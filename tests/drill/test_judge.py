@@ -77,7 +77,7 @@ def test_a_book_that_forgets_is_seen(counted, monkeypatch):
 
 def test_an_open_against_what_is_held_lets_a_close_open(counted, monkeypatch):
     monkeypatch.setattr(RiskBook, "crossed", lambda self, strategy, symbol, sign: "")
-    assert counted("closes_that_opened", "race", [2]) > 0
+    assert counted("closes_that_opened", "all", [33]) > 0
 
 
 def test_an_entry_beyond_the_limits_is_seen(counted, monkeypatch):

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import sqlite3
+
 import pytest
 
 from qmterm.commands.simulator import SimWish
+from qmterm.core.orders import Purpose
 from qmterm.engine.commands import ApproveProposal, ClosePosition, RejectProposal
 from qmterm.journal.audit import audit
+from qmterm.journal.state import load_state
 from tests.end_to_end.running import until
 from tests.end_to_end.seat import seated
 
@@ -83,7 +87,16 @@ def test_a_rejected_proposal_never_becomes_an_order(sitting):
 def test_a_close_is_asked_first_and_leaves_nothing_held(sitting):
     assert sitting["close"].text.startswith("proposed SELL")
     assert sitting["body"].open_positions == 0
-    assert sitting["body"].orders == 2
+    assert len([intent for intent in intents(sitting) if intent.replaces is None]) == 2
+
+
+def test_the_entry_walks_to_its_fill_and_never_past_what_was_approved(sitting):
+    steps = [intent for intent in intents(sitting) if intent.purpose is Purpose.ENTRY]
+    prices = [intent.net_price for intent in steps]
+    assert prices == sorted(prices, reverse=True)
+    assert {intent.worst_price for intent in steps} == {sitting["approved"].limit}
+    assert min(prices) >= sitting["approved"].limit
+    assert [intent.replaces for intent in steps[1:]] == [intent.intent_id for intent in steps[:-1]]
 
 
 def test_the_header_says_confirm_and_normal(sitting):
@@ -94,4 +107,10 @@ def test_its_journal_is_sound(sitting):
     found = audit(sitting["journal"])
     assert found.faults == ()
     assert found.positions == {}
-    assert found.orders_sent == 2
+    assert found.orders_sent == sitting["body"].orders
+
+
+def intents(sitting):
+    """Every order of the sitting as it was written before it left."""
+    with sqlite3.connect(sitting["journal"]) as connection:
+        return [order.intent for order in load_state(connection, 7).orders if order.broker_id]

@@ -9,6 +9,7 @@ from decimal import Decimal
 from qmterm.core.clock import NS, et_date
 from qmterm.core.fees import fill_fees
 from qmterm.core.instruments import is_option, parse_option, underlying_of
+from qmterm.core.order_rules import rules_fault
 from qmterm.core.orders import Action, Leg, OrderIntent, OrderState, Purpose
 from qmterm.core.reasons import Reason
 from qmterm.core.signals import Signal, SignalState, TradePlan
@@ -19,17 +20,20 @@ from qmterm.engine.commands import (
     ClosePosition,
     CommandResult,
     RejectProposal,
+    ReplaceOrder,
     StageOrder,
+    Terms,
 )
 from qmterm.engine.orders.book import Position
 from qmterm.engine.orders.exits import exit_price
 from qmterm.engine.orders.exposure import closable
 from qmterm.engine.orders.ledger import OrderRecord
 from qmterm.engine.orders.proposals import Proposal
+from qmterm.engine.orders.walker import repriced, whole
 from qmterm.engine.orders.walking import Grid, start_price
 from qmterm.engine.show.wording import describe_order, label, price_text
 from qmterm.engine.trader import MANUAL, Trader
-from qmterm.risk.price_sanity import natural_price
+from qmterm.risk.price_sanity import natural_price, order_fault
 from qmterm.risk.verdict import Verdict
 
 UNHURRIED = (Purpose.SCALE_OUT,)  # closes that start at the mid and are walked to the price that was approved
@@ -167,6 +171,43 @@ class Approvals:
         text = await self._trader.desk.cancel(record, "by you")
         return CommandResult(text.startswith("cancel asked") or "not sent" in text, text)
 
+    def replace(self, command: ReplaceOrder) -> CommandResult:
+        """Another limit for a working order: the person's own from then on, so the machine walks it no more."""
+        trader, desk = self._trader, self._trader.desk
+        found = self._find_order(command.order_id)
+        if found is None:
+            return CommandResult(False, f"no order {command.order_id!r}")
+        chain = [r for r in desk.ledger.working if desk.ledger.root(r) is desk.ledger.root(found)]
+        record = chain[0] if len(chain) == 1 else found
+        intent, counted = record.intent, record.intent.counted_price
+        if record.external:
+            return CommandResult(False, f"{describe_order(intent)} was placed elsewhere; change it there")
+        if len(chain) != 1 or not desk.replaceable(record) or not whole(record):
+            return CommandResult(False, f"{describe_order(intent)} is {record.state.value}: it cannot be replaced now")
+        if counted is None:
+            return CommandResult(False, f"{describe_order(intent)} has no limit that could be changed")
+        if not command.limit.is_finite() or command.limit <= 0:
+            return CommandResult(False, f"a limit of {command.limit} cannot be sent: it is no price above zero")
+        price = command.limit.copy_sign(counted)
+        if intent.purpose is Purpose.ENTRY and price < counted:
+            return CommandResult(
+                False,
+                f"{price_text(price)} is dearer than the {price_text(counted)} that the limits were held against; "
+                "cancel it and stage it anew",
+            )
+        changed = repriced(desk.ledger, record, price, trader.clock.now())
+        changed = replace(changed, worst_price=None, reason=Reason.USER)
+        fault = rules_fault(changed) or order_fault(
+            changed,
+            trader.quotes_of(changed.legs),
+            trader.gate.settings.price_band,
+            trader.ticks.of(changed.legs[0].symbol),
+        )
+        if fault is not None:
+            return CommandResult(False, f"nothing was sent: {fault}")
+        trader.replace_order(record, changed)
+        return CommandResult(True, f"replacing {describe_order(intent)} by {price_text(price)}")
+
     def _find_position(self, name: str) -> Position | None:
         """By symbol or plan; by what the screen shows or the underlying while that names one position only."""
         positions = self._trader.book.positions
@@ -194,10 +235,13 @@ class Approvals:
         if free == 0:
             return CommandResult(False, f"{label(held.symbol)}: a working order closes it already")
         selling = free > 0
-        quote = trader.quotes.quote(held.symbol)
-        price = exit_price(quote, 0, trader.ticks.of(held.symbol), selling=selling) if quote else None
-        if price is None:
-            return CommandResult(False, f"{label(held.symbol)}: nobody is quoting the other side right now")
+        terms = command.terms or Terms()
+        price = terms.limit
+        if terms == Terms():
+            quote = trader.quotes.quote(held.symbol)
+            price = exit_price(quote, 0, trader.ticks.of(held.symbol), selling=selling) if quote else None
+            if price is None:
+                return CommandResult(False, f"{label(held.symbol)}: nobody is quoting the other side right now")
         now = trader.clock.now()
         intent = OrderIntent(
             intent_id=f"c{held.plan_id or 'ext'}-{now:x}",
@@ -207,9 +251,13 @@ class Approvals:
             purpose=Purpose.EXIT,
             legs=(Leg(held.symbol, Action.SELL_TO_CLOSE if selling else Action.BUY_TO_CLOSE, abs(free)),),
             quantity=abs(free),
-            net_price=price if selling else -price,
+            net_price=None if price is None else price if selling else -price,
             plan_id=held.plan_id,
             reason=Reason.USER,
+            kind=terms.kind,
+            stop_trigger=terms.trigger,
+            time_in_force=terms.time_in_force,
+            good_until=terms.good_until,
         )
         verdict = trader.close(intent, by_person=True, propose=not command.send)
         if not verdict.approved:

@@ -1,15 +1,16 @@
 """An order in another's place: on disk first, sent once, counted once with its original, found whatever gets lost."""
 
 from dataclasses import replace
+from datetime import date
 from decimal import Decimal
 
 import pytest
 
 from qmterm.core.errors import BrokerError, JournalError, OutcomeUnknown
-from qmterm.core.orders import OrderState
+from qmterm.core.orders import OrderKind, OrderState, TimeInForce
 from qmterm.core.reasons import Reason
 from qmterm.core.settings.engine import OrderSettings
-from qmterm.engine.commands import CancelOrder
+from qmterm.engine.commands import ApproveProposal, CancelOrder, ClosePosition, ReplaceOrder, Terms
 from qmterm.engine.orders.exposure import closable, open_risk, risk_book
 from qmterm.engine.orders.fillable import fillable
 from qmterm.engine.orders.walker import repriced
@@ -245,3 +246,93 @@ async def test_an_entrys_time_runs_from_its_first_order(house):
     house.clock.advance(2)
     await house.turn()
     assert house.broker.cancels == [new.broker_id]
+
+
+# --- a person's own replace ---
+
+
+async def ask(house, limit, name="eP1"):
+    result = house.approvals.replace(ReplaceOrder(name, Decimal(limit)))
+    await house.lanes.idle()
+    return result
+
+
+async def test_a_person_gives_a_working_order_another_limit(house):
+    await working(house)
+    assert (await ask(house, "4.05")).ok
+    (_, new) = house.desk.ledger.records
+    assert (new.intent.net_price, new.intent.worst_price, new.intent.reason) == (Decimal("-4.05"), None, Reason.USER)
+    assert house.broker.puts == [("1000", "eP1.1")]
+
+
+@pytest.mark.parametrize(
+    ("limit", "words"),
+    [
+        ("4.20", "dearer than the 4.15 db"),
+        ("4.03", "OFF_TICK"),
+        ("0", "no price above zero"),
+        ("NaN", "cannot be sent"),
+    ],
+)
+async def test_a_limit_that_must_not_leave_is_refused_in_a_sentence(house, limit, words):
+    await working(house)
+    result = await ask(house, limit)
+    assert not result.ok
+    assert words in result.text
+    assert house.broker.puts == []
+
+
+async def test_what_is_on_its_way_out_or_not_ours_is_not_replaced(house):
+    old = await working(house)
+    assert "no order" in (await ask(house, "4.05", "nobody")).text
+    await house.desk.cancel(old, "test")
+    assert "cannot be replaced now" in (await ask(house, "4.05")).text
+    elsewhere = replace(house.broker.orders["1000"], broker_id="7", external_id=None, state=OrderState.LIVE)
+    record = await house.desk.on_order(elsewhere)
+    assert "placed elsewhere" in (await ask(house, "4.05", record.intent.intent_id)).text
+    assert house.broker.puts == []
+
+
+@pytest.mark.parametrize(
+    ("terms", "said"),
+    [
+        (Terms(OrderKind.MARKET), "@ market"),
+        (Terms(OrderKind.STOP, trigger=Decimal("3.50"), time_in_force=TimeInForce.GTC), "@ stop 3.50 GTC"),
+        (
+            Terms(limit=Decimal("6.00"), time_in_force=TimeInForce.GTD, good_until=date(2026, 3, 6)),
+            "6.00 cr GTD 2026-03-06",
+        ),
+    ],
+)
+async def test_a_person_closes_with_an_order_of_any_kind(house, terms, said):
+    await house.hold(4)
+    result = house.approvals.close(ClosePosition(OCC, terms=terms))
+    assert result.ok
+    assert said in result.text
+    (waiting,) = house.trader.proposals.waiting
+    assert any(said.removeprefix("@ ") in line for line in waiting.why)
+    assert house.approvals.approve(ApproveProposal(waiting.proposal_id, str(waiting.net_price))).ok
+    await house.lanes.idle()
+    (record,) = house.working
+    assert (record.intent.kind, record.intent.time_in_force) == (terms.kind, terms.time_in_force)
+    assert (record.intent.stop_trigger, record.intent.good_until) == (terms.trigger, terms.good_until)
+
+
+@pytest.mark.parametrize(
+    ("terms", "code"),
+    [(Terms(OrderKind.MARKET, time_in_force=TimeInForce.GTC), "ORDER_RULES"),
+     (Terms(OrderKind.STOP, trigger=Decimal("9.00")), "TRIGGER_INSANE"),
+     (Terms(OrderKind.STOP_LIMIT, trigger=Decimal("3.50")), "ORDER_RULES")],
+)  # fmt: skip
+async def test_a_close_against_the_rules_is_never_staged(house, terms, code):
+    await house.hold(4)
+    result = house.approvals.close(ClosePosition(OCC, terms=terms))
+    assert (result.ok, code in result.text) == (False, True)
+    assert house.trader.proposals.waiting == ()
+
+
+async def test_a_market_close_into_an_empty_book_is_refused(house):
+    await house.hold(4)
+    house.quote(0.0, 4.20)
+    result = house.approvals.close(ClosePosition(OCC, terms=Terms(OrderKind.MARKET)))
+    assert "EMPTY_BOOK: nobody quotes the side that a market order would take" in result.text
