@@ -6,7 +6,7 @@ The judge listens at its door: what an order would make of the limits is looked 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from random import Random
 
@@ -14,8 +14,9 @@ import aiohttp
 from aiohttp import web
 
 from qmterm.core.errors import BrokerError
+from qmterm.core.instruments import OptionContract
 from qmterm.drill.house import TOKEN
-from qmterm.drill.market import START_NS, DrillMarket
+from qmterm.drill.market import CONTRACTS, START_NS, DrillMarket
 from qmterm.sim.brokerage.app import Brokerage, add_routes
 
 STEP_S = 0.25
@@ -26,9 +27,9 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class SteppedMarket(DrillMarket):
     """The same market in real time: it stands still between two steps, as every world of the simulator does."""
 
-    def __init__(self, random: Random, origin: float) -> None:
+    def __init__(self, random: Random, origin: float, contracts: Mapping[str, OptionContract] = CONTRACTS) -> None:
         self._stands_ns = START_NS
-        super().__init__(random, origin)
+        super().__init__(random, origin, contracts)
 
     @property
     def now_ns(self) -> int:
