@@ -124,6 +124,7 @@ def _kill_row(folder: Path, kills: int) -> Row:
             [sys.executable, "-m", "qmterm.bench.journal_rows", str(path)],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
+            bufsize=0,  # a buffer between us and os.read would put lines out of order
         )
         assert child.stdout is not None
         first = child.stdout.readline()

@@ -51,6 +51,9 @@ class OrderHost:
         self.server = BrokerServer(self.brokerage, self._market)
         self.server.after_step = self._show_market
         await self.server.open()
+        # A broker of its own for the bare SDK: ours would adopt its orders, and pay for it in both measurements.
+        self.bare_server = BrokerServer(Brokerage(self._market, TOKEN, CASH), self._market)
+        await self.bare_server.open(stepping=False)
         return self
 
     async def __aexit__(
@@ -58,6 +61,7 @@ class OrderHost:
     ) -> None:
         await self.kill()
         await self.server.close()
+        await self.bare_server.close()
         self._folder.cleanup()
 
     async def start(self, *, fresh: bool = False) -> tuple[float, float]:

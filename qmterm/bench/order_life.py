@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 from decimal import Decimal
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any, TypeVar
 
 import httpx2
@@ -64,6 +64,7 @@ class Wire:
     def __init__(self) -> None:
         self.posts: list[float] = []
         self.deletes: list[float] = []
+        self.cpu_s = 0.0  # of the process, when the newest had left
         self.connects = 0  # TCP set-ups that an order waited for
         self.renewals = 0  # token requests
         self.left = asyncio.Event()
@@ -80,6 +81,7 @@ class Wire:
                 self.connects += 1
             elif name == SENT:
                 times.append(perf_counter())
+                self.cpu_s = process_time()
                 self.left.set()
 
         request.extensions = {**request.extensions, "trace": told}
@@ -205,23 +207,26 @@ class OrderLife(Life):
         wire, connects, renewals = self.wire, self.wire.connects, self.wire.renewals
         total: list[float] = []
         disk: list[float] = []
+        cpu: list[float] = []
         for number in range(count):
             due = perf_counter() + pace_s
             plan = self._plan(symbols[number % len(symbols)])
             wire.left.clear()
-            began = perf_counter()
+            began, worked = perf_counter(), process_time()
             verdict = self.house.trader.open(plan, self.house.clock.monotonic(), wanted=1)
             if not verdict.approved:
                 raise ValueError(f"the gate refuses the bench's order: {verdict.reason} {verdict.sentence}")
             async with asyncio.timeout(PATIENCE_S):
                 await wire.left.wait()
             total.append(wire.posts[-1] - began)
+            cpu.append(wire.cpu_s - worked)
             disk.append(self._disk.within(began, wire.posts[-1]))
             await self._settled(f"e{plan.plan_id}")
             await asyncio.sleep(max(0.0, due - perf_counter()))
         return {
             "total": total,
             "disk": disk,
+            "cpu": cpu,
             "connects": wire.connects - connects,
             "renewals": wire.renewals - renewals,
         }
@@ -257,20 +262,21 @@ class OrderLife(Life):
             signal=signal,
         )
 
-    async def _bare(self, count: int, pace_s: float, symbols: list[str]) -> dict[str, Any]:
+    async def _bare(self, count: int, pace_s: float, symbols: list[str], url: str) -> dict[str, Any]:
         """The vendor's SDK as its documents show it: build the order, place it."""
         session = Session(TOKEN, TOKEN)
-        session._client.base_url = self._terms.url
+        session._client.base_url = url
         wire = Wire()
         session._client.event_hooks["request"].append(wire.leaving)
         account = Account.model_construct(account_number=ACCOUNT)
         await session.refresh(force=True)
         total: list[float] = []
+        cpu: list[float] = []
         for number in range(count):
             due = perf_counter() + pace_s
             symbol = symbols[number % len(symbols)]
             price = self._price(symbol, "below")
-            began = perf_counter()
+            began, worked = perf_counter(), process_time()
             order = LimitOrder(
                 time_in_force=OrderTimeInForce.DAY,
                 legs=[
@@ -287,10 +293,11 @@ class OrderLife(Life):
             )
             placed = await account.place_order(session, order, dry_run=False)
             total.append(wire.posts[-1] - began)
+            cpu.append(wire.cpu_s - worked)
             await account.delete_order(session, placed.order.id)
             await asyncio.sleep(max(0.0, due - perf_counter()))
         await session._client.aclose()
-        return {"total": total, "connects": wire.connects, "renewals": wire.renewals}
+        return {"total": total, "cpu": cpu, "connects": wire.connects, "renewals": wire.renewals}
 
     # --- the kill ---
 
@@ -316,8 +323,9 @@ class OrderLife(Life):
         """One kill with what rests now; then the ladder is brought up again."""
         before, working = len(self.wire.deletes), len(self.house.desk.ledger.working)
         rate = self._events / (perf_counter() - self._fed_from)
-        began = perf_counter()
+        began, worked = perf_counter(), process_time()
         await self.kill()
+        worked = process_time() - worked
         left = self.wire.deletes[before:]
         while self.house.trader.ladder.level > Level.NORMAL:
             await self.house.person.answer(Resume("bench"))
@@ -328,4 +336,5 @@ class OrderLife(Life):
             "cancels": len(left),
             "working": working,
             "rate": rate,
+            "cpu_ms": worked * 1000,
         }

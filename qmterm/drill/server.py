@@ -52,7 +52,7 @@ class BrokerServer:
         self._runner: web.AppRunner | None = None
         self._stepping: asyncio.Task[None] | None = None
 
-    async def open(self) -> None:
+    async def open(self, *, stepping: bool = True) -> None:
         @web.middleware
         async def judged(request: web.Request, handler: Handler) -> web.StreamResponse:
             answer = await handler(request)
@@ -66,7 +66,8 @@ class BrokerServer:
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", 0).start()
         self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
-        self._stepping = asyncio.create_task(self._step())
+        if stepping:
+            self._stepping = asyncio.create_task(self._step())
 
     async def _step(self) -> None:
         while True:
