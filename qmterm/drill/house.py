@@ -57,7 +57,7 @@ class House:
         log: RunLog,
         trouble: list[str],
         on_found: Callable[[str, float], None] = lambda _fill_id, _at: None,
-        risk: RiskSettings = RISK,
+        risk: RiskSettings | None = None,
     ) -> None:
         """`on_found` hears of each fill when it is counted, and when that was (the clock's seconds)."""
         self.clock = clock
@@ -68,7 +68,7 @@ class House:
         self.restart_s = 0.0
         self.restart_own_s = 0.0  # of it, what no slow broker and no lagging ledger is to blame for
         self.journal: Journal | None = None
-        self._risk = risk
+        self._risk = RISK if risk is None else risk
         self._open_journal = open_journal
         self._market = market
         self._on_found = on_found
