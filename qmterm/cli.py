@@ -161,7 +161,7 @@ def greeks(
 
 @app.command()
 def bench(
-    name: Annotated[str, typer.Argument(help="greeks, american, scan, stream, history or chain")],
+    name: Annotated[str, typer.Argument(help="greeks, american, scan, stream, history, chain, orders, …")],
     size: Annotated[
         int | None, typer.Option(help="options, or symbols for scan and stream; default: the size the limits are for")
     ] = None,
@@ -183,6 +183,14 @@ def bench(
 
     stream: frames to the board, over a socket, the snapshot (a minute)
     history: 300 sessions of 32,345 symbols from Parquet (half a minute, 1 GB)
+
+    orders: from a signal to the bytes on the wire (a minute)
+
+    kill: 50 cancels while 20,000 quotes a second come in (a minute)
+
+    restart: a killed engine with 200 orders is ready again (a minute)
+
+    journal: durable rows, SIGKILLs, the size of a day (half a minute)
 
     Speeds and errors are of one run; each row says what it must reach and
     whether it does. A busy machine shows too little. A peer that is not there

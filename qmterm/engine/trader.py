@@ -20,7 +20,7 @@ from qmterm.engine.ladder import REFUSAL, Ladder, Level
 from qmterm.engine.losses import LossBase
 from qmterm.engine.orders.book import Book
 from qmterm.engine.orders.desk import OrderDesk
-from qmterm.engine.orders.dry_run import broker_refusal
+from qmterm.engine.orders.dry_run import broker_refusal, sells
 from qmterm.engine.orders.exits import Guards
 from qmterm.engine.orders.exposure import closable, risk_book, spent
 from qmterm.engine.orders.lanes import Lanes
@@ -258,8 +258,10 @@ class Trader:
         record.scanned_at = scanned_at
 
         async def job() -> None:
-            counted, left = spent(record, self._ask), self.risk_book().option_buying_power
-            refusal = await broker_refusal(self.desk, record, counted, left, self.log)
+            refusal = None
+            if sells(record):  # what is only bought is not tried first: nothing to count, and the book is dear
+                counted, left = spent(record, self._ask), self.risk_book().option_buying_power
+                refusal = await broker_refusal(self.desk, record, counted, left, self.log)
             guard = self.guards.prepare(plan, intent.legs[0].symbol)
             await self.desk.send(record, lambda _record: refusal or self.entry_refusal(), beside=guard)
 
