@@ -26,6 +26,7 @@ from qmterm.engine.commands import (
     Disarm,
     Flatten,
     Kill,
+    ListOrders,
     Pause,
     ReadFlow,
     Reconcile,
@@ -55,6 +56,8 @@ VERBS: Mapping[str, tuple[Callable[..., Command], tuple[str, ...]]] = {
     "close": (lambda name: ClosePosition(name, send=True), ("position_id",)),
     "approve": (ApproveProposal, ("proposal_id", "limit_seen")),
     "reject": (RejectProposal, ("proposal_id",)),
+    "orders": (ListOrders, ("all|working",)),
+    "trail": (lambda subject: Why(subject, full=True), ("subject",)),
     "why": (Why, ("subject",)),
     "flow": (lambda *symbols: ReadFlow(tuple(symbol.upper() for symbol in symbols)), ("symbols…",)),
 }
