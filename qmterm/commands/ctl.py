@@ -7,11 +7,23 @@ import sys
 from pathlib import Path
 
 from qmterm.commands.places import places
+from qmterm.core.errors import ConfigError
 from qmterm.engine.control import ask, parse_verb
 
 
-def run(words: list[str], *, as_json: bool, socket: Path | None = None) -> int:
-    """0 when the engine did it, 1 when it said no, 2 for a verb it does not know."""
+def run(
+    words: list[str],
+    *,
+    as_json: bool,
+    socket: Path | None = None,
+    until: str | None = None,
+    max_loss: str | None = None,
+) -> int:
+    """0 when the engine did it, 1 when it said no, 2 for a verb it does not know, 3 when risk refuses."""
+    if words[:1] == ["arm"]:
+        words = [*words, *(given for given in (until, max_loss) if given is not None)]
+    elif until is not None or max_loss is not None:
+        raise ConfigError("--until and --max-loss belong to ctl arm")
     parse_verb(words)  # wrong use is said before the engine is asked
     reply = ask(socket or places().socket, words)
     if as_json:
@@ -22,4 +34,4 @@ def run(words: list[str], *, as_json: bool, socket: Path | None = None) -> int:
         print_flow({"from": "engine", **reply["data"]}, sys.stdout)
     else:
         print(reply["text"], file=sys.stdout if reply["ok"] else sys.stderr)
-    return 0 if reply["ok"] else 1
+    return 0 if reply["ok"] else 3 if reply.get("refused") else 1

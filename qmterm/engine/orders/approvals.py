@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -92,7 +93,7 @@ class Approvals:
         if not verdict.approved:
             reason = verdict.reason or Reason.NO_DATA
             trader.reject(plan.underlying, reason, verdict.numbers, plan)
-            return CommandResult(False, f"the risk gate refuses it now: {_no(verdict)}; nothing was sent")
+            return CommandResult(False, f"the risk gate refuses it now: {_no(verdict)}; nothing was sent", refused=True)
         intent = trader.intent_of(plan, verdict.contracts)
         trader.journal.decision(
             plan.underlying, "approved", trader.clock.now(), plan=plan, reason=verdict.reason, numbers=verdict.numbers
@@ -135,7 +136,7 @@ class Approvals:
             )
         verdict = trader.close(intent, by_person=True, approved=True)
         if not verdict.approved:
-            return CommandResult(False, f"refused: {_no(verdict)}")
+            return CommandResult(False, f"refused: {_no(verdict)}", refused=True)
         return CommandResult(True, f"sending {describe_order(intent)}")
 
     async def reject(self, command: RejectProposal) -> CommandResult:
@@ -157,6 +158,10 @@ class Approvals:
         return CommandResult(True, "rejected")
 
     async def cancel(self, command: CancelOrder) -> CommandResult:
+        if command.order_id == "all":
+            working = self._trader.desk.ledger.working
+            said = await asyncio.gather(*(self._trader.desk.cancel(record, "by you") for record in working))
+            return CommandResult(all(_asked(text) for text in said), "\n".join(said) or "no working orders", said)
         record = self._find_order(command.order_id)
         if record is None:
             return CommandResult(False, f"no order {command.order_id!r}")
@@ -169,7 +174,7 @@ class Approvals:
                 if not record.working:  # the screen still showed the one before
                     record = other
         text = await self._trader.desk.cancel(record, "by you")
-        return CommandResult(text.startswith("cancel asked") or "not sent" in text, text)
+        return CommandResult(_asked(text), text)
 
     def replace(self, command: ReplaceOrder) -> CommandResult:
         """Another limit for a working order: the person's own from then on, so the machine walks it no more."""
@@ -261,7 +266,7 @@ class Approvals:
         )
         verdict = trader.close(intent, by_person=True, propose=not command.send)
         if not verdict.approved:
-            return CommandResult(False, f"refused: {_no(verdict)}")
+            return CommandResult(False, f"refused: {_no(verdict)}", refused=True)
         verb = "proposed" if any(p.legs == intent.legs for p in trader.proposals.waiting) else "sending"
         return CommandResult(True, f"{verb} {describe_order(intent)}")
 
@@ -283,7 +288,7 @@ class Approvals:
         plan = self._manual_plan(command.symbol, Decimal(str(round((quote.bid + quote.ask) / 2, 4))))
         verdict = trader.open(plan, trader.clock.monotonic(), wanted=command.quantity, propose=True)
         if not verdict.approved:
-            return CommandResult(False, f"the risk gate refuses it: {_no(verdict)}")
+            return CommandResult(False, f"the risk gate refuses it: {_no(verdict)}", refused=True)
         cut = verdict.contracts < command.quantity and verdict.reason is not None
         why = f" ({command.quantity} wanted, {verdict.reason.value} allows no more)" if cut and verdict.reason else ""
         return CommandResult(True, f"proposed BUY {verdict.contracts} {label(command.symbol)}{why}; approve it with a")
@@ -325,6 +330,10 @@ class Approvals:
 
 def _shown(price: Decimal | None) -> str:
     return "none" if price is None else price_text(price)
+
+
+def _asked(text: str) -> bool:
+    return text.startswith("cancel asked") or "not sent" in text
 
 
 def _no(verdict: Verdict) -> str:
