@@ -18,7 +18,7 @@ from qmterm.engine.orders.proposals import Proposal
 from qmterm.engine.runlog import RunLog
 from qmterm.engine.show.chainview import ChainLook, known
 from qmterm.engine.show.greeks import PositionGreeks, days_left
-from qmterm.engine.show.portfolio import PortfolioLook
+from qmterm.engine.show.portfolio import PortfolioLook, ends_text
 from qmterm.engine.show.wording import describe_leg, label, price_text
 from qmterm.engine.signals.entries import Entries
 from qmterm.engine.signals.scanning import Scanning
@@ -173,6 +173,7 @@ class Publisher:
 
     def _positions(self, greeks: Mapping[str, PositionGreeks]) -> list[PositionView]:
         trader, now = self._trader, self._clock.now()
+        ending = {row.symbol: row for row in self._portfolio.expiry()}
         views = []
         for position in trader.book.positions:
             mark = trader.marks.of(position.symbol)
@@ -205,6 +206,8 @@ class Publisher:
                     next_target=trader.guards.next_target(position.plan_id),
                     horizon=guard.state.horizon_date if guard else None,
                     rules=trader.guards.text(position.plan_id, et_date(now)),
+                    ends=ends_text(ending.get(position.symbol)),
+                    ends_severity=ending[position.symbol].severity if position.symbol in ending else "",
                 )
             )
         return views
