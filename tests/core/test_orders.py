@@ -143,6 +143,7 @@ def test_the_ends_are_named_one_by_one():
 
 def test_the_words_of_the_wire_are_tastytrades():
     assert [action.value for action in Action] == ["Buy to Open", "Sell to Open", "Buy to Close", "Sell to Close"]
+    assert [purpose.value for purpose in Purpose] == ["entry", "exit", "scale-out", "flatten", "external"]  # journal's
     assert (TimeInForce.DAY.value, TimeInForce.GTC.value) == ("Day", "GTC")
 
 
