@@ -26,6 +26,7 @@ def at() -> Seat:
 
 
 async def test_a_sent_order_leaves_these_traces(at):
+    at.clock.advance(100)
     record = await at.desk.submit(entry(), decided_at=at.clock.monotonic())
     assert at.told == [SENT]
     assert at.journal.orders == [("qm-1", OrderState.RECEIVED, "1000", at.now, None)]
@@ -48,6 +49,7 @@ async def test_an_order_without_quotes_behind_it_is_written_without_any():
 
 
 async def test_the_time_from_decision_and_scan_to_the_answer_is_measured_in_milliseconds(at):
+    at.clock.advance(100)
     began = at.clock.monotonic()
     record = at.desk.register(entry(), decided_at=began)
     record.scanned_at = began - 2.0
@@ -59,6 +61,7 @@ async def test_the_time_from_decision_and_scan_to_the_answer_is_measured_in_mill
     await at.desk.submit(entry("qm-2"))  # nobody says when it was decided
     assert (at.desk.acknowledged.counted, at.desk.scan_to_ack.counted) == (1, 1)
     assert at.desk.ledger.get("qm-2").acknowledged_ms is None
+    assert at.desk.sent == 2
 
 
 async def test_an_id_used_twice_is_told_and_nothing_is_asked_or_sent(at):
