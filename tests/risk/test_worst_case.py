@@ -295,28 +295,3 @@ def test_a_change_closes_what_stands_against_it_and_no_more(change, quantity, cl
 def test_an_order_that_sells_more_than_is_held_is_looked_at_where_it_goes_short():
     """Three near calls held for 600; two orders of two against a later two cost 200 more, and cover what they sell."""
     assert worst_loss([held(NEAR, 3, "2")], [part("-1", 2, (NEAR, -2), (FAR, 2))]) == Worst(Decimal("800.00"))
-
-
-LATER_PUT = option("P", 105, LATE)
-
-
-@pytest.mark.parametrize(
-    ("book", "orders", "shares", "dollars"),
-    [
-        # a later put that an order may sell covers nothing: 9,800 for the bare one and the 400 it cost
-        ([held(option("P", 100), -1, "2"), held(LATER_PUT, 1, "4")], [part("3", 1, (LATER_PUT, -1))], [], "10200"),
-        # two of three: one still covers
-        (
-            [held(option("P", 100), -1, "2"), held(LATER_PUT, 3, "4")],
-            [part("3", 2, (LATER_PUT, -1))], [], "1000",
-        ),
-        # what may be bought back is no cover yet: the later call stays lent
-        ([held(NEAR, -1, "2"), held(FAR, 1, "4")], [part("-3", 1, (NEAR, 1))], [], "500"),
-        # orders of options and of shares on one day add up
-        ([], [part("-2", 1, (NEAR, 1)), part("-95", 100, ("AAPL", 1))], [], "9700"),
-        # an empty lot lends nothing and hides no other
-        ([held(NEAR, -1, "2")], [], [held("AAPL", 0, "90"), held("AAPL", 100, "90")], "8800"),
-    ],
-)  # fmt: skip
-def test_what_may_go_away_covers_nothing(book, orders, shares, dollars):
-    assert worst_loss(book, orders, shares) == Worst(Decimal(dollars).quantize(Decimal("0.01")))
