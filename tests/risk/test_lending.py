@@ -62,3 +62,10 @@ def test_the_far_price_is_twice_the_highest_known_and_two_dollars_at_least():
     assert worst_loss([held("AAPL", -10, "0.5")]).dollars == 15
     assert worst_loss([], [part("0.5", 10, ("AAPL", -1))]).dollars == 15
     assert worst_loss([], [part("90", 10, ("AAPL", -1))]).dollars == 900
+
+
+def test_a_loss_without_end_also_says_what_is_lost_at_the_worst_strike():
+    assert worst_loss([held(NEAR, -1, "2")]) == Worst(Decimal("9800.00"), 100.0, Decimal("-200.00"))
+    assert worst_loss([held("AAPL", -1, "90")]) == Worst(Decimal("90.00"), 1.0, Decimal("-90.00"))
+    two = worst_loss([held(NEAR, -1, "2"), held(option("P", 100, LATE), 1, "3")])
+    assert two == Worst(Decimal("10100.00"), 100.0, Decimal("100.00"))
