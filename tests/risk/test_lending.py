@@ -69,3 +69,8 @@ def test_a_loss_without_end_also_says_what_is_lost_at_the_worst_strike():
     assert worst_loss([held("AAPL", -1, "90")]) == Worst(Decimal("90.00"), 1.0, Decimal("-90.00"))
     two = worst_loss([held(NEAR, -1, "2"), held(option("P", 100, LATE), 1, "3")])
     assert two == Worst(Decimal("10100.00"), 100.0, Decimal("100.00"))
+
+
+def test_a_part_of_a_cent_is_lost_whole():
+    assert worst_loss([held(NEAR, 1, "2", "0.004")]).dollars == Decimal("200.01")
+    assert worst_loss([held(NEAR, 1, "2", "0.00001")]).dollars == 200  # what binary fractions lose is none
