@@ -54,3 +54,13 @@ async def test_the_rule_sees_the_order_itself(live, wire):
     with pytest.raises(BrokerError):
         await live.place(buy(intent_id="p-4"))
     assert asked == ["p-4"]
+
+
+async def test_a_working_order_cannot_be_replaced_without_a_permit(live, wire):
+    live.permit.rule = lambda intent: None
+    order = await live.place(buy(intent_id="p-5"))
+    live.permit.rule = lambda intent: Reason.NOT_ARMED
+    with pytest.raises(BrokerError) as refusal:
+        await live.replace(order.broker_id, buy(intent_id="p-6"))
+    assert refusal.value.code == Reason.NOT_ARMED.value
+    assert wire.count("PUT", f"/orders/{order.broker_id}") == 0
