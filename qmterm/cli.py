@@ -23,10 +23,14 @@ app = typer.Typer(
 sim_app = typer.Typer(help="The simulator: a pretend exchange and broker on this machine.", no_args_is_help=True)
 config_app = typer.Typer(help="Write, check and show the configuration; keep secrets.", no_args_is_help=True)
 secret_app = typer.Typer(help="Secrets in the OS keyring.", no_args_is_help=True)
+orders_app = typer.Typer(help="Orders: list and cancel.", no_args_is_help=True)
+app.add_typer(orders_app, name="orders")
 app.add_typer(sim_app, name="sim")
 app.add_typer(config_app, name="config")
 app.add_typer(cli_market.history_app, name="history")
 config_app.add_typer(secret_app, name="secret")
+JournalOption = Annotated[Path | None, typer.Option("--journal", help="read this journal file")]
+SocketOption = Annotated[Path | None, typer.Option("--socket", help="another engine's socket")]
 
 
 @app.callback(invoke_without_command=True)
@@ -105,15 +109,18 @@ def demo(
 @app.command()
 def ctl(
     words: Annotated[
-        list[str], typer.Argument(help="status, scan N, flow, pause, resume, kill, stop, approve ID LIMIT, why ID …")
+        list[str],
+        typer.Argument(help="status, scan N, flow, pause, resume, kill, flatten, arm, disarm, stop, why ID …"),
     ],
-    send: Annotated[
-        bool, typer.Option("--send", help="order, roll: send at once where the engine trades alone")
-    ] = False,
+    send: Annotated[bool, typer.Option("--send", help="order, roll: send at once in auto mode")] = False,
+    until: Annotated[str | None, typer.Option(help="arm: New York time it ends, HH:MM")] = None,
+    max_loss: Annotated[str | None, typer.Option(help="arm: dollars lost since then at which it ends")] = None,
     socket: Annotated[Path | None, typer.Option(help="another engine's socket")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Speak to the running engine: status, pause, resume, kill, stop, …
+    """Speak to the running engine: status, pause, resume, kill, flatten, stop, …
+
+    For unattended real money: ctl arm --until 16:00 --max-loss 500.
 
     Orders in words: ctl order "buy 2 NVDA 17APR26 175C @ 4.15" [--send], ctl roll "NVDA 15MAY26 180C", ctl edit ID
     4.20. docs/orders.md has the grammar.
@@ -122,7 +129,50 @@ def ctl(
     """
     from qmterm.commands.ctl import run
 
-    raise typer.Exit(run(words, as_json=as_json, socket=socket, send=send))
+    raise typer.Exit(run(words, as_json=as_json, socket=socket, until=until, max_loss=max_loss, send=send))
+
+
+@app.command()
+def why(
+    subject: Annotated[str, typer.Argument(metavar="ID", help="an order, plan, position or symbol")],
+    journal: JournalOption = None,
+    socket: SocketOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Why something was traded, or was not: signal, filters, sizing, gate, sends, fills with their numbers.
+
+    Asks the running engine, else reads the journal of the last run.
+    """
+    from qmterm.commands.why import run
+
+    raise typer.Exit(run(subject, as_json=as_json, journal=journal, config=config, socket=socket))
+
+
+@orders_app.command("list")
+def orders_list(
+    everything: Annotated[bool, typer.Option("--all", help="ended ones of the last days too")] = False,
+    journal: JournalOption = None,
+    socket: SocketOption = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Working orders, of the running engine or as the journal knows them."""
+    from qmterm.commands.orders import show
+
+    raise typer.Exit(show(everything=everything, as_json=as_json, journal=journal, config=config, socket=socket))
+
+
+@orders_app.command("cancel")
+def orders_cancel(
+    order_id: Annotated[str, typer.Argument(metavar="ID", help="an order's id, or all")],
+    socket: SocketOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Cancel one order, or all, through the running engine."""
+    from qmterm.commands.orders import cancel
+
+    raise typer.Exit(cancel(order_id, as_json=as_json, socket=socket))
 
 
 for look in (cli_market.scan, cli_market.chain, cli_market.quote, cli_market.news, cli_market.flow, cli_market.bars):
@@ -170,7 +220,7 @@ def greeks(
 
 @app.command()
 def bench(
-    name: Annotated[str, typer.Argument(help="greeks, american, scan, stream, history or chain")],
+    name: Annotated[str, typer.Argument(help="greeks, american, scan, stream, history, chain, orders, …")],
     size: Annotated[
         int | None, typer.Option(help="options, or symbols for scan and stream; default: the size the limits are for")
     ] = None,
@@ -192,6 +242,14 @@ def bench(
 
     stream: frames to the board, over a socket, the snapshot (a minute)
     history: 300 sessions of 32,345 symbols from Parquet (half a minute, 1 GB)
+
+    orders: from a signal to the bytes on the wire (a minute)
+
+    kill: 50 cancels while 20,000 quotes a second come in (a minute)
+
+    restart: a killed engine with 200 orders is ready again (a minute)
+
+    journal: durable rows, SIGKILLs, the size of a day (half a minute)
 
     Speeds and errors are of one run; each row says what it must reach and
     whether it does. A busy machine shows too little. A peer that is not there

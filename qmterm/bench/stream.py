@@ -91,12 +91,17 @@ def stream_frames(symbols: list[str], frames: int, events: int, seed: int = 11) 
     return made
 
 
-def _event(random: np.random.Generator, symbol: str, number: int) -> dict[str, Any]:
+def quote_event(random: np.random.Generator, symbol: str, number: int) -> dict[str, Any]:
     price = round(float(random.uniform(5.0, 500.0)), 3)
+    sizes = random.integers(1, 900, 2)
+    sides = {"bx": 4, "bp": price, "bs": int(sizes[0]), "ax": 7, "ap": round(price + 0.03, 3), "as": int(sizes[1])}
+    return {"ev": "Q", "sym": symbol, **sides, "c": 0, "i": [604], "t": MS + number, "q": 50_385_480, "z": 3}
+
+
+def _event(random: np.random.Generator, symbol: str, number: int) -> dict[str, Any]:
     if number % 2 == 0:
-        sizes = random.integers(1, 900, 2)
-        sides = {"bx": 4, "bp": price, "bs": int(sizes[0]), "ax": 7, "ap": round(price + 0.03, 3), "as": int(sizes[1])}
-        return {"ev": "Q", "sym": symbol, **sides, "c": 0, "i": [604], "t": MS + number, "q": 50_385_480, "z": 3}
+        return quote_event(random, symbol, number)
+    price = round(float(random.uniform(5.0, 500.0)), 3)
     volume = int(random.integers(100, 9_000))
     day = {"v": volume, "av": 8_642_007 + number, "op": price, "vw": round(price + 0.0041, 4)}
     bar = {"o": price, "c": round(price + 0.01, 3), "h": round(price + 0.05, 3), "l": round(price - 0.03, 3)}

@@ -11,11 +11,14 @@ The channel a client subscribes to says what it gets: T.FLOOD.10 all frames ten 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import sys
 import time
 from pathlib import Path
 from typing import Any
+
+from websockets.exceptions import ConnectionClosed
 
 
 def status(word: str, message: str) -> str:
@@ -34,7 +37,8 @@ async def talk(socket: Any, frames: list[str]) -> None:
             for frame in frames:
                 await socket.send(frame)
     else:
-        await _pace(socket, frames, int(numbers[0]), int(numbers[1]))
+        with contextlib.suppress(OSError, EOFError, ConnectionClosed):  # a client that was killed hears no more
+            await _pace(socket, frames, int(numbers[0]), int(numbers[1]))
     await socket.wait_closed()
 
 

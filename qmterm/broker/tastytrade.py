@@ -121,9 +121,7 @@ class TastytradeBroker:
 
     async def place(self, intent: OrderIntent) -> BrokerOrder:
         """Send once. BrokerError: certainly not there. OutcomeUnknown: perhaps there, look it up by its id."""
-        refusal = self._permit(intent)
-        if refusal is not None:
-            raise BrokerError(f"order {intent.intent_id} was not sent: real money is not armed", refusal.value)
+        self._ask_permit(intent)
         order, account = orders.to_sdk(intent), self._trading_account()
         doing = f"the order {intent.intent_id}"
         data = await self._session.send(
@@ -138,6 +136,7 @@ class TastytradeBroker:
     async def replace(self, broker_id: str, intent: OrderIntent) -> BrokerOrder:
         """Price, kind and time in force of a working order, changed by putting a new one in its place; sent once."""
         _check_number(broker_id, "replaced")
+        self._ask_permit(intent)
         order, account = orders.to_sdk(intent), self._trading_account()
         doing = f"the replacement {intent.intent_id} of order {broker_id}"
         data = await self._session.send(
@@ -148,6 +147,11 @@ class TastytradeBroker:
             lambda: account.replace_order(self._session.sdk, int(broker_id), order),
         )
         return self._placed(data, doing)
+
+    def _ask_permit(self, intent: OrderIntent) -> None:
+        refusal = self._permit(intent)
+        if refusal is not None:
+            raise BrokerError(f"order {intent.intent_id} was not sent: real money is not armed", refusal.value)
 
     def _placed(self, answer: object, doing: str) -> BrokerOrder:
         try:

@@ -1,4 +1,4 @@
-"""`qmterm bench greeks|american|scan|stream|history|chain`: our own work beside its peers, in one run.
+"""`qmterm bench NAME`: our own work beside its peers, in one run.
 
 The trap: a missed figure is a result, not a failure of the command: the exit code stays 0 and `met` says it.
 """
@@ -14,7 +14,7 @@ from qmterm.core.errors import BadInput
 if TYPE_CHECKING:
     from qmterm.bench.report import Report
 
-NAMES = ("greeks", "american", "scan", "stream", "history", "chain")
+NAMES = ("greeks", "american", "scan", "stream", "history", "chain", "orders", "kill", "restart", "journal")
 LEAST_SIZE = 20  # below it nothing is left to divide by
 ROUGH = "a rough look: the limits are meant for a run without --quick and --size on a machine that does nothing else"
 
@@ -58,6 +58,22 @@ def measured(name: str, size: int | None, quick: bool, peer_python: str | None) 
         from qmterm.bench import history
 
         return history.run(size or (500 if quick else history.SYMBOLS), quick=quick, progress=_progress)
+    if name == "orders":
+        from qmterm.bench import orders
+
+        return orders.run(size or (40 if quick else orders.ORDERS), quick=quick, progress=_progress)
+    if name == "kill":
+        from qmterm.bench import kill
+
+        return kill.run(size or (3 if quick else kill.KILLS), quick=quick, progress=_progress)
+    if name == "restart":
+        from qmterm.bench import restart
+
+        return restart.run(size or (1 if quick else restart.STARTS), quick=quick, progress=_progress)
+    if name == "journal":
+        from qmterm.bench import journal
+
+        return journal.run(size or (8_000 if quick else journal.ROWS), quick=quick, progress=_progress)
     if name == "stream":
         from qmterm.bench import stream
 

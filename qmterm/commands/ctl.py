@@ -11,8 +11,20 @@ from qmterm.core.errors import ConfigError
 from qmterm.engine.control import SEND, ask, parse_verb
 
 
-def run(words: list[str], *, as_json: bool, socket: Path | None = None, send: bool = False) -> int:
-    """0 when the engine did it, 1 when it said no, 2 for a verb or an order it cannot read, 3 when risk refuses."""
+def run(
+    words: list[str],
+    *,
+    as_json: bool,
+    socket: Path | None = None,
+    until: str | None = None,
+    max_loss: str | None = None,
+    send: bool = False,
+) -> int:
+    """0 when the engine did it, 1 when it said no, 2 for words it cannot read, 3 when risk refuses."""
+    if words[:1] == ["arm"]:
+        words = [*words, *(given for given in (until, max_loss) if given is not None)]
+    elif until is not None or max_loss is not None:
+        raise ConfigError("--until and --max-loss belong to ctl arm")
     if send and words[:1] not in (["order"], ["roll"]):
         raise ConfigError("--send belongs to ctl order and ctl roll")
     words = [*words, SEND] if send else words

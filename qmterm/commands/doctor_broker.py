@@ -15,7 +15,7 @@ from qmterm.core.settings.engine import BrokerName
 from qmterm.core.settings.model import Settings
 
 PATIENCE_S = 10.0
-REAL_MONEY = "real-money orders are refused by this version (arming is not offered yet); paper and cert work"
+REAL_MONEY = "nothing is sent but cancels until you arm: A on the screen, or ctl arm --until HH:MM --max-loss DOLLARS"
 
 NETWORK = "check the network, a proxy, and [tastytrade] rest_url; then try again"
 

@@ -199,6 +199,14 @@ def leg_fees(
     )
 
 
+def delivery_fees(underlying: str, buys: bool, shares: int, strike: Decimal, day: date) -> FeeBreakdown:
+    """Fees of shares that exercise or assignment delivers: those of a stock trade at the strike (the article above).
+
+    No source we have states a charge for the exercise itself; what the broker books is compared with this.
+    """
+    return leg_fees(underlying, Action.BUY_TO_OPEN if buys else Action.SELL_TO_CLOSE, shares, strike, day)
+
+
 def order_fees(legs: Iterable[tuple[Leg, Decimal]], when: date) -> FeeBreakdown:
     """Fees of a whole order: each leg with its price per share."""
     total = FeeBreakdown()

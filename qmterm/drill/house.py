@@ -57,6 +57,7 @@ class House:
         log: RunLog,
         trouble: list[str],
         on_found: Callable[[str, float], None] = lambda _fill_id, _at: None,
+        risk: RiskSettings | None = None,
     ) -> None:
         """`on_found` hears of each fill when it is counted, and when that was (the clock's seconds)."""
         self.clock = clock
@@ -67,6 +68,7 @@ class House:
         self.restart_s = 0.0
         self.restart_own_s = 0.0  # of it, what no slow broker and no lagging ledger is to blame for
         self.journal: Journal | None = None
+        self._risk = RISK if risk is None else risk
         self._open_journal = open_journal
         self._market = market
         self._on_found = on_found
@@ -120,7 +122,7 @@ class House:
             marks=self.marks,
             desk=self.desk,
             guards=self.guards,
-            gate=Gate(RISK),
+            gate=Gate(self._risk),
             ladder=Ladder.from_dict(opened.ladder or {}),
             lanes=self.lanes,
             quotes=self._market,
@@ -128,7 +130,7 @@ class House:
             market_open=lambda: True,
             real_money_refusal=lambda: None,
         )
-        self.oversight = Oversight(self.trader, self.broker, journal, ENGINE, RISK, lambda: 0.0, None)
+        self.oversight = Oversight(self.trader, self.broker, journal, ENGINE, self._risk, lambda: 0.0, None)
         self.approvals = Approvals(self.trader)
         # The commands of a person need these rooms only; the rest of an engine is not here.
         rooms = SimpleNamespace(

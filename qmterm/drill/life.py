@@ -27,7 +27,7 @@ from qmterm.core.orders import OrderState
 from qmterm.core.quotes import Quote
 from qmterm.core.settings.broker import TastytradeSettings
 from qmterm.drill.fate import Fate
-from qmterm.drill.house import TOKEN, House
+from qmterm.drill.house import RISK, TOKEN, House
 from qmterm.drill.market import DrillClock, DrillMarket
 from qmterm.drill.process import CrashPoint
 from qmterm.drill.script import Act
@@ -37,6 +37,7 @@ from qmterm.engine.commands import Kill
 from qmterm.engine.runlog import RunLog
 from qmterm.engine.view import LogLine
 from qmterm.journal.journal import Journal
+from qmterm.journal.writer import Database
 
 STATE_EVERY_S = 0.25
 
@@ -53,7 +54,9 @@ class Terms:
 
 
 class Life:
-    """Override `told` to teach it more."""
+    """Override `told` to teach it more, `watch` to listen to its wire, `risk` for other limits."""
+
+    risk = RISK
 
     def __init__(self, pipe: Connection, terms: Terms) -> None:
         self._pipe = pipe
@@ -71,15 +74,16 @@ class Life:
             rest_url=self._terms.url, streamer_url=self._terms.url.replace("http", "ws", 1) + "/streamer"
         )
         self.broker = TastytradeBroker(settings, TOKEN, TOKEN, clock=clock)
-        self.fate.watch(self.broker)
+        self.watch()
         self.house = House(
             clock,
             self.broker,
-            lambda: Journal.open(self._terms.journal, clock, self.fate.connect),
+            lambda: Journal.open(self._terms.journal, clock, self.connect),
             self.market,
             RunLog(clock, print_line=self._line),
             self.trouble,
             lambda fill_id, at: self.say("found", (fill_id, at)),
+            self.risk,
         )
         loop = asyncio.get_running_loop()
         self.say("began", loop.time())
@@ -102,6 +106,14 @@ class Life:
                 await self.told(what, body)
             except Exception as error:
                 self.say("trouble", f"{what}: {type(error).__name__}: {error}")
+
+    def watch(self) -> None:
+        """Before the first call leaves."""
+        self.fate.watch(self.broker)
+
+    async def connect(self, path: Path) -> Database:
+        """The journal's file."""
+        return await self.fate.connect(path)
 
     async def told(self, what: str, body: Any) -> None:
         if what == "act":

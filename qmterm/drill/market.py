@@ -48,8 +48,11 @@ CONTRACTS: Mapping[str, OptionContract] = {
 class DrillMarket:
     """BrokerageWorld for the simulator, QuoteSource and Underlyings for the engine: both see the same market."""
 
-    def __init__(self, random: Random, origin: float = 0.0) -> None:
+    def __init__(
+        self, random: Random, origin: float = 0.0, contracts: Mapping[str, OptionContract] = CONTRACTS
+    ) -> None:
         """`origin` is the loop's time at which the market stands at START_NS."""
+        self._contracts = contracts
         self._random = random
         self._origin = origin
         self._spots = dict(STOCKS)
@@ -87,7 +90,7 @@ class DrillMarket:
         now = self.now_ns
         for stock, spot in self._spots.items():
             self._quotes[stock] = Quote(stock, round(spot - 0.01, 2), round(spot + 0.01, 2), 900, 900, now, now)
-        for symbol, contract in CONTRACTS.items():
+        for symbol, contract in self._contracts.items():
             distance = (self._spots[contract.root] - float(contract.strike)) / _SOFT
             value = _SOFT * (log1p(exp(-abs(distance))) + max(0.0, distance))
             tick = 0.01 if value < 3 else 0.05
@@ -115,7 +118,7 @@ class DrillMarket:
     # --- instruments ---
 
     def contract(self, occ: str) -> OptionContract | None:
-        return CONTRACTS.get(occ)
+        return self._contracts.get(occ)
 
     def symbol_exists(self, ticker: str) -> bool:
         return ticker in STOCKS

@@ -6,7 +6,7 @@ The judge listens at its door: what an order would make of the limits is looked 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from random import Random
 
@@ -14,8 +14,9 @@ import aiohttp
 from aiohttp import web
 
 from qmterm.core.errors import BrokerError
+from qmterm.core.instruments import OptionContract
 from qmterm.drill.house import TOKEN
-from qmterm.drill.market import START_NS, DrillMarket
+from qmterm.drill.market import CONTRACTS, START_NS, DrillMarket
 from qmterm.sim.brokerage.app import Brokerage, add_routes
 
 STEP_S = 0.25
@@ -26,9 +27,9 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class SteppedMarket(DrillMarket):
     """The same market in real time: it stands still between two steps, as every world of the simulator does."""
 
-    def __init__(self, random: Random, origin: float) -> None:
+    def __init__(self, random: Random, origin: float, contracts: Mapping[str, OptionContract] = CONTRACTS) -> None:
         self._stands_ns = START_NS
-        super().__init__(random, origin)
+        super().__init__(random, origin, contracts)
 
     @property
     def now_ns(self) -> int:
@@ -51,7 +52,7 @@ class BrokerServer:
         self._runner: web.AppRunner | None = None
         self._stepping: asyncio.Task[None] | None = None
 
-    async def open(self) -> None:
+    async def open(self, *, stepping: bool = True) -> None:
         @web.middleware
         async def judged(request: web.Request, handler: Handler) -> web.StreamResponse:
             answer = await handler(request)
@@ -65,7 +66,8 @@ class BrokerServer:
         await self._runner.setup()
         await web.TCPSite(self._runner, "127.0.0.1", 0).start()
         self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
-        self._stepping = asyncio.create_task(self._step())
+        if stepping:
+            self._stepping = asyncio.create_task(self._step())
 
     async def _step(self) -> None:
         while True:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import asdict
-from typing import Any
 
-from qmterm.core.clock import to_et
 from qmterm.core.errors import QmtermError
 from qmterm.engine import answering_ladder
 from qmterm.engine.commands import (
@@ -22,6 +20,7 @@ from qmterm.engine.commands import (
     EditOrder,
     Flatten,
     Kill,
+    ListOrders,
     Pause,
     ReadBook,
     ReadFlow,
@@ -38,11 +37,12 @@ from qmterm.engine.commands import (
     StopEngine,
     Why,
 )
-from qmterm.engine.orders.priced import quote_lines
 from qmterm.engine.parts import Engaged, Parts
 from qmterm.engine.show.book_answers import book_answer
+from qmterm.engine.show.order_list import ledger_rows
 from qmterm.engine.show.plan import plan_words
 from qmterm.engine.show.scan_answer import MOST, scan_document
+from qmterm.engine.show.trail import trail_events, trail_lines
 from qmterm.engine.thread import Mailbox
 
 LOST_NAMED, LOST_LISTED = 5, 100  # symbols that lack minutes: in the line of words, in the JSON
@@ -123,7 +123,10 @@ class Answering:
             case Reconcile():
                 return CommandResult(*await engaged.oversight.settle())
             case Why():
-                return await self._why(command.subject)
+                return await self._why(command)
+            case ListOrders():
+                rows = ledger_rows(engaged.desk.ledger, everything=command.which == "all")
+                return CommandResult(True, f"{len(rows)} order(s)", rows)
             case ReadFlow():
                 flow = engaged.flow.view(command.symbols)
                 text = f"{len(flow.prints)} sweeps and blocks, {len(flow.contracts)} unusual contracts"
@@ -154,8 +157,8 @@ class Answering:
         await self._engaged.trader.ticks.learn(symbol)
         return CommandResult(True, f"chain of {symbol}")
 
-    async def _why(self, subject: str) -> CommandResult:
-        engaged = self._engaged
+    async def _why(self, command: Why) -> CommandResult:
+        engaged, subject = self._engaged, command.subject
         # A proposal is named after its plan or order with one letter before; the screen shows the end of an order's id.
         names = {subject, subject[1:]} if subject[:1] in ("p", "e") else {subject}
         lines = [line for name in sorted(names) for line in engaged.trader.trail.lines(name)]
@@ -165,14 +168,12 @@ class Answering:
                 names |= {intent.intent_id, intent.plan_id} - {""}
                 lines += engaged.trader.trail.lines(intent.plan_id)
                 lines.append(f"order {record.describe()} {record.reason}".rstrip())
-        for name in sorted(names):
-            rows = await self._parts.journal.why(name)
-            for row in rows:
-                lines.append(event_line(row.kind, row.subject, row.time_ns, row.body))
-                lines += quote_lines(row.body)
+        rows = [row for name in sorted(names) for row in await self._parts.journal.why(name)]
+        lines = list(dict.fromkeys([*lines, *trail_lines(rows)]))
+        data: object = {"lines": lines, "events": trail_events(rows)} if command.full else lines
         if not lines:
-            return CommandResult(False, f"nothing is recorded about {subject!r}")
-        return CommandResult(True, "\n".join(dict.fromkeys(lines)), list(dict.fromkeys(lines)))
+            return CommandResult(False, f"nothing is recorded about {subject!r}", data if command.full else None)
+        return CommandResult(True, "\n".join(lines), data)
 
     def _status_line(self) -> str:
         engaged, header = self._engaged, self._engaged.publisher.header
@@ -218,16 +219,3 @@ class Answering:
             "flatten_waiting": dict(engaged.oversight.flattener.waiting),
             "journal_depth": self._parts.journal.depth,
         }
-
-
-def event_line(kind: str, subject: str, time_ns: int, body: Mapping[str, Any]) -> str:
-    """One journal row as a person reads it."""
-    text = body.get("text")
-    if not isinstance(text, str):
-        words = (
-            f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}"
-            for key, value in body.items()
-            if isinstance(value, str | int | float) and value != "" and not key.endswith("_ns")
-        )
-        text = ", ".join(list(words)[:8])
-    return f"{to_et(time_ns):%H:%M:%S} {kind} {subject} {text}".rstrip()

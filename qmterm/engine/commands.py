@@ -35,6 +35,8 @@ class RejectProposal:
 
 @dataclass(frozen=True, slots=True)
 class CancelOrder:
+    """`all` cancels every working order; the ladder stays where it is."""
+
     order_id: str
 
 
@@ -154,9 +156,15 @@ class Reconcile:
 
 @dataclass(frozen=True, slots=True)
 class Why:
-    """The decision trail of a symbol, order, proposal or position."""
+    """The decision trail of a symbol, order, proposal or position; `full` adds the journal's rows as they are."""
 
     subject: str
+    full: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ListOrders:
+    which: str = "working"  # working | all: of the last days
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +219,7 @@ Command = (
     | Disarm
     | Reconcile
     | Why
+    | ListOrders
     | ReadFlow
     | Status
     | Scan

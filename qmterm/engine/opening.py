@@ -100,8 +100,9 @@ async def recover(opened: Opened, trader: Trader, oversight: Oversight, account:
         trader.log.info("RECO", f"new journal for account {tail(account)}: broker's positions and cash taken over")
     elif agreed:
         trader.log.info("RECO", f"account {tail(account)}: {text}; {found} fill(s) found that happened meanwhile")
-    for underlying in dict.fromkeys(position.underlying for position in trader.book.positions):
-        await trader.ticks.learn(underlying)
+    # Side by side: fifty underlyings one after the other at a slow broker would cost more than all the rest.
+    underlyings = dict.fromkeys(position.underlying for position in trader.book.positions)
+    await asyncio.gather(*(trader.ticks.learn(underlying) for underlying in underlyings))
     await trader.guards.tidy()
     await oversight.keep()
     return agreed and oversight.reconciler.clean

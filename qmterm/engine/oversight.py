@@ -27,6 +27,7 @@ from qmterm.engine.trader import Trader
 SETTLE_EVERY_S = 0.5
 SETTLE_MARGIN_S = 3.0
 WAITS_NAMED = 5
+DISK_PATIENCE_S = 0.25
 DAY = "day"  # the document that keeps the NLV at the day's start
 FEE_DRIFT = Decimal("5.00")  # dollars of cash difference that is put down to fees and adopted with a note
 
@@ -177,8 +178,12 @@ class Oversight:
         self.proof.begin(len(working))
         for proposal in trader.proposals.waiting:
             trader.proposals.take(proposal.proposal_id)
-        await asyncio.gather(*(trader.desk.cancel(record, "flatten") for record in unwanted), self.keep())
+        # On the disk before the first cancel leaves: who dies in between goes on. A disk that hangs is not waited for.
+        keeping = asyncio.ensure_future(self.keep())
+        await asyncio.wait({keeping}, timeout=DISK_PATIENCE_S)
+        await asyncio.gather(*(trader.desk.cancel(record, "flatten") for record in unwanted))
         self.flattener.close_all()
+        await keeping
         held = len(trader.book.positions)
         waits = [f"{symbol}: {why}" for symbol, why in self.flattener.waiting.items()]
         said = f"FLATTEN: {len(unwanted)} order(s) asked to cancel, closing {held} position(s)"
@@ -199,7 +204,8 @@ class Oversight:
         self.proof.begin(len(working))
         for proposal in trader.proposals.waiting:
             trader.proposals.take(proposal.proposal_id)
-        *answers, _ = await asyncio.gather(*(trader.desk.cancel(record, "kill") for record in working), self.keep())
+        # The disk's part is begun first and waited for by nobody: no cancel stands behind it.
+        _, *answers = await asyncio.gather(self.keep(), *(trader.desk.cancel(record, "kill") for record in working))
         return [answer for answer in answers if answer is not None]
 
     async def keep(self) -> None:

@@ -20,7 +20,7 @@ from qmterm.engine.ladder import REFUSAL, Ladder, Level
 from qmterm.engine.losses import LossBase
 from qmterm.engine.orders.book import Book
 from qmterm.engine.orders.desk import OrderDesk
-from qmterm.engine.orders.dry_run import broker_refusal
+from qmterm.engine.orders.dry_run import broker_refusal, sells
 from qmterm.engine.orders.exits import Guards
 from qmterm.engine.orders.exposure import closable, risk_book, rolls_out_of, spent
 from qmterm.engine.orders.lanes import Lanes
@@ -182,12 +182,11 @@ class Trader:
         ladder, quotes, market_open = self.entry_refusal(), self.quotes_of(legs), self.market_open()
         program, around = self.ticks.of(plan.legs[0].symbol), self.around(plan)
         if staged is not None and is_mixed(staged):
-            closing = {leg.symbol: closable(self.book, self.desk.ledger, leg.symbol) for leg in legs}
             return roll_verdict(
                 self.gate,
                 plan,
                 staged,
-                closing,
+                {leg.symbol: closable(self.book, self.desk.ledger, leg.symbol) for leg in legs},
                 book,
                 self.clock.now(),
                 wanted=wanted or 1,
@@ -264,8 +263,7 @@ class Trader:
         staged: OrderIntent | None,
     ) -> None:
         why = (*self.trail.lines(plan.plan_id), *walk_line(intent), *how(intent))
-        mid = unit_mid(intent.legs, self.quotes_of(intent.legs))
-        life = self._shelf_life()
+        mid, life = unit_mid(intent.legs, self.quotes_of(intent.legs)), self._shelf_life()
         proposal = entry_proposal(plan, intent, verdict.reason, why, mid, life, warnings, staged)
         if self.proposals.add(proposal):
             self._decided("proposed", plan, verdict)
@@ -284,8 +282,10 @@ class Trader:
         record.scanned_at = scanned_at
 
         async def job() -> None:
-            counted, left = spent(record, self._ask), self.risk_book().option_buying_power
-            refusal = await broker_refusal(self.desk, record, counted, left, self.log)
+            refusal = None
+            if sells(record):  # what is only bought is not tried first: nothing to count, and the book is dear
+                counted, left = spent(record, self._ask), self.risk_book().option_buying_power
+                refusal = await broker_refusal(self.desk, record, counted, left, self.log)
             guarded = guarded_symbol(plan.legs)
             rolled = next((leg.symbol for leg in intent.legs if not leg.action.opens), None)
             guard = None if guarded is None else self.guards.prepare(plan, guarded, rolled)

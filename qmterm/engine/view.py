@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 
-from qmterm.engine.view_portfolio import ExpiryView, PortfolioView
+from qmterm.engine.view_portfolio import ExpiryView, FindingView, PortfolioView, ProfitView, StressView
+
+__all__ = ["ExpiryView", "FindingView", "PortfolioView", "ProfitView", "StressView"]  # of the view, too
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +166,8 @@ class PositionView:
     horizon: date | None
     rules: str  # "stop 98.20 · 7x @ 122.4 · 18 d"
     crossing: Decimal | None = None  # dollars that closing at the far side costs against the mark
+    ends: str = ""  # what the expiry desk plans: "close 15:30", "pin", "" = nothing presses
+    ends_severity: str = ""  # calm | note | warn | alarm
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,6 +96,8 @@ def _warm_options() -> None:
         american.price(*market, 0.3, call, dividends)
         american.greeks(*market, 0.3, call, dividends)
         american.solve(values + 0.01, *market, call, dividends)
+    spots = np.full((many.size, 2), 100.0)  # stress and value at risk: many spots of one option
+    american.price_at_spots(spots, many, 0.1, 0.04, 0.0, 0.3, False)
     probability.probability_of_profit(*market, 0.3, True)
     probability.probability_above(many, 110.0, 0.1, 0.0, 0.3)
     probability.touch(many, 110.0, 0.1, 0.0, 0.3)

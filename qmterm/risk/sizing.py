@@ -88,7 +88,7 @@ def size(
 
 def _money(value: Money) -> Decimal:
     """Dollars as Decimal (floats through their shortest text)."""
-    return value if isinstance(value, Decimal) else Decimal(str(value))
+    return Decimal(str(value))
 
 
 def _share(fraction: float) -> Decimal:

@@ -11,6 +11,7 @@ from qmterm.core.errors import BadInput
 from qmterm.core.fees import (
     FEE_TABLE,
     Component,
+    delivery_fees,
     fill_breakdown,
     fill_fees,
     flat_fees,
@@ -114,3 +115,13 @@ def test_partial_fills_add_up_to_the_fee_of_the_whole_order(parts, symbol, actio
         paid += fee
         done += part
     assert paid == order_fees([(Leg(symbol, action, done), price)], day).total
+
+
+def test_shares_that_exercise_delivers_cost_what_a_stock_trade_at_the_strike_costs():
+    # 1,000 shares: clearing 0.80; sold also 0.12 to FINRA and 0.000013 of the proceeds to the SEC.
+    day = date(2018, 6, 1)
+    assert delivery_fees("XYZ", True, 1000, D(55), day).total == D("0.80")
+    sold = delivery_fees("XYZ", False, 1000, D(55), day)
+    assert (sold.clearing, sold.taf, sold.sec, sold.commission) == (
+        D("0.80"), D("0.12"), D("0.72"), D(0),
+    )  # fmt: skip

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from qmterm.core.orders import (
     TRANSITIONS,
+    AccountBalance,
     Action,
     Fill,
     Leg,
@@ -143,7 +144,12 @@ def test_the_ends_are_named_one_by_one():
 
 def test_the_words_of_the_wire_are_tastytrades():
     assert [action.value for action in Action] == ["Buy to Open", "Sell to Open", "Buy to Close", "Sell to Close"]
+    assert [purpose.value for purpose in Purpose] == ["entry", "exit", "scale-out", "flatten", "external"]  # journal's
     assert (TimeInForce.DAY.value, TimeInForce.GTC.value) == ("Day", "GTC")
+
+
+def test_a_balance_that_names_no_requirement_has_none():
+    assert AccountBalance(Decimal(1), Decimal(2), Decimal(3)).maintenance_requirement == 0
 
 
 def test_an_order_lives_for_the_day_and_claims_nothing_unless_it_says_so():

@@ -208,3 +208,30 @@ async def test_a_command_that_breaks_is_answered_and_logged_on_every_way_in():
         answer = await house.answering.answer(Reconcile())
         assert (answer.ok, answer.text) == (False, "it failed (TypeError); the log says more")
         assert house.log.levels["error"] == 1
+
+
+async def test_all_working_orders_can_be_cancelled_without_a_halt():
+    async with opened() as house:
+        from qmterm.engine.commands import CancelOrder
+
+        for number in range(3):
+            await house.desk.submit(entry(f"qm-{number}"))
+        answer = await house.answering.answer(CancelOrder("all"))
+        assert answer.ok
+        assert sorted(house.broker.cancels) == ["1000", "1001", "1002"]
+        assert house.ladder.level is Level.NORMAL
+        again = await house.answering.answer(CancelOrder("all"))
+        assert again.ok
+
+
+async def test_orders_are_listed_for_a_shell():
+    async with opened() as house:
+        from qmterm.engine.commands import ListOrders
+
+        await house.desk.submit(entry("qm-1"))
+        await house.desk.submit(entry("qm-2"))
+        await house.ended("1000")
+        working = (await house.answering.answer(ListOrders())).data
+        assert [row["order_id"] for row in working] == ["qm-2"]
+        every = (await house.answering.answer(ListOrders("all"))).data
+        assert [row["state"] for row in every] == ["cancelled", "received"]

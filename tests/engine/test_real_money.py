@@ -36,3 +36,9 @@ def test_live_true_without_arming_is_refused():
 def test_the_default_is_paper_and_confirm():
     engine = Settings().engine
     assert (engine.broker, engine.mode.value, engine.live) == (BrokerName.PAPER, "confirm", False)
+
+
+def test_armed_lets_real_money_move_and_nothing_else_does():
+    given = Given(BrokerName.LIVE, live=True, real_money=True)
+    assert real_money_refusal(given, armed=True) is None
+    assert real_money_refusal(Given(BrokerName.LIVE, live=False, real_money=True), armed=True) is Reason.NOT_LIVE

@@ -66,8 +66,8 @@ def test_what_is_lent_keeps_its_cost_and_its_part_of_the_fees():
 
 
 def test_several_lots_are_lent_until_the_hundreds_are_used():
-    held = {OTHER: (shares(150), shares(180, "99"))}
-    assert lent_to(MINE, held, {}) == [shares(150), shares(150, "99")]
+    held = {OTHER: (shares(1), shares(0), shares(100), shares(250, "99"))}
+    assert lent_to(MINE, held, {}) == [shares(1), shares(100), shares(199, "99")]
     two = {OTHER: (shares(100),), THIRD: (shares(250, "99"),)}
     assert lent_to(MINE, two, {}) == [shares(100), shares(200, "99")]
 

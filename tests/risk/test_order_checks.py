@@ -144,6 +144,8 @@ def test_a_sold_call_with_less_time_value_than_the_dividend_is_told_with_both():
         ({"pays": 0.20}, False),
         ({"spot": 100.0, "pays": 4.10}, False),  # out of the money all of it is time value
         ({"spot": 100.0, "pays": 4.20}, True),
+        ({"spot": 100.0, "pays": 4.25, "market": quotes(quote(bid=4.0, ask=4.5))}, False),  # just as much
+        ({"spot": 100.0, "pays": 4.26, "market": quotes(quote(bid=4.0, ask=4.5))}, True),
         ({"spot": None}, False),
         ({"pays": None}, False),
         ({"days": 30, "within": 60}, True),

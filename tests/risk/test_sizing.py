@@ -76,6 +76,7 @@ def test_each_limit_has_its_own_number_and_the_smallest_decides():
     assert ours == Sizing(20, Reason.LIMIT_TRADE, caps)
     alone = size(100_000, 90_000, 100, 200, 700, 2_500, SETTINGS).caps
     assert alone == Caps(20, 43, 175, 350, None, 500, None, None)
+    assert size(100_000, 90_000, 100, 200, 700, 2_500, SETTINGS, notional=1).caps.notional == 1_000_000
 
 
 @pytest.mark.parametrize(
@@ -93,6 +94,7 @@ def test_each_limit_has_its_own_number_and_the_smallest_decides():
         ({"settled_cash": 400}, 2, Reason.LIMIT_SETTLED_CASH),
         ({"settled_cash": 0}, 0, Reason.LIMIT_SETTLED_CASH),
         ({"bp_effect": 1, "settled_cash": 3, "option_buying_power": 2}, 2, Reason.LIMIT_BUYING_POWER),
+        ({"bp_effect": 1, "settled_cash": 2}, 2, Reason.LIMIT_SETTLED_CASH),
         ({"bp_effect": 0, "settled_cash": 0, "option_buying_power": 0}, 20, Reason.LIMIT_TRADE),
         ({"max_loss": 1, "bp_effect": 0}, 500, Reason.LIMIT_CONTRACTS),
         ({"max_loss": Decimal("0.01"), "bp_effect": 0}, 500, Reason.LIMIT_CONTRACTS),

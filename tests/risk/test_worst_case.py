@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qmterm.core.instruments import parse_option
-from qmterm.risk.worst_case import Holding, Part, Worst, one_expiry, with_filled, worst_loss
+from qmterm.risk.worst_case import Holding, Part, Worst, _closed_by, one_expiry, with_filled, worst_loss
 
 STRIKES = (90, 95, 100, 105)
 CONDOR = (("C", 100, -1), ("C", 105, 1), ("P", 95, -1), ("P", 90, 1))
@@ -262,3 +262,36 @@ def test_worse_means_more_dollars_or_a_steeper_end():
     assert not Worst(Decimal("100.01")).worse_than(base, by=Decimal(1))
     assert Worst(Decimal(50), 100.0).worse_than(base)
     assert not base.worse_than(base)
+
+
+def test_a_steeper_end_is_worse_from_a_hair_on_and_any_slope_has_no_bound():
+    flat, hair = Worst(Decimal(100)), Worst(Decimal(100), 1e-6)
+    assert not hair.worse_than(flat)  # what binary fractions lose is no slope
+    assert Worst(Decimal(100), 2e-6).worse_than(flat)
+    assert Worst(Decimal(1), 0.5).unbounded
+    assert not flat.unbounded
+
+
+def test_a_put_covers_no_call_and_takes_no_cover_away():
+    put, latest = option("P", 100, LATE), option("C", 100, "260619")
+    found = worst_loss([held(NEAR, -1, "2"), held(put, 1, "3"), held(latest, 1, "4")])
+    assert (found.dollars, found.unbounded) == (500, False)  # 400 − 200 for the calls, 300 for the put
+    call, later = option("C", 100, LATE), option("P", 100, "260619")
+    found = worst_loss([held(option("P", 100), -1, "2"), held(call, 1, "3"), held(later, 1, "4")])
+    assert (found.dollars, found.unbounded) == (500, False)
+
+
+@pytest.mark.parametrize(
+    ("change", "quantity", "closed"),
+    [
+        (-2, 5, 2), (-5, 5, 5), (-7, 5, 5), (2, 5, 0), (0, 5, 0), (-2, 0, 0), (2, 0, 0), (0, 0, 0),
+        (2, -5, -2), (5, -5, -5), (7, -5, -5), (-2, -5, 0), (0, -5, 0), (-1, 1, 1), (1, -1, -1),
+    ],
+)  # fmt: skip
+def test_a_change_closes_what_stands_against_it_and_no_more(change, quantity, closed):
+    assert _closed_by(change, quantity) == closed
+
+
+def test_an_order_that_sells_more_than_is_held_is_looked_at_where_it_goes_short():
+    """Three near calls held for 600; two orders of two against a later two cost 200 more, and cover what they sell."""
+    assert worst_loss([held(NEAR, 3, "2")], [part("-1", 2, (NEAR, -2), (FAR, 2))]) == Worst(Decimal("800.00"))

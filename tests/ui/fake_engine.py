@@ -26,6 +26,7 @@ from qmterm.engine.view import (
     ScanView,
     Snapshot,
 )
+from tests.ui.portfolio_view import expiry_view, portfolio_view
 
 START = from_et(date(2026, 3, 2), 10, 42, 7)
 EXPIRIES = (date(2026, 3, 20), date(2026, 4, 17), date(2026, 6, 18))
@@ -229,7 +230,8 @@ def rich_snapshot(seed: int = 7) -> Snapshot:
         chain=chain_view("NVDA", 1, rng),
         positions=(
             position(1, "NVDA 17APR26 175C", "NVDA", 2, "94.00"),
-            position(2, "AMD 20MAR26 130P", "AMD", 1, "-38.50", dte=5, stop_distance_pct=1.1, mark_flag="stale"),
+            position(2, "AMD 20MAR26 130P", "AMD", 1, "-38.50", dte=5, stop_distance_pct=1.1, mark_flag="stale",
+                     ends="close 15:30", ends_severity="alarm"),
             position(3, "SMCI 17APR26 42.5C", "SMCI", 3, "0", unrealized=None, unrealized_pct=None, mark=None,
                      mark_flag="none"),
         ),
@@ -249,6 +251,8 @@ def rich_snapshot(seed: int = 7) -> Snapshot:
             unrealized=Decimal("55.50"),
             fees=Decimal("6.78"),
         ),
+        portfolio=portfolio_view(),
+        expiry=(expiry_view(),),
         orders=(
             order(1, "BOT 1 AMD 17APR26 130C", "live", True),
             order(2, "BOT 2 NVDA 17APR26 175C", "filled", False, limit="4.15 db", filled="2/2"),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from qmterm.engine.view import HeaderView, Snapshot
+from qmterm.engine.view import HeaderView, PortfolioView, Snapshot
 from tests.ui.fake_engine import FakeDoor, rich_snapshot
 from tests.ui.running import LARGE, SMALL, running
 
@@ -72,7 +72,8 @@ async def test_the_start_before_any_data():
 
 
 async def test_an_empty_day():
-    door = FakeDoor(replace(rich_snapshot(), positions=(), orders=(), proposals=(), log=(), chain=None))
+    nothing = {"positions": (), "orders": (), "proposals": (), "log": (), "expiry": (), "portfolio": PortfolioView()}
+    door = FakeDoor(replace(rich_snapshot(), chain=None, **nothing))
     async with running((120, 40), door) as screen:
         check("empty-120x40", screen.text)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from decimal import Decimal
 
@@ -77,9 +78,7 @@ class Approvals:
         if not verdict.approved:
             reason = verdict.reason or Reason.NO_DATA
             trader.reject(plan.underlying, reason, verdict.numbers, plan)
-            return CommandResult(
-                False, f"the risk gate refuses it now: {refusal_text(verdict)}; nothing was sent", refused=True
-            )
+            return CommandResult(False, f"the risk gate refuses it now: {_no(verdict)}; nothing was sent", refused=True)
         intent = as_staged(trader.intent_of(plan, verdict.contracts), proposal.order)
         trader.journal.decision(
             plan.underlying, "approved", trader.clock.now(), plan=plan, reason=verdict.reason, numbers=verdict.numbers
@@ -116,7 +115,7 @@ class Approvals:
             intent = as_staged(intent, staged)
         verdict = trader.close(intent, by_person=True, approved=True)
         if not verdict.approved:
-            return CommandResult(False, f"refused: {refusal_text(verdict)}", refused=True)
+            return CommandResult(False, f"refused: {_no(verdict)}", refused=True)
         return CommandResult(True, f"sending {describe_order(intent)}")
 
     async def reject(self, command: RejectProposal) -> CommandResult:
@@ -138,6 +137,10 @@ class Approvals:
         return CommandResult(True, "rejected")
 
     async def cancel(self, command: CancelOrder) -> CommandResult:
+        if command.order_id == "all":
+            working = self._trader.desk.ledger.working
+            said = await asyncio.gather(*(self._trader.desk.cancel(record, "by you") for record in working))
+            return CommandResult(all(_asked(text) for text in said), "\n".join(said) or "no working orders", said)
         record = self.find_order(command.order_id)
         if record is None:
             return CommandResult(False, f"no order {command.order_id!r}")
@@ -150,7 +153,7 @@ class Approvals:
                 if not record.working:  # the screen still showed the one before
                     record = other
         text = await self._trader.desk.cancel(record, "by you")
-        return CommandResult(text.startswith("cancel asked") or "not sent" in text, text)
+        return CommandResult(_asked(text), text)
 
     def find_position(self, name: str) -> Position | None:
         """By symbol or plan; by what the screen shows or the underlying while that names one position only."""
@@ -205,7 +208,7 @@ class Approvals:
         )
         verdict = trader.close(intent, by_person=True, propose=not command.send)
         if not verdict.approved:
-            return CommandResult(False, f"refused: {refusal_text(verdict)}", refused=True)
+            return CommandResult(False, f"refused: {_no(verdict)}", refused=True)
         verb = "proposed" if any(p.legs == intent.legs for p in trader.proposals.waiting) else "sending"
         return CommandResult(True, f"{verb} {describe_order(intent)}")
 
@@ -229,7 +232,7 @@ class Approvals:
         plan = manual_plan(trader, (Leg(command.symbol, Action.BUY_TO_OPEN, 1),), -limit, mid)
         verdict = trader.open(plan, trader.clock.monotonic(), wanted=command.quantity, propose=True)
         if not verdict.approved:
-            return CommandResult(False, f"the risk gate refuses it: {refusal_text(verdict)}", refused=True)
+            return CommandResult(False, f"the risk gate refuses it: {_no(verdict)}", refused=True)
         cut = verdict.contracts < command.quantity and verdict.reason is not None
         why = f" ({command.quantity} wanted, {verdict.reason.value} allows no more)" if cut and verdict.reason else ""
         return CommandResult(True, f"proposed BUY {verdict.contracts} {label(command.symbol)}{why}; approve it with a")
@@ -239,6 +242,10 @@ def _shown(price: Decimal | None) -> str:
     return "none" if price is None else price_text(price)
 
 
-def refusal_text(verdict: Verdict) -> str:
+def _asked(text: str) -> bool:
+    return text.startswith("cancel asked") or "not sent" in text
+
+
+def _no(verdict: Verdict) -> str:
     """Code and sentence of a refusal."""
     return f"{verdict.reason.value}: {verdict.sentence}" if verdict.reason else "no reason was given"

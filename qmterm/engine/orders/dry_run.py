@@ -17,6 +17,11 @@ from qmterm.engine.runlog import RunLog
 from qmterm.risk.buying_power import beyond_power
 
 
+def sells(record: OrderRecord) -> bool:
+    """Whether any leg is sold: only then the broker is asked beforehand."""
+    return not all(leg.action.buys for leg in record.intent.legs)
+
+
 async def broker_refusal(
     desk: OrderDesk, record: OrderRecord, counted: Decimal, left: Decimal | None, log: RunLog
 ) -> Reason | None:
@@ -25,7 +30,7 @@ async def broker_refusal(
     An answer that does not come or cannot be read refuses nothing: our own estimate stands.
     """
     intent = record.intent
-    if all(leg.action.buys for leg in intent.legs):
+    if not sells(record):
         return None
     try:
         answer = await desk.dry_run(replace(intent, net_price=intent.counted_price))  # as dear as it may become

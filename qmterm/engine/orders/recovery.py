@@ -70,7 +70,7 @@ def rebuild(
     # The new session starts where the old one stopped: what was filled meanwhile is found and counted in the new one.
     book = Book(earlier.cash, earlier.positions)
     book.already_counted(stored.fill.fill_id for stored in saved.fills)
-    known = (baseline or {}).get("fill_ids", [])
+    known = (baseline or {}).get("fill_ids")
     if isinstance(known, list):
         book.already_counted(str(fill_id) for fill_id in known)
     return Rebuilt(book, tuple(_record(saved, i, monotonic) for i in range(len(saved.orders))), first_session=False)

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, Protocol
 
+from qmterm.core.clock import to_et
 from qmterm.core.instruments import underlying_of
 from qmterm.core.settings.risk import RiskSettings
 from qmterm.engine.portfolio.broker_figures import BrokerFigures
@@ -256,3 +257,18 @@ def _expiry_view(line: ExpiryLine) -> ExpiryView:
             FindingView(finding.code.value, finding.severity.name.lower(), finding.text) for finding in line.findings
         ),
     )
+
+
+def ends_text(row: ExpiryView | None) -> str:
+    """`close 15:30`, `pin`, `assign HIGH`: a cell's width of what the desk has to say."""
+    if row is None or row.severity == "calm":
+        return ""
+    if row.action == "close" and row.action_by_ns:
+        return f"close {to_et(row.action_by_ns):%H:%M}"
+    code = row.findings[0].code if row.findings else ""
+    if row.assignment != "NONE":
+        return f"assign {row.assignment[:4]}"
+    return _SHORT.get(code, code.lower().replace("_", " "))[:11]
+
+
+_SHORT = {"PIN_RISK": "pin", "LAST_DAY": "last day", "NAKED_AFTER_EXPIRY": "naked after", "ORPHAN_LEG": "leg alone"}

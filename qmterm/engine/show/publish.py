@@ -18,7 +18,7 @@ from qmterm.engine.orders.proposals import Proposal
 from qmterm.engine.runlog import RunLog
 from qmterm.engine.show.chainview import ChainLook, known
 from qmterm.engine.show.greeks import PositionGreeks, days_left
-from qmterm.engine.show.portfolio import PortfolioLook
+from qmterm.engine.show.portfolio import PortfolioLook, ends_text
 from qmterm.engine.show.proposal_market import delta_change, market_of
 from qmterm.engine.show.wording import describe_leg, label, terms_text
 from qmterm.engine.signals.entries import Entries
@@ -174,6 +174,7 @@ class Publisher:
 
     def _positions(self, greeks: Mapping[str, PositionGreeks]) -> list[PositionView]:
         trader, now = self._trader, self._clock.now()
+        ending = {row.symbol: row for row in self._portfolio.expiry()}
         views = []
         for position in trader.book.positions:
             mark = trader.marks.of(position.symbol)
@@ -207,6 +208,8 @@ class Publisher:
                     horizon=guard.state.horizon_date if guard else None,
                     rules=trader.guards.text(position.plan_id, et_date(now)),
                     crossing=self._crossing(position, mark.price) if mark else None,
+                    ends=ends_text(ending.get(position.symbol)),
+                    ends_severity=ending[position.symbol].severity if position.symbol in ending else "",
                 )
             )
         return views

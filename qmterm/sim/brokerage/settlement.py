@@ -8,7 +8,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from qmterm.core.clock import et_date
-from qmterm.core.fees import INDEX_ROOTS, FeeBreakdown, fill_breakdown
+from qmterm.core.fees import INDEX_ROOTS, FeeBreakdown, delivery_fees
 from qmterm.core.instruments import OptionContract, Right, is_option, parse_option
 from qmterm.core.orders import Action
 from qmterm.sim.brokerage.book import Book
@@ -63,7 +63,7 @@ def _settle(book: Book, contract: OptionContract, symbol: str, quantity: int, pr
     else:
         action = Action.SELL_TO_CLOSE if held > 0 else Action.SELL_TO_OPEN
     shares = abs(quantity) * contract.multiplier
-    fees = fill_breakdown(contract.root, action, shares, contract.strike, et_date(now_ns))
+    fees = delivery_fees(contract.root, buys, shares, contract.strike, et_date(now_ns))
     book.trade(
         contract.root,
         action,

@@ -38,6 +38,17 @@ def days(row: PositionView) -> Cell:
     return Cell("–" if value is None else str(value), "text" if value is None or value > 7 else "warn")
 
 
+# How much the end of a contract presses (risk/expiry_desk.py).
+ENDS = {"note": 1, "warn": 2, "alarm": 3}
+ENDS_TONES = {"note": "dim", "warn": "warn", "alarm": "alarm"}
+
+
+def ends(row: PositionView) -> Cell:
+    """What the expiry desk plans of it."""
+    tone = ENDS_TONES.get(row.ends_severity, "dim")
+    return Cell(plain(row.ends), tone, BOLD if tone == "alarm" else 0)
+
+
 class PositionsPane(Grid[PositionView]):
     name_ = "pos"
 
@@ -77,6 +88,7 @@ class PositionsPane(Grid[PositionView]):
             Column("stop", "stop", 8, lambda r: Cell(fixed(r.stop)), lambda r: r.stop, keep=7),
             Column("to_stop", "to stop", 7, stop_distance, lambda r: r.stop_distance_pct, keep=7),
             Column("target", "target", 8, lambda r: Cell(fixed(r.next_target)), lambda r: r.next_target, keep=3),
+            Column("ends", "ends", 11, ends, lambda r: ENDS.get(r.ends_severity, 0), False, 6),
             Column("rules", "rules", 8, lambda r: Cell(plain(r.rules), "dim"), None, False, 3, stretch=True),
         )
 

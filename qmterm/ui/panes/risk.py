@@ -1,4 +1,4 @@
-"""Pane 4: Greeks of the whole book, what is at stake, and how much of each limit is used."""
+"""Pane 4: Greeks of the whole book, what is at stake, how much of each limit is used, how contracts end."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from qmterm.engine.view import HeaderView, LimitUse, RiskView, Snapshot
 from qmterm.ui.formats import fixed, money, percent, plain, signed_money
 from qmterm.ui.palette import BOLD, Line, Span, fit
 from qmterm.ui.pane import Frame, Pane
+from qmterm.ui.panes.book_lines import expiry_lines, portfolio_lines
 
 # Limits that the number must stay above; the bar shows how near the floor is.
 FLOORS = frozenset({"cash"})
@@ -93,6 +94,8 @@ class RiskPane(Pane):
     def body(self, frame: Frame) -> list[Line]:
         snapshot: Snapshot = frame.snapshot
         lines = risk_lines(snapshot.risk, snapshot.header, self.inner_width)
+        lines += expiry_lines(snapshot.expiry, self.inner_width)
+        lines += portfolio_lines(snapshot.portfolio, self.inner_width)
         ladder = snapshot.header
         if ladder.ladder != "NORMAL":
             reason = f": {plain(ladder.ladder_reason)}" if ladder.ladder_reason else ""

@@ -71,6 +71,7 @@ async def unknown(at) -> OrderRecord:
 
 
 async def test_absence_is_proved_by_two_whole_read_backs_that_far_apart(at):
+    at.clock.advance(1000)
     record = await unknown(at)
     state = await at.broker.account_state()
     await at.desk.read_back(replace(state, complete=False))

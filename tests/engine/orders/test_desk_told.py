@@ -26,6 +26,7 @@ def at() -> Seat:
 
 
 async def test_a_sent_order_leaves_these_traces(at):
+    at.clock.advance(100)
     record = await at.desk.submit(entry(), decided_at=at.clock.monotonic())
     assert at.told == [SENT]
     assert at.journal.orders == [("qm-1", OrderState.RECEIVED, "1000", at.now, None)]
@@ -34,6 +35,7 @@ async def test_a_sent_order_leaves_these_traces(at):
     assert at.asked == [(entry().legs, "NVDA")] * 2
     assert (record.broker_id, record.reason, record.known_since) == ("1000", "", at.clock.monotonic())
     assert (record.worked_from_ns, record.decided_on) == (entry().created_ns, QUOTES)
+    assert record.decided_at == at.clock.monotonic()
     assert at.desk.ledger.get("qm-1") is record
 
 
@@ -47,6 +49,7 @@ async def test_an_order_without_quotes_behind_it_is_written_without_any():
 
 
 async def test_the_time_from_decision_and_scan_to_the_answer_is_measured_in_milliseconds(at):
+    at.clock.advance(100)
     began = at.clock.monotonic()
     record = at.desk.register(entry(), decided_at=began)
     record.scanned_at = began - 2.0
@@ -58,6 +61,7 @@ async def test_the_time_from_decision_and_scan_to_the_answer_is_measured_in_mill
     await at.desk.submit(entry("qm-2"))  # nobody says when it was decided
     assert (at.desk.acknowledged.counted, at.desk.scan_to_ack.counted) == (1, 1)
     assert at.desk.ledger.get("qm-2").acknowledged_ms is None
+    assert at.desk.sent == 2
 
 
 async def test_an_id_used_twice_is_told_and_nothing_is_asked_or_sent(at):
@@ -228,7 +232,8 @@ async def test_a_fill_the_book_knows_is_kept_in_the_record_and_counted_nowhere(a
     at.book.already_counted(["f1-1000"])
     record = await at.desk.submit(entry())
     await at.desk.on_order(at.broker.fill("1000", 1))
-    assert list(record.fills) == ["f1-1000"]
+    (kept,) = record.fills.items()
+    assert (kept[0], kept[1].quantity, kept[1].fees > 0) == ("f1-1000", 1, True)
     assert (at.fills, at.journal.fills, at.book.quantity(OCC)) == ([], {}, 0)
 
 

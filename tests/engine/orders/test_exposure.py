@@ -276,7 +276,20 @@ def test_day_trades_and_todays_sales_are_those_of_today():
 
 
 def test_closable_is_what_is_settled_less_what_closes_and_never_of_the_other_sign():
-    cases = [(5, 0, 5), (5, 2, 3), (5, 5, 0), (5, 7, 0), (-5, 0, -5), (-5, 2, -3), (-5, 7, 0), (0, 0, 0), (0, 2, 0)]
+    cases = [
+        (1, 0, 1),
+        (1, 1, 0),
+        (-1, 0, -1),
+        (5, 0, 5),
+        (5, 2, 3),
+        (5, 5, 0),
+        (5, 7, 0),
+        (-5, 0, -5),
+        (-5, 2, -3),
+        (-5, 7, 0),
+        (0, 0, 0),
+        (0, 2, 0),
+    ]
     for held, closing, free in cases:
         book, ledger = Book(CASH), Ledger()
         if held:

@@ -250,3 +250,11 @@ def test_what_is_being_closed_counts_working_closes_of_that_symbol_only():
     first.fills["f"] = execution(1, 1)
     assert ledger.closing(OCC) == 1 + 3
     assert ledger.closing(SHORT_CALL) == 0
+
+
+def test_an_order_nobody_said_more_of_has_no_times():
+    one = record()
+    times = (one.known_since, one.unknown_since, one.cancel_asked_at, one.cancel_rests_until_ns, one.worked_from_ns)
+    assert times == (0, 0, 0, 0, 0)
+    assert (one.decided_at, one.scanned_at, one.acknowledged_ms, one.absent_since) == (None, None, None, None)
+    assert OrderRecord(replace(entry(), legs=()), OrderState.LIVE).filled_units == 0

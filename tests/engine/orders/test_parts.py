@@ -8,6 +8,7 @@ from decimal import Decimal
 
 import pytest
 
+from qmterm.core.clock import from_et
 from qmterm.core.fees import leg_fees
 from qmterm.core.orders import Action, BrokerPosition, Fill, Leg, OrderState, Purpose
 from qmterm.engine.orders.book import Book
@@ -53,6 +54,20 @@ def test_one_leg_is_one_part_at_its_limit_with_its_fees_a_unit():
 def test_a_sale_pays_the_fees_of_its_price():
     record = order((OCC, SELL_OUT, 3), units=3, price="41.50")
     assert parts_of(record) == [Part(((OCC, -1),), 3, Decimal("41.50"), fees(OCC, SELL_OUT, 3, "41.50") / 3)]
+
+
+def test_of_a_sale_the_sec_takes_its_share_of_the_limit_and_of_a_spread_of_nothing():
+    """In 2022 it took 22.90 dollars of a million; in the spring of 2026 it takes nothing."""
+    then, day = from_et(date(2022, 6, 1), 11, 0), date(2022, 6, 1)
+
+    def total(price):
+        return max(n * leg_fees(OCC, SELL_OUT, 3 // n, Decimal(price), day).total for n in (1, 3))
+
+    (sale,) = parts_of(order((OCC, SELL_OUT, 3), units=3, price="41.50", created_ns=then))
+    assert sale.fees == total("41.50") / 3 > total("0") / 3
+    (spread,) = parts_of(order((OCC, SELL_OUT, 3), (HIGH, BUY_BACK, 3), units=3, price="41.50", created_ns=then))
+    bought = max(n * leg_fees(HIGH, BUY_BACK, 3 // n, Decimal(0), day).total for n in (1, 3))
+    assert spread.fees == (total("0") + bought) / 3
 
 
 def test_a_ratio_keeps_its_legs_in_ratio():

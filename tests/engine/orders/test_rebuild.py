@@ -115,6 +115,15 @@ def test_the_newest_order_that_opened_a_contract_owns_it_and_a_close_owns_nothin
     assert [(p.strategy, p.plan_id) for p in built(saved).book.positions] == [("second", "p2")]
 
 
+def test_a_fill_belongs_to_the_order_it_filled_whoever_opened_the_contract_later():
+    orders = [
+        stored(replace(entry("qm-1"), strategy="first", plan_id="p1")),
+        stored(replace(entry("qm-2"), strategy="second", plan_id="p2"), OrderState.LIVE),
+    ]
+    book = built(journal(orders, [(fill(1), "qm-1", 7)])).book
+    assert [(p.strategy, p.plan_id) for p in book.positions] == [("first", "p1")]
+
+
 def test_adjustments_of_this_session_are_part_of_the_book():
     saved = journal(
         adjustments=[

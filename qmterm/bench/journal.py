@@ -1,0 +1,195 @@
+"""`qmterm bench journal`: durable rows a second, what a SIGKILL costs, and how large a day is.
+
+The traps: on a memory disk an fsync costs nothing and group commit gains little, so the disk's own fsync is stated;
+and both ways of writing use the same schema, records and settings (WAL, synchronous=FULL), taking turns.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import sqlite3
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+
+from qmterm.bench.journal_rows import PRODUCERS, fill, intent, names, one_order, opened, produce
+from qmterm.bench.machine import Machine
+from qmterm.bench.report import Limit, Report, Row
+from qmterm.journal import records, schema
+from qmterm.journal.records import Record
+from qmterm.journal.writer import commit
+
+ORDERS_A_DAY = 1_000
+ROWS = 40_000
+ALONE = 400  # rows committed one by one in a turn
+KILLS = 10
+
+
+def run(size: int = ROWS, *, quick: bool = False, progress: Callable[[str], None] = lambda _: None) -> Report:
+    """All rows; `size` durable rows a turn."""
+    machine = Machine.here()
+    with tempfile.TemporaryDirectory(prefix="qmterm-bench-") as name:
+        folder = Path(name)
+        progress("rows a second")
+        rows = [_rate_row(folder, size, 1 if quick else 5)]
+        progress("killing writers")
+        rows.append(_kill_row(folder, 2 if quick else KILLS))
+        progress("a day")
+        rows.append(_day_row(folder))
+        sync = fsync_ms(folder)
+    notes = (
+        f"fsync of this disk ({tempfile.gettempdir()}): {sync:.3g} ms; TMPDIR chooses another",
+        "WAL, synchronous=FULL; a row is an intent or a fill with its projection",
+    )
+    return Report("journal", machine, tuple(rows), notes)
+
+
+def fsync_ms(folder: Path, times: int = 60) -> float:
+    """The median of appending 4 KB and syncing it."""
+    taken: list[float] = []
+    with (folder / "fsync").open("wb", buffering=0) as file:
+        for _ in range(times):
+            began = time.perf_counter()
+            file.write(b"x" * 4096)
+            os.fsync(file.fileno())
+            taken.append(time.perf_counter() - began)
+    return 1000 * statistics.median(taken)
+
+
+def _rate_row(folder: Path, size: int, rounds: int) -> Row:
+    ours: list[float] = []
+    peer: list[float] = []
+    each = max(2, size // PRODUCERS)
+    for number in range(rounds):
+        ours.append(asyncio.run(_together(folder / f"together-{number}.sqlite", each)))
+        peer.append(_alone(folder / f"alone-{number}.sqlite", ALONE))
+    together, alone = PRODUCERS * each / min(ours), ALONE / min(peer)
+    return Row(
+        work=f"durable rows, {PRODUCERS} producers that wait for each row",
+        ours=together,
+        unit="rows/s",
+        peer=alone,
+        peer_name="one commit a row",
+        ratio=together / alone,
+        must=Limit(ratio=30.0),
+        note=f"best of {rounds} turns each; {PRODUCERS * each:,} rows together, {ALONE} alone",
+    )
+
+
+async def _together(path: Path, each: int) -> float:
+    journal = await opened(path)
+    began = time.perf_counter()
+    fresh = names()
+    await asyncio.gather(*(produce(journal, fresh, each) for _ in range(PRODUCERS)))
+    took = time.perf_counter() - began
+    await journal.close()
+    return took
+
+
+def _alone(path: Path, rows: int) -> float:
+    """The same rows through the same statements, a transaction each."""
+    connection = schema.connector(path)()
+    schema.prepare(connection, path)
+    file = schema.identity(path)
+    fresh, name = names(), ""
+    began = time.perf_counter()
+    for number in range(rows):
+        name = next(fresh) if number % 2 == 0 else name
+        commit(connection, [_record(name, number % 2 == 0)], number, path, file)
+    took = time.perf_counter() - began
+    connection.close()
+    return took
+
+
+def _record(name: str, order: bool) -> Record:
+    values, body = records.storable(intent(name) if order else fill(name))
+    if not order:
+        values["account"] = "5WT00001"
+    return Record(records.INTENT if order else records.FILL, f"e{name}", 0, 0, 1, values, body)
+
+
+def _kill_row(folder: Path, kills: int) -> Row:
+    luck = random.Random(7)
+    told = lost = 0
+    for number in range(kills):
+        path = folder / f"killed-{number}.sqlite"
+        child = subprocess.Popen(
+            [sys.executable, "-m", "qmterm.bench.journal_rows", str(path)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            bufsize=0,  # a buffer between us and os.read would put lines out of order
+        )
+        assert child.stdout is not None
+        first = child.stdout.readline()
+        reader = _Reader(child)
+        reader.until(luck.uniform(0.05, 0.6))
+        child.kill()
+        acknowledged = [first.decode(), *reader.rest()]
+        child.wait()
+        kept = _kept(path)
+        complete = [name.strip() for name in acknowledged if name.endswith("\n")]
+        told += len(complete)
+        lost += sum(name not in kept for name in complete)
+    return Row(
+        work=f"acknowledged rows lost by {kills} SIGKILLs",
+        ours=float(lost),
+        unit="rows",
+        must=Limit(most=0.0),
+        note=f"{told:,} rows were acknowledged by processes that were killed while writing",
+    )
+
+
+class _Reader:
+    """Reads a child's lines as they come, so that its pipe never fills."""
+
+    def __init__(self, child: subprocess.Popen[bytes]) -> None:
+        assert child.stdout is not None
+        self._pipe = child.stdout
+        self._parts: list[bytes] = []
+
+    def until(self, seconds: float) -> None:
+        ends = time.perf_counter() + seconds
+        while time.perf_counter() < ends:
+            self._parts.append(os.read(self._pipe.fileno(), 1 << 16))
+
+    def rest(self) -> list[str]:
+        self._parts.append(self._pipe.read())
+        return b"".join(self._parts).decode().splitlines(keepends=True)
+
+
+def _kept(path: Path) -> set[str]:
+    connection = sqlite3.connect(path)
+    try:
+        kept = {row[0] for row in connection.execute("SELECT intent_id FROM intents")}
+        return kept | {row[0] for row in connection.execute("SELECT fill_id FROM fills")}
+    finally:
+        connection.close()
+
+
+def _day_row(folder: Path) -> Row:
+    path = folder / "day.sqlite"
+    asyncio.run(_day(path))
+    connection = sqlite3.connect(path)
+    events = int(connection.execute("SELECT count(*) FROM events").fetchone()[0])
+    connection.close()
+    return Row(
+        work=f"file after a day of {ORDERS_A_DAY:,} orders",
+        ours=path.stat().st_size / 1e6,
+        unit="MB",
+        note=f"{events:,} events: decision, intent with quotes, stop, states, two fills, mark, equity and log of each",
+    )
+
+
+async def _day(path: Path) -> None:
+    journal = await opened(path)
+    for number in range(ORDERS_A_DAY):
+        await one_order(journal, number)
+    await journal.end_session({"nlv": Decimal(100_000)})
+    await journal.close()
