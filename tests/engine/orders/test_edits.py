@@ -159,3 +159,15 @@ async def test_what_has_ended_is_not_edited():
         record = await working(house)
         await house.ended(record.broker_id)
         assert "nothing to edit" in (await edit(house, record.intent.intent_id, "4.15")).text
+
+
+async def test_the_ledger_without_an_order_is_without_what_takes_its_place_and_has_all_others():
+    async with opened() as house:
+        house.quote(2.20, 2.30, "NVDA  260417C00180000")
+        other = await working(house, "buy 1 NVDA 17APR26 180C @ 2.20")
+        record = await working(house)
+        assert (await edit(house, record.intent.intent_id, "4.15")).ok
+        assert house.desk.ledger.taken_over(record) is None
+        without = house.desk.ledger.without(record)
+        assert without.records == (other,)
+        assert without.get(record.intent.intent_id) is None
