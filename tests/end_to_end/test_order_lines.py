@@ -11,6 +11,8 @@ from qmterm.journal.audit import audit
 from tests.end_to_end.running import until
 from tests.end_to_end.seat import seated
 
+pytestmark = pytest.mark.timeout(400)
+
 
 def log_of(thread) -> str:
     return "\n".join(f"{line.level} {line.kind} {line.text}" for line in thread.snapshot.log[-40:])
@@ -44,7 +46,8 @@ def held(thread):
 def sitting(home, tmp_path_factory):
     seen = {"journal": tmp_path_factory.mktemp("lines") / "j.sqlite"}
     with seated(home, seen["journal"], SimWish(seed=7, symbols=100, start="2026-03-02T09:31", speed=30)) as thread:
-        until(lambda: thread.snapshot.scan.rows, 60, lambda: log_of(thread))
+        # A first start after a change of the kernels compiles them: minutes on a busy machine.
+        until(lambda: thread.snapshot.scan.rows, 180, lambda: "no scan yet\n" + log_of(thread))
         seen["garbage"] = thread.send(StageTicket("buy 1 ZZZQQ 17APR26 10C")).result(20)
         seen["expired"] = thread.send(StageTicket("buy 1 SPY 20FEB26 500C")).result(20)
         symbol = "SPY" if thread.send(SelectSymbol("SPY")).result(10).ok else thread.snapshot.scan.rows[0].symbol
