@@ -19,18 +19,14 @@ import aiosqlite
 
 from qmterm.core.errors import JournalError
 from qmterm.journal import schema
-from qmterm.journal.records import GUARD, NOTES_DROPPED, PROJECTION, Record, parameters, to_json
+from qmterm.journal.inserts import insert_all, insert_each
+from qmterm.journal.records import NOTES_DROPPED, Record, to_json
 
 T = TypeVar("T")
 
 NOTE_LINGER_S = 0.02  # notes alone wait this long for company; a durable row takes them along at once
 BATCH_ROWS = 2_000
 NOTE_CAPACITY = 100_000
-
-_EVENT = (
-    "INSERT INTO events (batch, session_id, time_ns, real_ns, kind, subject, body)"
-    " VALUES (:batch, :session_id, :time_ns, :real_ns, :kind, :subject, :body)"
-)
 
 
 class Database(Protocol):
@@ -74,33 +70,36 @@ async def _abandon(connection: JournalConnection) -> None:
         await connection.close()
 
 
-def insert(connection: sqlite3.Connection, record: Record, batch: int) -> bool:
-    """Write one record and its projection; False when a guard says that it is already there."""
-    guard = GUARD.get(record.kind)
-    if guard is not None and connection.execute(guard, parameters(record, 0)).fetchone() is not None:
-        return False
-    cursor = connection.execute(
-        _EVENT,
-        (batch, record.session_id, record.time_ns, record.real_ns, record.kind, record.subject, record.body),
-    )
-    projection = PROJECTION.get(record.kind)
-    if projection is not None:
-        connection.execute(projection, parameters(record, int(cursor.lastrowid or 0)))
-    return True
-
-
 def commit(
     connection: sqlite3.Connection, records: list[Record], batch: int, path: Path, file: tuple[int, int]
 ) -> list[bool]:
-    """All records in one transaction; on an error nothing of it remains.
+    """All records in one transaction; on an error nothing of it remains. False for a row that is there already.
 
     SQLite goes on writing to a file that was moved or deleted, and the next start would not find these rows.
     """
     if schema.identity(path) != file:
         raise schema.FileMoved(f"{path} is another file now, or none")
+    try:
+        return _transaction(connection, _all_new, records, batch)
+    except sqlite3.IntegrityError:
+        # One of them is a duplicate, which is rare: only now is it worth asking for each.
+        return _transaction(connection, insert_each, records, batch)
+
+
+def _all_new(connection: sqlite3.Connection, records: list[Record], batch: int) -> list[bool]:
+    insert_all(connection, records, batch)
+    return [True] * len(records)
+
+
+def _transaction(
+    connection: sqlite3.Connection,
+    insert: Callable[[sqlite3.Connection, list[Record], int], list[bool]],
+    records: list[Record],
+    batch: int,
+) -> list[bool]:
     connection.execute("BEGIN IMMEDIATE")
     try:
-        written = [insert(connection, record, batch) for record in records]
+        written = insert(connection, records, batch)
         connection.execute("COMMIT")
     except BaseException:
         # SQLite has already rolled back after "disk full"; a second rollback would hide that error.
