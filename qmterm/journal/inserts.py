@@ -55,7 +55,7 @@ class Insert:
 
 
 EVENTS = Insert(_EVENT)
-INSERTS = {kind: Insert(sql) for kind, sql in PROJECTION.items() if sql.startswith("INSERT")}
+INSERTS = {kind: Insert(sql) for kind, sql in PROJECTION.items() if _SHAPE.fullmatch(sql)}
 
 
 def last_seq(connection: sqlite3.Connection) -> int:
@@ -85,7 +85,7 @@ def insert_all(connection: sqlite3.Connection, records: list[Record], batch: int
                 raise sqlite3.ProgrammingError(f"{kind} {record.subject} has no {missing}") from missing
             waiting.setdefault(kind, []).append(row)
         elif kind in PROJECTION:
-            _run(connection, waiting)  # an UPDATE or DELETE must find what was said before it
+            _run(connection, waiting)  # an UPDATE or DELETE must find what was said before it, and only that
             connection.execute(PROJECTION[kind], parameters(record, seq))
     _run(connection, waiting)
     EVENTS.run(connection, events)
