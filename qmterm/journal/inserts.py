@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Callable, Sequence
+from itertools import chain
 from operator import itemgetter
 from typing import Any
 
@@ -48,7 +49,7 @@ class Insert:
         at, count = 0, len(rows)
         for size, sql in self._sizes:
             while count - at >= size:
-                connection.execute(sql, [value for row in rows[at : at + size] for value in row])
+                connection.execute(sql, list(chain.from_iterable(rows[at : at + size])))
                 at += size
         for row in rows[at:]:
             connection.execute(self._one, row)
