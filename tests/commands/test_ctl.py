@@ -41,7 +41,7 @@ def test_what_the_engine_did_goes_to_stdout(qmterm, engine):
 def test_json_is_the_whole_reply(qmterm, engine):
     code, out, _ = qmterm("ctl", "status", "--json")
     assert code == 0
-    assert json.loads(out) == {"ok": True, "text": "auto sim/sim", "data": {"working_orders": 0}}
+    assert json.loads(out) == {"ok": True, "text": "auto sim/sim", "data": {"working_orders": 0}, "refused": False}
 
 
 def test_an_unknown_symbol_is_a_no_on_stderr(qmterm, engine):

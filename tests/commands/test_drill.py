@@ -44,7 +44,7 @@ def test_a_seed_that_failed_is_named_and_the_command_fails(capsys, monkeypatch):
     assert drill.from_command_line("all", seeds=3, first_seed=7, as_json=False) == 1
     told = capsys.readouterr().out
     assert "seed 8: lost_fills: 1000001-0-0: 0 of 2" in told
-    assert "qmterm drill all --first-seed 8 --seeds 1" in told
+    assert "qmterm drill all --seeds 1 --first-seed 8" in told
 
 
 @pytest.mark.parametrize(

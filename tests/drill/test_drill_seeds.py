@@ -22,7 +22,8 @@ def test_nothing_is_doubled_lost_or_opened_by_a_close_in_200_seeds(drill, first)
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_orders_survive_this_fault_alone(drill, fault):
-    outcomes = drill(fault, range(4))
+    # A leg alone needs a spread to fill in the fault's seconds: that is rarer.
+    outcomes = drill(fault, range(4, 11) if fault == "leg-only" else range(4))
     assert failures(outcomes) == {}
     assert sum(outcome.faults_met for outcome in outcomes) > 0
 

@@ -102,7 +102,8 @@ def price_at_spots(
         vol=vol,
     )
     shape = (*shape, ladder.shape[-1])
-    rows = np.ascontiguousarray(np.broadcast_to(ladder, shape)).reshape(calls.size, ladder.shape[-1])
+    # A copy always: a read-only view would have the kernel compiled a second time.
+    rows = np.array(np.broadcast_to(ladder, shape), order="C").reshape(calls.size, ladder.shape[-1])
     return _prices(rows, numbers, calls, dividends).reshape(shape)
 
 
