@@ -307,14 +307,10 @@ class Trader:
         def still_wanted(_record: OrderRecord) -> Reason | None:
             if entry:
                 return self.entry_refusal()
-            return self.money_refusal() or self._exit_refusal(old.spared or intent.reason is Reason.USER)
+            return self.closing_refusal() or self._exit_refusal(old.spared or intent.reason is Reason.USER)
 
         (self.lanes.entry if entry else self.lanes.exit)(lambda: self.desk.send(record, still_wanted))
         return record
-
-    def money_refusal(self) -> Reason | None:
-        """Why this account must not be traded at all now; None when it may."""
-        return self._real_money_refusal()
 
     # --- exits ---
 

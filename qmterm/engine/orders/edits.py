@@ -79,7 +79,7 @@ class Edits:
             return f"{name} is {record.state.value}: nothing to edit"
         if record.cancelling(self._trader.clock.monotonic(), self._trader.clock.now()):
             return f"a cancel of {name} is on its way: it cannot be edited now"
-        if len(self._trader.desk.ledger.replacing(record)) and not self._trader.desk.replaceable(record):
+        if any(other.working for other in self._trader.desk.ledger.replacing(record)):
             return f"a replacement of {name} is on its way: look again in a moment"
         if not self._trader.desk.replaceable(record):
             return f"{name} is {record.state.value}: it cannot be edited until it stands at the broker"

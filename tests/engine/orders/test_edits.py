@@ -11,6 +11,7 @@ from qmterm.core.reasons import Reason
 from qmterm.core.settings.engine import OrderSettings
 from qmterm.engine.commands import ClosePosition, EditOrder, StageTicket
 from qmterm.engine.ladder import Level
+from qmterm.engine.orders.walker import repriced
 from tests.engine.fakes import lost
 from tests.engine.house import opened
 
@@ -96,6 +97,27 @@ async def test_a_second_edit_waits_for_the_first():
         again = await edit(house, record.intent.intent_id, "4.20")
         assert not again.ok
         assert len(house.broker.puts) == 1
+
+
+async def test_an_edit_waits_for_a_replacement_that_is_still_on_its_way_to_the_disk_or_the_broker():
+    async with opened() as house:
+        record = await working(house)
+        assert house.edits.edit(EditOrder(record.intent.intent_id, "4.05")).ok  # in the lane, nothing of it has left
+        again = house.edits.edit(EditOrder(record.intent.intent_id, "4.00"))
+        assert "a replacement of" in again.text
+        await house.lanes.idle()
+        assert [old for old, _ in house.broker.puts] == [record.broker_id]
+
+
+async def test_two_replacements_of_one_order_never_leave_together():
+    async with opened() as house:
+        record = await working(house)
+        for price in ("-4.05", "-4.00"):
+            intent = repriced(house.desk.ledger, record, Decimal(price), house.clock.now())
+            house.trader.replace_order(record, intent)
+        await house.lanes.idle()
+        assert [old for old, _ in house.broker.puts] == [record.broker_id]
+        assert [r.reason for r in house.desk.ledger.replacing(record)][1:] == ["ORIGINAL_GONE"]
 
 
 async def test_a_dearer_price_must_fit_the_limits_and_a_cheaper_one_need_not():
