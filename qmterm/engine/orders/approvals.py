@@ -141,8 +141,8 @@ class Approvals:
     async def cancel(self, command: CancelOrder) -> CommandResult:
         if command.order_id == "all":
             working = self._trader.desk.ledger.working
-            for record in working:
-                _not_wanted(record)
+            for each in working:
+                _not_wanted(each)
             said = await asyncio.gather(*(self._trader.desk.cancel(record, "by you") for record in working))
             return CommandResult(all(_asked(text) for text in said), "\n".join(said) or "no working orders", said)
         record = self.find_order(command.order_id)
