@@ -113,6 +113,7 @@ def ctl(
         typer.Argument(help="status, scan N, flow, pause, resume, kill, flatten, arm, disarm, stop, why ID …"),
     ],
     send: Annotated[bool, typer.Option("--send", help="order, roll: send at once in auto mode")] = False,
+    dearer: Annotated[bool, typer.Option("--dearer", help="edit: yes, at a price that can lose more")] = False,
     until: Annotated[str | None, typer.Option(help="arm: New York time it ends, HH:MM")] = None,
     max_loss: Annotated[str | None, typer.Option(help="arm: dollars lost since then at which it ends")] = None,
     socket: Annotated[Path | None, typer.Option(help="another engine's socket")] = None,
@@ -129,7 +130,9 @@ def ctl(
     """
     from qmterm.commands.ctl import run
 
-    raise typer.Exit(run(words, as_json=as_json, socket=socket, until=until, max_loss=max_loss, send=send))
+    raise typer.Exit(
+        run(words, as_json=as_json, socket=socket, until=until, max_loss=max_loss, send=send, dearer=dearer)
+    )
 
 
 @app.command()

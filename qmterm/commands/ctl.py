@@ -8,7 +8,7 @@ from pathlib import Path
 
 from qmterm.commands.places import places
 from qmterm.core.errors import ConfigError
-from qmterm.engine.control import SEND, ask, parse_verb
+from qmterm.engine.control import DEARER_WORD, SEND, ask, parse_verb
 
 
 def run(
@@ -19,6 +19,7 @@ def run(
     until: str | None = None,
     max_loss: str | None = None,
     send: bool = False,
+    dearer: bool = False,
 ) -> int:
     """0 when the engine did it, 1 when it said no, 2 for words it cannot read, 3 when risk refuses."""
     if words[:1] == ["arm"]:
@@ -27,7 +28,9 @@ def run(
         raise ConfigError("--until and --max-loss belong to ctl arm")
     if send and words[:1] not in (["order"], ["roll"]):
         raise ConfigError("--send belongs to ctl order and ctl roll")
-    words = [*words, SEND] if send else words
+    if dearer and words[:1] != ["edit"]:
+        raise ConfigError("--dearer belongs to ctl edit")
+    words = [*words, SEND] if send else [*words, DEARER_WORD] if dearer else words
     parse_verb(words)  # wrong use is said before the engine is asked
     reply = ask(socket or places().socket, words)
     if as_json:

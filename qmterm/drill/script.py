@@ -29,6 +29,13 @@ ACTS = {
     "resume": 1,
 }
 
+# What a person asks in words, drawn apart so that the other acts of a seed stay what they were.
+WORDS = {
+    "ticket": 3,  # a typed order: one leg or a spread, at a price, walked, or at the market
+    "roll": 2,  # what is held is closed and another strike opened, in one order
+    "edit-dearer": 3,  # a working order's price is moved toward the market by hand
+}
+
 # Drill names: the faults that it may draw from, as bodies of the simulator's fault switch.
 FAULTS: dict[str, tuple[dict[str, object], ...]] = {
     "ack-lost-before": ({"fault": "timeout_before_accept"},),
@@ -83,6 +90,9 @@ def script_of(seed: int, name: str = ALL) -> Script:
     acts = [Act(1.0, "entry", random.getrandbits(30))]
     kinds = random.choices(list(ACTS), list(ACTS.values()), k=random.randint(9, 14))
     acts += [Act(random.uniform(1.0, LASTS_S), kind, random.getrandbits(30)) for kind in kinds]
+    apart = Random(f"words:{name}:{seed}")
+    words = apart.choices(list(WORDS), list(WORDS.values()), k=apart.randint(0, 3))
+    acts += [Act(apart.uniform(3.0, LASTS_S), kind, apart.getrandbits(30)) for kind in words]
     if any(act.kind in ("kill", "flatten") for act in acts) and random.random() < 0.7:  # else it stays down
         acts.append(Act(LASTS_S - 5, "resume", 0))
     pool = tuple(FAULTS) if name == ALL else () if name == CRASH else (name,)

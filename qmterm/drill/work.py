@@ -25,10 +25,14 @@ from qmterm.drill.house import House
 from qmterm.drill.market import DAY, EXPIRY, STOCKS, DrillMarket, call
 from qmterm.drill.script import Act
 from qmterm.drill.wire import Network
-from qmterm.engine.commands import CancelOrder, Flatten, Kill, Resume
+from qmterm.engine.commands import CancelOrder, EditOrder, Flatten, Kill, Resume, RollPosition, StageTicket
 from qmterm.engine.ladder import Level
+from qmterm.engine.orders.edits import Edits
 from qmterm.engine.orders.exposure import closable
+from qmterm.engine.orders.rolls import Rolls
+from qmterm.engine.orders.tickets import Tickets
 from qmterm.engine.orders.walker import repriced, whole
+from qmterm.engine.show.wording import label
 from qmterm.sim.brokerage.desk import remaining_ticket
 from qmterm.sim.brokerage.orders import OrderType, Status
 from qmterm.sim.brokerage.refusals import Refused
@@ -46,6 +50,9 @@ class Work:
         self._market = market
         self._network = network
         self.kill_ms: list[float] = []
+        self._tickets = Tickets(house.trader, wait_s=0.0)
+        self._rolls = Rolls(house.trader, house.approvals, self._tickets)
+        self._edits = Edits(house.trader, house.approvals)
 
     async def do(self, act: Act) -> None:
         random = Random(act.draw)
@@ -62,6 +69,12 @@ class Work:
                 await self._cancel(random)
             case "reprice":
                 self._reprice(random)
+            case "ticket":
+                await self._ticket(random)
+            case "roll":
+                await self._roll(random)
+            case "edit-dearer":
+                self._edit(random)
             case "replace":
                 self._replace_elsewhere(random)
             case "manual-open":
@@ -221,6 +234,33 @@ class Work:
             price = max(price, counted)
         if price and price != record.intent.net_price and (price > 0) == (counted > 0):
             trader.replace_order(record, repriced(trader.desk.ledger, record, price, trader.clock.now()))
+
+    async def _ticket(self, random: Random) -> None:
+        """A person's own words, sent at once; the engine reads, judges and cuts them as any."""
+        stock = random.choice(list(STOCKS))
+        low, high = label(call(stock, 0)), label(call(stock, 1))
+        units = random.randint(1, 4)
+        one, spread = f"buy {units} {low}", f"buy {units} {low} / sell {units} {high}"
+        lines = (one, f"{one} @ mid", f"{one} @ mkt", f"bto {units} {high} @ nat", spread, f"{spread} @ mid")
+        await self._tickets.stage(StageTicket(random.choice(lines), send=True))
+
+    async def _roll(self, random: Random) -> None:
+        held = [p for p in self._house.book.positions if p.quantity > 0 and not self._half_of_spread(p.symbol)]
+        position = _one(held, random)
+        if position is None:
+            return
+        stock = position.symbol[:6].strip()
+        others = [symbol for number in (0, 1) if (symbol := call(stock, number)) != position.symbol]
+        target = label(random.choice(others)).split(maxsplit=1)[1]
+        await self._rolls.roll(RollPosition(f"{label(position.symbol)} {target}", send=True))
+
+    def _edit(self, random: Random) -> None:
+        """To the far side of the market: dearer for most, and judged anew where it opens something."""
+        trader = self._house.trader
+        record = _one([record for record in trader.desk.ledger.working if not record.external], random)
+        price = None if record is None else self._price(record.intent.legs, far=True)
+        if record is not None and price:
+            self._edits.edit(EditOrder(record.intent.intent_id, f"{abs(price):.2f}", dearer=True))
 
     async def _cancel(self, random: Random) -> None:
         working = [record for record in self._house.desk.ledger.working if record.state in _WORKING]

@@ -88,12 +88,20 @@ class RollPosition:
     send: bool = False
 
 
+DEARER = "DEARER"  # the code of an edit's answer that must be given a second time, deliberately
+
+
 @dataclass(frozen=True, slots=True)
 class EditOrder:
-    """Another price for a working order, dollars without a sign: it is sent at once, the machine walks it no more."""
+    """Another price for a working order, dollars without a sign: it is sent at once, the machine walks it no more.
+
+    An entry that would risk more is sent only with `dearer`; without it the answer's data say
+    {"code": DEARER, "more": dollars, "from", "to"} and nothing leaves.
+    """
 
     order_id: str
     price: str
+    dearer: bool = False
 
 
 @dataclass(frozen=True, slots=True)

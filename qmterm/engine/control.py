@@ -11,6 +11,7 @@ import os
 import socket
 import struct
 from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -45,12 +46,17 @@ from qmterm.engine.commands import (
 Answer = Callable[[Command], Awaitable[CommandResult]]
 
 SEND = "--send"
+DEARER_WORD = "--dearer"  # of an edit: the person has read what more it can lose
 Text = Callable[[str, bool], Command]
 
 
 def _of_text(make: Text) -> Callable[..., Command]:
     """Any number of words as one text; the word --send among them is not of it."""
     return lambda *words: make(" ".join(word for word in words if word != SEND), SEND in words)
+
+
+def _edit(order_id: str, price: str, *, dearer: bool = False) -> Command:
+    return EditOrder(order_id, price, dearer)
 
 
 # verb -> (command, names of its text arguments)
@@ -70,7 +76,7 @@ VERBS: Mapping[str, tuple[Callable[..., Command], tuple[str, ...]]] = {
     "approve": (ApproveProposal, ("proposal_id", "limit_seen")),
     "order": (_of_text(StageTicket), ("text…",)),
     "roll": (_of_text(RollPosition), ("text…",)),
-    "edit": (EditOrder, ("order_id", "price")),
+    "edit": (_edit, ("order_id", "price")),
     "reject": (RejectProposal, ("proposal_id",)),
     "orders": (ListOrders, ("all|working",)),
     "trail": (lambda subject: Why(subject, full=True), ("subject",)),
@@ -87,6 +93,9 @@ def parse_verb(words: list[str]) -> Command:
     if not words or words[0] not in VERBS:
         raise ConfigError(f"ctl knows {', '.join(VERBS)}; got {' '.join(words) or 'nothing'!r}")
     make, names = VERBS[words[0]]
+    if words[0] == "edit" and DEARER_WORD in words:
+        words = [word for word in words if word != DEARER_WORD]
+        make = partial(_edit, dearer=True)
     if names[-1:] == ("symbols…",):  # as many as there are, none too
         return make(*words[1:])
     if names == ("text…",) and len(words) > 1:

@@ -176,17 +176,28 @@ class Trader:
             self.send_entry(plan, intent, decided_at, scanned_at)
         return verdict
 
-    def judge(self, plan: TradePlan, book: RiskBook, wanted: int | None, staged: OrderIntent | None) -> Verdict:
-        """The gate's word on a plan at this moment; an order that also closes something is judged as a roll."""
+    def judge(
+        self,
+        plan: TradePlan,
+        book: RiskBook,
+        wanted: int | None,
+        staged: OrderIntent | None,
+        without: OrderRecord | None = None,
+    ) -> Verdict:
+        """The gate's word on a plan at this moment; an order that also closes something is judged as a roll.
+
+        `without` the order that it is to replace: what that one closes is free to close by this one.
+        """
         legs = plan.legs if staged is None else staged.legs
         ladder, quotes, market_open = self.entry_refusal(), self.quotes_of(legs), self.market_open()
         program, around = self.ticks.of(plan.legs[0].symbol), self.around(plan)
         if staged is not None and is_mixed(staged):
+            ledger = self.desk.ledger if without is None else self.desk.ledger.without(without)
             return roll_verdict(
                 self.gate,
                 plan,
                 staged,
-                {leg.symbol: closable(self.book, self.desk.ledger, leg.symbol) for leg in legs},
+                {leg.symbol: closable(self.book, ledger, leg.symbol) for leg in legs},
                 book,
                 self.clock.now(),
                 wanted=wanted or 1,
@@ -307,14 +318,10 @@ class Trader:
         def still_wanted(_record: OrderRecord) -> Reason | None:
             if entry:
                 return self.entry_refusal()
-            return self.money_refusal() or self._exit_refusal(old.spared or intent.reason is Reason.USER)
+            return self.closing_refusal() or self._exit_refusal(old.spared or intent.reason is Reason.USER)
 
         (self.lanes.entry if entry else self.lanes.exit)(lambda: self.desk.send(record, still_wanted))
         return record
-
-    def money_refusal(self) -> Reason | None:
-        """Why this account must not be traded at all now; None when it may."""
-        return self._real_money_refusal()
 
     # --- exits ---
 

@@ -1,20 +1,22 @@
 """What keys and verbs ask about orders in words: an order line, another price for a working order, a roll.
 
 None of them sends a new order: a ticket and a roll become proposals. An edit is sent as it is typed: its price is the
-person's, and it takes the place of an order that works already.
+person's, and it takes the place of an order that works already. One that can lose more opens a page that wants a word.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from qmterm.engine.commands import EditOrder, RollPosition, StageTicket
+from qmterm.engine.commands import DEARER, CommandResult, EditOrder, RollPosition, StageTicket
 from qmterm.engine.view import OrderRow
 from qmterm.ui import typed_lines
 from qmterm.ui.acts_trade import named, row_is_steady
 from qmterm.ui.panes.orders import OrdersPane
 from qmterm.ui.panes.positions import PositionsPane
+from qmterm.ui.typed_dialogs import DearerDialog
 
 if TYPE_CHECKING:
     from qmterm.ui.desk import Desk
@@ -54,7 +56,7 @@ def edit(desk: Desk, args: Sequence[str]) -> None:
         if not isinstance(row, OrderRow):
             desk.say(f"no order {args[0]!r}; ids stand in the first column of pane 5", "warn")
             return
-        desk.ask(EditOrder(row.order_id, args[1]))
+        _ask_edit(desk, EditOrder(row.order_id, args[1]))
         return
     pane = desk.panes["orders"]
     if args or not isinstance(pane, OrdersPane):
@@ -67,3 +69,22 @@ def edit(desk: Desk, args: Sequence[str]) -> None:
         desk.say("no working order under the cursor: only those have a price to edit", "warn")
         return
     typed_lines.open_command_line(desk, f"orders edit {current.short_id} ")
+
+
+def _ask_edit(desk: Desk, command: EditOrder) -> None:
+    """A dearer entry comes back as a question: its page wants the word typed, and only then is it sent."""
+
+    def answered(result: CommandResult) -> None:
+        if not isinstance(result.data, dict) or result.data.get("code") != DEARER:
+            return
+
+        def typed(word: str | None) -> None:
+            if word == DEARER:
+                desk.ask(replace(command, dearer=True))
+            else:
+                desk.say("not edited: the order stays as it was")
+
+        page = DearerDialog(result.text, desk.palette, desk.settings, desk.kill_from_dialog)
+        desk.host.push_screen(page, typed)
+
+    desk.ask(command, then=answered)

@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Final
 
 from qmterm.core.settings.screen import ScreenSettings
+from qmterm.engine.commands import DEARER
 from qmterm.engine.view import HeaderView, Snapshot
 from qmterm.ui.dialogs import Dialog
 from qmterm.ui.formats import money, plain, wrap
@@ -106,6 +107,25 @@ class FlattenDialog(TypedDialog):
 
     def lines(self, width: int) -> list[Line]:
         return flatten_lines(self._snapshot, width)
+
+
+class DearerDialog(TypedDialog):
+    """An edit that can lose more than the order it replaces: the price was one enter away, so a word is wanted."""
+
+    wants = DEARER
+
+    def __init__(
+        self, told: str, palette: Palette, settings: ScreenSettings, kill: Callable[[str, float], bool]
+    ) -> None:
+        super().__init__(palette, settings, kill)
+        self._told = told
+        self.tone = "warn"
+
+    def title_spans(self) -> Line:
+        return (Span(" DEARER ", "warn", BOLD),)
+
+    def lines(self, width: int) -> list[Line]:
+        return [(Span(part, "text"),) for part in wrap(self._told, width)]
 
 
 class ArmDialog(TypedDialog):

@@ -6,6 +6,8 @@ import pytest
 
 from qmterm.commands import ctl
 from qmterm.core.errors import ConfigError
+from qmterm.engine.commands import EditOrder
+from qmterm.engine.control import parse_verb
 
 
 @pytest.fixture
@@ -25,6 +27,16 @@ def test_send_is_a_word_of_the_request(asked, tmp_path):
     words, _ = asked
     assert ctl.run(["order", "buy 1 NVDA 17APR26 175C"], as_json=False, socket=tmp_path / "s", send=True) == 0
     assert words == [["order", "buy 1 NVDA 17APR26 175C", "--send"]]
+
+
+def test_a_dearer_edit_is_said_with_its_own_word(asked, tmp_path):
+    words, _ = asked
+    assert ctl.run(["edit", "a320", "4.20"], as_json=False, socket=tmp_path / "s", dearer=True) == 0
+    assert words == [["edit", "a320", "4.20", "--dearer"]]
+    assert parse_verb(words[0]) == EditOrder("a320", "4.20", dearer=True)
+    assert parse_verb(words[0][:3]) == EditOrder("a320", "4.20")
+    with pytest.raises(ConfigError, match="belongs to ctl edit"):
+        ctl.run(["pause"], as_json=False, socket=tmp_path / "s", dearer=True)
 
 
 def test_send_belongs_to_orders_alone(asked, tmp_path):

@@ -106,7 +106,7 @@ def test_an_edit_that_races_a_fill_buys_once(tmp_path):
             sitting.market.jump("AAPL", -0.01 if seed % 2 else -0.001)  # the ask comes down to it
             await sitting.brokerage.on_step(sitting.market.now_ns)  # filled there; the news is on its way
             ask = sitting.market.quote(LOW).ask
-            answer = sitting.edits.edit(EditOrder(record.intent.intent_id, f"{round(ask * 20) / 20:.2f}"))
+            answer = sitting.edits.edit(EditOrder(record.intent.intent_id, f"{round(ask * 20) / 20:.2f}", dearer=True))
             await sitting.wait(60)
             assert sitting.held.get(LOW, 0) in (0, 2)
             bought = sum(fill.quantity for r in sitting.house.desk.ledger.records for fill in r.fills.values())

@@ -52,6 +52,37 @@ async def test_e_opens_the_line_for_the_row_and_the_price_typed_there_is_sent():
         assert screen.door.sent == [commands.EditOrder(working.order_id, "4.20")]
 
 
+async def asked_for_more(screen):
+    """An edit that the engine asks about, its page open and readable."""
+    working = next(row for row in screen.door.snapshot.orders if row.working)
+    told = commands.CommandResult(False, "nothing was sent yet: worst case +$10.00", {"code": commands.DEARER})
+    screen.door.answer = lambda command: told
+    await screen.command(f"orders edit {working.short_id} 4.20")
+    await screen.settle()
+    await screen.frame()
+    screen.app.screen.shown_at -= 1.0
+    screen.door.answer = lambda command: commands.CommandResult(True, "replacing")
+    return working.order_id
+
+
+async def test_a_dearer_edit_wants_a_word_and_enter_alone_sends_nothing():
+    async with running() as screen:
+        order_id = await asked_for_more(screen)
+        assert "worst case +$10.00" in screen.text
+        await screen.press("enter")
+        assert screen.door.sent == [commands.EditOrder(order_id, "4.20")]
+        await screen.press(*"DEARER", "enter")
+        assert screen.door.sent[1:] == [commands.EditOrder(order_id, "4.20", dearer=True)]
+
+
+async def test_a_dearer_edit_that_is_not_confirmed_leaves_the_order_as_it_was():
+    async with running() as screen:
+        await asked_for_more(screen)
+        await screen.press("escape")
+        assert len(screen.door.sent) == 1
+        assert "stays as it was" in screen.status
+
+
 async def test_e_on_a_proposal_or_an_order_that_ended_says_so():
     async with running() as screen:
         await screen.press("5", "g", "e")

@@ -47,6 +47,8 @@ class Approvals:
         if waiting is None:
             used = trader.proposals.was_used(command.proposal_id)
             return CommandResult(False, "already answered" if used else "this proposal is gone")
+        if trader.clock.monotonic() >= waiting.expires_at:  # the turn that takes it away is still to come
+            return CommandResult(False, "this proposal is gone: its shelf life is over; nothing was sent")
         if command.limit_seen != str(waiting.net_price):
             return CommandResult(
                 False, f"the limit is {_shown(waiting.net_price)} now, not what you saw; look again and approve"
@@ -139,6 +141,8 @@ class Approvals:
     async def cancel(self, command: CancelOrder) -> CommandResult:
         if command.order_id == "all":
             working = self._trader.desk.ledger.working
+            for each in working:
+                _not_wanted(each)
             said = await asyncio.gather(*(self._trader.desk.cancel(record, "by you") for record in working))
             return CommandResult(all(_asked(text) for text in said), "\n".join(said) or "no working orders", said)
         record = self.find_order(command.order_id)
@@ -147,11 +151,11 @@ class Approvals:
         ledger = self._trader.desk.ledger
         for other in ledger.working:
             if other is not record and ledger.root(other) is ledger.root(record):
-                other.unwanted = True  # what takes its place must go as well, the sweep sees to it
-                if other.state is OrderState.INTENT:
-                    other.cancel_asked = True
+                other.unwanted = True
+                _not_wanted(other)  # what takes its place must go as well, the sweep sees to it
                 if not record.working:  # the screen still showed the one before
                     record = other
+        _not_wanted(record)
         text = await self._trader.desk.cancel(record, "by you")
         return CommandResult(_asked(text), text)
 
@@ -236,6 +240,14 @@ class Approvals:
         cut = verdict.contracts < command.quantity and verdict.reason is not None
         why = f" ({command.quantity} wanted, {verdict.reason.value} allows no more)" if cut and verdict.reason else ""
         return CommandResult(True, f"proposed BUY {verdict.contracts} {label(command.symbol)}{why}; approve it with a")
+
+
+def _not_wanted(record: OrderRecord) -> None:
+    """A person's cancel holds for an order that the broker has not named yet too: the sweep asks as soon as it can."""
+    if record.state is OrderState.INTENT:
+        record.cancel_asked = True
+    elif record.broker_id is None and record.working:
+        record.unwanted = True
 
 
 def _shown(price: Decimal | None) -> str:

@@ -143,12 +143,13 @@ class OrderDesk:
         return None if self.replaceable(self.ledger.original(record)) else Reason.ORIGINAL_GONE
 
     def replaceable(self, record: OrderRecord | None) -> bool:
-        """True for an order that stands at the broker, with no cancel or replace of it on the way."""
+        """True for an order that stands at the broker, no cancel or replace of it on the way or unsettled."""
         return (
             record is not None
             and record.broker_id is not None
             and record.state in _STANDS
             and not record.cancelling(self._clock.monotonic(), self._clock.now())
+            and not any(r.working and r.state is not OrderState.INTENT for r in self.ledger.replacing(record))
         )
 
     async def submit(self, intent: OrderIntent, decided_at: float | None = None) -> OrderRecord:

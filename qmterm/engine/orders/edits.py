@@ -12,7 +12,7 @@ from decimal import Decimal
 from qmterm.core.order_text import Mistake, read_price
 from qmterm.core.orders import OrderIntent, OrderState, Purpose
 from qmterm.core.reasons import Reason
-from qmterm.engine.commands import CommandResult, EditOrder
+from qmterm.engine.commands import DEARER, CommandResult, EditOrder
 from qmterm.engine.orders.approvals import Approvals
 from qmterm.engine.orders.ledger import OrderRecord
 from qmterm.engine.orders.manual_plan import manual_plan
@@ -21,7 +21,7 @@ from qmterm.engine.orders.walker import repriced, whole
 from qmterm.engine.orders.walking import Grid
 from qmterm.engine.show.wording import describe_order, terms_text
 from qmterm.engine.trader import Trader
-from qmterm.risk.rolls import is_mixed
+from qmterm.risk.rolls import crossing_price, is_mixed
 from qmterm.risk.verdict import Verdict
 
 
@@ -31,7 +31,7 @@ class Edits:
         self._approvals = approvals
 
     def edit(self, command: EditOrder) -> CommandResult:
-        """Send the replacement at once: the person typed the price."""
+        """Send the replacement at once: the person typed the price. One that risks more needs a second answer."""
         trader = self._trader
         price = read_price(command.price)
         if isinstance(price, Mistake):
@@ -53,9 +53,13 @@ class Edits:
             barred = trader.entry_refusal()
             if barred is not None:
                 return risk_said_no(Verdict(0, barred))
-            intent = self._affordable(record, intent)
-            if isinstance(intent, CommandResult):
-                return intent
+            more = dearer_by(record.intent, intent)
+            if more > 0:
+                intent = self._affordable(record, intent)
+                if isinstance(intent, CommandResult):
+                    return intent
+                if not command.dearer:
+                    return _asks_again(record.intent, intent, more)
         old = terms_text(record.intent)
         trader.journal.decision(
             intent.underlying, "edited", trader.clock.now(), reason=Reason.USER, numbers={"from": old, "to": str(price)}
@@ -79,7 +83,7 @@ class Edits:
             return f"{name} is {record.state.value}: nothing to edit"
         if record.cancelling(self._trader.clock.monotonic(), self._trader.clock.now()):
             return f"a cancel of {name} is on its way: it cannot be edited now"
-        if len(self._trader.desk.ledger.replacing(record)) and not self._trader.desk.replaceable(record):
+        if any(other.working for other in self._trader.desk.ledger.replacing(record)):
             return f"a replacement of {name} is on its way: look again in a moment"
         if not self._trader.desk.replaceable(record):
             return f"{name} is {record.state.value}: it cannot be edited until it stands at the broker"
@@ -111,20 +115,23 @@ class Edits:
     def _affordable(self, record: OrderRecord, intent: OrderIntent) -> OrderIntent | CommandResult:
         """An entry that pays more is judged anew, as if the order it replaces were not there; else nothing gets worse.
 
-        A roll was judged at what its legs cost to cross the market, which no price within the market exceeds.
+        What a roll opens is judged at what it costs to cross the market now: that has moved since it was staged.
         """
-        trader, old = self._trader, record.intent
-        counted = old.stop_trigger if old.counted_price is None else -old.counted_price
-        wanted = intent.stop_trigger if intent.net_price is None else -intent.net_price
-        if is_mixed(intent) or counted is None or wanted is None or wanted <= counted:
-            return intent
+        trader, wanted = self._trader, _pays(intent, intent.net_price)
         units = intent.quantity
         unit = tuple(replace(leg, quantity=leg.quantity // units) for leg in intent.legs)
-        plan = manual_plan(trader, unit, -wanted, None, intent.strategy)
+        opening, worst = unit, -wanted
+        if is_mixed(intent):
+            opening = tuple(leg for leg in unit if leg.action.opens)
+            crossing = crossing_price(opening, trader.quotes_of(opening), trader.ticks.of(opening[0].symbol))
+            if crossing is None:
+                return refused(Reason.NO_QUOTE, "nobody quotes the side that opens: a dearer price cannot be judged")
+            worst = crossing
+        plan = manual_plan(trader, opening, worst, None, intent.strategy)
         book = trader.risk_book(without=record)
         own = frozenset({(intent.strategy, intent.underlying)})
         book = replace(book, held=book.held - own, recent=frozenset())  # it adds to nothing, it is sent no second time
-        verdict = trader.judge(plan, book, units, replace(intent, legs=unit, quantity=1))
+        verdict = trader.judge(plan, book, units, replace(intent, legs=unit, quantity=1), without=record)
         if not verdict.approved:
             return risk_said_no(verdict)
         if verdict.contracts < units:
@@ -132,3 +139,20 @@ class Edits:
             text = f"refused, nothing was sent: {code.value} allows {verdict.contracts} of {units} at {wanted}"
             return refused(code, text)
         return replace(intent, max_loss=plan.max_loss * units)
+
+
+def dearer_by(old: OrderIntent, new: OrderIntent) -> Decimal:
+    """Dollars that `new` pays at worst beyond what its units were counted at; zero or less where it is no dearer."""
+    before, after = _pays(old, old.counted_price), _pays(new, new.net_price)
+    return (after - before) * new.quantity * new.legs[0].multiplier
+
+
+def _pays(intent: OrderIntent, price: Decimal | None) -> Decimal:
+    """Dollars a share of one unit, negative for a credit: by its limit, else by its trigger."""
+    return -price if price is not None else intent.stop_trigger or Decimal(0)
+
+
+def _asks_again(old: OrderIntent, new: OrderIntent, more: Decimal) -> CommandResult:
+    text = f"{describe_order(old)} to {terms_text(new)} is dearer: worst case +${more:,.2f}; say dearer to send it"
+    data = {"code": DEARER, "more": str(more), "from": terms_text(old), "to": terms_text(new)}
+    return CommandResult(False, f"nothing was sent yet: {text}", data)

@@ -49,7 +49,7 @@ class OrderRecord:
     cancel_asked: bool = False
     cancel_asked_at: float = 0.0  # monotonic seconds
     cancel_rests_until_ns: int = 0  # market time; a person's cancel does not wait for it
-    unwanted: bool = False  # a person cancelled what it takes the place of
+    unwanted: bool = False  # a person cancelled it before the broker named it, or what it takes the place of
     spared: bool = False  # a person's close sent under HALT: the sweep of cancels leaves it alone
     worked_from_ns: int = 0  # market time it was sent
     decided_on: Mapping[str, object] | None = None  # the quotes behind the decision (priced.py)

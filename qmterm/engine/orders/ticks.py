@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from qmterm.core.errors import BrokerError
-from qmterm.core.instruments import option_root, underlying_of
+from qmterm.core.instruments import is_option, option_root, underlying_of
 from qmterm.core.ticks import TickProgram, TickTable, program_for
 
 
@@ -25,7 +25,9 @@ class TickBook:
         self._asked: set[str] = set()
 
     def of(self, symbol: str) -> TickTable | TickProgram:
-        """The grid of an option (or of the options on a ticker)."""
+        """The grid of an option, or of shares: these go in cents, whatever their options do."""
+        if not is_option(symbol):
+            return TickProgram.PENNY_ALL
         root = option_root(underlying_of(symbol))
         return self._tables.get(root) or program_for(root)
 

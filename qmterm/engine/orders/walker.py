@@ -67,7 +67,7 @@ class Walker:
     def _allowed(self, record: OrderRecord, now: int) -> bool:
         trader = self._trader
         if record.intent.purpose is not Purpose.ENTRY:
-            return trader.ladder.level is not Level.HALT and trader.money_refusal() is None
+            return trader.ladder.level is not Level.HALT and trader.closing_refusal() is None
         old = now - trader.desk.ledger.root(record).worked_from_ns >= int(trader.settings.entry_timeout_s * NS)
         return not old and trader.entry_refusal() is None and record.intent.underlying not in trader.frozen
 

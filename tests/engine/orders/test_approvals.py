@@ -11,7 +11,7 @@ from qmterm.core.reasons import Reason
 from qmterm.core.settings.engine import Mode
 from qmterm.engine.commands import ApproveProposal, CancelOrder, ClosePosition, RejectProposal, StageOrder
 from qmterm.engine.ladder import Level
-from tests.engine.fakes import OCC, entry
+from tests.engine.fakes import OCC, entry, lost
 from tests.engine.house import opened, plan
 
 OTHER = "AMD   260417C00200000"
@@ -71,6 +71,16 @@ async def test_an_expired_proposal_is_gone():
         house.clock.advance(181)
         house.trader.proposals.expire(lambda _: None)
         assert approve(house, waiting).text == "this proposal is gone"
+
+
+async def test_a_proposal_past_its_shelf_life_is_not_sent_before_the_turn_that_takes_it_away():
+    async with opened(Mode.CONFIRM) as house:
+        waiting = proposed(house)
+        house.clock.advance(181)
+        house.quote(4.10, 4.20)
+        assert "shelf life is over" in approve(house, waiting).text
+        await house.lanes.idle()
+        assert house.broker.posts == []
 
 
 async def test_a_rejected_entry_is_journalled_with_its_reason():
@@ -256,3 +266,17 @@ async def test_a_position_is_named_by_what_the_screen_shows():
         for name in ("NVDA", "nvda 17apr26 175c", OCC, "P1"):
             assert house.approvals.find_position(name) is not None
         assert house.approvals.find_position("AMD") is None
+
+
+@pytest.mark.parametrize("name", ["all", "eP1"])
+async def test_a_cancel_of_an_order_that_the_broker_has_not_named_yet_is_kept_until_it_has(name):
+    async with opened() as house:
+        house.broker.after_accept = lost
+        house.trader.open(plan(), 0.0)
+        await house.lanes.idle()
+        (record,) = house.desk.ledger.unknown
+        await house.approvals.cancel(CancelOrder(name))
+        assert house.broker.cancels == []
+        await house.oversight.read_account()
+        await house.turn()
+        assert house.broker.cancels == [record.broker_id]

@@ -9,8 +9,9 @@ import pytest
 from qmterm.core.orders import OrderState
 from qmterm.core.reasons import Reason
 from qmterm.core.settings.engine import OrderSettings
-from qmterm.engine.commands import ClosePosition, EditOrder, StageTicket
+from qmterm.engine.commands import DEARER, ClosePosition, EditOrder, StageTicket
 from qmterm.engine.ladder import Level
+from qmterm.engine.orders.walker import repriced
 from tests.engine.fakes import lost
 from tests.engine.house import opened
 
@@ -26,8 +27,8 @@ async def working(house, text="buy 2 NVDA 17APR26 175C @ 4.10"):
     return record
 
 
-async def edit(house, order_id, price):
-    answer = house.edits.edit(EditOrder(order_id, price))
+async def edit(house, order_id, price, *, dearer=True):
+    answer = house.edits.edit(EditOrder(order_id, price, dearer))
     await house.lanes.idle()
     return answer
 
@@ -98,6 +99,27 @@ async def test_a_second_edit_waits_for_the_first():
         assert len(house.broker.puts) == 1
 
 
+async def test_an_edit_waits_for_a_replacement_that_is_still_on_its_way_to_the_disk_or_the_broker():
+    async with opened() as house:
+        record = await working(house)
+        assert house.edits.edit(EditOrder(record.intent.intent_id, "4.05")).ok  # in the lane, nothing of it has left
+        again = house.edits.edit(EditOrder(record.intent.intent_id, "4.00"))
+        assert "a replacement of" in again.text
+        await house.lanes.idle()
+        assert [old for old, _ in house.broker.puts] == [record.broker_id]
+
+
+async def test_two_replacements_of_one_order_never_leave_together():
+    async with opened() as house:
+        record = await working(house)
+        for price in ("-4.05", "-4.00"):
+            intent = repriced(house.desk.ledger, record, Decimal(price), house.clock.now())
+            house.trader.replace_order(record, intent)
+        await house.lanes.idle()
+        assert [old for old, _ in house.broker.puts] == [record.broker_id]
+        assert [r.reason for r in house.desk.ledger.replacing(record)][1:] == ["ORIGINAL_GONE"]
+
+
 async def test_a_dearer_price_must_fit_the_limits_and_a_cheaper_one_need_not():
     async with opened() as house:
         house.quote(4.10, 5.00)
@@ -107,6 +129,42 @@ async def test_a_dearer_price_must_fit_the_limits_and_a_cheaper_one_need_not():
         assert "allows 3 of 4" in dearer.text
         assert house.broker.puts == []
         assert (await edit(house, record.intent.intent_id, "4.45")).ok
+
+
+async def test_a_dearer_entry_leaves_on_the_second_answer_only_and_says_what_more_it_can_lose():
+    async with opened() as house:
+        record = await working(house)
+        answer = await edit(house, record.intent.intent_id, "4.15", dearer=False)
+        assert not answer.ok
+        assert (answer.data["code"], answer.data["more"]) == (DEARER, "10.00")
+        assert "worst case +$10.00" in answer.text
+        assert house.broker.puts == []
+        assert (await edit(house, record.intent.intent_id, "4.05", dearer=False)).ok
+        assert len(house.broker.puts) == 1
+
+
+async def test_a_walked_entry_is_no_dearer_within_its_worst_price():
+    async with opened(orders=WALKING) as house:
+        house.quote(4.10, 4.30)
+        record = await working(house, "buy 1 NVDA 17APR26 175C")
+        assert (await edit(house, record.intent.intent_id, "4.30", dearer=False)).ok
+
+
+async def test_a_dearer_roll_is_judged_at_what_its_new_leg_costs_now():
+    async with opened() as house:
+        await house.hold(2)
+        later = "NVDA  260515C00175000"
+        house.quote(5.00, 5.10, later)
+        record = await working(house, "sell 2 NVDA 17APR26 175C / buy 2 NVDA 15MAY26 175C @ 0.95 db")
+        asked = await edit(house, record.intent.intent_id, "1.00", dearer=False)
+        assert asked.data["code"] == DEARER
+        house.quote(60.00, 60.10, later)
+        answer = await edit(house, record.intent.intent_id, "1.00")
+        assert answer.refused, answer.text
+        assert house.broker.puts == []
+        house.quote(5.00, 5.10, later)
+        assert (await edit(house, record.intent.intent_id, "1.00")).ok
+        assert [old for old, _ in house.broker.puts] == [record.broker_id]
 
 
 async def test_under_no_new_an_entry_is_not_edited_and_a_close_is():

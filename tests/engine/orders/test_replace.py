@@ -252,7 +252,7 @@ async def test_an_entrys_time_runs_from_its_first_order(house):
 
 
 async def ask(house, limit, name="eP1"):
-    result = house.edits.edit(EditOrder(name, limit))
+    result = house.edits.edit(EditOrder(name, limit, dearer=True))
     await house.lanes.idle()
     return result
 

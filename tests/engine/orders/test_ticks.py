@@ -5,7 +5,9 @@ from __future__ import annotations
 from decimal import Decimal
 
 from qmterm.core.errors import BrokerError
+from qmterm.core.orders import BrokerPosition
 from qmterm.core.ticks import TickTable, program_for
+from qmterm.engine.commands import ClosePosition
 from qmterm.engine.orders.ticks import TickBook
 from tests.engine.fakes import OCC
 from tests.engine.house import GONE, close_at, opened
@@ -29,7 +31,7 @@ class Source:
 async def test_the_brokers_table_is_asked_once_and_serves_every_spelling():
     source = Source([NICKEL])
     book = TickBook(source)
-    assert book.of("BRK.B") is program_for("BRKB")
+    assert book.of("BRKB  260417C00490000") is program_for("BRKB")
     await book.learn("BRK.B")
     await book.learn("BRKB")
     assert source.asked == ["BRK.B"]
@@ -58,3 +60,13 @@ async def test_a_stop_on_a_nickel_class_leaves_on_the_dime_grid():
         await house.turn()
         (record,) = house.working
         assert record.intent.net_price % Decimal("0.10") == 0
+
+
+async def test_shares_are_priced_in_cents_whatever_their_options_do():
+    async with opened() as house:
+        house.book.adopt(BrokerPosition("NVDA", 100, Decimal(170), 1), "external", "", house.clock.now())
+        house.book.settle([BrokerPosition("NVDA", 100, Decimal(170), 1)], house.clock.now())
+        house.quote(177.93, 178.02, "NVDA")
+        assert house.approvals.close(ClosePosition("NVDA", send=True)).ok
+        await house.lanes.idle()
+        assert [record.intent.net_price for record in house.working] == [Decimal("177.93")]

@@ -174,6 +174,29 @@ async def test_a_stop_starts_at_the_natural_price_and_is_repriced_by_replace(hou
     assert house.book.quantity(OCC) == 0
 
 
+async def test_a_stop_goes_on_walking_when_arming_has_ended_by_its_loss(house):
+    await hold(house)
+    close_at(house, GONE)
+    await later(house, 0)
+    (stop,) = house.working
+    await house.desk.on_order(house.broker.set_state(stop.broker_id, OrderState.LIVE))
+    house.money_refusal = Reason.NOT_ARMED  # nothing may be opened
+    house.trader.closing_refusal = lambda: None
+    await later(house, 15, 3.90, 4.10)
+    assert price(house) == [Decimal("3.85")]
+
+
+async def test_a_stop_stays_where_it_is_when_nothing_may_be_sent_at_all(house):
+    await hold(house)
+    close_at(house, GONE)
+    await later(house, 0)
+    (stop,) = house.working
+    await house.desk.on_order(house.broker.set_state(stop.broker_id, OrderState.LIVE))
+    house.trader.closing_refusal = lambda: Reason.NOT_ARMED
+    await later(house, 15, 3.90, 4.10)
+    assert (house.broker.puts, house.broker.cancels) == ([], [])
+
+
 async def test_a_stop_whose_replace_was_refused_is_cancelled_and_sent_anew(house):
     from qmterm.core.errors import BrokerError
 
