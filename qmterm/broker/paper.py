@@ -13,11 +13,15 @@ from typing import Any, Protocol
 
 from qmterm.broker.events import EventQueue
 from qmterm.broker.paper_book import PaperBook, PaperOrder, short_requirement
-from qmterm.broker.paper_end import order_over, settle_expired
+from qmterm.broker.paper_delivery import Scene
+from qmterm.broker.paper_end import order_over
+from qmterm.broker.paper_night import by_itself
+from qmterm.broker.paper_statement import statement
 from qmterm.broker.paper_stops import stop_reached
 from qmterm.core.account import AccountFlags
 from qmterm.core.calendar import Phase, SessionCalendar
 from qmterm.core.clock import NS, Clock, et_date, from_et
+from qmterm.core.corporate import CorporateFacts
 from qmterm.core.errors import BrokerError, JournalError
 from qmterm.core.fees import fill_fees
 from qmterm.core.matching import match, natural_price, unit_ratios
@@ -39,6 +43,7 @@ from qmterm.core.protocols import QuoteSource
 from qmterm.core.quotes import Quote, mid_decimal
 from qmterm.core.settings.broker import PaperSettings
 from qmterm.core.ticks import TickTable
+from qmterm.core.transactions import Transaction
 
 ACCOUNT = "PAPER0001"
 
@@ -84,6 +89,7 @@ class PaperBroker:
         self._queue = EventQueue()
         self._untold: list[BrokerEvent] = []  # happened, but is not on the disk yet
         self._connected = False
+        self.facts: CorporateFacts | None = None  # set by whoever knows of companies
 
     # --- core.protocols.Broker ---
 
@@ -203,6 +209,10 @@ class PaperBroker:
     async def live_orders(self) -> tuple[BrokerOrder, ...]:
         return self._book.reports
 
+    async def transactions(self, since: date) -> tuple[tuple[Transaction, ...], bool]:
+        """See core.protocols.TransactionsSource."""
+        return statement(self._book, since), True
+
     async def events(self) -> AsyncIterator[BrokerEvent]:
         async for event in self._queue:
             yield event
@@ -237,7 +247,8 @@ class PaperBroker:
                 left = self._book.orders[order.report.broker_id]
                 if left.intent.time_in_force is TimeInForce.IOC and left.report.state.working:
                     changed.append(self._book.move(left, OrderState.CANCELLED, now_ns).report)
-        changed.extend(settle_expired(self._book, self.account, now_ns, self._calendar, self._quotes))
+        early = self._settings.early_assignment
+        changed.extend(by_itself(self._book, Scene(now_ns, self._calendar, self._quotes, self.facts, early)))
         self._untold.extend(changed)
         if not self._untold:
             return

@@ -12,7 +12,6 @@ from qmterm.broker.paper_book import short_requirement
 from qmterm.core.clock import NS, ManualClock, from_et
 from qmterm.core.errors import BrokerError, JournalError
 from qmterm.core.orders import (
-    AccountBalance,
     Action,
     BrokerOrder,
     BrokerPosition,
@@ -323,25 +322,6 @@ async def test_day_orders_end_at_the_close_and_gtc_orders_stay(paper, clock, wor
     clock.now_ns = from_et(date(2026, 3, 3), 15, 59)
     await paper.on_market(clock.now_ns)
     assert [order.state for order in await paper.live_orders() if order.external_id == "evening"] == [OrderState.LIVE]
-
-
-async def test_expired_options_settle_in_cash_as_a_filled_order(paper, clock, world):
-    await paper.place(buy(price="-5.30"))
-    await paper.place(buy(quantity=1, price="-2.20", intent_id="otm", symbol=CALL_240))
-    await move(paper, clock, world)
-    cash = (await paper.account_state()).balance.cash
-    paper.take_events()
-    clock.now_ns = from_et(date(2026, 4, 17), 16)
-    world.set("AAPL", 236.40, 236.44, 100)
-    await paper.on_market(clock.now_ns)
-    events = paper.take_events()
-    settled = {order.legs[0].symbol: order.fills[0] for order in events if isinstance(order, BrokerOrder)}
-    assert settled[CALL_230].price == Decimal("6.42")
-    assert settled[CALL_240].price == 0
-    assert all(not fill.fees for fill in settled.values())
-    balance = [event for event in events if isinstance(event, AccountBalance)][-1]
-    assert balance.cash == cash + 2 * 642
-    assert (await paper.account_state()).positions == ()
 
 
 async def test_the_same_market_gives_the_same_fills(make, clock, world, kept):

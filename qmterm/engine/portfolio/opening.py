@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from qmterm.core.protocols import TransactionsSource
 from qmterm.engine.orders.exits import Guards
 from qmterm.engine.parts import Parts
-from qmterm.engine.portfolio.broker_figures import BrokerFigures, TransactionsSource
+from qmterm.engine.portfolio.broker_figures import BrokerFigures
 from qmterm.engine.portfolio.expiry import DOCUMENT, ExpiryWatch
 from qmterm.engine.portfolio.keeper import PortfolioKeeper
 from qmterm.engine.portfolio.rooms import PortfolioRooms

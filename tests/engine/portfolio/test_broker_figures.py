@@ -98,7 +98,7 @@ async def test_a_fill_that_we_have_not_heard_of_yet_is_no_difference_until_it_la
 async def test_a_second_order_with_the_same_drift_is_a_warning():
     async with opened() as house:
         order, fees = await held(house)
-        source, told = Source(), [BrokerPosition(OCC, 2, Decimal("4.10"), 100, None, Decimal("12.00"))]
+        source, told = Source(), [BrokerPosition(OCC, 2, Decimal("4.10"), 100, realized_today=Decimal("12.00"))]
         source.rows = [booked(order, fees=str(fees + 1))]
         ours = figures(house, source, told)
         for fill in house.desk.ledger.records[0].fills.values():
