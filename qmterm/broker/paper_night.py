@@ -61,7 +61,7 @@ def _corporate_day(book: PaperBook, scene: Scene, facts: CorporateFacts, day: da
         before = max(date.fromisoformat(done), today - timedelta(days=CATCH_UP_DAYS))
         if day != before + timedelta(days=1):
             continue  # done, or an earlier day of it waits
-        actions = facts.actions(ticker, day)
+        actions = facts.actions(ticker, day, shares=ticker in book.positions)
         if actions is not None:
             book.done_until[COMPANY + ticker] = day.isoformat()
             events += _happen(book, scene, ticker, day, actions)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,8 +26,8 @@ class CorporateFacts(Protocol):
         """The stock's own spelling of an option root."""
         ...
 
-    def actions(self, ticker: str, day: date) -> DayActions | None:
-        """None while it is not known."""
+    def actions(self, ticker: str, day: date, *, shares: bool) -> DayActions | None:
+        """None while it is not known; without `shares` nobody asks for the dividend, and it may be left out."""
         ...
 
     def close(self, ticker: str, day: date) -> Decimal | None:
@@ -37,3 +37,10 @@ class CorporateFacts(Protocol):
     def early_exercise(self, symbol: str) -> str:
         """Why the holder of a sold American option should exercise it tonight; "" when he should not."""
         ...
+
+
+@runtime_checkable
+class TakesFacts(Protocol):
+    """A broker that has to be told of companies."""
+
+    facts: CorporateFacts | None

@@ -39,7 +39,7 @@ class Facts:
     def ticker(self, root):
         return self.names.get(root, root)
 
-    def actions(self, ticker, day):
+    def actions(self, ticker, day, *, shares):
         return self.days.get((ticker, day), DayActions())
 
     def close(self, ticker, day):
