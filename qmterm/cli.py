@@ -112,6 +112,7 @@ def ctl(
         list[str],
         typer.Argument(help="status, scan N, flow, pause, resume, kill, flatten, arm, disarm, stop, why ID …"),
     ],
+    send: Annotated[bool, typer.Option("--send", help="order, roll: send at once in auto mode")] = False,
     until: Annotated[str | None, typer.Option(help="arm: New York time it ends, HH:MM")] = None,
     max_loss: Annotated[str | None, typer.Option(help="arm: dollars lost since then at which it ends")] = None,
     socket: Annotated[Path | None, typer.Option(help="another engine's socket")] = None,
@@ -121,11 +122,14 @@ def ctl(
 
     For unattended real money: ctl arm --until 16:00 --max-loss 500.
 
+    Orders in words: ctl order "buy 2 NVDA 17APR26 175C @ 4.15" [--send], ctl roll "NVDA 15MAY26 180C", ctl edit ID
+    4.20. docs/orders.md has the grammar.
+
     Exit code: 0 done, 1 failed, 2 wrong use, 3 refused by risk.
     """
     from qmterm.commands.ctl import run
 
-    raise typer.Exit(run(words, as_json=as_json, socket=socket, until=until, max_loss=max_loss))
+    raise typer.Exit(run(words, as_json=as_json, socket=socket, until=until, max_loss=max_loss, send=send))
 
 
 @app.command()

@@ -1,11 +1,14 @@
 """The documents say what the program does: keys, verbs, JSON keys, settings and links are compared with it."""
 
 import re
+from datetime import date
 from pathlib import Path
 
 import pytest
 
+from qmterm.core.order_text import read_order
 from qmterm.core.settings.model import Settings
+from qmterm.core.tickets import Ticket
 from qmterm.engine.control import VERBS
 from qmterm.engine.show.summary import RunSummary
 from qmterm.ui.action import shown_key
@@ -66,6 +69,15 @@ def test_the_json_keys_of_a_headless_run_are_all_explained():
 def test_every_ctl_verb_that_is_named_exists(page):
     for verbs in re.findall(r"\bctl ([a-z|]+)", page.read_text(encoding="utf-8")):
         assert set(verbs.split("|")) <= set(VERBS), verbs
+
+
+def test_every_order_line_in_the_documents_can_be_read():
+    examples = text_of("docs/orders.md").split("```text\n")[1].split("```")[0].splitlines()
+    examples += re.findall(r":order (buy[^`]+)`", text_of("README.md") + text_of("CHANGELOG.md"))
+    examples += re.findall(r'ctl order "([^"]+)"', text_of("docs/headless.md"))
+    assert len(examples) >= 8
+    for line in examples:
+        assert isinstance(read_order(line.split("   ")[0], date(2026, 3, 2)), Ticket), line
 
 
 def test_the_picture_is_drawn_text_and_loads_nothing():

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from qmterm.commands.places import places
 from qmterm.core.errors import ConfigError
-from qmterm.engine.control import ask, parse_verb
+from qmterm.engine.control import SEND, ask, parse_verb
 
 
 def run(
@@ -18,12 +18,16 @@ def run(
     socket: Path | None = None,
     until: str | None = None,
     max_loss: str | None = None,
+    send: bool = False,
 ) -> int:
-    """0 when the engine did it, 1 when it said no, 2 for a verb it does not know, 3 when risk refuses."""
+    """0 when the engine did it, 1 when it said no, 2 for words it cannot read, 3 when risk refuses."""
     if words[:1] == ["arm"]:
         words = [*words, *(given for given in (until, max_loss) if given is not None)]
     elif until is not None or max_loss is not None:
         raise ConfigError("--until and --max-loss belong to ctl arm")
+    if send and words[:1] not in (["order"], ["roll"]):
+        raise ConfigError("--send belongs to ctl order and ctl roll")
+    words = [*words, SEND] if send else words
     parse_verb(words)  # wrong use is said before the engine is asked
     reply = ask(socket or places().socket, words)
     if as_json:
@@ -34,4 +38,7 @@ def run(
         print_flow({"from": "engine", **reply["data"]}, sys.stdout)
     else:
         print(reply["text"], file=sys.stdout if reply["ok"] else sys.stderr)
-    return 0 if reply["ok"] else 3 if reply.get("refused") else 1
+    if reply["ok"]:
+        return 0
+    unreadable = isinstance(reply["data"], dict) and reply["data"].get("column") is not None
+    return 3 if reply.get("refused") else 2 if unreadable else 1

@@ -10,6 +10,8 @@ from enum import StrEnum
 
 from qmterm.core.orders import Leg
 
+MANUAL = "manual"  # the strategy of trades that a person picked: no signal, no levels, the person's own price
+
 
 class SignalState(StrEnum):
     ENTRY_LONG = "ENTRY_LONG"

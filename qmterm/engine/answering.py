@@ -17,6 +17,7 @@ from qmterm.engine.commands import (
     Command,
     CommandResult,
     Disarm,
+    EditOrder,
     Flatten,
     Kill,
     ListOrders,
@@ -25,12 +26,13 @@ from qmterm.engine.commands import (
     ReadFlow,
     Reconcile,
     RejectProposal,
-    ReplaceOrder,
     Resume,
+    RollPosition,
     Scan,
     SelectExpiry,
     SelectSymbol,
     StageOrder,
+    StageTicket,
     Status,
     StopEngine,
     Why,
@@ -91,12 +93,16 @@ class Answering:
                 return await engaged.approvals.reject(command)
             case CancelOrder():
                 return await engaged.approvals.cancel(command)
-            case ReplaceOrder():
-                return engaged.approvals.replace(command)
             case ClosePosition():
                 return engaged.approvals.close(command)
             case StageOrder():
                 return engaged.approvals.stage(command)
+            case StageTicket():
+                return await engaged.tickets.stage(command)
+            case RollPosition():
+                return await engaged.rolls.roll(command)
+            case EditOrder():
+                return engaged.edits.edit(command)
             case SelectSymbol():
                 return await self._select(command.symbol)
             case SelectExpiry():

@@ -61,20 +61,39 @@ class ClosePosition:
 
 
 @dataclass(frozen=True, slots=True)
-class ReplaceOrder:
-    """Another limit for a working order of ours: a new order in its place. An entry never gets a dearer one."""
-
-    order_id: str
-    limit: Decimal  # dollars per share of one unit, positive
-
-
-@dataclass(frozen=True, slots=True)
 class StageOrder:
     """Stage a single-leg order on a contract the person picked; always becomes a proposal."""
 
     symbol: str  # OCC
     buys: bool
     quantity: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class StageTicket:
+    """Stage the order that a line of text says (docs/orders.md): a proposal, unless `send` and the engine trades alone.
+
+    A refusal's data: {"code", "column": of the word, where the text is wrong}.
+    """
+
+    text: str
+    send: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RollPosition:
+    """Stage a roll: `text` is `POSITION [15MAY26] [180C] [@ net]`; without an expiry the next one listed."""
+
+    text: str
+    send: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class EditOrder:
+    """Another price for a working order, dollars without a sign: it is sent at once, the machine walks it no more."""
+
+    order_id: str
+    price: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,8 +205,10 @@ Command = (
     | RejectProposal
     | CancelOrder
     | ClosePosition
-    | ReplaceOrder
     | StageOrder
+    | StageTicket
+    | RollPosition
+    | EditOrder
     | SelectSymbol
     | SelectExpiry
     | Pause

@@ -24,6 +24,7 @@ from qmterm.engine.commands import (
     Command,
     CommandResult,
     Disarm,
+    EditOrder,
     Flatten,
     Kill,
     ListOrders,
@@ -33,13 +34,24 @@ from qmterm.engine.commands import (
     Reconcile,
     RejectProposal,
     Resume,
+    RollPosition,
     Scan,
+    StageTicket,
     Status,
     StopEngine,
     Why,
 )
 
 Answer = Callable[[Command], Awaitable[CommandResult]]
+
+SEND = "--send"
+Text = Callable[[str, bool], Command]
+
+
+def _of_text(make: Text) -> Callable[..., Command]:
+    """Any number of words as one text; the word --send among them is not of it."""
+    return lambda *words: make(" ".join(word for word in words if word != SEND), SEND in words)
+
 
 # verb -> (command, names of its text arguments)
 VERBS: Mapping[str, tuple[Callable[..., Command], tuple[str, ...]]] = {
@@ -56,6 +68,9 @@ VERBS: Mapping[str, tuple[Callable[..., Command], tuple[str, ...]]] = {
     "cancel": (CancelOrder, ("order_id",)),
     "close": (lambda name: ClosePosition(name, send=True), ("position_id",)),
     "approve": (ApproveProposal, ("proposal_id", "limit_seen")),
+    "order": (_of_text(StageTicket), ("text…",)),
+    "roll": (_of_text(RollPosition), ("text…",)),
+    "edit": (EditOrder, ("order_id", "price")),
     "reject": (RejectProposal, ("proposal_id",)),
     "orders": (ListOrders, ("all|working",)),
     "trail": (lambda subject: Why(subject, full=True), ("subject",)),
@@ -73,6 +88,8 @@ def parse_verb(words: list[str]) -> Command:
         raise ConfigError(f"ctl knows {', '.join(VERBS)}; got {' '.join(words) or 'nothing'!r}")
     make, names = VERBS[words[0]]
     if names[-1:] == ("symbols…",):  # as many as there are, none too
+        return make(*words[1:])
+    if names == ("text…",) and len(words) > 1:
         return make(*words[1:])
     if len(words) - 1 != len(names):
         raise ConfigError(f"ctl {words[0]} takes {len(names)} argument(s): {' '.join(names) or 'none'}")

@@ -20,6 +20,13 @@ class DecisionTrail:
 
     def __init__(self) -> None:
         self._lines: OrderedDict[str, tuple[str, ...]] = OrderedDict()
+        self._notes: OrderedDict[str, tuple[str, ...]] = OrderedDict()
+
+    def note(self, plan_id: str, line: str) -> None:
+        """One more line about a plan or position, kept whatever is decided about it later."""
+        self._notes[plan_id] = (*self._notes.get(plan_id, ()), line)
+        while len(self._notes) > KEPT:
+            self._notes.popitem(last=False)
 
     def add_plan(self, plan: TradePlan, verdict: Verdict) -> None:
         self._lines[plan.plan_id] = (
@@ -31,7 +38,7 @@ class DecisionTrail:
             self._lines.popitem(last=False)
 
     def lines(self, plan_id: str) -> tuple[str, ...]:
-        return self._lines.get(plan_id, ())
+        return (*self._lines.get(plan_id, ()), *self._notes.get(plan_id, ()))
 
 
 def signal_line(signal: Signal) -> str:
@@ -44,7 +51,8 @@ def signal_line(signal: Signal) -> str:
 
 def option_line(plan: TradePlan) -> str:
     shown = {name: plan.numbers.get(name) for name in ("risk_reward", "pop", "expected_pnl", "iv_hv", "delta", "dte")}
-    return f"option {label(plan.legs[0].symbol)} @ {price_text(plan.net_price)}: {numbers_text(shown)}"
+    names = " / ".join(label(leg.symbol) for leg in plan.legs)
+    return f"option {names} @ {price_text(plan.net_price)}: {numbers_text(shown)}"
 
 
 def gate_line(verdict: Verdict) -> str:

@@ -264,6 +264,8 @@ class Oversight:
                 continue
             elif level >= Level.REDUCE_ONLY:
                 wanted.append((record, level.label))
+            elif record.intent.reason is Reason.USER:
+                continue  # how long it works is in the order itself
             elif now - trader.desk.ledger.root(record).worked_from_ns >= limit:
                 wanted.append((record, Reason.ENTRY_TIMEOUT.value))
         if level is Level.FLATTEN:

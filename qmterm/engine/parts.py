@@ -20,11 +20,14 @@ from qmterm.engine.latency import Percentiles
 from qmterm.engine.orders.approvals import Approvals
 from qmterm.engine.orders.book import Book
 from qmterm.engine.orders.desk import OrderDesk
+from qmterm.engine.orders.edits import Edits
 from qmterm.engine.orders.exits import Guards
 from qmterm.engine.orders.lanes import Lanes
 from qmterm.engine.orders.marks import Marks
 from qmterm.engine.orders.proposals import Proposals
+from qmterm.engine.orders.rolls import Rolls
 from qmterm.engine.orders.shelf import Shelf
+from qmterm.engine.orders.tickets import Tickets
 from qmterm.engine.oversight import Oversight
 from qmterm.engine.portfolio.rooms import PortfolioRooms
 from qmterm.engine.runlog import RunLog
@@ -132,6 +135,9 @@ class Engaged:
     proposals: Proposals
     shelf: Shelf
     approvals: Approvals
+    tickets: Tickets
+    rolls: Rolls
+    edits: Edits
     oversight: Oversight
     scanning: Scanning
     listing: Listing

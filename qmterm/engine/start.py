@@ -19,13 +19,16 @@ from qmterm.engine.opening import SessionTerms, open_account, recover, restore_o
 from qmterm.engine.orders.approvals import Approvals
 from qmterm.engine.orders.book import Book, Position
 from qmterm.engine.orders.desk import OrderDesk
+from qmterm.engine.orders.edits import Edits
 from qmterm.engine.orders.exits import Guards
 from qmterm.engine.orders.lanes import Lanes
 from qmterm.engine.orders.ledger import OrderRecord
 from qmterm.engine.orders.marks import Marks
 from qmterm.engine.orders.priced import PricedBy
+from qmterm.engine.orders.rolls import Rolls
 from qmterm.engine.orders.shelf import Shelf
 from qmterm.engine.orders.surroundings import Lookout
+from qmterm.engine.orders.tickets import Tickets
 from qmterm.engine.orders.ticks import TickBook
 from qmterm.engine.oversight import DAY, Oversight
 from qmterm.engine.parts import Engaged, Parts
@@ -269,6 +272,8 @@ def _engage(parts: Parts, book: Book, saved_ladder: Mapping[str, object] | None)
         flow.latest,
         parts.feed.board.quote_source,
     )
+    approvals = Approvals(trader)
+    tickets = Tickets(trader, lambda: board.stocks.numbers)
     return Engaged(
         book=book,
         marks=marks,
@@ -279,7 +284,10 @@ def _engage(parts: Parts, book: Book, saved_ladder: Mapping[str, object] | None)
         trader=trader,
         proposals=trader.proposals,
         shelf=Shelf(trader),
-        approvals=Approvals(trader),
+        approvals=approvals,
+        tickets=tickets,
+        rolls=Rolls(trader, approvals, tickets, parts.feed.chains),
+        edits=Edits(trader, approvals),
         oversight=oversight,
         scanning=scanning,
         listing=listing,

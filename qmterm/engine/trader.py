@@ -9,12 +9,12 @@ from decimal import Decimal
 from typing import Protocol
 
 from qmterm.core.clock import Clock
-from qmterm.core.orders import AccountBalance, BrokerPosition, Leg, OrderIntent, OrderKind, Purpose, TimeInForce
+from qmterm.core.orders import AccountBalance, BrokerPosition, Leg, OrderIntent, OrderState, Purpose
 from qmterm.core.protocols import QuoteSource
 from qmterm.core.quotes import Quote
 from qmterm.core.reasons import Reason
 from qmterm.core.settings.engine import Mode, OrderSettings
-from qmterm.core.signals import TradePlan
+from qmterm.core.signals import MANUAL, TradePlan
 from qmterm.engine.decisions import DecisionHash, DecisionTrail
 from qmterm.engine.ladder import REFUSAL, Ladder, Level
 from qmterm.engine.losses import LossBase
@@ -22,21 +22,23 @@ from qmterm.engine.orders.book import Book
 from qmterm.engine.orders.desk import OrderDesk
 from qmterm.engine.orders.dry_run import broker_refusal, sells
 from qmterm.engine.orders.exits import Guards
-from qmterm.engine.orders.exposure import closable, risk_book, spent
+from qmterm.engine.orders.exposure import closable, risk_book, rolls_out_of, spent
 from qmterm.engine.orders.lanes import Lanes
 from qmterm.engine.orders.ledger import OrderRecord
 from qmterm.engine.orders.marks import Marks
-from qmterm.engine.orders.proposals import Proposal, Proposals
+from qmterm.engine.orders.proposals import Proposals, entry_proposal, exit_proposal, how
+from qmterm.engine.orders.staged import as_staged
 from qmterm.engine.orders.ticks import TickBook
 from qmterm.engine.orders.walking import Grid, start_price
 from qmterm.engine.runlog import RunLog
-from qmterm.engine.show.wording import describe_order, terms_text, walk_line
+from qmterm.engine.show.wording import describe_order, walk_line
 from qmterm.risk.book import RiskBook
 from qmterm.risk.gate import Gate
+from qmterm.risk.price_sanity import unit_mid
+from qmterm.risk.protect import guarded_symbol
+from qmterm.risk.rolls import is_mixed, roll_verdict
 from qmterm.risk.surroundings import Surroundings
 from qmterm.risk.verdict import Verdict
-
-MANUAL = "manual"  # the strategy of trades that a person picked: their price is the person's
 
 
 class DecisionSink(Protocol):
@@ -109,10 +111,11 @@ class Trader:
     def day_pnl(self) -> Decimal | None:
         return self.day.losses(self.marks.nlv).day_pnl
 
-    def risk_book(self) -> RiskBook:
+    def risk_book(self, without: OrderRecord | None = None) -> RiskBook:
+        """`without` an order that is about to be replaced, and whatever takes its place already."""
         return risk_book(
             self.book,
-            self.desk.ledger,
+            self.desk.ledger if without is None else self.desk.ledger.without(without),
             nlv=self.marks.nlv,
             now_ns=self.clock.now(),
             losses=self.day.losses(self.marks.nlv),
@@ -150,34 +153,61 @@ class Trader:
         propose: bool = False,
         scanned_at: float | None = None,
         warnings: tuple[str, ...] = (),
+        staged: OrderIntent | None = None,
     ) -> Verdict:
-        """Judge a plan; approved, it becomes a proposal in confirm mode (or when `propose`), an order in auto mode."""
+        """Judge a plan; approved, it becomes a proposal in confirm mode (or when `propose`), an order in auto mode.
+
+        `staged` is one unit of the order as a person typed it, where that is more than a limit at the plan's price.
+        """
         self.plans += 1
         # In confirm mode NO-NEW also silences proposals: what may not be sent is not asked.
-        verdict = self.gate.check(
-            plan,
-            self._with_proposals(self.risk_book()),
-            self.clock.now(),
-            ladder=self.entry_refusal(),
-            quotes=self.quotes_of(plan.legs),
-            market_open=self.market_open(),
-            program=self.ticks.of(plan.legs[0].symbol),
-            wanted=wanted,
-            around=self.around(plan),
-        )
+        verdict = self.judge(plan, self._with_proposals(self.risk_book()), wanted, staged)
         self.trail.add_plan(plan, verdict)
         self.decisions.add(plan.time_ns, plan.underlying, plan.legs, verdict.contracts, plan.net_price)
         if not verdict.approved:
             reason = verdict.reason or Reason.NO_DATA
             self.reject(plan.underlying, reason, verdict.numbers, plan)
             return verdict
-        intent = self.intent_of(plan, verdict.contracts)
+        intent = as_staged(self.intent_of(plan, verdict.contracts), staged)
         if propose or self.mode is Mode.CONFIRM:
-            self._propose_entry(plan, intent, verdict, warnings)
+            self._propose_entry(plan, intent, verdict, warnings, staged)
         else:
             self._decided("sent", plan, verdict)
             self.send_entry(plan, intent, decided_at, scanned_at)
         return verdict
+
+    def judge(self, plan: TradePlan, book: RiskBook, wanted: int | None, staged: OrderIntent | None) -> Verdict:
+        """The gate's word on a plan at this moment; an order that also closes something is judged as a roll."""
+        legs = plan.legs if staged is None else staged.legs
+        ladder, quotes, market_open = self.entry_refusal(), self.quotes_of(legs), self.market_open()
+        program, around = self.ticks.of(plan.legs[0].symbol), self.around(plan)
+        if staged is not None and is_mixed(staged):
+            return roll_verdict(
+                self.gate,
+                plan,
+                staged,
+                {leg.symbol: closable(self.book, self.desk.ledger, leg.symbol) for leg in legs},
+                book,
+                self.clock.now(),
+                wanted=wanted or 1,
+                ladder=ladder,
+                quotes=quotes,
+                market_open=market_open,
+                program=program,
+                around=around,
+            )
+        return self.gate.check(
+            plan,
+            book,
+            self.clock.now(),
+            ladder=ladder,
+            quotes=quotes,
+            market_open=market_open,
+            program=program,
+            wanted=wanted,
+            around=around,
+            order=None if staged is None else replace(staged, net_price=staged.counted_price),
+        )
 
     def reject(
         self, symbol: str, reason: Reason, numbers: Mapping[str, float | None], plan: TradePlan | None = None
@@ -224,32 +254,26 @@ class Trader:
             plan_id=plan.plan_id,
         )
 
-    def _propose_entry(self, plan: TradePlan, intent: OrderIntent, verdict: Verdict, warnings: tuple[str, ...]) -> None:
-        quote = self.quotes.quote(plan.legs[0].symbol)
-        proposal = Proposal(
-            proposal_id=f"p{plan.plan_id}",
-            created_ns=self.clock.now(),
-            expires_at=self.clock.monotonic() + self.settings.proposal_ttl_s,
-            purpose=Purpose.ENTRY,
-            strategy=plan.strategy,
-            underlying=plan.underlying,
-            legs=intent.legs,
-            quantity=intent.quantity,
-            net_price=plan.net_price,  # what the approval binds to is the worst
-            mid_seen=quote.mid if quote else None,
-            max_loss=intent.max_loss,
-            buying_power=plan.buying_power * intent.quantity,
-            binding=verdict.reason.value if verdict.reason else "",
-            why=(*self.trail.lines(plan.plan_id), *walk_line(intent)),
-            plan=plan,
-            plan_id=plan.plan_id,
-            warnings=warnings,
-        )
+    def _propose_entry(
+        self,
+        plan: TradePlan,
+        intent: OrderIntent,
+        verdict: Verdict,
+        warnings: tuple[str, ...],
+        staged: OrderIntent | None,
+    ) -> None:
+        why = (*self.trail.lines(plan.plan_id), *walk_line(intent), *how(intent))
+        mid, life = unit_mid(intent.legs, self.quotes_of(intent.legs)), self._shelf_life()
+        proposal = entry_proposal(plan, intent, verdict.reason, why, mid, life, warnings, staged)
         if self.proposals.add(proposal):
             self._decided("proposed", plan, verdict)
             self.log.info(
                 "PLAN", f"proposed {describe_order(intent)} ({proposal.binding})", plan.plan_id, **verdict.numbers
             )
+
+    def _shelf_life(self) -> tuple[int, float]:
+        """When a proposal is made (market ns) and when it expires (monotonic seconds)."""
+        return self.clock.now(), self.clock.monotonic() + self.settings.proposal_ttl_s
 
     def send_entry(
         self, plan: TradePlan, intent: OrderIntent, decided_at: float | None, scanned_at: float | None = None
@@ -262,7 +286,9 @@ class Trader:
             if sells(record):  # what is only bought is not tried first: nothing to count, and the book is dear
                 counted, left = spent(record, self._ask), self.risk_book().option_buying_power
                 refusal = await broker_refusal(self.desk, record, counted, left, self.log)
-            guard = self.guards.prepare(plan, intent.legs[0].symbol)
+            guarded = guarded_symbol(plan.legs)
+            rolled = next((leg.symbol for leg in intent.legs if not leg.action.opens), None)
+            guard = None if guarded is None else self.guards.prepare(plan, guarded, rolled)
             await self.desk.send(record, lambda _record: refusal or self.entry_refusal(), beside=guard)
 
         self.lanes.entry(job)
@@ -295,6 +321,10 @@ class Trader:
     async def protect(self) -> None:
         """Run the stops, then turn what is due into closing orders or alarmed proposals."""
         await self.guards.look(self._announce, self._blinded)
+        stopped = {guard.symbol for guard in self.guards.all if guard.goal > 0 or guard.state.latched is not None}
+        for record in rolls_out_of(self.desk.ledger, stopped):
+            record.unwanted = True  # the sweep cancels it: a stop never waits behind an order that opens
+            record.cancel_asked |= record.state is OrderState.INTENT
         if not self.market_open() or self.ladder.level is Level.FLATTEN:  # there everything is closed: flatten.py
             return
         for intent in self.guards.due():
@@ -344,7 +374,7 @@ class Trader:
         if (propose or self.mode is Mode.CONFIRM) and not approved:
             self._propose_exit(intent, by_person=by_person)
             return verdict
-        if intent.worst_price is not None and not approved:
+        if intent.worst_price is not None and not approved and not by_person:
             intent = replace(intent, worst_price=None)  # alone, the machine follows the market
         record = self._register(intent, self.clock.monotonic())
         record.spared = by_person and level is Level.HALT
@@ -356,34 +386,11 @@ class Trader:
         return Reason.LADDER_HALT if self.ladder.level is Level.HALT and not by_person else None
 
     def _propose_exit(self, intent: OrderIntent, *, by_person: bool) -> None:
-        quote = self.quotes.quote(intent.legs[0].symbol)
         reason = intent.reason or Reason.USER
         guard = self.guards.of(intent.plan_id)
-        proposal = Proposal(
-            proposal_id=f"p{intent.intent_id}",
-            created_ns=self.clock.now(),
-            expires_at=self.clock.monotonic() + self.settings.proposal_ttl_s,
-            purpose=intent.purpose,
-            strategy=intent.strategy,
-            underlying=intent.underlying,
-            legs=intent.legs,
-            quantity=intent.quantity,
-            net_price=intent.counted_price,
-            mid_seen=quote.mid if quote else None,
-            max_loss=None,
-            buying_power=None,
-            binding="",
-            why=(
-                reason.value,
-                *((f"stop {guard.state.stop:.2f}",) if guard else ()),
-                *walk_line(intent),
-                *(() if _plain(intent) else (f"sent as: {terms_text(intent)}",)),
-            ),
-            plan_id=intent.plan_id,
-            reason=reason,
-            alarm=not by_person,
-            order=None if _plain(intent) else intent,
-        )
+        mid = unit_mid(intent.legs, self.quotes_of(intent.legs))
+        why = (reason.value, *((f"stop {guard.state.stop:.2f}",) if guard else ()), *walk_line(intent), *how(intent))
+        proposal = exit_proposal(intent, why, mid, self._shelf_life(), alarm=not by_person)
         if self.proposals.add(proposal):
             self.log.write(
                 "info" if by_person else "alarm",
@@ -391,8 +398,3 @@ class Trader:
                 f"close? {describe_order(intent)} ({reason.value})",
                 intent.plan_id,
             )
-
-
-def _plain(intent: OrderIntent) -> bool:
-    """A limit order for the day: what every proposal is that says nothing else."""
-    return intent.kind is OrderKind.LIMIT and intent.time_in_force is TimeInForce.DAY

@@ -16,7 +16,7 @@ from qmterm.core.orders import Leg, OrderIntent, OrderKind
 from qmterm.core.quotes import Quote
 from qmterm.core.reasons import Reason
 from qmterm.core.settings.risk import RiskSettings
-from qmterm.core.signals import TradePlan
+from qmterm.core.signals import MANUAL, TradePlan
 from qmterm.core.ticks import TickProgram, TickTable
 from qmterm.risk.account_rules import account_refusal
 from qmterm.risk.book import ZERO, Effect, RiskBook, order_key, part_of, root_of
@@ -51,11 +51,13 @@ class Gate:
         program: Program = None,
         wanted: int | None = None,
         around: Surroundings | None = None,
+        order: OrderIntent | None = None,
     ) -> Verdict:
         """May this plan be opened, and with how many units.
 
         `ladder` is the refusal of the ladder's level (None at NORMAL), `quotes` the latest quote of each leg,
-        `program` the broker's tick table, `wanted` a smaller number somebody asked for.
+        `program` the broker's tick table, `wanted` a smaller number somebody asked for, `order` one unit as it is to
+        be sent, where that is more than a limit at the plan's price.
         """
         quotes, around = quotes or {}, around or Surroundings()
         numbers = _plan_numbers(plan, book) | self._bounds()
@@ -64,9 +66,12 @@ class Gate:
             refusal = refusal or Refusal(Reason.BAD_INPUT, note=f"{wanted} units were asked for")
         if refusal is not None:
             return _refused(refusal, numbers)
-        priced = self._price_refusal(plan.legs, 1, plan.net_price, quotes, program)
-        if priced is not None and not plan.net_price.is_finite():
-            return _refused(priced, numbers)
+        if order is not None:
+            priced = self.order_refusal(order, quotes, program)
+        else:
+            priced = self._price_refusal(plan.legs, 1, plan.net_price, quotes, program)
+        if not plan.net_price.is_finite():
+            return _refused(priced or Refusal(Reason.PRICE_INSANE), numbers)
         part = part_of(plan.legs, 1, plan.net_price)
         effect = book.effect(plan.strategy, (part,))
         asked = self.settings.max_contracts if wanted is None else min(wanted, self.settings.max_contracts)
@@ -109,7 +114,7 @@ class Gate:
         verdict = close_verdict(intent, closable)
         if not verdict.approved:
             return verdict
-        refusal = self._order_refusal(intent, quotes or {}, program)
+        refusal = self.order_refusal(intent, quotes or {}, program)
         if refusal is None and book is not None:
             refusal = self._exposed(intent, verdict.contracts, book, quotes or {})
         return verdict if refusal is None else _refused(refusal, dict(verdict.numbers))
@@ -145,7 +150,8 @@ class Gate:
         natural = natural_price(intent.legs, intent.quantity, quotes) or ZERO
         return max(ZERO, -natural, (intent.stop_trigger or ZERO) if intent.legs[0].action.buys else ZERO)
 
-    def _order_refusal(self, intent: OrderIntent, quotes: Mapping[str, Quote], program: Program) -> Refusal | None:
+    def order_refusal(self, intent: OrderIntent, quotes: Mapping[str, Quote], program: Program) -> Refusal | None:
+        """What is wrong with an order's kind, price, trigger or time, whatever it does to the book."""
         broken = rules_fault(intent)
         if broken is not None and intent.kind is not OrderKind.LIMIT:  # a limit's price has codes of its own
             return Refusal(Reason.ORDER_RULES, note=broken)
@@ -183,10 +189,12 @@ class Gate:
         priced: Refusal | None,
     ) -> Refusal | None:
         """What only binds an order that makes something worse."""
-        if book.holds(plan.strategy, plan.underlying):
-            return Refusal(Reason.ALREADY_HELD)
-        if book.works(plan.strategy, plan.underlying):
-            return Refusal(Reason.ALREADY_WORKING)
+        # A strategy is in a stock once; a person may add to what he holds.
+        if plan.strategy != MANUAL:
+            if book.holds(plan.strategy, plan.underlying):
+                return Refusal(Reason.ALREADY_HELD)
+            if book.works(plan.strategy, plan.underlying):
+                return Refusal(Reason.ALREADY_WORKING)
         return (
             _risk_fault(plan, part, book, effect)
             or account_refusal(plan, book, around.flags, self.settings)

@@ -9,11 +9,13 @@ from collections.abc import Mapping
 from decimal import Decimal
 
 from qmterm.core.instruments import is_option, parse_option
+from qmterm.core.matching import net_mid
 from qmterm.core.orders import Leg, OrderIntent, OrderKind
 from qmterm.core.quotes import Quote
 from qmterm.core.reasons import Reason
 from qmterm.core.ticks import CENT, TickProgram, TickTable, program_for, table_of
 
+STOP_LIMIT_ROOM = Decimal("0.25")  # of its trigger: what a stop limit may give way, so that it fills in a fall
 TRIGGER_REACH = 10  # a stop trigger further than this many times from the market has a digit too many
 
 
@@ -39,6 +41,17 @@ def natural_price(legs: tuple[Leg, ...], units: int, quotes: Mapping[str, Quote]
     return total
 
 
+def unit_mid(legs: tuple[Leg, ...], quotes: Mapping[str, Quote]) -> float | None:
+    """What one unit is worth in the middle of its market, dollars per share without a sign; None unless every leg has
+    a two-sided quote."""
+    if any(leg.symbol not in quotes or not quotes[leg.symbol].two_sided for leg in legs):
+        return None
+    if len(legs) == 1:
+        return quotes[legs[0].symbol].mid
+    mid = net_mid(legs, quotes)
+    return None if mid is None else float(abs(mid))
+
+
 def order_fault(
     intent: OrderIntent, quotes: Mapping[str, Quote], band: float, program: TickProgram | TickTable | None = None
 ) -> Reason | None:
@@ -49,7 +62,8 @@ def order_fault(
         fault = fault or _trigger_fault(intent, quotes, program)
         if fault is None and intent.stop_trigger is not None:  # it is sent where the market is by then
             reached = intent.stop_trigger.copy_sign(intent.net_price)
-            worst = reached - abs(reached) * Decimal(str(band)) - tick_of(intent.legs, reached, program)
+            room = max(STOP_LIMIT_ROOM, Decimal(str(band)))
+            worst = reached - abs(reached) * room - tick_of(intent.legs, reached, program)
             fault = Reason.PRICE_INSANE if intent.net_price < worst else None
         return fault
     if intent.net_price is not None:

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from qmterm.core.calendar import days_to_expiry
 from qmterm.core.instruments import is_option, parse_option
+from qmterm.core.orders import Leg
 from qmterm.core.reasons import Reason
 from qmterm.core.signals import TradePlan
 
@@ -150,6 +151,29 @@ class ProtectState:
             iv_alerted=bool(plain.get("iv_alerted", False)),
             entry_dte=None if plain.get("entry_dte") is None else int(plain["entry_dte"]),
         )
+
+
+def guarded_symbol(legs: tuple[Leg, ...]) -> str | None:
+    """The one bought option whose premium, days and stock the stops can read; None for anything else."""
+    if len(legs) == 1 and legs[0].action.buys and is_option(legs[0].symbol):
+        return legs[0].symbol
+    return None
+
+
+def rolled(state: ProtectState, old: ProtectState, today: date) -> ProtectState:
+    """The guard of what a position was rolled into: the stock's levels stay, the premium and the expiry are new.
+
+    A horizon that is over would close the new contract at once; it then gets its own.
+    """
+    return replace(
+        state,
+        side=old.side,
+        stop=old.stop,
+        sma50=old.sma50,
+        atr=old.atr,
+        fired=old.fired,
+        horizon_date=old.horizon_date if old.horizon_date > today else state.horizon_date,
+    )
 
 
 def protect(plan: TradePlan, position_id: str, contracts: int, entry_premium: Decimal) -> ProtectState:

@@ -23,7 +23,7 @@ class Action:
     run: Run
     verb: str = ""
     word: str = ""
-    takes: str = ""  # symbol | theme | order | position | column | text | engine
+    takes: str = ""  # symbol | theme | order | position | column | text | ticket | roll | edit | yes
     danger: bool = False  # changes orders or the ladder
 
 

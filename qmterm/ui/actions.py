@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from qmterm.ui import acts_orders as orders
 from qmterm.ui import acts_trade as trade
 from qmterm.ui import acts_view as view
 from qmterm.ui.action import Action, shown_key
@@ -26,11 +27,15 @@ ACTIONS: Final[tuple[Action, ...]] = (
     Action("chain.puts", ("right",), "chain", "choose the puts", view.puts, word="side"),
     Action("pos.close", ("x",), "pos", "stage a close of the position",
             trade.close, "close", "close", "position", True),
+    Action("pos.roll", ("r",), "pos", "stage a roll to the next expiry (:roll NAME 15MAY26 180C)",
+            orders.roll, "roll", "roll", "roll", True),
     Action("pos.chain", ("enter",), "pos", "the chain of the underlying", view.drill_position, word="chain"),
     Action("pos.buy", ("b",), "pos", "stage a buy of the contract", trade.buy, danger=True),
     Action("pos.sell", ("s",), "pos", "stage a sell of the contract", trade.sell, danger=True),
     Action("orders.cancel", ("d",), "orders", "reject the proposal, cancel the order",
             trade.drop, "orders cancel", "drop", "order", True),
+    Action("orders.edit", ("e",), "orders", "another price for the order (:orders edit ID 4.20)",
+            orders.edit, "orders edit", "edit", "edit", True),
     Action("orders.why", ("enter",), "orders", "the decision trail of the row", trade.why_row),
     Action("log.read", ("enter",), "log", "the whole line", view.read_line, word="read"),
     # --- everywhere ---
@@ -75,6 +80,8 @@ ACTIONS: Final[tuple[Action, ...]] = (
     Action("reconcile", ("ctrl+r",), "", "compare with the broker", trade.reconcile, "reconcile"),
     Action("repaint", ("ctrl+l",), "", "draw everything anew", view.repaint),
     # --- verbs without a key ---
+    Action("order", (), "", "stage an order: buy 2 NVDA 17APR26 175C @ 4.15",
+            orders.order, "order", takes="ticket", danger=True),
     Action("pause.verb", (), "", "no new entries", trade.pause, "pause", danger=True),
     Action("resume", (), "", "let entries go on, from any state", trade.resume, "resume", danger=True),
     Action("kill.verb", (), "", "cancel all orders, halt (wants a typed yes)",

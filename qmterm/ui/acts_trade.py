@@ -41,7 +41,7 @@ KILL_TWICE_WITHIN_S = 1.0
 RESUME_NOT_BEFORE_S = 2.0
 
 
-def _row_is_steady(desk: Desk) -> bool:
+def row_is_steady(desk: Desk) -> bool:
     pane = desk.pane
     if isinstance(pane, Grid) and desk.now() - pane.table.moved_at < WRONG_ROW_GUARD_S:
         desk.say("the row you were on has gone: look again, then press again", "warn")
@@ -62,7 +62,7 @@ def _quantity(desk: Desk, args: Sequence[str]) -> int | None:
 
 
 def _stage(desk: Desk, buys: bool, args: Sequence[str]) -> None:
-    if not _row_is_steady(desk):
+    if not row_is_steady(desk):
         return
     quantity = _quantity(desk, args)
     if quantity is None:
@@ -105,7 +105,7 @@ def close(desk: Desk, args: Sequence[str]) -> None:
             return
         desk.ask(ClosePosition(found[0].position_id))
         return
-    if not _row_is_steady(desk):
+    if not row_is_steady(desk):
         return
     row = pane.table.current
     if row is None:
@@ -117,7 +117,7 @@ def close(desk: Desk, args: Sequence[str]) -> None:
 # --- proposals and orders ---
 
 
-def _named(desk: Desk, name: str) -> ProposalView | OrderRow | None:
+def named(desk: Desk, name: str) -> ProposalView | OrderRow | None:
     """A proposal or order by its id, short id or the start of its id."""
     wanted = name.lower()
     for order in desk.snapshot.orders:
@@ -136,14 +136,14 @@ def approve(desk: Desk, args: Sequence[str]) -> None:
     """Opens the dialog: the row's proposal, the named one, or the most urgent."""
     pane = desk.pane
     if args:
-        named = _named(desk, args[0])
-        if not isinstance(named, ProposalView):
+        found = named(desk, args[0])
+        if not isinstance(found, ProposalView):
             desk.say(f"no proposal {args[0]!r}", "warn")
             return
-        desk.open_confirm(named)
+        desk.open_confirm(found)
         return
     if isinstance(pane, OrdersPane):
-        if not _row_is_steady(desk):
+        if not row_is_steady(desk):
             return
         row = pane.proposal()
         if row is None and pane.table.current is not None and desk.snapshot.proposals:
@@ -162,13 +162,13 @@ def drop(desk: Desk, args: Sequence[str]) -> None:
     """Rejects a proposal, cancels a working order."""
     row: ProposalView | OrderRow | None
     if args:
-        row = _named(desk, args[0])
+        row = named(desk, args[0])
         if row is None:
             desk.say(f"no order or proposal {args[0]!r}; ids stand in the first column of pane 5", "warn")
             return
     else:
         pane = desk.panes["orders"]
-        if not isinstance(pane, OrdersPane) or not _row_is_steady(desk):
+        if not isinstance(pane, OrdersPane) or not row_is_steady(desk):
             return
         row = pane.table.current
     if row is None:
@@ -184,11 +184,11 @@ def drop(desk: Desk, args: Sequence[str]) -> None:
 def why(desk: Desk, args: Sequence[str]) -> None:
     subject = " ".join(args).upper() if args else desk.pane.subject()
     if args:
-        named = _named(desk, args[0])
-        if isinstance(named, OrderRow):
-            subject = named.order_id
-        elif isinstance(named, ProposalView):
-            subject = named.proposal_id
+        found = named(desk, args[0])
+        if isinstance(found, OrderRow):
+            subject = found.order_id
+        elif isinstance(found, ProposalView):
+            subject = found.proposal_id
     if not subject:
         desk.say("why what? put the cursor on a row, or :why SYMBOL")
         return

@@ -78,7 +78,7 @@ def against_market(proposal: ProposalView) -> str:
     if proposal.limit is None:
         return "it takes the market's price"
     buys = proposal.limit < 0
-    distance = (float(abs(proposal.limit)) - abs(proposal.mid)) * (1 if buys else -1)
+    distance = (float(abs(proposal.limit)) - proposal.mid) * (1 if buys else -1)
     ticks = distance / float(tick_of(proposal))
     if abs(ticks) < 0.05:
         return "at the mid"

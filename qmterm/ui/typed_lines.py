@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from qmterm.core.clock import et_date
+from qmterm.core.order_text import Mistake as OrderMistake
+from qmterm.core.order_text import read_order
 from qmterm.ui.bottom import OpenLine
 from qmterm.ui.editor import LineEditor
 from qmterm.ui.grid import Grid
@@ -34,6 +37,9 @@ def words(desk: Desk) -> Mapping[str, Sequence[str]]:
             *(row.short_id for row in snapshot.orders if row.working),
         ),
         "position": tuple(dict.fromkeys(row.underlying for row in snapshot.positions)),
+        "roll": tuple(dict.fromkeys(row.underlying for row in snapshot.positions)),
+        "edit": tuple(row.short_id for row in snapshot.orders if row.working),
+        "ticket": ("buy", "sell", "bto", "sto", "btc", "stc", *symbols),
         "column": pane.table.sortable(pane.table.columns) if isinstance(pane, Grid) else (),
         "yes": ("yes",),
     }
@@ -45,12 +51,24 @@ def run_command(desk: Desk, text: str) -> Mistake | None:
     if isinstance(found, Mistake):
         return found
     if found is not None:
+        if found.action.takes == "ticket" and found.args:
+            wrong = _wrong_order(desk, text, found.args[0])
+            if wrong is not None:
+                return wrong
         found.action.run(desk, found.args)
     return None
 
 
-def open_command_line(desk: Desk) -> None:
+def _wrong_order(desk: Desk, typed: str, first: str) -> Mistake | None:
+    """An order line that nobody could mean is pointed at while it can still be mended; the engine reads it again."""
+    column = typed.index(first, len(typed) - len(typed.lstrip()) + len("order"))
+    read = read_order(typed[column:], et_date(desk.snapshot.header.market_ns))
+    return Mistake(column + read.column, read.text) if isinstance(read, OrderMistake) else None
+
+
+def open_command_line(desk: Desk, begun: str = "") -> None:
     editor = LineEditor(":", lambda text: completions(text, desk.verbs, words(desk)), desk.command_history)
+    editor.insert(begun)
     _open(desk, OpenLine(editor, lambda text: run_command(desk, text)))
 
 

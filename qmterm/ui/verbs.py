@@ -17,7 +17,7 @@ _SYMBOL = re.compile(r"[A-Za-z][A-Za-z0-9.]{0,5}")
 # Verbs whose symbol filters what is there: it has to be there. (`:chain X` may ask for any symbol.)
 FILTERED_BY_SYMBOL = frozenset({"scan", "pos", "orders"})
 # How many words an argument may have, where that is not one.
-MOST_WORDS = {"text": 20, "column": 2, "position": 4}
+MOST_WORDS = {"text": 20, "column": 2, "position": 4, "ticket": 60, "roll": 20, "edit": 2}
 _WORD = re.compile(r"\S+")
 
 

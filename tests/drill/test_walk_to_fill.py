@@ -5,17 +5,15 @@ from random import Random
 
 from qmterm.core.orders import OrderState
 from qmterm.drill.day import STEP_S
-from qmterm.drill.disk import Disk
-from qmterm.drill.house import TOKEN, House
+from qmterm.drill.house import TOKEN
 from qmterm.drill.loop import run
-from qmterm.drill.market import DrillClock, DrillMarket
-from qmterm.drill.process import OWNER, Process
+from qmterm.drill.market import DrillMarket
 from qmterm.drill.script import Act
 from qmterm.drill.wire import Network
 from qmterm.drill.work import Work
-from qmterm.engine.runlog import RunLog
 from qmterm.sim.brokerage.app import Brokerage
 from qmterm.sim.brokerage.orders import Status
+from tests.drill.in_memory import house_in
 
 SECONDS = 120
 
@@ -25,9 +23,7 @@ async def one_entry(folder, seed):
     market = DrillMarket(Random(f"walk:{seed}"))
     brokerage = Brokerage(market, TOKEN, real_time=asyncio.get_running_loop().time)
     network = Network(brokerage, Random(seed))
-    process = Process()
-    OWNER.set(process)
-    house = House(process, network, Disk(folder), market, RunLog(DrillClock()), [])
+    house = house_in(folder, market, network)
     await house.open()
     await Work(house, market, network).do(Act(0.0, "entry", seed))
     for _ in range(int(SECONDS / STEP_S)):

@@ -24,9 +24,12 @@ from qmterm.engine.latency import Percentiles
 from qmterm.engine.orders.approvals import Approvals
 from qmterm.engine.orders.book import Book
 from qmterm.engine.orders.desk import OrderDesk
+from qmterm.engine.orders.edits import Edits
 from qmterm.engine.orders.exits import Guards
 from qmterm.engine.orders.lanes import Lanes
 from qmterm.engine.orders.marks import Marks
+from qmterm.engine.orders.rolls import Rolls
+from qmterm.engine.orders.tickets import Tickets
 from qmterm.engine.oversight import Oversight
 from qmterm.engine.runlog import RunLog
 from qmterm.engine.trader import Trader
@@ -116,6 +119,9 @@ class House:
         )
         self.trader.balance = AccountBalance(CASH, CASH, CASH)
         self.approvals = Approvals(self.trader)
+        self.tickets = Tickets(self.trader, lambda: ("NVDA", "AMD", "SPY"), wait_s=0.0)
+        self.rolls = Rolls(self.trader, self.approvals, self.tickets)
+        self.edits = Edits(self.trader, self.approvals)
         self.oversight = Oversight(
             self.trader, self.broker, self.journal, EngineSettings(), RiskSettings(), lambda: self.feed_age, self.lag
         )
@@ -134,6 +140,9 @@ class House:
                 trader=self.trader,
                 proposals=self.trader.proposals,
                 approvals=self.approvals,
+                tickets=self.tickets,
+                rolls=self.rolls,
+                edits=self.edits,
                 oversight=self.oversight,
             ),
             self.parts,

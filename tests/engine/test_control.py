@@ -103,6 +103,13 @@ def test_every_verb_makes_a_command_and_knows_how_many_words_it_takes(verb):
         assert parse_verb([verb]) == ReadFlow()
         assert parse_verb([verb, "aapl", "SPY"]) == ReadFlow(("AAPL", "SPY"))
         return
+    if names == ("text…",):
+        said, sends = parse_verb([verb, "NVDA 15MAY26"]), parse_verb([verb, "NVDA", "15MAY26", "--send"])
+        assert (said.text, said.send) == ("NVDA 15MAY26", False)
+        assert (sends.text, sends.send) == ("NVDA 15MAY26", True)
+        with pytest.raises(ConfigError, match=f"ctl {verb} takes 1 argument"):
+            parse_verb([verb])
+        return
     with pytest.raises(ConfigError, match=f"ctl {verb} takes {len(names)} argument"):
         parse_verb([verb, *names, "more"])
 

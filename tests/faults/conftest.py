@@ -10,15 +10,6 @@ import pytest
 from tests.sim.conftest import Simulator, start, stop
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """`pytest -m drill` runs the long forms; without it their short forms are enough."""
-    if "drill" in (config.option.markexpr or ""):
-        return
-    for item in items:
-        if "tests/faults" in item.nodeid and item.get_closest_marker("drill"):
-            item.add_marker(pytest.mark.skip(reason="a drill: run it with pytest -m drill"))
-
-
 @pytest.fixture(scope="package")
 def simulator() -> Iterator[Simulator]:
     """60 names, a second a step, 2026-03-02 10:00 New York."""

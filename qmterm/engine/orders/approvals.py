@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from datetime import timedelta
 from decimal import Decimal
 
-from qmterm.core.clock import NS, et_date
-from qmterm.core.fees import fill_fees
-from qmterm.core.instruments import is_option, parse_option, underlying_of
-from qmterm.core.order_rules import rules_fault
+from qmterm.core.clock import NS
+from qmterm.core.instruments import is_option
 from qmterm.core.orders import Action, Leg, OrderIntent, OrderState, Purpose
 from qmterm.core.reasons import Reason
-from qmterm.core.signals import Signal, SignalState, TradePlan
 from qmterm.core.ticks import round_price
 from qmterm.engine.commands import (
     ApproveProposal,
@@ -21,7 +17,6 @@ from qmterm.engine.commands import (
     ClosePosition,
     CommandResult,
     RejectProposal,
-    ReplaceOrder,
     StageOrder,
     Terms,
 )
@@ -29,12 +24,13 @@ from qmterm.engine.orders.book import Position
 from qmterm.engine.orders.exits import exit_price
 from qmterm.engine.orders.exposure import closable
 from qmterm.engine.orders.ledger import OrderRecord
+from qmterm.engine.orders.manual_plan import manual_plan
 from qmterm.engine.orders.proposals import Proposal
-from qmterm.engine.orders.walker import repriced, whole
+from qmterm.engine.orders.staged import as_staged
 from qmterm.engine.orders.walking import Grid, start_price
 from qmterm.engine.show.wording import describe_order, label, price_text
-from qmterm.engine.trader import MANUAL, Trader
-from qmterm.risk.price_sanity import natural_price, order_fault
+from qmterm.engine.trader import Trader
+from qmterm.risk.price_sanity import natural_price, unit_mid
 from qmterm.risk.verdict import Verdict
 
 UNHURRIED = (Purpose.SCALE_OUT,)  # closes that start at the mid and are walked to the price that was approved
@@ -55,8 +51,7 @@ class Approvals:
             return CommandResult(
                 False, f"the limit is {_shown(waiting.net_price)} now, not what you saw; look again and approve"
             )
-        quote = trader.quotes.quote(waiting.legs[0].symbol)
-        mid = quote.mid if quote else None
+        mid = unit_mid(waiting.legs, trader.quotes_of(waiting.legs))
         if waiting.purpose is Purpose.ENTRY and waiting.mid_seen is not None:
             if mid is None:
                 return CommandResult(False, "no two-sided quote right now; nothing was sent")
@@ -78,23 +73,13 @@ class Approvals:
             return CommandResult(False, "this proposal has no plan; nothing was sent")
         # The plan's own life was judged when it was made; a person's answer has the proposal's shelf life instead.
         alive = replace(plan, expires_ns=max(plan.expires_ns, trader.clock.now() + NS))
-        verdict = trader.gate.check(
-            alive,
-            trader.risk_book(),
-            trader.clock.now(),
-            ladder=trader.entry_refusal(),
-            quotes=trader.quotes_of(plan.legs),
-            market_open=trader.market_open(),
-            program=trader.ticks.of(plan.legs[0].symbol),
-            wanted=proposal.quantity,
-            around=trader.around(alive),
-        )
+        verdict = trader.judge(alive, trader.risk_book(), proposal.quantity, proposal.order)
         trader.trail.add_plan(plan, verdict)
         if not verdict.approved:
             reason = verdict.reason or Reason.NO_DATA
             trader.reject(plan.underlying, reason, verdict.numbers, plan)
             return CommandResult(False, f"the risk gate refuses it now: {_no(verdict)}; nothing was sent", refused=True)
-        intent = trader.intent_of(plan, verdict.contracts)
+        intent = as_staged(trader.intent_of(plan, verdict.contracts), proposal.order)
         trader.journal.decision(
             plan.underlying, "approved", trader.clock.now(), plan=plan, reason=verdict.reason, numbers=verdict.numbers
         )
@@ -127,13 +112,7 @@ class Approvals:
             worst_price=worst,
         )
         if staged is not None:
-            intent = replace(
-                intent,
-                kind=staged.kind,
-                stop_trigger=staged.stop_trigger,
-                time_in_force=staged.time_in_force,
-                good_until=staged.good_until,
-            )
+            intent = as_staged(intent, staged)
         verdict = trader.close(intent, by_person=True, approved=True)
         if not verdict.approved:
             return CommandResult(False, f"refused: {_no(verdict)}", refused=True)
@@ -162,7 +141,7 @@ class Approvals:
             working = self._trader.desk.ledger.working
             said = await asyncio.gather(*(self._trader.desk.cancel(record, "by you") for record in working))
             return CommandResult(all(_asked(text) for text in said), "\n".join(said) or "no working orders", said)
-        record = self._find_order(command.order_id)
+        record = self.find_order(command.order_id)
         if record is None:
             return CommandResult(False, f"no order {command.order_id!r}")
         ledger = self._trader.desk.ledger
@@ -176,44 +155,7 @@ class Approvals:
         text = await self._trader.desk.cancel(record, "by you")
         return CommandResult(_asked(text), text)
 
-    def replace(self, command: ReplaceOrder) -> CommandResult:
-        """Another limit for a working order: the person's own from then on, so the machine walks it no more."""
-        trader, desk = self._trader, self._trader.desk
-        found = self._find_order(command.order_id)
-        if found is None:
-            return CommandResult(False, f"no order {command.order_id!r}")
-        chain = [r for r in desk.ledger.working if desk.ledger.root(r) is desk.ledger.root(found)]
-        record = chain[0] if len(chain) == 1 else found
-        intent, counted = record.intent, record.intent.counted_price
-        if record.external:
-            return CommandResult(False, f"{describe_order(intent)} was placed elsewhere; change it there")
-        if len(chain) != 1 or not desk.replaceable(record) or not whole(record):
-            return CommandResult(False, f"{describe_order(intent)} is {record.state.value}: it cannot be replaced now")
-        if counted is None:
-            return CommandResult(False, f"{describe_order(intent)} has no limit that could be changed")
-        if not command.limit.is_finite() or command.limit <= 0:
-            return CommandResult(False, f"a limit of {command.limit} cannot be sent: it is no price above zero")
-        price = command.limit.copy_sign(counted)
-        if intent.purpose is Purpose.ENTRY and price < counted:
-            return CommandResult(
-                False,
-                f"{price_text(price)} is dearer than the {price_text(counted)} that the limits were held against; "
-                "cancel it and stage it anew",
-            )
-        changed = repriced(desk.ledger, record, price, trader.clock.now())
-        changed = replace(changed, worst_price=None, reason=Reason.USER)
-        fault = rules_fault(changed) or order_fault(
-            changed,
-            trader.quotes_of(changed.legs),
-            trader.gate.settings.price_band,
-            trader.ticks.of(changed.legs[0].symbol),
-        )
-        if fault is not None:
-            return CommandResult(False, f"nothing was sent: {fault}")
-        trader.replace_order(record, changed)
-        return CommandResult(True, f"replacing {describe_order(intent)} by {price_text(price)}")
-
-    def _find_position(self, name: str) -> Position | None:
+    def find_position(self, name: str) -> Position | None:
         """By symbol or plan; by what the screen shows or the underlying while that names one position only."""
         positions = self._trader.book.positions
         exact = [p for p in positions if name in (p.symbol, p.plan_id)]
@@ -221,7 +163,7 @@ class Approvals:
         found = exact or shown
         return found[0] if len(found) == 1 else None
 
-    def _find_order(self, name: str) -> OrderRecord | None:
+    def find_order(self, name: str) -> OrderRecord | None:
         """By our id, the broker's, or the unique end of ours that the screen shows."""
         ledger = self._trader.desk.ledger
         exact = ledger.get(name)
@@ -233,7 +175,7 @@ class Approvals:
     def close(self, command: ClosePosition) -> CommandResult:
         """Stage a close of all that nothing closes already."""
         trader = self._trader
-        held = self._find_position(command.position_id)
+        held = self.find_position(command.position_id)
         if held is None:
             return CommandResult(False, f"no position {command.position_id!r}")
         free = closable(trader.book, trader.desk.ledger, held.symbol)
@@ -285,47 +227,15 @@ class Approvals:
         quote = trader.quotes.quote(command.symbol)
         if quote is None or not quote.two_sided:
             return CommandResult(False, f"{label(command.symbol)} has no two-sided quote right now")
-        plan = self._manual_plan(command.symbol, Decimal(str(round((quote.bid + quote.ask) / 2, 4))))
+        mid = Decimal(str(round((quote.bid + quote.ask) / 2, 4)))
+        limit = round_price(trader.ticks.of(command.symbol), mid, buys=True)
+        plan = manual_plan(trader, (Leg(command.symbol, Action.BUY_TO_OPEN, 1),), -limit, mid)
         verdict = trader.open(plan, trader.clock.monotonic(), wanted=command.quantity, propose=True)
         if not verdict.approved:
             return CommandResult(False, f"the risk gate refuses it: {_no(verdict)}", refused=True)
         cut = verdict.contracts < command.quantity and verdict.reason is not None
         why = f" ({command.quantity} wanted, {verdict.reason.value} allows no more)" if cut and verdict.reason else ""
         return CommandResult(True, f"proposed BUY {verdict.contracts} {label(command.symbol)}{why}; approve it with a")
-
-    def _manual_plan(self, symbol: str, mid: Decimal) -> TradePlan:
-        trader = self._trader
-        contract = parse_option(symbol)
-        now = trader.clock.now()
-        underlying = underlying_of(symbol)
-        limit = round_price(trader.ticks.of(symbol), mid, buys=True)
-        fees = sum(
-            fill_fees(symbol, action, 1, limit, et_date(now), 0)
-            for action in (Action.BUY_TO_OPEN, Action.SELL_TO_CLOSE)
-        )
-        cost = limit * 100 + fees
-        stock = trader.quotes.quote(underlying)
-        spot = (stock.mid if stock else None) or float(contract.strike)
-        # A hand-picked trade has no setup behind it: only the premium, time and DTE stops guard it.
-        signal = Signal(
-            underlying, MANUAL, now, SignalState.HOLD, spot, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, (0.0, 0.0, 0.0), 0.0, 0, None
-        )
-        return TradePlan(
-            plan_id=f"m{now:x}",
-            time_ns=now,
-            expires_ns=now + 3600 * NS,
-            strategy=MANUAL,
-            underlying=underlying,
-            legs=(Leg(symbol, Action.BUY_TO_OPEN, 1),),
-            net_price=-limit,
-            max_loss=cost,
-            buying_power=cost,
-            stop=0.0,
-            targets=(),
-            horizon_date=max(et_date(now), contract.expiry - timedelta(days=7)),
-            signal=signal,
-            numbers={"bid_ask_mid": float(mid)},
-        )
 
 
 def _shown(price: Decimal | None) -> str:

@@ -7,7 +7,7 @@ hit stays hit across cancels, re-pricing and restarts, and a scale-out level is 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from functools import partial
@@ -23,12 +23,13 @@ from qmterm.core.signals import TradePlan
 from qmterm.core.ticks import TickProgram, TickTable, round_price, tick
 from qmterm.engine.orders.book import Book, Position
 from qmterm.engine.orders.exposure import closable
+from qmterm.engine.orders.guard import Guard
 from qmterm.engine.orders.ledger import Ledger, OrderRecord
 from qmterm.engine.orders.marks import Marks
 from qmterm.engine.orders.ticks import TickBook
 from qmterm.engine.orders.underlyings import Sight, Underlyings
 from qmterm.engine.orders.walking import Grid, start_price
-from qmterm.risk.protect import ProtectState, StopInputs, protect
+from qmterm.risk.protect import StopInputs, protect, rolled
 from qmterm.risk.stops import StopRules, decide, iv_alert, rules_text
 
 REARM_NS = 300 * NS  # a refused exit asks again after a 5-minute bar that a person has not seen
@@ -36,47 +37,6 @@ REARM_NS = 300 * NS  # a refused exit asks again after a 5-minute bar that a per
 
 class ProtectJournal(Protocol):
     async def write_protect(self, position_id: str, state: Mapping[str, object] | None) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Guard:
-    """One position's protection: `goal` contracts are still to be closed, for `reason`."""
-
-    symbol: str
-    opened_ns: int
-    state: ProtectState
-    goal: int = 0
-    reason: Reason | None = None
-    attempts: int = 0
-    daily_seen: date | None = None
-    levels_day: date | None = None  # stop, SMA50 and ATR are prices of this day; None: of the opening day
-    called_off_ns: int = 0  # a person refused the exit then: what was known before does not ask again
-
-    def to_dict(self) -> dict[str, Any]:
-        return {
-            **self.state.to_dict(),
-            "symbol": self.symbol,
-            "opened_ns": self.opened_ns,
-            "goal": self.goal,
-            "goal_reason": self.reason.value if self.reason else None,
-            "called_off_ns": self.called_off_ns,
-            "levels_day": self.levels_day.isoformat() if self.levels_day else None,
-            "daily_seen": self.daily_seen.isoformat() if self.daily_seen else None,
-        }
-
-    @classmethod
-    def from_dict(cls, plain: Mapping[str, Any]) -> Guard:
-        seen, levels = plain.get("daily_seen"), plain.get("levels_day")
-        return cls(
-            symbol=str(plain["symbol"]),
-            opened_ns=int(plain["opened_ns"]),
-            state=ProtectState.from_dict(plain),
-            goal=int(plain.get("goal") or 0),
-            reason=Reason(plain["goal_reason"]) if plain.get("goal_reason") else None,
-            daily_seen=date.fromisoformat(seen) if seen else None,
-            levels_day=date.fromisoformat(levels) if levels else None,
-            called_off_ns=int(plain.get("called_off_ns") or 0),
-        )
 
 
 class Guards:
@@ -140,7 +100,7 @@ class Guards:
     def text(self, position_id: str, today: date) -> str:
         guard = self._guards.get(position_id)
         if guard is None:
-            return "no rules (opened elsewhere)"
+            return "no rules (watch it yourself)" if position_id else "no rules (opened elsewhere)"
         blind = self._sight.of(position_id)
         seen = "" if blind is None else f"blind: {blind.value} · "
         return seen + rules_text(guard.state, self._rules, today)
@@ -154,17 +114,30 @@ class Guards:
 
     # --- life of a guard ---
 
-    async def prepare(self, plan: TradePlan, symbol: str) -> None:
-        """Before an entry is sent its guard is on disk, so that a fill after a crash finds its stop."""
-        state = protect(plan, plan.plan_id, 0, -plan.net_price)
-        await self._keep(Guard(symbol, self._clock.now(), state))
+    async def prepare(self, plan: TradePlan, symbol: str, rolled_from: str | None = None) -> None:
+        """Before an entry is sent its guard is on disk, so that a fill after a crash finds its stop.
+
+        Rolled from another contract, it takes over the levels of that one's guard.
+        """
+        now = self._clock.now()
+        state, levels_day = protect(plan, plan.plan_id, 0, -plan.net_price), None
+        old = None if rolled_from is None else self.watching(rolled_from)
+        if old is not None:
+            state = rolled(state, old.state, et_date(now))
+            levels_day = old.levels_day or et_date(old.opened_ns)
+        await self._keep(Guard(symbol, now, state, levels_day=levels_day))
+
+    def watching(self, symbol: str) -> Guard | None:
+        """The guard of a contract that is held."""
+        return next((guard for guard in self._guards.values() if guard.symbol == symbol and guard.state.quantity), None)
 
     async def on_fill(self, record: OrderRecord, fill: Fill, after: Position | None) -> None:
         """Follow a fill of an order that opened or closed a guarded position."""
         guard = self._guards.get(record.intent.plan_id)
+        if guard is None or guard.symbol != fill.symbol:  # placed elsewhere, or the leg that a roll closes
+            alike = [g for g in self._guards.values() if g.symbol == fill.symbol]
+            guard = self.watching(fill.symbol) or next(iter(alike), None)
         if guard is None:
-            guard = next((g for g in self._guards.values() if g.symbol == fill.symbol), None)
-        if guard is None or guard.symbol != fill.symbol:
             return
         if fill.action.opens:
             average = after.average if after is not None else fill.price

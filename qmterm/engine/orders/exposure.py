@@ -7,7 +7,7 @@ leans on another's options, so that its exit takes nothing from anybody.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -152,3 +152,13 @@ def closable(book: Book, ledger: Ledger, symbol: str) -> int:
     held = book.settled(symbol)
     closing = ledger.closing(symbol)
     return max(0, held - closing) if held > 0 else min(0, held + closing)
+
+
+def rolls_out_of(ledger: Ledger, symbols: Collection[str]) -> tuple[OrderRecord, ...]:
+    """Working orders that close one of these and open something else: a stop must not wait behind their price."""
+    return tuple(
+        record
+        for record in ledger.working
+        if any(leg.action.opens for leg in record.intent.legs)
+        and any(leg.symbol in symbols and not leg.action.opens for leg in record.intent.legs)
+    )

@@ -188,6 +188,14 @@ class Ledger:
             return None
         return next((r for r in self.replacing(record) if r.broker_id and r.state not in _CALLED_OFF), None)
 
+    def without(self, record: OrderRecord) -> Ledger:
+        """All orders but one and those that take its place."""
+        others, root = Ledger(), self.root(record)
+        for other in self._records.values():
+            if self.root(other) is not root:
+                others.add(other)
+        return others
+
     @property
     def chains(self) -> tuple[tuple[OrderRecord, ...], ...]:
         """Working orders, those that take each other's place in one group: one of them at most fills what is left."""

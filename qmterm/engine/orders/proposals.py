@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from qmterm.core.clock import Clock
-from qmterm.core.orders import Leg, OrderIntent, Purpose
+from qmterm.core.orders import Leg, OrderIntent, OrderKind, Purpose, TimeInForce
 from qmterm.core.reasons import Reason
 from qmterm.core.signals import TradePlan
+from qmterm.engine.show.wording import terms_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +43,86 @@ class Proposal:
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """Two proposals of one key are the same question asked twice."""
-        return (
-            self.purpose.value,
-            self.strategy,
-            self.legs[0].symbol if self.purpose is not Purpose.ENTRY else self.underlying,
-        )
+        """Two proposals of one key are the same question asked twice; what a person typed is asked by its legs."""
+        about = self.legs[0].symbol
+        if self.purpose is Purpose.ENTRY:
+            typed = self.order is not None
+            about = "/".join(leg.symbol for leg in self.legs) if typed else self.underlying
+        return (self.purpose.value, self.strategy, about)
+
+
+def entry_proposal(
+    plan: TradePlan,
+    intent: OrderIntent,
+    binding: Reason | None,
+    why: tuple[str, ...],
+    mid: float | None,
+    shelf_life: tuple[int, float],
+    warnings: tuple[str, ...],
+    staged: OrderIntent | None,
+) -> Proposal:
+    """A plan that the gate passed; what the approval binds to is the worst price of the order."""
+    return Proposal(
+        proposal_id=f"p{plan.plan_id}",
+        created_ns=shelf_life[0],
+        expires_at=shelf_life[1],
+        purpose=Purpose.ENTRY,
+        strategy=plan.strategy,
+        underlying=plan.underlying,
+        legs=intent.legs,
+        quantity=intent.quantity,
+        net_price=intent.counted_price,
+        mid_seen=mid,
+        max_loss=intent.max_loss,
+        buying_power=plan.buying_power * intent.quantity,
+        binding=binding.value if binding else "",
+        why=why,
+        plan=plan,
+        plan_id=plan.plan_id,
+        warnings=warnings,
+        order=staged,
+    )
+
+
+def exit_proposal(
+    intent: OrderIntent, why: tuple[str, ...], mid: float | None, shelf_life: tuple[int, float], *, alarm: bool
+) -> Proposal:
+    """A close that a person is asked about; `alarm` when a stop wants it."""
+    return Proposal(
+        proposal_id=f"p{intent.intent_id}",
+        created_ns=shelf_life[0],
+        expires_at=shelf_life[1],
+        purpose=intent.purpose,
+        strategy=intent.strategy,
+        underlying=intent.underlying,
+        legs=intent.legs,
+        quantity=intent.quantity,
+        net_price=intent.counted_price,
+        mid_seen=mid,
+        max_loss=None,
+        buying_power=None,
+        binding="",
+        why=why,
+        plan_id=intent.plan_id,
+        reason=intent.reason or Reason.USER,
+        alarm=alarm,
+        order=None if _plain(intent) else intent,
+    )
+
+
+def how(intent: OrderIntent) -> tuple[str, ...]:
+    """How it is sent, where that is more than a limit for the day."""
+    limit_for_day = intent.kind is OrderKind.LIMIT and intent.time_in_force is TimeInForce.DAY
+    return () if limit_for_day else (f"sent as: {terms_text(intent)}",)
+
+
+def _plain(intent: OrderIntent) -> bool:
+    """A limit order for the day: what every proposal is that says nothing else."""
+    return intent.kind is OrderKind.LIMIT and intent.time_in_force is TimeInForce.DAY and not _walked(intent)
+
+
+def _walked(intent: OrderIntent) -> bool:
+    return intent.worst_price is not None and intent.reason is Reason.USER
 
 
 class Proposals:
@@ -75,6 +150,10 @@ class Proposals:
 
     def was_used(self, proposal_id: str) -> bool:
         return proposal_id in self._used
+
+    def was_seen(self, proposal_id: str) -> bool:
+        """True for an id that waits or was answered."""
+        return proposal_id in self._open or proposal_id in self._used
 
     def expire(self, on_expired: Callable[[Proposal], None]) -> None:
         """Drop what nobody answered in time."""

@@ -6,12 +6,14 @@ meant that price.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from qmterm.core.orders import Purpose
 from qmterm.core.reasons import Reason
 from qmterm.engine.orders.proposals import Proposal
 from qmterm.engine.show.wording import describe_leg
 from qmterm.engine.trader import Trader
-from qmterm.risk.price_sanity import natural_price, price_fault, tick_of
+from qmterm.risk.price_sanity import natural_price, price_fault, tick_of, unit_mid
 
 EXIT_TICKS = 2  # an exit's limit may lie this far from the natural price
 
@@ -44,14 +46,17 @@ class Shelf:
             return False  # no price of its own that the market could leave behind
         quotes = trader.quotes_of(proposal.legs)
         if proposal.purpose is Purpose.ENTRY:
-            quote = quotes.get(proposal.legs[0].symbol)
-            mid = quote.mid if quote else None
+            mid = unit_mid(proposal.legs, quotes)
             if mid is None or proposal.mid_seen is None:
                 return False  # no quote right now says nothing about the price
-            if abs(mid - proposal.mid_seen) > trader.settings.price_band * proposal.mid_seen:
+            program, staged = trader.ticks.of(proposal.legs[0].symbol), proposal.order
+            meant = staged is not None and staged.worst_price is None  # the person's own price: it may wait
+            if not meant and abs(mid - proposal.mid_seen) > trader.settings.price_band * proposal.mid_seen:
                 return True
+            if staged is not None:
+                order = replace(staged, net_price=staged.counted_price)
+                return trader.gate.order_refusal(order, quotes, program) is not None
             band = trader.gate.settings.price_band
-            program = trader.ticks.of(proposal.legs[0].symbol)
             return price_fault(proposal.legs, proposal.quantity, proposal.net_price, quotes, band, program) is not None
         natural = natural_price(proposal.legs, proposal.quantity, quotes)
         if not proposal.alarm or natural is None:

@@ -41,9 +41,11 @@ class Walker:
             return False
         if intent.purpose is Purpose.ENTRY:
             return intent.worst_price is not None
-        if intent.purpose not in EXITS or intent.reason is Reason.USER:  # a person's own price is the person's
+        if intent.purpose not in EXITS:
             return False
-        return intent.worst_price is not None or self._trader.mode is Mode.AUTO
+        if intent.worst_price is not None:
+            return True
+        return self._trader.mode is Mode.AUTO and intent.reason is not Reason.USER  # a person's own price stands
 
     def reprices(self, record: OrderRecord) -> bool:
         """An exit that gets its next price by a replace; else, or once the broker refused one, it must be cancelled."""
@@ -78,7 +80,7 @@ class Walker:
 
     @staticmethod
     def _urgent(intent: OrderIntent) -> bool:
-        return intent.purpose is Purpose.EXIT
+        return intent.purpose is Purpose.EXIT and intent.reason is not Reason.USER
 
     def _price(self, record: OrderRecord, now: int) -> Decimal | None:
         intent, trader = record.intent, self._trader

@@ -9,7 +9,6 @@ import numpy as np
 
 from qmterm.core.calendar import Phase, SessionCalendar
 from qmterm.core.clock import NS, Clock, et_date
-from qmterm.core.orders import Purpose
 from qmterm.core.settings.risk import RiskSettings
 from qmterm.core.signals import SignalState
 from qmterm.engine.orders.book import Position
@@ -20,6 +19,7 @@ from qmterm.engine.runlog import RunLog
 from qmterm.engine.show.chainview import ChainLook, known
 from qmterm.engine.show.greeks import PositionGreeks, days_left
 from qmterm.engine.show.portfolio import PortfolioLook, ends_text
+from qmterm.engine.show.proposal_market import delta_change, market_of
 from qmterm.engine.show.wording import describe_leg, label, terms_text
 from qmterm.engine.signals.entries import Entries
 from qmterm.engine.signals.scanning import Scanning
@@ -284,14 +284,13 @@ class Publisher:
         )
 
     def _proposal(self, proposal: Proposal, greeks: Mapping[str, PositionGreeks]) -> ProposalView:
-        now = self._clock.now()
-        quote = self._trader.quotes.quote(proposal.legs[0].symbol)
+        trader, now = self._trader, self._clock.now()
+        quotes = trader.quotes_of(proposal.legs)
+        bid, mid, ask = market_of(proposal, quotes)
+        ages = [quote.age_s(now) for quote in quotes.values()]
         numbers = proposal.plan.numbers if proposal.plan else {}
         before = sum(found.delta for found in greeks.values())
-        each = numbers.get("delta")
-        entry = proposal.purpose is Purpose.ENTRY
-        held = greeks.get(proposal.legs[0].symbol)
-        change = each * 100 * proposal.quantity if entry and each is not None else -(held.delta if held else 0.0)
+        change = delta_change(proposal, greeks, trader.book.quantity)
         return ProposalView(
             proposal_id=proposal.proposal_id,
             time_ns=proposal.created_ns,
@@ -301,15 +300,15 @@ class Publisher:
             underlying=proposal.underlying,
             legs=tuple(describe_leg(leg) for leg in proposal.legs),
             limit=proposal.net_price,
-            bid=known(quote.bid) if quote else None,
-            mid=quote.mid if quote else None,
-            ask=known(quote.ask) if quote else None,
-            quote_age_s=quote.age_s(now) if quote else None,
+            bid=bid,
+            mid=mid,
+            ask=ask,
+            quote_age_s=max(ages) if len(ages) == len(proposal.legs) else None,
             quantity=proposal.quantity,
             max_loss=proposal.max_loss,
             buying_power=proposal.buying_power,
             delta_before=before,
-            delta_after=before + change,
+            delta_after=None if change is None else before + change,
             binding=proposal.binding,
             numbers=dict(numbers),
             why=proposal.why,

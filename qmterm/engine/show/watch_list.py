@@ -6,7 +6,7 @@ an order, and the feed gives turns where it is too long.
 
 from __future__ import annotations
 
-from qmterm.core.instruments import is_option
+from qmterm.core.instruments import is_option, underlying_of
 from qmterm.engine.parts import Engaged
 from qmterm.market.stream.order import Standing
 
@@ -25,6 +25,9 @@ def watch_list(engaged: Engaged) -> tuple[frozenset[str], frozenset[str], tuple[
     for proposal in engaged.proposals.waiting:
         options.update(leg.symbol for leg in proposal.legs if leg.multiplier != 1)
         stocks.add(proposal.underlying)
+    for symbol in engaged.tickets.wanted:
+        options.update((symbol,) if is_option(symbol) else ())
+        stocks.add(underlying_of(symbol))
     shown: list[str] = []
     if engaged.look.symbol:
         stocks.add(engaged.look.symbol)

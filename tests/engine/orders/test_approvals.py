@@ -254,5 +254,5 @@ async def test_a_position_is_named_by_what_the_screen_shows():
     async with opened() as house:
         await house.hold(4)
         for name in ("NVDA", "nvda 17apr26 175c", OCC, "P1"):
-            assert house.approvals._find_position(name) is not None
-        assert house.approvals._find_position("AMD") is None
+            assert house.approvals.find_position(name) is not None
+        assert house.approvals.find_position("AMD") is None

@@ -10,7 +10,7 @@ from qmterm.core.errors import BrokerError, JournalError, OutcomeUnknown
 from qmterm.core.orders import OrderKind, OrderState, TimeInForce
 from qmterm.core.reasons import Reason
 from qmterm.core.settings.engine import OrderSettings
-from qmterm.engine.commands import ApproveProposal, CancelOrder, ClosePosition, ReplaceOrder, Terms
+from qmterm.engine.commands import ApproveProposal, CancelOrder, ClosePosition, EditOrder, Terms
 from qmterm.engine.orders.exposure import closable, open_risk, risk_book
 from qmterm.engine.orders.fillable import fillable
 from qmterm.engine.orders.walker import repriced
@@ -252,7 +252,7 @@ async def test_an_entrys_time_runs_from_its_first_order(house):
 
 
 async def ask(house, limit, name="eP1"):
-    result = house.approvals.replace(ReplaceOrder(name, Decimal(limit)))
+    result = house.edits.edit(EditOrder(name, limit))
     await house.lanes.idle()
     return result
 
@@ -268,10 +268,10 @@ async def test_a_person_gives_a_working_order_another_limit(house):
 @pytest.mark.parametrize(
     ("limit", "words"),
     [
-        ("4.20", "dearer than the 4.15 db"),
-        ("4.03", "OFF_TICK"),
-        ("0", "no price above zero"),
-        ("NaN", "cannot be sent"),
+        ("4.30", "PRICE_INSANE"),
+        ("4.03", "the nearest are 4.00 and 4.05"),
+        ("0", "cannot be zero"),
+        ("NaN", "no price"),
     ],
 )
 async def test_a_limit_that_must_not_leave_is_refused_in_a_sentence(house, limit, words):
@@ -286,7 +286,7 @@ async def test_what_is_on_its_way_out_or_not_ours_is_not_replaced(house):
     old = await working(house)
     assert "no order" in (await ask(house, "4.05", "nobody")).text
     await house.desk.cancel(old, "test")
-    assert "cannot be replaced now" in (await ask(house, "4.05")).text
+    assert "cannot be edited now" in (await ask(house, "4.05")).text
     elsewhere = replace(house.broker.orders["1000"], broker_id="7", external_id=None, state=OrderState.LIVE)
     record = await house.desk.on_order(elsewhere)
     assert "placed elsewhere" in (await ask(house, "4.05", record.intent.intent_id)).text

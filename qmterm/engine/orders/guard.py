@@ -1,0 +1,52 @@
+"""One position's protection as a value the journal keeps: the stop's state, and what is still to be closed for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from qmterm.core.reasons import Reason
+from qmterm.risk.protect import ProtectState
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """One position's protection: `goal` contracts are still to be closed, for `reason`."""
+
+    symbol: str
+    opened_ns: int
+    state: ProtectState
+    goal: int = 0
+    reason: Reason | None = None
+    attempts: int = 0
+    daily_seen: date | None = None
+    levels_day: date | None = None  # stop, SMA50 and ATR are prices of this day; None: of the opening day
+    called_off_ns: int = 0  # a person refused the exit then: what was known before does not ask again
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            **self.state.to_dict(),
+            "symbol": self.symbol,
+            "opened_ns": self.opened_ns,
+            "goal": self.goal,
+            "goal_reason": self.reason.value if self.reason else None,
+            "called_off_ns": self.called_off_ns,
+            "levels_day": self.levels_day.isoformat() if self.levels_day else None,
+            "daily_seen": self.daily_seen.isoformat() if self.daily_seen else None,
+        }
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> Guard:
+        seen, levels = plain.get("daily_seen"), plain.get("levels_day")
+        return cls(
+            symbol=str(plain["symbol"]),
+            opened_ns=int(plain["opened_ns"]),
+            state=ProtectState.from_dict(plain),
+            goal=int(plain.get("goal") or 0),
+            reason=Reason(plain["goal_reason"]) if plain.get("goal_reason") else None,
+            daily_seen=date.fromisoformat(seen) if seen else None,
+            levels_day=date.fromisoformat(levels) if levels else None,
+            called_off_ns=int(plain.get("called_off_ns") or 0),
+        )

@@ -1,0 +1,88 @@
+"""The plan of a trade that a person picked: any legs that open, at their worst price, with what they claim.
+
+There is no setup behind it: only the premium, time and days-to-expiry stops can guard it, and those read one bought
+option. For anything else the plan says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from decimal import Decimal
+from itertools import count
+from typing import cast
+
+from qmterm.core.clock import NS, et_date
+from qmterm.core.instruments import is_option, parse_option, underlying_of
+from qmterm.core.orders import Leg
+from qmterm.core.signals import MANUAL, Signal, SignalState, TradePlan
+from qmterm.engine.trader import Trader
+from qmterm.risk.claims import with_claims
+from qmterm.risk.protect import guarded_symbol
+
+UNGUARDED = "no stop guards it: watch it yourself"
+
+
+def manual_plan(
+    trader: Trader,
+    legs: tuple[Leg, ...],
+    worst: Decimal,
+    mid: Decimal | None,
+    strategy: str = MANUAL,
+    letter: str = "m",
+) -> TradePlan:
+    """`legs` of one unit; `worst` is the signed net price at which it is judged, whatever it is sent at."""
+    now = trader.clock.now()
+    today = et_date(now)
+    underlying = underlying_of(legs[0].symbol)
+    expiries = [parse_option(leg.symbol).expiry for leg in legs if is_option(leg.symbol)]
+    stock = trader.quotes.quote(underlying)
+    spot = stock.mid if stock else None
+    close = spot or next((float(parse_option(leg.symbol).strike) for leg in legs if is_option(leg.symbol)), 0.0)
+    signal = Signal(
+        underlying, strategy, now, SignalState.HOLD, close, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, (0.0, 0.0, 0.0), 0.0, 0, None
+    )
+    plan = TradePlan(
+        plan_id=unused_id(trader, f"{letter}{now:x}"),
+        time_ns=now,
+        expires_ns=now + 3600 * NS,
+        strategy=strategy,
+        underlying=underlying,
+        legs=legs,
+        net_price=worst,
+        max_loss=Decimal(0),
+        buying_power=Decimal(0),
+        stop=0.0,
+        targets=(),
+        horizon_date=max(today, min(expiries, default=today) - timedelta(days=7)),
+        signal=signal,
+        numbers={"bid_ask_mid": None if mid is None else float(abs(mid)), "delta": _delta(trader, legs)},
+    )
+    return with_claims(plan, trader.risk_book(), trader.quotes_of(legs), spot, today)
+
+
+def unused_id(trader: Trader, wanted: str) -> str:
+    """`wanted`, or the first of its kind that no order and no proposal had: market time can stand still."""
+    for number in count(2):
+        ids = (f"e{wanted}", wanted)
+        proposals = trader.proposals
+        if not any(trader.desk.ledger.get(i) for i in ids) and not proposals.was_seen(f"p{wanted}"):
+            return wanted
+        wanted = f"{wanted.partition('.')[0]}.{number}"
+    raise AssertionError("numbers do not end")
+
+
+def _delta(trader: Trader, legs: tuple[Leg, ...]) -> float | None:
+    """Shares behind one share's price of a unit, as the chain prices its legs; None where one is not known."""
+    total = 0.0
+    evidence = trader.desk.priced(legs, underlying_of(legs[0].symbol)) or {}
+    for leg, body in zip(legs, cast("list[Mapping[str, object]]", evidence.get("legs", ())), strict=False):
+        each = body.get("delta")
+        if not isinstance(each, float):
+            return None
+        total += leg.action.sign * leg.quantity * each
+    return total if evidence else None
+
+
+def warned(plan: TradePlan) -> tuple[str, ...]:
+    return () if guarded_symbol(plan.legs) else (UNGUARDED,)
