@@ -15,6 +15,7 @@ from qmterm.broker.events import EventQueue
 from qmterm.broker.paper_book import PaperBook, PaperOrder, short_requirement
 from qmterm.broker.paper_delivery import Scene
 from qmterm.broker.paper_end import order_over
+from qmterm.broker.paper_latency import arrived, ask_cancel, take_hold, take_over
 from qmterm.broker.paper_night import by_itself
 from qmterm.broker.paper_statement import statement
 from qmterm.broker.paper_stops import stop_reached
@@ -85,6 +86,7 @@ class PaperBroker:
         self._fees = fees
         self._settings = settings
         self._sessions = calendar
+        self._latency_ns = int(settings.latency_ms * 1e6)
         self._book = PaperBook(settings.starting_cash)
         self._queue = EventQueue()
         self._untold: list[BrokerEvent] = []  # happened, but is not on the disk yet
@@ -135,10 +137,10 @@ class PaperBroker:
         self._check_money(wanted, reserve, freed=old.reserved * units)
         now = self._clock.now()
         asked = self._book.move(old, OrderState.REPLACE_REQUESTED, now)
-        report, live = self._taken(wanted, reserve, replaces=broker_id)
-        cancelled = self._book.move(asked, OrderState.CANCELLED, now)
-        gone = replace(cancelled.report, replaced_by=report.broker_id)
-        self._book.keep(replace(cancelled, report=gone))
+        report, _ = self._taken(wanted, reserve, replaces=broker_id)
+        waits = replace(self._book.orders[report.broker_id], takes_over=True)
+        waits = self._book.move(waits, OrderState.CONTINGENT, now)
+        told = [asked.report, *([waits.report] if self._latency_ns else take_over(self._book, waits, now))]
         try:
             await self._save()
         except JournalError as error:
@@ -147,13 +149,13 @@ class PaperBroker:
             raise BrokerError(
                 f"the paper account cannot be saved, nothing was replaced: {error}", "not_saved"
             ) from error
-        self._tell(asked.report, gone, live, self._balance())
+        self._tell(*told, self._balance())
         return report
 
     def _taken(
         self, intent: OrderIntent, reserve: Decimal, replaces: str | None = None
     ) -> tuple[BrokerOrder, BrokerOrder]:
-        """Enter an order in the book: the report of its acceptance, and that of its working."""
+        """Enter an order in the book: the report of its acceptance, and its newest: it works, if nothing takes time."""
         now, book = self._clock.now(), self._book
         report = BrokerOrder(
             broker_id=str(book.next_order),
@@ -174,7 +176,8 @@ class PaperBroker:
             good_until=intent.good_until,
         )
         book.next_order += 1
-        return report, book.move(PaperOrder(report, intent, reserve), OrderState.LIVE, now).report
+        order = PaperOrder(report, intent, reserve, works_from_ns=now + self._latency_ns)
+        return report, (book.keep(order) if self._latency_ns else book.move(order, OrderState.LIVE, now)).report
 
     async def dry_run(self, intent: OrderIntent) -> DryRun:
         self._check(intent)
@@ -187,9 +190,7 @@ class PaperBroker:
         order = self._book.orders.get(broker_id)
         if order is None or not order.report.state.working:
             raise BrokerError(f"paper order {broker_id} is not working; nothing was cancelled", "cannot_update_order")
-        now = self._clock.now()
-        asked = self._book.move(order, OrderState.CANCEL_REQUESTED, now)
-        cancelled = self._book.move(asked, OrderState.CANCELLED, now)
+        told = ask_cancel(self._book, order, self._clock.now(), self._latency_ns)
         try:
             await self._save()
         except JournalError as error:
@@ -197,7 +198,7 @@ class PaperBroker:
             raise BrokerError(
                 f"the paper account cannot be saved, nothing was cancelled: {error}", "not_saved"
             ) from error
-        self._tell(asked.report, cancelled.report, self._balance())
+        self._tell(*told, self._balance())
 
     async def account_state(self) -> AccountState:
         return AccountState(self.account, self._balance(), self._positions(), self._book.reports)
@@ -237,12 +238,12 @@ class PaperBroker:
 
     async def on_market(self, now_ns: int) -> None:
         """Let working orders meet the quotes, in the order in which they came; end and settle what is over."""
-        changed: list[BrokerEvent] = []
+        changed: list[BrokerEvent] = [*take_hold(self._book, now_ns)]
         regular = self._calendar.phase(now_ns) is Phase.REGULAR
         for order in self._book.working:
             if order_over(order, now_ns, self._calendar):
                 changed.append(self._book.move(order, OrderState.EXPIRED, now_ns).report)
-            elif regular:
+            elif regular and arrived(order, now_ns):
                 changed.extend(self._meet(order, now_ns))
                 left = self._book.orders[order.report.broker_id]
                 if left.intent.time_in_force is TimeInForce.IOC and left.report.state.working:

@@ -27,6 +27,9 @@ class PaperOrder:
     reserved: Decimal  # dollars per unit that an unfilled opening order holds back
     executions: int = 0
     triggered: bool = False  # its stop was reached
+    works_from_ns: int = 0  # when it arrives in the market
+    ends_ns: int = 0  # when the cancel that was asked arrives
+    takes_over: bool = False  # a replacement on its way
 
     @property
     def units_left(self) -> int:
