@@ -12,10 +12,11 @@ from decimal import Decimal
 from typing import Any, Protocol
 
 from qmterm.broker.events import EventQueue
-from qmterm.broker.paper_book import PaperBook, PaperOrder, short_requirement
+from qmterm.broker.paper_book import PaperBook, PaperOrder
 from qmterm.broker.paper_delivery import Scene
 from qmterm.broker.paper_end import order_over
 from qmterm.broker.paper_latency import arrived, ask_cancel, take_hold, take_over
+from qmterm.broker.paper_margin import Held, held_back
 from qmterm.broker.paper_night import by_itself
 from qmterm.broker.paper_statement import statement
 from qmterm.broker.paper_stops import stop_reached
@@ -25,6 +26,7 @@ from qmterm.core.clock import NS, Clock, et_date, from_et
 from qmterm.core.corporate import CorporateFacts
 from qmterm.core.errors import BrokerError, JournalError
 from qmterm.core.fees import fill_fees
+from qmterm.core.instruments import is_option
 from qmterm.core.matching import match, natural_price, unit_ratios
 from qmterm.core.order_rules import rules_fault
 from qmterm.core.orders import (
@@ -372,15 +374,21 @@ class PaperBroker:
 
     @property
     def _buying_power(self) -> Decimal:
-        return self._book.cash - self._book.reserved - self._short_requirement
+        """Negative is a deficit, as after an assignment the account cannot carry: shown, never made good."""
+        held = self._held
+        return self._book.cash + held.shares - held.requirement - self._book.reserved
 
     @property
-    def _short_requirement(self) -> Decimal:
-        return short_requirement(self._book.positions.values())
+    def _held(self) -> Held:
+        return held_back(self._book.positions.values(), self._price)
+
+    def _price(self, symbol: str) -> Decimal | None:
+        ticker = symbol if is_option(symbol) or self.facts is None else self.facts.ticker(symbol)
+        quote = self._quotes.quote(ticker)
+        return None if quote is None else mid_decimal(quote)
 
     def _mark(self, position: BrokerPosition) -> Decimal:
-        quote = self._quotes.quote(position.symbol)
-        mid = None if quote is None else mid_decimal(quote)
+        mid = self._price(position.symbol)
         return position.average_open_price if mid is None else mid
 
     def _positions(self) -> tuple[BrokerPosition, ...]:
@@ -392,7 +400,7 @@ class PaperBroker:
             cash=self._book.cash,
             net_liquidating_value=self._book.cash + value,
             option_buying_power=self._buying_power,
-            maintenance_requirement=self._short_requirement,
+            maintenance_requirement=self._held.requirement,
         )
 
     def _everything(self) -> list[BrokerEvent]:
