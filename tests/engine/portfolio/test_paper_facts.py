@@ -4,9 +4,12 @@ from datetime import date
 from decimal import Decimal
 from types import SimpleNamespace
 
+import numpy as np
+
 from qmterm.core.clock import ManualClock, from_et
 from qmterm.core.corporate import DayActions
 from qmterm.engine.portfolio.paper_facts import PaperFacts
+from qmterm.engine.signals.scanning import Scanning
 from qmterm.market.chains.cash import CashDividends
 from qmterm.market.records import Dividend, Split
 from qmterm.risk.assignment import Chance, EarlyAssignment
@@ -80,3 +83,19 @@ def test_only_a_high_chance_makes_a_holder_exercise():
     assert facts(lines=[line(Chance.HIGH)])[0].early_exercise(OCC) == "dividend"
     assert facts(lines=[line(Chance.MEDIUM)])[0].early_exercise(OCC) == ""
     assert facts()[0].early_exercise(OCC) == ""
+
+
+def test_a_past_close_is_of_the_share_of_that_day():
+    days = np.array([["NaT", "2026-03-02", "2026-03-03"]], dtype="datetime64[D]")
+    panel = SimpleNamespace(days=days, close=np.array([[np.nan, 50.0, 51.0]]))
+    scanning = SimpleNamespace(
+        _panel=panel,
+        _row_of={"NVDA": 0},
+        _clock=ManualClock(from_et(date(2026, 3, 4), 10)),
+        ticker=lambda symbol: symbol,
+        split_ratio=lambda symbol, after, until: 4.0 if after < DAY <= until else 1.0,
+    )
+    assert Scanning.close_on(scanning, "NVDA", date(2026, 3, 2)) == 200.0
+    assert Scanning.close_on(scanning, "NVDA", DAY) == 51.0
+    assert Scanning.close_on(scanning, "NVDA", date(2026, 2, 27)) is None
+    assert Scanning.close_on(scanning, "MSFT", DAY) is None
