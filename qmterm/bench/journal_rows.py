@@ -18,6 +18,7 @@ from pathlib import Path
 from qmterm.core.clock import NS
 from qmterm.core.orders import Action, Fill, Leg, OrderIntent, OrderState, Purpose
 from qmterm.journal.journal import Journal
+from qmterm.journal.writer import BATCH_ROWS
 
 PRODUCERS = 200
 CONTRACT = "NVDA  260417C00175000"
@@ -53,28 +54,28 @@ def fill(name: str) -> Fill:
     return Fill(f"f{name}", name, CONTRACT, Action.BUY_TO_OPEN, 2, Decimal("4.15"), START_NS, Decimal("2.26"))
 
 
-def names() -> Iterator[str]:
-    """Names that grow with time, as plans' do: all producers draw from one."""
-    return (f"{START_NS + 1_000_003 * number:x}-nvda" for number in count())
+def orders() -> Iterator[tuple[OrderIntent, Fill]]:
+    """Orders and their fills for ever; names grow with time, as plans' do. All producers draw from one."""
+    for number in count():
+        name = f"{START_NS + 1_000_003 * number:x}-nvda"
+        yield intent(name), fill(name)
 
 
-async def opened(path: Path) -> Journal:
-    journal = await Journal.open(path, RealClock())
+async def opened(path: Path, batch_rows: int = BATCH_ROWS) -> Journal:
+    journal = await Journal.open(path, RealClock(), batch_rows=batch_rows)
     await journal.start_session("5WT00001", "auto", "sim", "sim", Decimal(100_000), (), "bench")
     return journal
 
 
-async def produce(journal: Journal, names: Iterator[str], rows: int, told: bool = False) -> None:
-    """Durable rows one after the other, an intent and its fill in turn."""
-    name = ""
-    for row in range(rows):
-        if row % 2 == 0:
-            name = next(names)
-            await journal.write_intent(intent(name))
-        else:
-            await journal.write_fill(fill(name), f"e{name}")
+async def produce(journal: Journal, orders: Iterator[tuple[OrderIntent, Fill]], told: bool = False) -> None:
+    """Durable rows one after the other, each order and then its fill, until there are no more orders."""
+    for order, its_fill in orders:
+        await journal.write_intent(order)
         if told:
-            os.write(1, f"{'e' if row % 2 == 0 else 'f'}{name}\n".encode())
+            os.write(1, f"{order.intent_id}\n".encode())
+        await journal.write_fill(its_fill, order.intent_id)
+        if told:
+            os.write(1, f"{its_fill.fill_id}\n".encode())
 
 
 async def one_order(journal: Journal, number: int) -> None:
@@ -98,8 +99,8 @@ async def one_order(journal: Journal, number: int) -> None:
 
 async def for_ever(path: Path) -> None:
     journal = await opened(path)
-    fresh = names()
-    await asyncio.gather(*(produce(journal, fresh, 1_000_000, told=True) for _ in range(PRODUCERS)))
+    fresh = orders()
+    await asyncio.gather(*(produce(journal, fresh, told=True) for _ in range(PRODUCERS)))
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from qmterm.journal.lock import JournalLock
 from qmterm.journal.queries import EventRow
 from qmterm.journal.records import Record
 from qmterm.journal.state import JournalState, load_state
-from qmterm.journal.writer import Database, GroupWriter, open_connection
+from qmterm.journal.writer import BATCH_ROWS, Database, GroupWriter, open_connection
 
 T = TypeVar("T")
 
@@ -39,12 +39,13 @@ class Journal:
         connection: Database,
         session_id: int,
         next_batch: int,
+        batch_rows: int = BATCH_ROWS,
     ) -> None:
         self.path = path
         self._clock = clock
         self._lock = lock
         self._connection = connection
-        self._writer = GroupWriter(connection, path, next_batch)
+        self._writer = GroupWriter(connection, path, next_batch, batch_rows)
         self._last_session = session_id
         self._session: int | None = None
         self._account = ""
@@ -52,11 +53,16 @@ class Journal:
 
     @classmethod
     async def open(
-        cls, path: Path, clock: Clock, connect: Callable[[Path], Awaitable[Database]] = open_connection
+        cls,
+        path: Path,
+        clock: Clock,
+        connect: Callable[[Path], Awaitable[Database]] = open_connection,
+        batch_rows: int = BATCH_ROWS,
     ) -> Self:
         """Lock, check, migrate; JournalError with one sentence when the file cannot be trusted or written.
 
-        `connect` opens the file another way (drills: without a thread, and cut off at a chosen write).
+        `connect` opens the file another way (drills: without a thread, and cut off at a chosen write). `batch_rows` is
+        the most that one commit takes (1, to measure what grouping gains).
         """
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -73,7 +79,7 @@ class Journal:
         except BaseException:
             lock.release()
             raise
-        return cls(path, clock, lock, connection, session_id, batch + 1)
+        return cls(path, clock, lock, connection, session_id, batch + 1, batch_rows)
 
     async def close(self) -> None:
         """Write what is queued, close the file, free the lock. Safe to call twice."""
@@ -154,8 +160,11 @@ class Journal:
 
         `quotes` are those that priced it, with their ages, at decision and at send: on the disk with it, in its body.
         """
-        values: object = intent if quotes is None else {**records.plain(intent), "quotes": quotes}
-        if not await self._durable(records.INTENT, intent.intent_id, intent.created_ns, values):
+        values = records.plain(intent)
+        if quotes is not None:
+            values["quotes"] = quotes
+        record = self._event(records.INTENT, intent.intent_id, intent.created_ns, *records.with_json(values))
+        if not await self._writer.durable(record):
             raise JournalError(f"Order {intent.intent_id} is already in the journal {self.path}; it is not sent again")
 
     async def write_order(
@@ -172,7 +181,8 @@ class Journal:
         """True: new and on the disk. False: this fill was already there, count it no second time."""
         values = records.plain(fill)
         values["account"] = self._account
-        return await self._durable(records.FILL, intent_id, fill.time_ns, values)
+        record = self._event(records.FILL, intent_id, fill.time_ns, *records.with_json(values))
+        return await self._writer.durable(record)
 
     async def write_adjustment(self, symbol: str | None, amount: Decimal, reason: str, time_ns: int) -> None:
         """A change that no fill explains: cash (symbol None, dollars) or a position (signed quantity)."""
@@ -259,15 +269,17 @@ class Journal:
     # --- inside ---
 
     def _record(self, kind: str, subject: str, time_ns: int | None, value: object) -> Record:
-        values, body = records.storable(value)
+        return self._event(kind, subject, time_ns, *records.storable(kind, value))
+
+    def _event(self, kind: str, subject: str, time_ns: int | None, values: records.Body, body: str) -> Record:
         return Record(
-            kind=kind,
-            subject=subject.encode("utf-8", "replace").decode(),
-            time_ns=self._clock.now() if time_ns is None else time_ns,
-            real_ns=int(self._clock.monotonic() * NS),
-            session_id=self._session,
-            values=values,
-            body=body,
+            kind,
+            subject if subject.isascii() else subject.encode("utf-8", "replace").decode(),
+            self._clock.now() if time_ns is None else time_ns,
+            int(self._clock.monotonic() * NS),
+            self._session,
+            values,
+            body,
         )
 
     async def _durable(self, kind: str, subject: str, time_ns: int | None, value: object) -> bool:

@@ -6,6 +6,7 @@ values given to a projection must be JSON values (Decimal as text, enums as word
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -76,6 +77,8 @@ PROJECTION: dict[str, str] = {
     DOCUMENT: "INSERT OR REPLACE INTO documents VALUES (:subject, :body, :time_ns, :seq)",
 }
 
+_OF_EVENT = {"seq", "session_id", "time_ns", "subject", "body"}
+_WITH_COLUMNS = {kind for kind, sql in PROJECTION.items() if not set(re.findall(r":(\w+)", sql)) <= _OF_EVENT}
 
 # What rows of older programs do not say, and what they meant.
 _SINCE_FIRST: dict[str, dict[str, object]] = {
@@ -88,6 +91,9 @@ _SINCE_FIRST: dict[str, dict[str, object]] = {
         "worst_price": None,
     },
 }
+
+
+_NOTHING: dict[str, object] = {}
 
 
 def _plain(value: Any) -> Any:
@@ -109,13 +115,22 @@ def to_json(value: object) -> str:
     return _encoder.encode(value).decode()
 
 
-def storable(value: Any) -> tuple[Any, str]:
-    """(`plain` value, its JSON). Half a character pair, which JSON from outside may hold, becomes "?"."""
-    values = plain(value)
+def storable(kind: str, value: Any) -> tuple[Any, str]:
+    """(values for the kind's columns, JSON of all). A kind without columns of its own needs no values."""
+    if kind in _WITH_COLUMNS:
+        return with_json(plain(value))
+    try:
+        return {}, to_json(value)
+    except UnicodeEncodeError:
+        return with_json(plain(value))
+
+
+def with_json(values: Any) -> tuple[Any, str]:
+    """`plain` values and their JSON. Half a character pair, which JSON from outside may hold, becomes "?"."""
     try:
         return values, to_json(values)
     except UnicodeEncodeError:
-        values = _whole_characters(values)
+        values = _whole_characters(plain(values))
         return values, to_json(values)
 
 
@@ -137,12 +152,15 @@ def from_json(text: str) -> Any:
 
 def parameters(record: Record, seq: int) -> dict[str, object]:
     """The named parameters of PROJECTION and GUARD."""
-    named = {**_SINCE_FIRST[record.kind], **record.values} if record.kind in _SINCE_FIRST else dict(record.values)
-    named["seq"] = seq
-    named["session_id"] = record.session_id
-    named["time_ns"] = record.time_ns
-    named["subject"] = record.subject
-    named["body"] = record.body
+    named: dict[str, object] = {
+        **_SINCE_FIRST.get(record.kind, _NOTHING),
+        **record.values,
+        "seq": seq,
+        "session_id": record.session_id,
+        "time_ns": record.time_ns,
+        "subject": record.subject,
+        "body": record.body,
+    }
     if record.kind == SESSION_START:
         named["positions_json"] = to_json(record.values["starting_positions"])
     return named

@@ -10,8 +10,7 @@ import asyncio
 import contextlib
 import sqlite3
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -19,18 +18,14 @@ import aiosqlite
 
 from qmterm.core.errors import JournalError
 from qmterm.journal import schema
-from qmterm.journal.records import GUARD, NOTES_DROPPED, PROJECTION, Record, parameters, to_json
+from qmterm.journal.inserts import insert_all, insert_each
+from qmterm.journal.records import NOTES_DROPPED, Record, to_json
 
 T = TypeVar("T")
 
 NOTE_LINGER_S = 0.02  # notes alone wait this long for company; a durable row takes them along at once
 BATCH_ROWS = 2_000
 NOTE_CAPACITY = 100_000
-
-_EVENT = (
-    "INSERT INTO events (batch, session_id, time_ns, real_ns, kind, subject, body)"
-    " VALUES (:batch, :session_id, :time_ns, :real_ns, :kind, :subject, :body)"
-)
 
 
 class Database(Protocol):
@@ -74,33 +69,36 @@ async def _abandon(connection: JournalConnection) -> None:
         await connection.close()
 
 
-def insert(connection: sqlite3.Connection, record: Record, batch: int) -> bool:
-    """Write one record and its projection; False when a guard says that it is already there."""
-    guard = GUARD.get(record.kind)
-    if guard is not None and connection.execute(guard, parameters(record, 0)).fetchone() is not None:
-        return False
-    cursor = connection.execute(
-        _EVENT,
-        (batch, record.session_id, record.time_ns, record.real_ns, record.kind, record.subject, record.body),
-    )
-    projection = PROJECTION.get(record.kind)
-    if projection is not None:
-        connection.execute(projection, parameters(record, int(cursor.lastrowid or 0)))
-    return True
-
-
 def commit(
     connection: sqlite3.Connection, records: list[Record], batch: int, path: Path, file: tuple[int, int]
 ) -> list[bool]:
-    """All records in one transaction; on an error nothing of it remains.
+    """All records in one transaction; on an error nothing of it remains. False for a row that is there already.
 
     SQLite goes on writing to a file that was moved or deleted, and the next start would not find these rows.
     """
     if schema.identity(path) != file:
         raise schema.FileMoved(f"{path} is another file now, or none")
+    try:
+        return _transaction(connection, _all_new, records, batch)
+    except sqlite3.IntegrityError:
+        # One of them is a duplicate, which is rare: only now is it worth asking for each.
+        return _transaction(connection, insert_each, records, batch)
+
+
+def _all_new(connection: sqlite3.Connection, records: list[Record], batch: int) -> list[bool]:
+    insert_all(connection, records, batch)
+    return [True] * len(records)
+
+
+def _transaction(
+    connection: sqlite3.Connection,
+    insert: Callable[[sqlite3.Connection, list[Record], int], list[bool]],
+    records: list[Record],
+    batch: int,
+) -> list[bool]:
     connection.execute("BEGIN IMMEDIATE")
     try:
-        written = [insert(connection, record, batch) for record in records]
+        written = insert(connection, records, batch)
         connection.execute("COMMIT")
     except BaseException:
         # SQLite has already rolled back after "disk full"; a second rollback would hide that error.
@@ -110,20 +108,19 @@ def commit(
     return written
 
 
-@dataclass(slots=True)
-class _Waiting:
-    record: Record
-    future: asyncio.Future[bool] | None
+_Waiting = tuple[Record, "asyncio.Future[bool] | None"]  # None: a note, nobody waits
 
 
 class GroupWriter:
     """Feeds batches to the database thread. All methods belong to the loop that made it."""
 
-    def __init__(self, connection: Database, path: Path, next_batch: int) -> None:
+    def __init__(self, connection: Database, path: Path, next_batch: int, batch_rows: int = BATCH_ROWS) -> None:
         self._connection = connection
+        self._batch_rows = batch_rows
         self._path = path
         self._file = schema.identity(path)
         self._batch = next_batch
+        self._loop = asyncio.get_running_loop()
         self._queue: deque[_Waiting] = deque()
         self._notes = 0  # of the queue
         self._in_flight = 0
@@ -147,8 +144,9 @@ class GroupWriter:
         """Returns when the record is on the disk: True written, False already there. JournalError when it is not."""
         if self._closing or self._task.done():
             raise JournalError(f"The journal {self._path} is closed; nothing can be written any more")
-        future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self._put(_Waiting(record, future))
+        # A future a row: a caller that gives up cancels its own, and with a shared one would cancel the others'.
+        future: asyncio.Future[bool] = self._loop.create_future()
+        self._put((record, future))
         self._urgent.set()
         return await future
 
@@ -159,7 +157,7 @@ class GroupWriter:
             self._unreported += 1
             return
         self._notes += 1
-        self._put(_Waiting(record, None))
+        self._put((record, None))
 
     def _put(self, waiting: _Waiting) -> None:
         self._queue.append(waiting)
@@ -186,10 +184,7 @@ class GroupWriter:
             while await self._next():
                 await self._write(self._take())
         finally:
-            # Only a fault of our own gets here with rows left: nobody may wait for them for ever.
-            for waiting in self._queue:
-                if waiting.future is not None and not waiting.future.done():
-                    waiting.future.set_exception(JournalError(f"The journal {self._path} stopped writing"))
+            self._stop(self._queue)
             for _, future in self._flushing:
                 if not future.done():
                     future.set_result(None)
@@ -209,16 +204,22 @@ class GroupWriter:
         return True
 
     def _take(self) -> list[_Waiting]:
-        batch = [self._queue.popleft() for _ in range(min(len(self._queue), BATCH_ROWS))]
-        if self._queue:
+        if len(self._queue) <= self._batch_rows:
+            batch = list(self._queue)
+            self._queue.clear()
+        else:
+            batch = [self._queue.popleft() for _ in range(self._batch_rows)]
             self._urgent.set()  # more is waiting: do not linger
-        self._notes -= sum(1 for waiting in batch if waiting.future is None)
+        self._notes -= sum(1 for _, future in batch if future is None)
         return batch
 
     async def _write(self, batch: list[_Waiting]) -> None:
         self._in_flight = len(batch)
         try:
             await self._write_records(batch)
+        except BaseException:
+            self._stop(batch)
+            raise
         finally:
             self._done_total += self._in_flight
             self._in_flight = 0
@@ -229,35 +230,42 @@ class GroupWriter:
                     future.set_result(None)
 
     async def _write_records(self, batch: list[_Waiting]) -> None:
-        rows = [waiting.record for waiting in batch]
+        rows = [record for record, _ in batch]
         if self._unreported:
             rows.append(self._drop_report(rows[-1]))
         try:
             written = await self._connection.run(commit, rows, self._batch, self._path, self._file)
         except (sqlite3.Error, ValueError, OverflowError) as error:
             if len(batch) > 1 and not isinstance(error, sqlite3.OperationalError):
-                # One row that cannot be stored must not take its neighbours with it.
-                for waiting in batch:
-                    await self._write_records([waiting])
+                # One row that cannot be stored must not take its neighbours with it: it is found by halving.
+                middle = len(batch) // 2
+                await self._write_records(batch[:middle])
+                await self._write_records(batch[middle:])
                 return
             self._fail(batch, error)
             return
         self._batch += 1
         self._unreported = 0 if len(rows) > len(batch) else self._unreported
         self.trouble = None
-        for waiting, result in zip(batch, written[: len(batch)], strict=True):
-            if waiting.future is not None and not waiting.future.done():
-                waiting.future.set_result(result)
+        for (_, future), result in zip(batch, written, strict=False):  # the report of dropped notes has no future
+            if future is not None and not future.done():
+                future.set_result(result)
 
     def _fail(self, batch: list[_Waiting], error: Exception) -> None:
         known = error if isinstance(error, sqlite3.Error) else sqlite3.DataError(str(error))
         self.trouble = str(schema.explain(known, self._path))
-        for waiting in batch:
-            if waiting.future is None:
+        for _, future in batch:
+            if future is None:
                 self.dropped += 1
                 self._unreported += 1
-            elif not waiting.future.done():
-                waiting.future.set_exception(JournalError(self.trouble))
+            elif not future.done():
+                future.set_exception(JournalError(self.trouble))
+
+    def _stop(self, rows: Iterable[_Waiting]) -> None:
+        """Only a fault of our own leaves rows behind: nobody may wait for them for ever."""
+        for _, future in rows:
+            if future is not None and not future.done():
+                future.set_exception(JournalError(f"The journal {self._path} stopped writing"))
 
     def _drop_report(self, last: Record) -> Record:
         values = {"count": self._unreported}
