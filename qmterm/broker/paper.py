@@ -12,14 +12,21 @@ from decimal import Decimal
 from typing import Any, Protocol
 
 from qmterm.broker.events import EventQueue
-from qmterm.broker.paper_book import PaperBook, PaperOrder, short_requirement
-from qmterm.broker.paper_end import order_over, settle_expired
+from qmterm.broker.paper_book import PaperBook, PaperOrder
+from qmterm.broker.paper_delivery import Scene
+from qmterm.broker.paper_end import order_over
+from qmterm.broker.paper_latency import arrived, ask_cancel, take_hold, take_over
+from qmterm.broker.paper_margin import Held, held_back
+from qmterm.broker.paper_night import by_itself
+from qmterm.broker.paper_statement import statement
 from qmterm.broker.paper_stops import stop_reached
 from qmterm.core.account import AccountFlags
 from qmterm.core.calendar import Phase, SessionCalendar
 from qmterm.core.clock import NS, Clock, et_date, from_et
+from qmterm.core.corporate import CorporateFacts
 from qmterm.core.errors import BrokerError, JournalError
 from qmterm.core.fees import fill_fees
+from qmterm.core.instruments import is_option
 from qmterm.core.matching import match, natural_price, unit_ratios
 from qmterm.core.order_rules import rules_fault
 from qmterm.core.orders import (
@@ -39,6 +46,7 @@ from qmterm.core.protocols import QuoteSource
 from qmterm.core.quotes import Quote, mid_decimal
 from qmterm.core.settings.broker import PaperSettings
 from qmterm.core.ticks import TickTable
+from qmterm.core.transactions import Transaction
 
 ACCOUNT = "PAPER0001"
 
@@ -80,10 +88,12 @@ class PaperBroker:
         self._fees = fees
         self._settings = settings
         self._sessions = calendar
+        self._latency_ns = int(settings.latency_ms * 1e6)
         self._book = PaperBook(settings.starting_cash)
         self._queue = EventQueue()
         self._untold: list[BrokerEvent] = []  # happened, but is not on the disk yet
         self._connected = False
+        self.facts: CorporateFacts | None = None  # set by whoever knows of companies
 
     # --- core.protocols.Broker ---
 
@@ -129,10 +139,10 @@ class PaperBroker:
         self._check_money(wanted, reserve, freed=old.reserved * units)
         now = self._clock.now()
         asked = self._book.move(old, OrderState.REPLACE_REQUESTED, now)
-        report, live = self._taken(wanted, reserve, replaces=broker_id)
-        cancelled = self._book.move(asked, OrderState.CANCELLED, now)
-        gone = replace(cancelled.report, replaced_by=report.broker_id)
-        self._book.keep(replace(cancelled, report=gone))
+        report, _ = self._taken(wanted, reserve, replaces=broker_id)
+        waits = replace(self._book.orders[report.broker_id], takes_over=True)
+        waits = self._book.move(waits, OrderState.CONTINGENT, now)
+        told = [asked.report, *([waits.report] if self._latency_ns else take_over(self._book, waits, now))]
         try:
             await self._save()
         except JournalError as error:
@@ -141,13 +151,13 @@ class PaperBroker:
             raise BrokerError(
                 f"the paper account cannot be saved, nothing was replaced: {error}", "not_saved"
             ) from error
-        self._tell(asked.report, gone, live, self._balance())
+        self._tell(*told, self._balance())
         return report
 
     def _taken(
         self, intent: OrderIntent, reserve: Decimal, replaces: str | None = None
     ) -> tuple[BrokerOrder, BrokerOrder]:
-        """Enter an order in the book: the report of its acceptance, and that of its working."""
+        """Enter an order in the book: the report of its acceptance, and its newest: it works, if nothing takes time."""
         now, book = self._clock.now(), self._book
         report = BrokerOrder(
             broker_id=str(book.next_order),
@@ -168,7 +178,8 @@ class PaperBroker:
             good_until=intent.good_until,
         )
         book.next_order += 1
-        return report, book.move(PaperOrder(report, intent, reserve), OrderState.LIVE, now).report
+        order = PaperOrder(report, intent, reserve, works_from_ns=now + self._latency_ns)
+        return report, (book.keep(order) if self._latency_ns else book.move(order, OrderState.LIVE, now)).report
 
     async def dry_run(self, intent: OrderIntent) -> DryRun:
         self._check(intent)
@@ -181,9 +192,7 @@ class PaperBroker:
         order = self._book.orders.get(broker_id)
         if order is None or not order.report.state.working:
             raise BrokerError(f"paper order {broker_id} is not working; nothing was cancelled", "cannot_update_order")
-        now = self._clock.now()
-        asked = self._book.move(order, OrderState.CANCEL_REQUESTED, now)
-        cancelled = self._book.move(asked, OrderState.CANCELLED, now)
+        told = ask_cancel(self._book, order, self._clock.now(), self._latency_ns)
         try:
             await self._save()
         except JournalError as error:
@@ -191,7 +200,7 @@ class PaperBroker:
             raise BrokerError(
                 f"the paper account cannot be saved, nothing was cancelled: {error}", "not_saved"
             ) from error
-        self._tell(asked.report, cancelled.report, self._balance())
+        self._tell(*told, self._balance())
 
     async def account_state(self) -> AccountState:
         return AccountState(self.account, self._balance(), self._positions(), self._book.reports)
@@ -202,6 +211,10 @@ class PaperBroker:
 
     async def live_orders(self) -> tuple[BrokerOrder, ...]:
         return self._book.reports
+
+    async def transactions(self, since: date) -> tuple[tuple[Transaction, ...], bool]:
+        """See core.protocols.TransactionsSource."""
+        return statement(self._book, since), True
 
     async def events(self) -> AsyncIterator[BrokerEvent]:
         async for event in self._queue:
@@ -227,17 +240,18 @@ class PaperBroker:
 
     async def on_market(self, now_ns: int) -> None:
         """Let working orders meet the quotes, in the order in which they came; end and settle what is over."""
-        changed: list[BrokerEvent] = []
+        changed: list[BrokerEvent] = [*take_hold(self._book, now_ns)]
         regular = self._calendar.phase(now_ns) is Phase.REGULAR
         for order in self._book.working:
             if order_over(order, now_ns, self._calendar):
                 changed.append(self._book.move(order, OrderState.EXPIRED, now_ns).report)
-            elif regular:
+            elif regular and arrived(order, now_ns):
                 changed.extend(self._meet(order, now_ns))
                 left = self._book.orders[order.report.broker_id]
                 if left.intent.time_in_force is TimeInForce.IOC and left.report.state.working:
                     changed.append(self._book.move(left, OrderState.CANCELLED, now_ns).report)
-        changed.extend(settle_expired(self._book, self.account, now_ns, self._calendar, self._quotes))
+        early = self._settings.early_assignment
+        changed.extend(by_itself(self._book, Scene(now_ns, self._calendar, self._quotes, self.facts, early)))
         self._untold.extend(changed)
         if not self._untold:
             return
@@ -360,15 +374,21 @@ class PaperBroker:
 
     @property
     def _buying_power(self) -> Decimal:
-        return self._book.cash - self._book.reserved - self._short_requirement
+        """Negative is a deficit, as after an assignment the account cannot carry: shown, never made good."""
+        held = self._held
+        return self._book.cash + held.shares - held.requirement - self._book.reserved
 
     @property
-    def _short_requirement(self) -> Decimal:
-        return short_requirement(self._book.positions.values())
+    def _held(self) -> Held:
+        return held_back(self._book.positions.values(), self._price)
+
+    def _price(self, symbol: str) -> Decimal | None:
+        ticker = symbol if is_option(symbol) or self.facts is None else self.facts.ticker(symbol)
+        quote = self._quotes.quote(ticker)
+        return None if quote is None else mid_decimal(quote)
 
     def _mark(self, position: BrokerPosition) -> Decimal:
-        quote = self._quotes.quote(position.symbol)
-        mid = None if quote is None else mid_decimal(quote)
+        mid = self._price(position.symbol)
         return position.average_open_price if mid is None else mid
 
     def _positions(self) -> tuple[BrokerPosition, ...]:
@@ -380,7 +400,7 @@ class PaperBroker:
             cash=self._book.cash,
             net_liquidating_value=self._book.cash + value,
             option_buying_power=self._buying_power,
-            maintenance_requirement=self._short_requirement,
+            maintenance_requirement=self._held.requirement,
         )
 
     def _everything(self) -> list[BrokerEvent]:

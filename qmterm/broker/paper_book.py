@@ -9,10 +9,13 @@ from typing import Any
 
 import msgspec
 
+from qmterm.core.clock import NS
 from qmterm.core.instruments import OptionContract, is_option, parse_option
 from qmterm.core.orders import Action, BrokerOrder, BrokerPosition, Fill, OrderIntent, OrderState
+from qmterm.core.transactions import Transaction
 
 VERSION = 1
+KEPT_NS = 10 * 86_400 * NS  # a booking is told for so long: a program that was away for a week still learns of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,6 +27,9 @@ class PaperOrder:
     reserved: Decimal  # dollars per unit that an unfilled opening order holds back
     executions: int = 0
     triggered: bool = False  # its stop was reached
+    works_from_ns: int = 0  # when it arrives in the market
+    ends_ns: int = 0  # when the cancel that was asked arrives
+    takes_over: bool = False  # a replacement on its way
 
     @property
     def units_left(self) -> int:
@@ -42,6 +48,9 @@ class _Saved(msgspec.Struct):
     positions: list[BrokerPosition]
     orders: list[PaperOrder]
     settlements: list[BrokerOrder]
+    transactions: list[Transaction] = []
+    settlement_prices: dict[str, Decimal] = {}
+    done_until: dict[str, str] = {}
 
 
 def short_requirement(positions: Iterable[BrokerPosition]) -> Decimal:
@@ -72,12 +81,20 @@ def _width(short: OptionContract, cover: OptionContract) -> Decimal:
     return max(Decimal(0), (cover.strike - short.strike) * short.right.sign)
 
 
+def end_name(contract: OptionContract) -> str:
+    """All legs of a root and expiry end at one price; the root, for SPX and SPXW of one date end hours apart."""
+    return f"{contract.root} {contract.expiry}"
+
+
 @dataclass(slots=True)
 class PaperBook:
     cash: Decimal
     positions: dict[str, BrokerPosition] = field(default_factory=dict)
     orders: dict[str, PaperOrder] = field(default_factory=dict)
-    settlements: dict[str, BrokerOrder] = field(default_factory=dict)  # of expired options, told like filled orders
+    settlements: dict[str, BrokerOrder] = field(default_factory=dict)  # of versions that told an expiry as an order
+    transactions: list[Transaction] = field(default_factory=list)  # what came without an order, oldest first
+    settlement_prices: dict[str, Decimal] = field(default_factory=dict)  # "root expiry" -> the one price of all legs
+    done_until: dict[str, str] = field(default_factory=dict)  # what happens once a day -> the last day it was done
     next_order: int = 1
     next_fill: int = 1
 
@@ -111,20 +128,23 @@ class PaperBook:
     def book(self, fill: Fill) -> BrokerPosition:
         """Apply one fill; returns the position after it (quantity 0 when it is gone)."""
         self.cash += fill.cash_flow
-        change = fill.action.sign * fill.quantity
-        held = self.positions.get(fill.symbol)
+        return self.shift(fill.symbol, fill.action.sign * fill.quantity, fill.price)
+
+    def shift(self, symbol: str, change: int, price: Decimal) -> BrokerPosition:
+        """Contracts or shares that came or went at a price; the cash is the caller's business."""
+        held = self.positions.get(symbol)
         before = 0 if held is None else held.quantity
         after = before + change
         average = Decimal(0) if held is None else held.average_open_price
         if before == 0 or before * change > 0:
-            average = (abs(before) * average + abs(change) * fill.price) / abs(after)
+            average = (abs(before) * average + abs(change) * price) / abs(after)
         elif before * after < 0:
-            average = fill.price  # turned around: what remains was opened by this fill
-        position = BrokerPosition(fill.symbol, after, average, 100 if is_option(fill.symbol) else 1)
+            average = price  # turned around: what remains was opened now
+        position = BrokerPosition(symbol, after, average, 100 if is_option(symbol) else 1)
         if after:
-            self.positions[fill.symbol] = position
+            self.positions[symbol] = position
         else:
-            self.positions.pop(fill.symbol, None)
+            self.positions.pop(symbol, None)
         return position
 
     def move(self, order: PaperOrder, state: OrderState, now_ns: int, reason: str | None = None) -> PaperOrder:
@@ -144,6 +164,9 @@ class PaperBook:
             if order.report.state.working or order.report.updated_ns >= since_ns
         }
         self.settlements = {k: report for k, report in self.settlements.items() if report.updated_ns >= since_ns}
+        self.transactions = [row for row in self.transactions if row.time_ns >= since_ns - KEPT_NS]
+        open_ends = {end_name(parse_option(symbol)) for symbol in self.positions if is_option(symbol)}
+        self.settlement_prices = {name: price for name, price in self.settlement_prices.items() if name in open_ends}
 
     # --- over a restart ---
 
@@ -156,6 +179,9 @@ class PaperBook:
             list(self.positions.values()),
             list(self.orders.values()),
             list(self.settlements.values()),
+            self.transactions,
+            self.settlement_prices,
+            self.done_until,
         )
         body: dict[str, Any] = msgspec.to_builtins(saved)
         return body
@@ -173,4 +199,7 @@ class PaperBook:
             settlements={report.broker_id: report for report in saved.settlements},
             next_order=saved.next_order,
             next_fill=saved.next_fill,
+            transactions=saved.transactions,
+            settlement_prices=saved.settlement_prices,
+            done_until=saved.done_until,
         )

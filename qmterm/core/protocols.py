@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Protocol
+from datetime import date
+from typing import Protocol, runtime_checkable
 
 from qmterm.core.account import AccountFlags
 from qmterm.core.orders import AccountState, BrokerEvent, BrokerOrder, DryRun, OrderIntent
 from qmterm.core.quotes import Quote
+from qmterm.core.transactions import Transaction
 
 
 class QuoteSource(Protocol):
@@ -70,4 +72,13 @@ class Broker(Protocol):
     @property
     def round_trip_ms(self) -> float | None:
         """Real milliseconds of the latest REST call; None before the first."""
+        ...
+
+
+@runtime_checkable
+class TransactionsSource(Protocol):
+    """A broker that tells what it booked."""
+
+    async def transactions(self, since: date) -> tuple[tuple[Transaction, ...], bool]:
+        """Everything booked since a New York day, newest first, and whether all of it could be read."""
         ...

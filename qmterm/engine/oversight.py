@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from datetime import date
 from decimal import Decimal
 from typing import Protocol
 
@@ -16,9 +17,10 @@ from qmterm.core.settings.engine import EngineSettings
 from qmterm.core.settings.risk import RiskSettings
 from qmterm.engine.ladder import Ladder, Level
 from qmterm.engine.latency import Percentiles
+from qmterm.engine.orders.explaining import Explainer
 from qmterm.engine.orders.flatten import Flattener
 from qmterm.engine.orders.ledger import OrderRecord
-from qmterm.engine.orders.reconcile import Reconciler
+from qmterm.engine.orders.reconcile import Difference, Reconciler
 from qmterm.engine.orders.recovery import adopt_difference
 from qmterm.engine.orders.walker import Walker
 from qmterm.engine.proof import DOCUMENT, Proof
@@ -56,6 +58,7 @@ class Oversight:
         feed_age_s: Callable[[], float | None],
         loop_lag: Percentiles | None,
         clock_jump: Callable[[], float | None] = lambda: None,
+        split_ratio: Callable[[str, date, date], float] | None = None,
     ) -> None:
         """`clock_jump` tells by how many seconds this machine's clock has just jumped, None when it did not."""
         self._trader = trader
@@ -71,6 +74,7 @@ class Oversight:
         self._kept: dict[str, object] | None = None
         self._kept_proof: dict[str, object] = {}
         self.reconciler = Reconciler(trader.settings.readback_window_s)
+        self._explainer = Explainer(trader, broker, split_ratio)
         self.flattener = Flattener(trader)
         self.proof = Proof(
             trader.ladder, trader.desk.ledger, trader.book, lambda text: trader.log.alarm("RISK", text, "ladder")
@@ -321,7 +325,10 @@ class Oversight:
             self.reconciler.clean = False
             return False, "the account could not be read completely"
         trader = self._trader
-        confirmed = self.reconciler.look(trader.book, state, trader.clock.now(), trader.clock.monotonic())
+        confirmed = self._compare(state)
+        if not self.reconciler.clean:
+            await self._explainer.count_deliveries(state, again=bool(confirmed))
+            confirmed = self._compare(state)  # anew: while we asked, an assignment, or any fill, may have been counted
         if confirmed and trader.desk.ledger.unknown:
             # What moved may be the lost order itself: adopting it now would count its fills twice when they turn up.
             return False, "an order's outcome is still unknown; its differences wait for it"
@@ -331,24 +338,29 @@ class Oversight:
             return False, "a difference was seen that may be news on its way; the next comparisons decide"
         now = trader.clock.now()
         serious = []
+        causes = self._explainer.name(confirmed, FEE_DRIFT)
         # All at once, before anything is awaited: a fill that is counted in between must not be undone by older news.
         changes = [adopt_difference(trader.book, d.symbol, d.theirs, state, now) for d in confirmed]
-        for difference, change in zip(confirmed, changes, strict=True):
-            await self._journal.write_adjustment(difference.symbol or None, change, f"reconcile: {difference}", now)
-            small = not difference.symbol and abs(change) <= FEE_DRIFT
-            if not small:
-                serious.append(str(difference))
-                if not difference.symbol:
-                    trader.day.flow(change)
-            write = trader.log.warn if small else trader.log.alarm
-            write("RECO", f"difference adopted: {difference}", difference.symbol or "cash")
+        for difference, change, cause in zip(confirmed, changes, causes, strict=True):
+            text = f"{difference} ({cause.text})"
+            await self._journal.write_adjustment(difference.symbol or None, change, f"reconcile: {text}", now)
+            if not cause.explained:
+                serious.append(text)
+            if not difference.symbol and cause.is_flow:
+                trader.day.flow(change)
+            write = trader.log.warn if cause.explained else trader.log.alarm
+            write("RECO", f"difference adopted: {text}", difference.symbol or "cash", cause=cause.kind.value)
         self.reconciler.accept()
         if serious:
             self.lower(
                 Level.REDUCE_ONLY, Reason.RECONCILE_DIFFERENCE, f"book and broker differed: {'; '.join(serious)}"
             )
             await self.keep()
-        return not serious, "; ".join(str(d) for d in confirmed)
+        return not serious, "; ".join(f"{d} ({cause.text})" for d, cause in zip(confirmed, causes, strict=True))
+
+    def _compare(self, state: AccountState) -> tuple[Difference, ...]:
+        clock = self._trader.clock
+        return self.reconciler.look(self._trader.book, state, clock.now(), clock.monotonic())
 
 
 def _may_cancel(record: OrderRecord, trader: Trader) -> bool:

@@ -194,6 +194,7 @@ def _engage(parts: Parts, book: Book, saved_ladder: Mapping[str, object] | None)
         parts.feed.age_s,
         parts.loop_lag if parts.lockstep is None else None,
         ClockWatch(parts.clock).look if isinstance(parts.clock, SystemClock) else lambda: None,
+        scanning.split_ratio,
     )
     entries = Entries(
         trader,

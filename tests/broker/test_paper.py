@@ -12,7 +12,6 @@ from qmterm.broker.paper_book import short_requirement
 from qmterm.core.clock import NS, ManualClock, from_et
 from qmterm.core.errors import BrokerError, JournalError
 from qmterm.core.orders import (
-    AccountBalance,
     Action,
     BrokerOrder,
     BrokerPosition,
@@ -54,7 +53,7 @@ def kept():
 @pytest.fixture
 def make(world, clock, kept):
     async def connected(**changes):
-        settings = PaperSettings(participation=1.0, **changes)
+        settings = PaperSettings(**{"participation": 1.0, "latency_ms": 0, **changes})
         broker = PaperBroker(world, kept, clock, settings, calendar=CALENDAR)
         await broker.connect()
         return broker
@@ -325,25 +324,6 @@ async def test_day_orders_end_at_the_close_and_gtc_orders_stay(paper, clock, wor
     assert [order.state for order in await paper.live_orders() if order.external_id == "evening"] == [OrderState.LIVE]
 
 
-async def test_expired_options_settle_in_cash_as_a_filled_order(paper, clock, world):
-    await paper.place(buy(price="-5.30"))
-    await paper.place(buy(quantity=1, price="-2.20", intent_id="otm", symbol=CALL_240))
-    await move(paper, clock, world)
-    cash = (await paper.account_state()).balance.cash
-    paper.take_events()
-    clock.now_ns = from_et(date(2026, 4, 17), 16)
-    world.set("AAPL", 236.40, 236.44, 100)
-    await paper.on_market(clock.now_ns)
-    events = paper.take_events()
-    settled = {order.legs[0].symbol: order.fills[0] for order in events if isinstance(order, BrokerOrder)}
-    assert settled[CALL_230].price == Decimal("6.42")
-    assert settled[CALL_240].price == 0
-    assert all(not fill.fees for fill in settled.values())
-    balance = [event for event in events if isinstance(event, AccountBalance)][-1]
-    assert balance.cash == cash + 2 * 642
-    assert (await paper.account_state()).positions == ()
-
-
 async def test_the_same_market_gives_the_same_fills(make, clock, world, kept):
     async def run():
         kept.text = None
@@ -464,3 +444,72 @@ async def test_a_replacement_that_cannot_be_saved_leaves_the_old_order_as_it_was
 
 def reports(paper):
     return paper._book.reports
+
+
+# --- on the way ---
+
+
+async def test_an_order_works_when_it_has_arrived_and_not_before(make, clock, world):
+    paper = await make(latency_ms=200)
+    answer = await paper.place(buy(price="-5.30"))
+    await move(paper, clock, world, 0.1)
+    assert states(paper.take_events()) == [OrderState.ROUTED]
+    await move(paper, clock, world, 0.1)
+    assert states(paper.take_events()) == [OrderState.LIVE, OrderState.FILLED]
+    assert answer.state is OrderState.ROUTED
+
+
+async def test_a_fill_wins_against_a_cancel_on_its_way(make, clock, world):
+    paper = await make(latency_ms=200)
+    answer = await paper.place(buy(price="-4.00"))
+    await move(paper, clock, world)
+    await paper.cancel(answer.broker_id)
+    await paper.cancel(answer.broker_id)  # asked again: the first still counts
+    world.set(CALL_230, 3.80, 3.90)
+    await move(paper, clock, world, 0.1)
+    assert states(paper.take_events())[-1] is OrderState.FILLED
+
+
+async def test_a_cancel_holds_when_it_arrives_over_a_restart_too(make, clock, world):
+    paper = await make(latency_ms=200)
+    answer = await paper.place(buy(price="-4.00"))
+    await move(paper, clock, world)
+    await paper.cancel(answer.broker_id)
+    assert reports(paper)[-1].state is OrderState.CANCEL_REQUESTED
+    again = await make(latency_ms=200)
+    world.set(CALL_230, 3.80, 3.90)
+    await move(again, clock, world, 0.2)
+    assert [(order.state, order.fills) for order in reports(again)] == [(OrderState.CANCELLED, ())]
+
+
+async def test_a_replacement_takes_over_when_it_arrives(make, clock, world):
+    paper = await make(latency_ms=200)
+    old = await paper.place(buy(price="-4.00"))
+    await move(paper, clock, world)
+    new = await paper.replace(old.broker_id, buy(price="-5.30", intent_id="qm-2"))
+    await move(paper, clock, world, 0.1)
+    assert [order.state for order in reports(paper)] == [OrderState.REPLACE_REQUESTED, OrderState.CONTINGENT]
+    await move(paper, clock, world, 0.1)
+    assert [order.state for order in reports(paper)] == [OrderState.CANCELLED, OrderState.FILLED]
+    assert reports(paper)[0].replaced_by == new.broker_id
+
+
+@pytest.mark.parametrize(("size", "left"), [(100, OrderState.FILLED), (1, OrderState.LIVE)])
+async def test_a_fill_meanwhile_calls_the_replacement_off(make, clock, world, size, left):
+    paper = await make(latency_ms=200)
+    old = await paper.place(buy(price="-4.00"))
+    await move(paper, clock, world)
+    await paper.replace(old.broker_id, buy(price="-5.30", intent_id="qm-2"))
+    world.set(CALL_230, 3.80, 3.90, size)
+    await move(paper, clock, world, 0.1)
+    world.set(CALL_230, 5.00, 5.10)
+    await move(paper, clock, world, 0.1)
+    assert [order.state for order in reports(paper)] == [left, OrderState.REMOVED]
+
+
+async def test_an_ioc_order_is_not_ended_before_it_arrives(make, clock, world):
+    paper = await make(latency_ms=200)
+    await paper.place(replace(buy(), time_in_force=TimeInForce.IOC))
+    await move(paper, clock, world, 0.1)
+    await move(paper, clock, world, 0.1)
+    assert [order.state for order in reports(paper)] == [OrderState.FILLED]

@@ -96,6 +96,16 @@ class PaperSettings(Section):
     max_quote_age_s: float = Field(
         default=30.0, gt=0, le=3_600, description="quotes older than this fill nothing, seconds"
     )
+    latency_ms: float = Field(
+        default=50.0,
+        ge=0,
+        le=60_000,
+        description="milliseconds of market time until an order works and until a cancel holds",
+    )
+    early_assignment: bool = Field(
+        default=True,
+        description="sold stock options may be assigned before their end: before an ex-date, and deep puts",
+    )
 
 
 def _address(value: str, schemes: tuple[str, ...]) -> str:

@@ -21,6 +21,7 @@ from qmterm.core.reasons import Reason
 from qmterm.core.settings.engine import OrderSettings
 from qmterm.engine.latency import Percentiles
 from qmterm.engine.orders.book import Book, Position
+from qmterm.engine.orders.causes import BOOKED
 from qmterm.engine.orders.ledger import CANCEL_REST_NS, Ledger, OrderRecord, adopt, new_fills, next_state
 from qmterm.engine.runlog import RunLog
 from qmterm.engine.show.wording import describe_fill, describe_order, terms_text
@@ -211,7 +212,9 @@ class OrderDesk:
                 record.intent.intent_id, record.state, order.broker_id, self._clock.now(), "adopted"
             )
             words = describe_order(record.intent)
-            if order.external_id and self.ledger.get(order.external_id) is not None:
+            if order.broker_id.startswith(BOOKED):
+                pass  # no order of anybody's: who found the booking says what it was
+            elif order.external_id and self.ledger.get(order.external_id) is not None:
                 text = f"a second order carries our tag {order.external_id} (edited elsewhere?): {words}"
                 self._log.alarm("ORD", text, record.intent.intent_id)
             else:
@@ -262,7 +265,7 @@ class OrderDesk:
 
     async def _count(self, record: OrderRecord, fill: Fill) -> None:
         fees = fill.fees
-        if not self._broker_tells_fees:
+        if not self._broker_tells_fees and not fill.fill_id.startswith(BOOKED):  # a booking states what it cost
             fees = fill_fees(
                 fill.symbol,
                 fill.action,

@@ -12,11 +12,12 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 from datetime import date
 from decimal import Decimal
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple
 
 from qmterm.core.clock import Clock, et_date
 from qmterm.core.errors import BrokerError
 from qmterm.core.orders import BrokerPosition, Fill
+from qmterm.core.protocols import TransactionsSource
 from qmterm.core.reasons import Reason
 from qmterm.core.transactions import Transaction
 from qmterm.engine.orders.book import Book
@@ -27,13 +28,6 @@ from qmterm.engine.show.wording import label
 CHECK_S = 60.0  # real seconds between two looks
 CENT = Decimal("0.01")
 ZERO = Decimal(0)
-
-
-@runtime_checkable
-class TransactionsSource(Protocol):
-    """A broker that tells what it booked (the paper account is our own book)."""
-
-    async def transactions(self, since: date) -> tuple[tuple[Transaction, ...], bool]: ...
 
 
 class Booked(NamedTuple):

@@ -17,7 +17,7 @@ import numpy as np
 from qmterm.core.bars import FloatArray
 from qmterm.core.calendar import SessionCalendar
 from qmterm.core.clock import NS, Clock, et_date
-from qmterm.core.instruments import OptionContract, Right, is_option, parse_option
+from qmterm.core.instruments import OptionContract, Right, is_option, parse_option, underlying_of
 from qmterm.core.protocols import QuoteSource
 from qmterm.core.reasons import Reason
 from qmterm.core.settings.risk import RiskSettings
@@ -113,9 +113,10 @@ class ExpiryWatch:
         return frozenset(_twin(symbol) for symbol in self._sold_calls())
 
     async def learn(self) -> None:
-        """Ask once a day for the dividends behind sold calls; beside the turn: an answer may be slow."""
+        """Ask once a day for the dividends of shares and behind sold calls; beside the turn: an answer may be slow."""
         today = et_date(self._clock.now())
-        for name in sorted({self._stocks.ticker(parse_option(symbol).root) for symbol in self._sold_calls()}):
+        shares = [position.symbol for position in self._book.positions if not is_option(position.symbol)]
+        for name in sorted({self._stocks.ticker(underlying_of(symbol)) for symbol in (*self._sold_calls(), *shares)}):
             if self._asked.get(name) != today:
                 self._asked[name] = today
                 await self._learn(name)

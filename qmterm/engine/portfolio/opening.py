@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from qmterm.core.corporate import TakesFacts
+from qmterm.core.protocols import TransactionsSource
 from qmterm.engine.orders.exits import Guards
 from qmterm.engine.parts import Parts
-from qmterm.engine.portfolio.broker_figures import BrokerFigures, TransactionsSource
+from qmterm.engine.portfolio.broker_figures import BrokerFigures
 from qmterm.engine.portfolio.expiry import DOCUMENT, ExpiryWatch
 from qmterm.engine.portfolio.keeper import PortfolioKeeper
+from qmterm.engine.portfolio.paper_facts import PaperFacts
 from qmterm.engine.portfolio.rooms import PortfolioRooms
 from qmterm.engine.show.greeks import HeldGreeks
 from qmterm.engine.signals.scanning import Scanning
@@ -37,6 +40,8 @@ def portfolio_rooms(parts: Parts, trader: Trader, guards: Guards, scanning: Scan
         buying_power=lambda: trader.balance.option_buying_power if trader.balance else None,
         learn=chains.learn_cash,
     )
+    if isinstance(parts.broker, TakesFacts):
+        parts.broker.facts = PaperFacts(scanning, chains.cash, parts.clock, lambda: watch.lines)
     source = parts.broker if isinstance(parts.broker, TransactionsSource) else None
     figures = BrokerFigures(source, trader.desk.ledger, lambda: trader.told, parts.clock, parts.log)
     return PortfolioRooms(keeper, watch, figures)

@@ -310,6 +310,17 @@ class Scanning:
             return None
         return Daily(self._panel.last_session, close, sma50, atr)
 
+    def close_on(self, symbol: str, day: date) -> float | None:
+        """Dollars a share, as it was that day, at the close of a session of the loaded history."""
+        row = self._row_of.get(self.ticker(symbol))
+        if row is None or self._panel is None:
+            return None
+        (at,) = np.nonzero(self._panel.days[row] == np.datetime64(day))
+        if not len(at):
+            return None
+        since = self.split_ratio(symbol, day, et_date(self._clock.now()))
+        return float(self._panel.close[row, at[0]]) * since
+
     def hv20(self, symbol: str) -> float | None:
         row = self._row_of.get(self.ticker(symbol))
         if row is None or self._features is None:

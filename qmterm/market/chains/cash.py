@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import date, timedelta
+from decimal import Decimal
 
 from qmterm.core.calendar import years_to
 from qmterm.core.clock import et_date, from_et
@@ -48,6 +49,11 @@ class CashDividends:
     def expected(self, underlying: str, today: date, until: date) -> list[ExpectedDividend]:
         """Ex-dates after today up to a day, the undeclared ones as estimates; dollars per share of today."""
         return [dividend for dividend in self._ahead(underlying, today, until) if dividend.ex_date > today]
+
+    def declared(self, underlying: str, day: date) -> Decimal:
+        """Dollars that a share as it was that morning goes ex on a day; 0 without any. Meaningless unless `known`."""
+        rows = {row for row in self._paid.get(underlying, ()) if row.ex_date == day and _in_dollars(row)}
+        return sum((Decimal(str(row.amount)) for row in rows), Decimal(0))
 
     def table(self, underlying: str, now_ns: int, last_expiry: date) -> DividendTable | None:
         """For the pricing of a chain up to its last expiry; None when no ex-date lies before it."""

@@ -207,6 +207,14 @@ async def test_a_sold_call_asks_for_dividends_once_a_day_and_wants_its_put_quote
         assert watched.asked == ["NVDA", "NVDA"]
 
 
+async def test_held_shares_ask_for_their_dividends_too():
+    async with opened() as house:
+        house.book.adopt(BrokerPosition("AAPL", 100, Decimal("230.00"), 1), "external", "", 1)
+        watched = Watched(house)
+        await watched.watch.learn()
+        assert watched.asked == ["AAPL"]
+
+
 async def test_the_puts_price_and_the_dividend_reach_the_desk():
     async with opened() as house:
         house.book.adopt(BrokerPosition(OCC, -1, Decimal("10.00"), 100), "x", "", 1)
