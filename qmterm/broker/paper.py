@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from qmterm.broker.events import EventQueue
 from qmterm.broker.paper_book import PaperBook, PaperOrder, short_requirement
+from qmterm.broker.paper_brackets import follow, join, members
 from qmterm.broker.paper_end import order_over, settle_expired
 from qmterm.broker.paper_stops import stop_reached
 from qmterm.core.account import AccountFlags
@@ -21,11 +22,12 @@ from qmterm.core.clock import NS, Clock, et_date, from_et
 from qmterm.core.errors import BrokerError, JournalError
 from qmterm.core.fees import fill_fees
 from qmterm.core.matching import match, natural_price, unit_ratios
-from qmterm.core.order_rules import rules_fault
+from qmterm.core.order_rules import bracket_fault, rules_fault
 from qmterm.core.orders import (
     AccountBalance,
     AccountState,
     Action,
+    BracketRole,
     BrokerEvent,
     BrokerOrder,
     BrokerPosition,
@@ -115,9 +117,46 @@ class PaperBroker:
         self._tell(live, self._balance())
         return report
 
+    async def place_bracket(self, intents: tuple[OrderIntent, ...]) -> tuple[BrokerOrder, ...]:
+        fault = bracket_fault(intents)
+        if fault is not None:
+            raise BrokerError(f"a paper bracket was not placed: {fault}", "bad_order")
+        waits = any(intent.role is BracketRole.TRIGGER for intent in intents)
+        for intent in intents:
+            self._check(intent, waits=waits and intent.rests)
+        reserves = [self._reserve(intent) for intent in intents]
+        for intent, reserve in zip(intents, reserves, strict=True):
+            self._check_money(intent, reserve)
+        taken = [self._taken(intent, reserve)[0] for intent, reserve in zip(intents, reserves, strict=True)]
+        complex_id = taken[0].broker_id
+        joined = join(self._book, [self._book.orders[report.broker_id] for report in taken], complex_id)
+        try:
+            await self._save()
+        except JournalError as error:
+            for report in taken:
+                del self._book.orders[report.broker_id]
+            raise BrokerError(f"the paper account cannot be saved, nothing was placed: {error}", "not_saved") from error
+        self._tell(*(order.report for order in joined), self._balance())
+        return tuple(order.report for order in joined)
+
+    async def cancel_bracket(self, complex_id: str) -> None:
+        working = [order for order in members(self._book, complex_id) if order.report.state.working]
+        if not working:
+            raise BrokerError(f"paper bracket {complex_id} does not work; nothing was cancelled", "cannot_update_order")
+        ended = [self._book.move(order, OrderState.CANCELLED, self._clock.now()).report for order in working]
+        try:
+            await self._save()
+        except JournalError as error:
+            for order in working:
+                self._book.keep(order)
+            raise BrokerError(
+                f"the paper account cannot be saved, nothing was cancelled: {error}", "not_saved"
+            ) from error
+        self._tell(*ended, self._balance())
+
     async def replace(self, broker_id: str, intent: OrderIntent) -> BrokerOrder:
         old = self._book.orders.get(broker_id)
-        if old is None or not old.report.state.working:
+        if old is None or not old.report.state.working or old.report.complex_id is not None:
             raise BrokerError(f"paper order {broker_id} is not working; nothing was replaced", "cannot_update_order")
         units = old.units_left
         legs = tuple(replace(leg, quantity=leg.quantity // old.intent.quantity * units) for leg in old.intent.legs)
@@ -184,14 +223,17 @@ class PaperBroker:
         now = self._clock.now()
         asked = self._book.move(order, OrderState.CANCEL_REQUESTED, now)
         cancelled = self._book.move(asked, OrderState.CANCELLED, now)
+        others = [o for o in members(self._book, order.report.complex_id or "") if o.report.broker_id != broker_id]
+        followed = follow(self._book, order.report.complex_id, now)
         try:
             await self._save()
         except JournalError as error:
-            self._book.keep(order)  # on the disk it still works: after a restart it would be back
+            for kept in (order, *others):  # on the disk it still works: after a restart it would be back
+                self._book.keep(kept)
             raise BrokerError(
                 f"the paper account cannot be saved, nothing was cancelled: {error}", "not_saved"
             ) from error
-        self._tell(asked.report, cancelled.report, self._balance())
+        self._tell(asked.report, cancelled.report, *followed, self._balance())
 
     async def account_state(self) -> AccountState:
         return AccountState(self.account, self._balance(), self._positions(), self._book.reports)
@@ -229,14 +271,18 @@ class PaperBroker:
         """Let working orders meet the quotes, in the order in which they came; end and settle what is over."""
         changed: list[BrokerEvent] = []
         regular = self._calendar.phase(now_ns) is Phase.REGULAR
-        for order in self._book.working:
+        for listed in self._book.working:
+            order = self._book.orders[listed.report.broker_id]  # looked up anew: its bracket may have ended it
+            if order.report.state.terminal:
+                continue
             if order_over(order, now_ns, self._calendar):
                 changed.append(self._book.move(order, OrderState.EXPIRED, now_ns).report)
-            elif regular:
+            elif regular and order.report.state is not OrderState.CONTINGENT:
                 changed.extend(self._meet(order, now_ns))
                 left = self._book.orders[order.report.broker_id]
                 if left.intent.time_in_force is TimeInForce.IOC and left.report.state.working:
                     changed.append(self._book.move(left, OrderState.CANCELLED, now_ns).report)
+            changed.extend(follow(self._book, order.report.complex_id, now_ns))
         changed.extend(settle_expired(self._book, self.account, now_ns, self._calendar, self._quotes))
         self._untold.extend(changed)
         if not self._untold:
@@ -299,7 +345,8 @@ class PaperBroker:
 
     # --- checks of a real broker ---
 
-    def _check(self, intent: OrderIntent, without: str = "") -> None:
+    def _check(self, intent: OrderIntent, without: str = "", *, waits: bool = False) -> None:
+        """`waits`: an exit behind a trigger, whose position is not there yet."""
         if not self._connected:
             raise BrokerError("the paper broker is not connected; nothing was placed", "not_connected")
         if not intent.legs or intent.quantity <= 0:
@@ -316,7 +363,7 @@ class PaperBroker:
             raise BrokerError("a buy needs a debit and a sale a credit; nothing was placed", "cant_buy_for_credit")
         for leg in intent.legs:
             free = self._book.closable(leg.symbol, leg.action, without)
-            if not leg.action.opens and leg.quantity > free:
+            if not leg.action.opens and not waits and leg.quantity > free:
                 raise BrokerError(
                     f"{leg.quantity} {leg.symbol} cannot be closed: {free} are held and not being closed already",
                     "cannot_close_against_more_than_existing_position",
