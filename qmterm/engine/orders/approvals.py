@@ -137,7 +137,7 @@ class Approvals:
         verdict = trader.close(intent, by_person=True, approved=True)
         if not verdict.approved:
             return CommandResult(False, f"refused: {_no(verdict)}", refused=True)
-        return CommandResult(True, f"sending {describe_order(intent)}")
+        return CommandResult(True, f"{trader.way.words(intent, 'sending')} {describe_order(intent)}")
 
     async def reject(self, command: RejectProposal) -> CommandResult:
         proposal = self._trader.proposals.take(command.proposal_id)
@@ -160,6 +160,8 @@ class Approvals:
     async def cancel(self, command: CancelOrder) -> CommandResult:
         if command.order_id == "all":
             working = self._trader.desk.ledger.working
+            for each in working:
+                each.unwanted = each.unwanted or each.intent.rests
             said = await asyncio.gather(*(self._trader.desk.cancel(record, "by you") for record in working))
             return CommandResult(all(_asked(text) for text in said), "\n".join(said) or "no working orders", said)
         record = self._find_order(command.order_id)
@@ -173,6 +175,8 @@ class Approvals:
                     other.cancel_asked = True
                 if not record.working:  # the screen still showed the one before
                     record = other
+        for member in ledger.bracket(record):
+            member.unwanted = member.unwanted or member.intent.rests  # not put back: resting.py
         text = await self._trader.desk.cancel(record, "by you")
         return CommandResult(_asked(text), text)
 
@@ -187,6 +191,8 @@ class Approvals:
         intent, counted = record.intent, record.intent.counted_price
         if record.external:
             return CommandResult(False, f"{describe_order(intent)} was placed elsewhere; change it there")
+        if intent.role is not None:
+            return CommandResult(False, f"{describe_order(intent)} belongs to a bracket: cancel that instead")
         if len(chain) != 1 or not desk.replaceable(record) or not whole(record):
             return CommandResult(False, f"{describe_order(intent)} is {record.state.value}: it cannot be replaced now")
         if counted is None:
@@ -236,7 +242,7 @@ class Approvals:
         held = self._find_position(command.position_id)
         if held is None:
             return CommandResult(False, f"no position {command.position_id!r}")
-        free = closable(trader.book, trader.desk.ledger, held.symbol)
+        free = closable(trader.book, trader.desk.ledger, held.symbol, resting=False)
         if free == 0:
             return CommandResult(False, f"{label(held.symbol)}: a working order closes it already")
         selling = free > 0
@@ -268,7 +274,7 @@ class Approvals:
         if not verdict.approved:
             return CommandResult(False, f"refused: {_no(verdict)}", refused=True)
         verb = "proposed" if any(p.legs == intent.legs for p in trader.proposals.waiting) else "sending"
-        return CommandResult(True, f"{verb} {describe_order(intent)}")
+        return CommandResult(True, f"{trader.way.words(intent, verb)} {describe_order(intent)}")
 
     def stage(self, command: StageOrder) -> CommandResult:
         """A single leg picked by hand. Selling what is not held would open an undefined risk: refused."""

@@ -17,7 +17,7 @@ from qmterm.engine.runlog import RunLog
 from tests.engine.fakes import OCC, FakeBroker, entry, lost
 from tests.engine.orders.desk_seat import BUY, QUOTES, Seat, order_line
 
-SENT = order_line("info", f"sent {BUY}", plan="plan-1", limit="-4.15", purpose="entry", quantity=2)
+SENT = order_line("info", f"sent {BUY}", plan="plan-1", limit="4.15 db", purpose="entry", quantity=2, worst=None)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from qmterm.core.errors import ConfigError
-from qmterm.core.orders import AccountBalance, AccountState, Action, BrokerPosition, Fill, Leg, OrderState
+from qmterm.core.orders import AccountBalance, AccountState, Action, BrokerPosition, Fill, Leg, OrderState, Purpose
 from qmterm.engine.orders.book import Book, Position
 from qmterm.engine.orders.ledger import Ledger, OrderRecord
 from qmterm.engine.orders.recovery import (
@@ -185,7 +185,7 @@ def test_a_record_comes_back_with_its_fills_number_and_word():
 
 
 def test_an_adopted_order_without_a_row_is_known_by_the_number_in_its_name():
-    adopted = replace(entry("ext-88"), strategy="external")
+    adopted = replace(entry("ext-88"), strategy="external", purpose=Purpose.EXTERNAL)
     named = stored(adopted, OrderState.INTENT, None)
     (record,) = built(journal([named])).records
     assert (record.external, record.broker_id) == (True, "88")
