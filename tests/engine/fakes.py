@@ -130,6 +130,7 @@ class FakeBroker:
 
     async def cancel_bracket(self, complex_id: str) -> None:
         self.cancels.append(f"complex {complex_id}")
+        await asyncio.sleep(0)
         works = [o for o in self.orders.values() if o.complex_id == complex_id and not o.state.terminal]
         if not works:
             raise BrokerError("bracket is terminal", "cannot_update_order")

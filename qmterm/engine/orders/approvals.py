@@ -175,8 +175,9 @@ class Approvals:
                     other.cancel_asked = True
                 if not record.working:  # the screen still showed the one before
                     record = other
-        for member in ledger.bracket(record):
-            member.unwanted = member.unwanted or member.intent.rests  # not put back: resting.py
+        if record.intent.rests:
+            for member in ledger.bracket(record):
+                member.unwanted = True  # not put back: resting.py
         text = await self._trader.desk.cancel(record, "by you")
         return CommandResult(_asked(text), text)
 

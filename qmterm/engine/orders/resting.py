@@ -7,7 +7,7 @@ where nothing closes, nothing is about to close, and nobody took it away on purp
 from __future__ import annotations
 
 from qmterm.core.clock import NS
-from qmterm.core.orders import OrderState
+from qmterm.core.orders import BracketRole, OrderState
 from qmterm.core.reasons import Reason
 from qmterm.engine.ladder import Level
 from qmterm.engine.orders.brackets import exit_terms, exits_for
@@ -34,26 +34,30 @@ class Rester:
             for guard in trader.guards.all:
                 self._rest(guard)
 
-    # --- too much ---
+    # --- what does not fit ---
 
     def _sweep(self) -> None:
-        """Exits that close more than is held are cancelled: the position went, or shrank, by another way."""
+        """Exits that are not what the position needs are cancelled: it went, or shrank, or their stop is gone."""
         trader, now = self._trader, self._trader.clock.monotonic()
         resting = [r for r in trader.desk.ledger.working if r.intent.rests and not r.external]
         symbols = {record.intent.legs[0].symbol for record in resting}
-        odd = {symbol for symbol in symbols if self._too_much(symbol)}
+        odd = {symbol for symbol in symbols if self._odd(symbol)}
         self._odd_since = {symbol: self._odd_since.get(symbol, now) for symbol in odd}
         for record in resting:
             since = self._odd_since.get(record.intent.legs[0].symbol)
             if since is not None and now - since >= ODD_FOR_S and not trader.desk.ledger.dormant(record):
-                trader.way.ask(record, "closes more than is held")
+                trader.way.ask(record, "is not what the position needs")
 
-    def _too_much(self, symbol: str) -> bool:
+    def _odd(self, symbol: str) -> bool:
+        """More is closed than is held; or a target stands alone, which holds the place of a stop."""
         ledger = self._trader.desk.ledger
-        entering = any((t := ledger.trigger(record)) is not None and t.working for record in ledger.resting(symbol))
-        return not entering and ledger.closing(symbol) > max(0, self._trader.book.quantity(symbol))
+        resting = ledger.resting(symbol)
+        if any((trigger := ledger.trigger(record)) is not None and trigger.working for record in resting):
+            return False  # still entering: the broker decides what its exits are for
+        stopless = bool(resting) and all(record.intent.role is BracketRole.TARGET for record in resting)
+        return stopless or ledger.closing(symbol) > max(0, self._trader.book.quantity(symbol))
 
-    # --- too little ---
+    # --- what is missing ---
 
     def _rest(self, guard: Guard) -> None:
         trader, state, symbol = self._trader, guard.state, guard.symbol
