@@ -15,6 +15,7 @@ from typing import Any
 from qmterm.core.orders import (
     AccountBalance,
     Action,
+    BracketRole,
     BrokerOrder,
     BrokerPosition,
     DryRun,
@@ -100,6 +101,8 @@ def order(body: Body) -> tuple[BrokerOrder, str | None]:
         stop_trigger=None if trigger in (None, "") else number(trigger, "stop-trigger"),
         good_until=_day(body.get("gtc-date")),
         replaced_by=_number_text(body, "replacing-order-id"),
+        complex_id=_number_text(body, "complex-order-id"),
+        role=_role(body),
     )
     fault = None if state is not None else f"order {broker_id} has the unknown status {status!r}; it counts as working"
     return decoded, fault
@@ -302,6 +305,16 @@ def _object(body: Body, name: str) -> Body:
 def _number_text(body: Body, name: str) -> str | None:
     value = body.get(name)
     return None if value in (None, "") else str(value)
+
+
+def _role(body: Body) -> BracketRole | None:
+    """From the tag ("OTOCO::trigger-order", "OCO::order"); of the exits, the limit order is the target."""
+    tag = body.get("complex-order-tag")
+    if body.get("complex-order-id") in (None, "") or not isinstance(tag, str):
+        return None
+    if tag.endswith("::trigger-order"):
+        return BracketRole.TRIGGER
+    return BracketRole.TARGET if body.get("order-type") == OrderKind.LIMIT.value else BracketRole.STOP
 
 
 def _day(value: object) -> date | None:

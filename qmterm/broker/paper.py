@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from qmterm.broker.events import EventQueue
 from qmterm.broker.paper_book import PaperBook, PaperOrder
+from qmterm.broker.paper_brackets import follow, join, members
 from qmterm.broker.paper_delivery import Scene
 from qmterm.broker.paper_end import order_over
 from qmterm.broker.paper_latency import arrived, ask_cancel, take_hold, take_over
@@ -28,11 +29,12 @@ from qmterm.core.errors import BrokerError, JournalError
 from qmterm.core.fees import fill_fees
 from qmterm.core.instruments import is_option
 from qmterm.core.matching import match, natural_price, unit_ratios
-from qmterm.core.order_rules import rules_fault
+from qmterm.core.order_rules import bracket_fault, rules_fault
 from qmterm.core.orders import (
     AccountBalance,
     AccountState,
     Action,
+    BracketRole,
     BrokerEvent,
     BrokerOrder,
     BrokerPosition,
@@ -125,9 +127,46 @@ class PaperBroker:
         self._tell(live, self._balance())
         return report
 
+    async def place_bracket(self, intents: tuple[OrderIntent, ...]) -> tuple[BrokerOrder, ...]:
+        fault = bracket_fault(intents)
+        if fault is not None:
+            raise BrokerError(f"a paper bracket was not placed: {fault}", "bad_order")
+        waits = any(intent.role is BracketRole.TRIGGER for intent in intents)
+        for intent in intents:
+            self._check(intent, waits=waits and intent.rests)
+        reserves = [self._reserve(intent) for intent in intents]
+        for intent, reserve in zip(intents, reserves, strict=True):
+            self._check_money(intent, reserve)
+        taken = [self._taken(intent, reserve)[0] for intent, reserve in zip(intents, reserves, strict=True)]
+        complex_id = taken[0].broker_id
+        joined = join(self._book, [self._book.orders[report.broker_id] for report in taken], complex_id)
+        try:
+            await self._save()
+        except JournalError as error:
+            for report in taken:
+                del self._book.orders[report.broker_id]
+            raise BrokerError(f"the paper account cannot be saved, nothing was placed: {error}", "not_saved") from error
+        self._tell(*(order.report for order in joined), self._balance())
+        return tuple(order.report for order in joined)
+
+    async def cancel_bracket(self, complex_id: str) -> None:
+        working = [order for order in members(self._book, complex_id) if order.report.state.working]
+        if not working:
+            raise BrokerError(f"paper bracket {complex_id} does not work; nothing was cancelled", "cannot_update_order")
+        ended = [self._book.move(order, OrderState.CANCELLED, self._clock.now()).report for order in working]
+        try:
+            await self._save()
+        except JournalError as error:
+            for order in working:
+                self._book.keep(order)
+            raise BrokerError(
+                f"the paper account cannot be saved, nothing was cancelled: {error}", "not_saved"
+            ) from error
+        self._tell(*ended, self._balance())
+
     async def replace(self, broker_id: str, intent: OrderIntent) -> BrokerOrder:
         old = self._book.orders.get(broker_id)
-        if old is None or not old.report.state.working:
+        if old is None or not old.report.state.working or old.report.complex_id is not None:
             raise BrokerError(f"paper order {broker_id} is not working; nothing was replaced", "cannot_update_order")
         units = old.units_left
         legs = tuple(replace(leg, quantity=leg.quantity // old.intent.quantity * units) for leg in old.intent.legs)
@@ -192,11 +231,15 @@ class PaperBroker:
         order = self._book.orders.get(broker_id)
         if order is None or not order.report.state.working:
             raise BrokerError(f"paper order {broker_id} is not working; nothing was cancelled", "cannot_update_order")
-        told = ask_cancel(self._book, order, self._clock.now(), self._latency_ns)
+        now = self._clock.now()
+        others = [o for o in members(self._book, order.report.complex_id or "") if o.report.broker_id != broker_id]
+        told = ask_cancel(self._book, order, now, self._latency_ns)
+        told += follow(self._book, order.report.complex_id, now)
         try:
             await self._save()
         except JournalError as error:
-            self._book.keep(order)  # on the disk it still works: after a restart it would be back
+            for kept in (order, *others):  # on the disk it still works: after a restart it would be back
+                self._book.keep(kept)
             raise BrokerError(
                 f"the paper account cannot be saved, nothing was cancelled: {error}", "not_saved"
             ) from error
@@ -240,9 +283,15 @@ class PaperBroker:
 
     async def on_market(self, now_ns: int) -> None:
         """Let working orders meet the quotes, in the order in which they came; end and settle what is over."""
-        changed: list[BrokerEvent] = [*take_hold(self._book, now_ns)]
+        held = take_hold(self._book, now_ns)
+        changed: list[BrokerEvent] = [*held]
+        for report in held:  # an exit waits for its trigger, and goes with it
+            changed.extend(follow(self._book, report.complex_id, now_ns))
         regular = self._calendar.phase(now_ns) is Phase.REGULAR
-        for order in self._book.working:
+        for listed in self._book.working:
+            order = self._book.orders[listed.report.broker_id]  # looked up anew: its bracket may have ended it
+            if order.report.state.terminal:
+                continue
             if order_over(order, now_ns, self._calendar):
                 changed.append(self._book.move(order, OrderState.EXPIRED, now_ns).report)
             elif regular and arrived(order, now_ns):
@@ -250,6 +299,7 @@ class PaperBroker:
                 left = self._book.orders[order.report.broker_id]
                 if left.intent.time_in_force is TimeInForce.IOC and left.report.state.working:
                     changed.append(self._book.move(left, OrderState.CANCELLED, now_ns).report)
+            changed.extend(follow(self._book, order.report.complex_id, now_ns))
         early = self._settings.early_assignment
         changed.extend(by_itself(self._book, Scene(now_ns, self._calendar, self._quotes, self.facts, early)))
         self._untold.extend(changed)
@@ -313,7 +363,8 @@ class PaperBroker:
 
     # --- checks of a real broker ---
 
-    def _check(self, intent: OrderIntent, without: str = "") -> None:
+    def _check(self, intent: OrderIntent, without: str = "", *, waits: bool = False) -> None:
+        """`waits`: an exit behind a trigger, whose position is not there yet."""
         if not self._connected:
             raise BrokerError("the paper broker is not connected; nothing was placed", "not_connected")
         if not intent.legs or intent.quantity <= 0:
@@ -330,7 +381,7 @@ class PaperBroker:
             raise BrokerError("a buy needs a debit and a sale a credit; nothing was placed", "cant_buy_for_credit")
         for leg in intent.legs:
             free = self._book.closable(leg.symbol, leg.action, without)
-            if not leg.action.opens and leg.quantity > free:
+            if not leg.action.opens and not waits and leg.quantity > free:
                 raise BrokerError(
                     f"{leg.quantity} {leg.symbol} cannot be closed: {free} are held and not being closed already",
                     "cannot_close_against_more_than_existing_position",

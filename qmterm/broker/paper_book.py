@@ -117,13 +117,18 @@ class PaperBook:
         position = self.positions.get(symbol)
         held = 0 if position is None else position.quantity
         available = -held if action.buys else held
-        taken = sum(
-            leg.quantity - sum(fill.quantity for fill in order.report.fills if fill.symbol == symbol)
-            for order in self.working
-            for leg in order.intent.legs
-            if leg.symbol == symbol and not leg.action.opens and order.report.broker_id != without
-        )
-        return max(0, available - taken)
+        taken: dict[str, int] = {}
+        for order in self.working:
+            report = order.report
+            if report.state is OrderState.CONTINGENT or report.broker_id == without:
+                continue
+            for leg in order.intent.legs:
+                if leg.symbol == symbol and not leg.action.opens:
+                    left = leg.quantity - sum(fill.quantity for fill in report.fills if fill.symbol == symbol)
+                    # Of a bracket's exits one fills: together they take what the larger one takes.
+                    group = report.complex_id or report.broker_id
+                    taken[group] = max(taken.get(group, 0), left)
+        return max(0, available - sum(taken.values()))
 
     def book(self, fill: Fill) -> BrokerPosition:
         """Apply one fill; returns the position after it (quantity 0 when it is gone)."""

@@ -16,7 +16,7 @@ from urllib.parse import quote
 import httpx2
 from tastytrade import Account
 
-from qmterm.broker import accounts, decode, orders
+from qmterm.broker import accounts, bodies, brackets, decode, orders
 from qmterm.broker.dxlink import BrokerQuote, BrokerQuotes
 from qmterm.broker.errors import UNREADABLE
 from qmterm.broker.metrics import MarketMetrics, metrics_of
@@ -82,7 +82,7 @@ class TastytradeBroker:
         """Log in, choose the account, open the stream. A stream that does not come up at once keeps trying."""
         await self._session.open()
         body = await self._session.read("listing the accounts", "/customers/me/accounts")
-        rows = [row["account"] for row in _items(body, "accounts") if isinstance(row.get("account"), dict)]
+        rows = [row["account"] for row in bodies.items(body, "accounts") if isinstance(row.get("account"), dict)]
         self.account = accounts.choose(rows, self._wanted)
         self._sdk_account = Account.model_construct(account_number=self.account)
         await self._check_trading()
@@ -105,8 +105,8 @@ class TastytradeBroker:
         except BrokerError as error:
             self._fault(f"trading status not checked: {error}")
             return
-        accounts.check_trading(self.account, _data(body))
-        self.flags = accounts.flags_of(_data(body))
+        accounts.check_trading(self.account, bodies.data(body))
+        self.flags = accounts.flags_of(bodies.data(body))
 
     def option_quotes(self, on_quote: Callable[[BrokerQuote], None]) -> BrokerQuotes | None:
         """The broker's own market data for option contracts; the test environment has none."""
@@ -135,7 +135,7 @@ class TastytradeBroker:
 
     async def replace(self, broker_id: str, intent: OrderIntent) -> BrokerOrder:
         """Price, kind and time in force of a working order, changed by putting a new one in its place; sent once."""
-        _check_number(broker_id, "replaced")
+        bodies.check_number(broker_id, "replaced")
         self._ask_permit(intent)
         order, account = orders.to_sdk(intent), self._trading_account()
         doing = f"the replacement {intent.intent_id} of order {broker_id}"
@@ -163,6 +163,37 @@ class TastytradeBroker:
         self._witness.told(placed)
         return placed
 
+    async def place_bracket(self, intents: tuple[OrderIntent, ...]) -> tuple[BrokerOrder, ...]:
+        """One call for all of them; the answer's orders in the order of the intents."""
+        refusal = next((refusal for intent in intents if (refusal := self._permit(intent)) is not None), None)
+        if refusal is not None:
+            raise BrokerError(f"bracket {intents[0].bracket_id} was not sent: real money is not armed", refusal.value)
+        order, account = brackets.to_sdk(intents), self._trading_account()
+        doing = f"the bracket {intents[0].bracket_id}"
+        data = await self._session.send(
+            doing,
+            "POST",
+            self._path("/complex-orders"),
+            Urgency.ORDER,
+            lambda: account.place_complex_order(self._session.sdk, order, dry_run=False),
+        )
+        answered = [self._placed(body, doing) for body in brackets.nested(data)]
+        by_id = {placed.external_id: placed for placed in answered}
+        if len(answered) != len(intents) or any(intent.intent_id not in by_id for intent in intents):
+            raise OutcomeUnknown(f"{doing}: the answer does not name all of its orders")
+        return tuple(by_id[intent.intent_id] for intent in intents)
+
+    async def cancel_bracket(self, complex_id: str) -> None:
+        bodies.check_number(complex_id, "cancelled")
+        account = self._trading_account()
+        await self._session.send(
+            f"the cancel of bracket {complex_id}",
+            "DELETE",
+            self._path(f"/complex-orders/{complex_id}"),
+            Urgency.CANCEL,
+            lambda: account.delete_complex_order(self._session.sdk, int(complex_id)),
+        )
+
     async def dry_run(self, intent: OrderIntent) -> DryRun:
         order, account = orders.to_sdk(intent), self._trading_account()
         try:
@@ -179,7 +210,7 @@ class TastytradeBroker:
             raise BrokerError(f"no estimate from tastytrade: {error}", UNREADABLE) from None
 
     async def cancel(self, broker_id: str) -> None:
-        _check_number(broker_id, "cancelled")
+        bodies.check_number(broker_id, "cancelled")
         account = self._trading_account()
         await self._session.send(
             f"the cancel of order {broker_id}",
@@ -215,9 +246,11 @@ class TastytradeBroker:
         try:
             return AccountState(
                 account=self.account,
-                balance=decode.balance(_data(balance)),
+                balance=decode.balance(bodies.data(balance)),
                 positions=tuple(
-                    decode.position(row) for row in _items(positions, "positions") if not decode.foreign_position(row)
+                    decode.position(row)
+                    for row in bodies.items(positions, "positions")
+                    if not decode.foreign_position(row)
                 ),
                 orders=tuple(sorted(merged.values(), key=lambda order: (order.received_ns, order.broker_id))),
                 complete=live[1] and history[1],
@@ -234,7 +267,7 @@ class TastytradeBroker:
         except BrokerError as error:
             self._fault(f"trading status not read: {error}")
             return
-        self.flags = accounts.flags_of(_data(body))
+        self.flags = accounts.flags_of(bodies.data(body))
 
     async def _tried(self, reading: Any) -> tuple[tuple[BrokerOrder, ...], bool]:
         try:
@@ -248,7 +281,7 @@ class TastytradeBroker:
 
     async def _live_orders(self) -> tuple[tuple[BrokerOrder, ...], bool]:
         body = await self._session.read("polling orders", self._path("/orders/live"))
-        return self._decoded(_items(body, "live orders"))
+        return self._decoded(bodies.items(body, "live orders"))
 
     async def _history(self) -> tuple[tuple[BrokerOrder, ...], bool]:
         """All pages since the day before the last complete reading (or the start's look back).
@@ -266,11 +299,11 @@ class TastytradeBroker:
                 self._path("/orders"),
                 **{"start-date": since.isoformat(), "per-page": self._settings.page_size, "page-offset": page},
             )
-            rows = _items(body, "order history")
+            rows = bodies.items(body, "order history")
             good, whole = self._decoded(rows)
             found.extend(good)
             complete = complete and whole
-            if _last_page(body, page, len(rows), self._settings.page_size):
+            if bodies.last_page(body, page, len(rows), self._settings.page_size):
                 self._history_of = today if complete else self._history_of
                 return tuple(found), complete
         self._fault(f"the order history has more than {PAGE_CAP} pages; the rest was not read")
@@ -286,13 +319,13 @@ class TastytradeBroker:
                 self._path("/transactions"),
                 **{"start-date": since.isoformat(), "per-page": self._settings.page_size, "page-offset": page},
             )
-            rows = _items(body, "transactions")
+            rows = bodies.items(body, "transactions")
             read = transactions(rows)
             for fault in read.faults:
                 self._fault(fault)
             found.extend(read.good)
             complete = complete and not read.faults
-            if _last_page(body, page, len(rows), self._settings.page_size):
+            if bodies.last_page(body, page, len(rows), self._settings.page_size):
                 return tuple(found), complete
         self._fault(f"there are more than {PAGE_CAP} pages of transactions; the rest was not read")
         return tuple(found), False
@@ -313,7 +346,9 @@ class TastytradeBroker:
                 "/market-metrics",
                 symbols=",".join(wanted[first : first + METRICS_AT_ONCE]),
             )
-            found += [metrics for entry in _items(body, "market metrics") if (metrics := metrics_of(entry)) is not None]
+            found += [
+                metrics for entry in bodies.items(body, "market metrics") if (metrics := metrics_of(entry)) is not None
+            ]
         return tuple(found)
 
     async def tick_table(self, underlying: str) -> TickTable | None:
@@ -321,7 +356,7 @@ class TastytradeBroker:
         body = await self._session.read(
             f"the tick sizes of {underlying}", f"/instruments/equities/{quote(underlying, safe='')}"
         )
-        rows = _data(body).get("option-tick-sizes")
+        rows = bodies.data(body).get("option-tick-sizes")
         if not isinstance(rows, list) or not rows:
             return None
         try:
@@ -402,30 +437,3 @@ class TastytradeBroker:
             self.on_fault(text)
         else:
             log.warning("%s", text)
-
-
-def _check_number(broker_id: str, deed: str) -> None:
-    if not broker_id.isdigit():
-        raise BrokerError(f"{broker_id!r} is not a tastytrade order number; nothing was {deed}", orders.BAD_ORDER)
-
-
-def _data(body: dict[str, Any]) -> dict[str, Any]:
-    data = body.get("data")
-    return data if isinstance(data, dict) else {}
-
-
-def _items(body: dict[str, Any], what: str) -> list[dict[str, Any]]:
-    """The list in an answer. One that is not there is no empty list: "no such order" must have been said."""
-    items = _data(body).get("items")
-    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-        raise BrokerError(f"unreadable answer from tastytrade: {what} is not a list of objects", UNREADABLE)
-    return items
-
-
-def _last_page(body: dict[str, Any], page: int, rows: int, page_size: int) -> bool:
-    pagination = body.get("pagination")
-    pages = pagination.get("total-pages") if isinstance(pagination, dict) else None
-    try:
-        return page + 1 >= decode.whole(pages) if pages is not None else rows < page_size
-    except decode.Unreadable as error:
-        raise BrokerError(f"unreadable answer from tastytrade: number of pages: {error}", UNREADABLE) from None

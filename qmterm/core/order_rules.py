@@ -6,7 +6,7 @@ Pure: the day that "in the future" is measured from is the day the order was mad
 from __future__ import annotations
 
 from qmterm.core.clock import et_date
-from qmterm.core.orders import OrderIntent, OrderKind, TimeInForce
+from qmterm.core.orders import BracketRole, OrderIntent, OrderKind, TimeInForce
 
 _NAME = {
     OrderKind.LIMIT: "a limit order",
@@ -19,6 +19,28 @@ _NAME = {
 def rules_fault(intent: OrderIntent) -> str | None:
     """Why no broker would take such an order, in one sentence; None when it is one."""
     return _price_fault(intent) or _trigger_fault(intent) or _time_fault(intent)
+
+
+def bracket_fault(intents: tuple[OrderIntent, ...]) -> str | None:
+    """Why these are no bracket, in one sentence; None: a trigger with one or two exits, or a target and a stop.
+
+    A lone exit for what is held is a simple order, not a bracket.
+    """
+    roles = [intent.role for intent in intents]
+    if len(set(roles)) != len(roles) or None in roles or len({intent.bracket_id for intent in intents}) != 1:
+        return "its orders do not have one role each in one bracket"
+    if len(roles) < 2:
+        return "one order alone is no bracket"
+    exits = [intent for intent in intents if intent.rests]
+    if any(leg.action.opens for intent in exits for leg in intent.legs):
+        return "an exit of a bracket must only close"
+    if any(intent.kind is not OrderKind.LIMIT for intent in exits if intent.role is BracketRole.TARGET):
+        return "the target of a bracket is a limit order"
+    if any(not intent.kind.stopped for intent in exits if intent.role is BracketRole.STOP):
+        return "the stop of a bracket is a stop order"
+    if len({tuple((leg.symbol, leg.quantity) for leg in intent.legs) for intent in intents}) != 1:
+        return "its orders are not for the same contracts"
+    return None
 
 
 def _price_fault(intent: OrderIntent) -> str | None:

@@ -77,6 +77,14 @@ class Purpose(StrEnum):
     EXTERNAL = "external"  # placed elsewhere, adopted
 
 
+class BracketRole(StrEnum):
+    """What an order is in its bracket: the trigger opens, a target and a stop close; of those two one fills."""
+
+    TRIGGER = "trigger"
+    TARGET = "target"
+    STOP = "stop"
+
+
 class OrderState(StrEnum):
     INTENT = "intent"  # durable on disk, nothing sent
     SENT = "sent"  # handed to the wire, no answer yet
@@ -117,9 +125,10 @@ TRANSITIONS: dict[OrderState, frozenset[OrderState]] = {
     _S.SENT: _AT_BROKER | _ENDS | {_S.UNKNOWN},
     _S.UNKNOWN: _AT_BROKER | _ENDS | {_S.NOT_ACCEPTED},
     _S.RECEIVED: (_AT_BROKER | _ENDS) - {_S.RECEIVED},
-    _S.ROUTED: (_AT_BROKER | _ENDS) - {_S.RECEIVED, _S.ROUTED},
+    # What waited for a trigger and was let go never waits again: that would be old news.
+    _S.ROUTED: (_AT_BROKER | _ENDS) - {_S.RECEIVED, _S.ROUTED, _S.CONTINGENT},
     _S.CONTINGENT: (_AT_BROKER | _ENDS) - {_S.CONTINGENT},
-    _S.LIVE: (_AT_BROKER | _ENDS) - {_S.RECEIVED, _S.ROUTED, _S.LIVE},
+    _S.LIVE: (_AT_BROKER | _ENDS) - {_S.RECEIVED, _S.ROUTED, _S.CONTINGENT, _S.LIVE},
     _S.CANCEL_REQUESTED: _ENDS | {_S.LIVE},
     # Back to where it was when its replacement was called off.
     _S.REPLACE_REQUESTED: _ENDS | {_S.LIVE, _S.RECEIVED, _S.ROUTED},
@@ -177,11 +186,18 @@ class OrderIntent:
     good_until: date | None = None  # the last day of a GTD order, New York
     replaces: str | None = None  # id of the intent whose order this one takes the place of
     worst_price: Decimal | None = None  # how far the machine may walk the price; None: the price is as it is
+    bracket_id: str | None = None  # the same on all orders of one bracket
+    role: BracketRole | None = None
 
     @property
     def counted_price(self) -> Decimal | None:
         """The dearest limit this order may ever work at, whoever replaces it; None: any price."""
         return self.net_price if self.worst_price is None else self.worst_price
+
+    @property
+    def rests(self) -> bool:
+        """A protective exit that stands at the broker: it closes what its trigger opened, or what is held already."""
+        return self.role in (BracketRole.TARGET, BracketRole.STOP)
 
     @property
     def reduces(self) -> bool:
@@ -230,6 +246,8 @@ class BrokerOrder:
     stop_trigger: Decimal | None = None
     good_until: date | None = None
     replaced_by: str | None = None  # also names a replacement that was called off
+    complex_id: str | None = None  # of the bracket at the broker that it belongs to
+    role: BracketRole | None = None
 
 
 @dataclass(frozen=True, slots=True)

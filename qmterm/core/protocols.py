@@ -48,6 +48,17 @@ class Broker(Protocol):
         """
         ...
 
+    async def place_bracket(self, intents: tuple[OrderIntent, ...]) -> tuple[BrokerOrder, ...]:
+        """Send a trigger with its exits, or a target and a stop for what is held, as one: all of them or none.
+
+        The exits wait until the trigger has filled; a fill of one exit cancels the other. Raises as `place` does.
+        """
+        ...
+
+    async def cancel_bracket(self, complex_id: str) -> None:
+        """Ask for a cancel of all that still works of a bracket, by the bracket's own number."""
+        ...
+
     async def dry_run(self, intent: OrderIntent) -> DryRun: ...
 
     async def cancel(self, broker_id: str) -> None:

@@ -184,6 +184,7 @@ class _Day:
             log,
             self._outcome.trouble,
             self._note_found,
+            resting=self._script.resting,
         )
 
     def _note_found(self, fill_id: str, at: float) -> None:

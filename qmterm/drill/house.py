@@ -41,6 +41,7 @@ from qmterm.risk.stops import StopRules
 TOKEN = "drill-token-of-the-simulator"
 TURN_S = 0.5
 ORDERS = OrderSettings()
+NEAR_STOP = 0.08
 ENGINE = EngineSettings(mode=Mode.AUTO)
 RISK = RiskSettings()
 
@@ -58,8 +59,15 @@ class House:
         trouble: list[str],
         on_found: Callable[[str, float], None] = lambda _fill_id, _at: None,
         risk: RiskSettings | None = None,
+        *,
+        resting: bool = False,
     ) -> None:
-        """`on_found` hears of each fill when it is counted, and when that was (the clock's seconds)."""
+        """`on_found` hears of each fill when it is counted, and when that was (the clock's seconds).
+
+        `resting`: exits rest at the broker, and the stop is near enough to be hit there and here in the same moment.
+        """
+        self.resting = resting
+        self._orders = OrderSettings(resting_exits=True) if resting else ORDERS
         self.clock = clock
         self.broker = broker
         self.log = log
@@ -100,7 +108,7 @@ class House:
     def _furnish(self, opened: Opened, journal: Journal) -> None:
         book = self.book = opened.rebuilt.book
         self.marks = Marks(book, self._market, self.clock)
-        self.desk = OrderDesk(self.broker, journal, book, self.clock, self.log, ORDERS, self._on_fill)
+        self.desk = OrderDesk(self.broker, journal, book, self.clock, self.log, self._orders, self._on_fill)
         self.guards = Guards(
             book,
             self.desk.ledger,
@@ -109,8 +117,8 @@ class House:
             self._market,
             journal,
             self.clock,
-            StopRules(),
-            ORDERS,
+            StopRules(premium_stop=NEAR_STOP) if self.resting else StopRules(),
+            self._orders,
         )
         self.lanes = Lanes(self._lane_failed)
         self.trader = Trader(
@@ -126,7 +134,7 @@ class House:
             ladder=Ladder.from_dict(opened.ladder or {}),
             lanes=self.lanes,
             quotes=self._market,
-            settings=ORDERS,
+            settings=self._orders,
             market_open=lambda: True,
             real_money_refusal=lambda: None,
         )

@@ -79,6 +79,7 @@ class Script:
     crashes: tuple[CrashPoint, ...]
     staggered: bool  # the broker tells a spread's legs one after the other
     participation: float
+    resting: bool = False  # entries go out with exits that rest at the broker
     lasts_s: float = field(default=LASTS_S)
 
 
@@ -109,6 +110,7 @@ def script_of(seed: int, name: str = ALL) -> Script:
         crashes=_crashes(seed, random, name),
         staggered=random.random() < 0.5,
         participation=random.choice((0.3, 0.5, 1.0)),
+        resting=random.random() < 0.5,
     )
 
 

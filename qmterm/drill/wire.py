@@ -124,7 +124,7 @@ class MemoryTransport(httpx2.AsyncBaseTransport):
         if request.url.scheme == "ws":
             return await self._upgrade()
         await request.aread()
-        deed = request.method != "GET" and "/orders" in request.url.path
+        deed = request.method != "GET" and "orders" in request.url.path  # complex ones too
         if deed:
             await self._process.before("send")
         elif not self._process.alive:

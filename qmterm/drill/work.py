@@ -40,6 +40,8 @@ from qmterm.sim.brokerage.ticket import Ticket
 
 T = TypeVar("T")
 STRATEGIES = ("atr_matrix", "drill-b", "drill-c")
+LEVEL = 0.0005  # of the stock: an ATR, so that the first scale-out level is a jump away
+IV_SPOT = 29.3  # dollars: the volatility at which the drill's value of a contract is the model's, times the stock
 PERSONS_CALL = 2  # the strike that only somebody elsewhere opens
 _WORKING = frozenset({OrderState.LIVE, OrderState.RECEIVED, OrderState.ROUTED})
 
@@ -114,10 +116,13 @@ class Work:
         spot = self._market.last(stock) or STOCKS[stock]
         fees = 2 * order_fees(((leg, abs(price)) for leg in legs), DAY).total
         cost = -price * 100 + fees
+        # With levels in sight a target rests at the broker beside the stop.
+        atr = spot * LEVEL if house.resting and random.random() < 0.7 else 0.0
         signal = Signal(
             stock, "drill", now, SignalState.ENTRY_LONG, spot, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, (0.0, 0.0, 0.0), 0.0, 0,
             None,
         )  # fmt: skip
+        signal = replace(signal, atr=atr, sma50=spot if atr else 0.0)
         plan = TradePlan(
             plan_id=f"{now:x}-{random.getrandbits(24):x}",
             time_ns=now,
@@ -132,6 +137,7 @@ class Work:
             targets=(),
             horizon_date=EXPIRY - timedelta(days=7),
             signal=signal,
+            numbers={"iv": IV_SPOT / spot} if atr else {},
         )
         wanted = random.randint(1, 6)
         if len(legs) == 1:
@@ -159,15 +165,19 @@ class Work:
         held = [
             position
             for position in trader.book.positions
-            if closable(trader.book, trader.desk.ledger, position.symbol) and not self._half_of_spread(position.symbol)
+            if self._closable(position.symbol) and not self._half_of_spread(position.symbol)
         ]
         position = _one(held, random)
         if position is None:
             return
-        free = closable(trader.book, trader.desk.ledger, position.symbol)
+        free = self._closable(position.symbol)
         wanted = random.randint(1, abs(free) + 1)  # one too many at times: the guard must cut it
         action = Action.SELL_TO_CLOSE if free > 0 else Action.BUY_TO_CLOSE
         self._close((Leg(position.symbol, action, wanted),), wanted, position.strategy, position.plan_id, random)
+
+    def _closable(self, symbol: str) -> int:
+        """What rests at the broker gives way to an exit."""
+        return closable(self._house.book, self._house.desk.ledger, symbol, resting=False)
 
     def _half_of_spread(self, symbol: str) -> bool:
         """The long leg that covers a short one: closing it alone would leave the short one naked."""
@@ -175,12 +185,10 @@ class Work:
         return symbol == call(stock, 0) and self._house.book.quantity(call(stock, 1)) < 0
 
     def _exit_spread(self, random: Random) -> None:
-        trader = self._house.trader
         pairs = [
             (call(stock, 0), call(stock, 1))
             for stock in STOCKS
-            if closable(trader.book, trader.desk.ledger, call(stock, 0)) > 0
-            and closable(trader.book, trader.desk.ledger, call(stock, 1)) < 0
+            if self._closable(call(stock, 0)) > 0 and self._closable(call(stock, 1)) < 0
         ]
         pair = _one(pairs, random)
         if pair is not None:

@@ -22,6 +22,7 @@ from qmterm.engine.orders.flatten import Flattener
 from qmterm.engine.orders.ledger import OrderRecord
 from qmterm.engine.orders.reconcile import Difference, Reconciler
 from qmterm.engine.orders.recovery import adopt_difference
+from qmterm.engine.orders.resting import Rester
 from qmterm.engine.orders.walker import Walker
 from qmterm.engine.proof import DOCUMENT, Proof
 from qmterm.engine.trader import Trader
@@ -70,6 +71,7 @@ class Oversight:
         self._loop_lag = loop_lag  # None in lockstep: there a slow machine must decide what a fast one decides
         self.settling_s = 0.0  # seconds spent until a lagging ledger agreed, or did not
         self._walker = Walker(trader)
+        self._rester = Rester(trader)
         self._clock_jump = clock_jump
         self._kept: dict[str, object] | None = None
         self._kept_proof: dict[str, object] = {}
@@ -277,6 +279,7 @@ class Oversight:
         # Together: a silent broker costs the turn one time-out, not one for each order.
         await asyncio.gather(*(trader.desk.cancel(record, why) for record, why in wanted))
         self._walker.step()
+        self._rester.step()
 
     # --- the third witness ---
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import date
 from decimal import Decimal
 from typing import Protocol
 
-from qmterm.core.clock import Clock
-from qmterm.core.orders import AccountBalance, BrokerPosition, Leg, OrderIntent, OrderState, Purpose
+from qmterm.core.clock import Clock, et_date
+from qmterm.core.orders import AccountBalance, BrokerPosition, Leg, OrderIntent, OrderKind, OrderState, Purpose
 from qmterm.core.protocols import QuoteSource
 from qmterm.core.quotes import Quote
 from qmterm.core.reasons import Reason
@@ -19,12 +20,14 @@ from qmterm.engine.decisions import DecisionHash, DecisionTrail
 from qmterm.engine.ladder import REFUSAL, Ladder, Level
 from qmterm.engine.losses import LossBase
 from qmterm.engine.orders.book import Book
+from qmterm.engine.orders.brackets import exit_terms, exits_behind, one_long_option
 from qmterm.engine.orders.desk import OrderDesk
 from qmterm.engine.orders.dry_run import broker_refusal, sells
 from qmterm.engine.orders.exits import Guards
 from qmterm.engine.orders.exposure import closable, risk_book, rolls_out_of, spent
 from qmterm.engine.orders.lanes import Lanes
 from qmterm.engine.orders.ledger import OrderRecord
+from qmterm.engine.orders.making_way import MakingWay
 from qmterm.engine.orders.marks import Marks
 from qmterm.engine.orders.proposals import Proposals, entry_proposal, exit_proposal, how
 from qmterm.engine.orders.staged import as_staged
@@ -35,7 +38,7 @@ from qmterm.engine.show.wording import describe_order, walk_line
 from qmterm.risk.book import RiskBook
 from qmterm.risk.gate import Gate
 from qmterm.risk.price_sanity import unit_mid
-from qmterm.risk.protect import guarded_symbol
+from qmterm.risk.protect import guarded_symbol, protect
 from qmterm.risk.rolls import is_mixed, roll_verdict
 from qmterm.risk.surroundings import Surroundings
 from qmterm.risk.verdict import Verdict
@@ -92,6 +95,7 @@ class Trader:
         self.market_open = market_open
         self._real_money_refusal = real_money_refusal
         self.closing_refusal = real_money_refusal  # set by the engine: arming that ended by its loss still closes
+        self.way = MakingWay(desk, lanes, clock, log)
         self.proposals = Proposals(clock)
         self.trail = DecisionTrail()
         self.decisions = DecisionHash()
@@ -248,7 +252,7 @@ class Trader:
         It starts at the mid and may be walked to the plan's price, which everything counts it at from the start.
         """
         start = None
-        if self.settings.walk and plan.strategy != MANUAL:
+        if self.settings.walk and plan.strategy != MANUAL and not self._rests(plan):
             grid = Grid(plan.legs, self.ticks.of(plan.legs[0].symbol))
             start = start_price(grid, self.quotes_of(plan.legs), plan.net_price)
         return OrderIntent(
@@ -273,7 +277,7 @@ class Trader:
         warnings: tuple[str, ...],
         staged: OrderIntent | None,
     ) -> None:
-        why = (*self.trail.lines(plan.plan_id), *walk_line(intent), *how(intent))
+        why = (*self.trail.lines(plan.plan_id), *walk_line(intent), *how(intent), *self._exit_lines(plan, intent))
         mid, life = unit_mid(intent.legs, self.quotes_of(intent.legs)), self._shelf_life()
         proposal = entry_proposal(plan, intent, verdict.reason, why, mid, life, warnings, staged)
         if self.proposals.add(proposal):
@@ -286,11 +290,33 @@ class Trader:
         """When a proposal is made (market ns) and when it expires (monotonic seconds)."""
         return self.clock.now(), self.clock.monotonic() + self.settings.proposal_ttl_s
 
+    def _rests(self, plan: TradePlan) -> bool:
+        """Its exits go to the broker with it: then its price stands, because a bracket's trigger cannot be walked."""
+        return self.settings.resting_exits and one_long_option(plan.legs)
+
+    def _exit_lines(self, plan: TradePlan, intent: OrderIntent) -> tuple[str, ...]:
+        return tuple(f"rests at the broker: {describe_order(each)}" for each in self._bracketed(plan, intent)[1:])
+
+    def today(self) -> date:
+        return et_date(self.clock.now())
+
+    def _bracketed(self, plan: TradePlan, intent: OrderIntent) -> tuple[OrderIntent, ...]:
+        """The entry alone, or as the trigger of its resting exits."""
+        symbol = intent.legs[0].symbol
+        plain = intent.kind is OrderKind.LIMIT and intent.worst_price is None and one_long_option(intent.legs)
+        if not plain or not self._rests(plan):
+            return (intent,)
+        state = protect(plan, plan.plan_id, 0, -plan.net_price)
+        terms = exit_terms(state, symbol, self.guards.rules, self.ticks.of(symbol), self.today())
+        return (intent,) if terms is None else exits_behind(intent, terms)
+
     def send_entry(
         self, plan: TradePlan, intent: OrderIntent, decided_at: float | None, scanned_at: float | None = None
     ) -> OrderRecord:
+        intent, *exits = self._bracketed(plan, intent)
         record = self._register(intent, decided_at)
         record.scanned_at = scanned_at
+        records = (record, *(self.desk.register(each) for each in exits))
 
         async def job() -> None:
             refusal = None
@@ -300,7 +326,7 @@ class Trader:
             guarded = guarded_symbol(plan.legs)
             rolled = next((leg.symbol for leg in intent.legs if not leg.action.opens), None)
             guard = None if guarded is None else self.guards.prepare(plan, guarded, rolled)
-            await self.desk.send(record, lambda _record: refusal or self.entry_refusal(), beside=guard)
+            await self.desk.send_bracket(records, lambda _record: refusal or self.entry_refusal(), beside=guard)
 
         self.lanes.entry(job)
         return record
@@ -332,6 +358,12 @@ class Trader:
         for record in rolls_out_of(self.desk.ledger, stopped):
             record.unwanted = True  # the sweep cancels it: a stop never waits behind an order that opens
             record.cancel_asked |= record.state is OrderState.INTENT
+        for held in self.way.released():
+            verdict = self.close(held.intent, by_person=held.by_person, approved=True)
+            if not verdict.approved:
+                reason = verdict.reason or Reason.NO_DATA
+                text = f"not sent any more ({reason.value}): {describe_order(held.intent)}"
+                self.log.warn("ORD", text, held.intent.intent_id)
         if not self.market_open() or self.ladder.level is Level.FLATTEN:  # there everything is closed: flatten.py
             return
         for intent in self.guards.due():
@@ -360,7 +392,8 @@ class Trader:
         if permission is not None:  # an account we may not trade is not traded at all, not even to close
             self.rejected[permission.value] += 1
             return Verdict(0, permission)
-        closing = {leg.symbol: closable(self.book, self.desk.ledger, leg.symbol) for leg in intent.legs}
+        ledger, blocked = self.desk.ledger, self.way.blocked(intent)
+        closing = {leg.symbol: closable(self.book, ledger, leg.symbol, resting=False) for leg in intent.legs}
         level = self.ladder.level
         verdict = self.gate.check_exit(
             intent,
@@ -369,7 +402,7 @@ class Trader:
             by_person=by_person,
             quotes=self.quotes_of(intent.legs),
             program=self.ticks.of(intent.legs[0].symbol) if intent.legs else None,
-            book=self.risk_book(),
+            book=None if blocked else self.risk_book(),  # beside an exit that rests it would look like one too many
         )
         if not verdict.approved:
             self.rejected[(verdict.reason or Reason.NO_DATA).value] += 1
@@ -380,6 +413,9 @@ class Trader:
             intent = replace(intent, legs=legs, quantity=units)
         if (propose or self.mode is Mode.CONFIRM) and not approved:
             self._propose_exit(intent, by_person=by_person)
+            return verdict
+        if blocked:  # it leaves from `protect`, judged anew, once what rests at the broker is gone
+            self.way.hold(intent, by_person=by_person)
             return verdict
         if intent.worst_price is not None and not approved and not by_person:
             intent = replace(intent, worst_price=None)  # alone, the machine follows the market

@@ -61,7 +61,7 @@ PROJECTION: dict[str, str] = {
     " :reason, :body)",
     INTENT: "INSERT INTO intents VALUES (:intent_id, :session_id, :created_ns, :strategy, :underlying, :purpose,"
     " :plan_id, :quantity, :net_price, :kind, :stop_trigger, :time_in_force, :good_until, :replaces, :worst_price,"
-    " :body, :seq)",
+    " :body, :seq, :bracket_id, :role)",
     ORDER: "INSERT INTO orders VALUES (:subject, :session_id, :broker_id, :state, :time_ns, :reason, :seq)"
     " ON CONFLICT (intent_id) DO UPDATE SET broker_id = coalesce(excluded.broker_id, broker_id),"
     " state = excluded.state, time_ns = excluded.time_ns, reason = excluded.reason, seq = excluded.seq",
@@ -89,6 +89,8 @@ _SINCE_FIRST: dict[str, dict[str, object]] = {
         "good_until": None,
         "replaces": None,
         "worst_price": None,
+        "bracket_id": None,
+        "role": None,
     },
 }
 

@@ -186,8 +186,15 @@ FROM intents_1;
 DROP TABLE intents_1;
 """
 
+# The orders of a bracket name it, and what each is in it.
+_V3 = """
+ALTER TABLE intents ADD COLUMN bracket_id TEXT;
+ALTER TABLE intents ADD COLUMN role TEXT;  -- trigger | target | stop
+CREATE INDEX intents_by_bracket ON intents (bracket_id);
+"""
+
 # Entry n brings a file from version n to n + 1. Never edit a published entry: append.
-MIGRATIONS: tuple[str, ...] = (_V1, _V2)
+MIGRATIONS: tuple[str, ...] = (_V1, _V2, _V3)
 
 # Tables that `rebuild` empties and fills again from `events`.
 PROJECTIONS = (

@@ -98,6 +98,45 @@ class FakeBroker:
         self.after_accept(intent)
         return order
 
+    async def place_bracket(self, intents: tuple[OrderIntent, ...]) -> tuple[BrokerOrder, ...]:
+        """Accepted at once, waiting; `release` lets one work."""
+        self.posts.append("+".join(intent.intent_id for intent in intents))
+        await asyncio.sleep(0)
+        self.before_accept(intents[0])
+        complex_id = str(5000 + len(self.orders))
+        found = []
+        for intent in intents:
+            order = BrokerOrder(
+                broker_id=str(1000 + len(self.orders)),
+                external_id=intent.intent_id,
+                account=self.account,
+                underlying=intent.underlying,
+                state=OrderState.CONTINGENT,
+                legs=intent.legs,
+                fills=(),
+                net_price=intent.net_price,
+                time_in_force=intent.time_in_force.value,
+                received_ns=self.clock.now(),
+                updated_ns=self.clock.now(),
+                kind=intent.kind,
+                stop_trigger=intent.stop_trigger,
+                complex_id=complex_id,
+                role=intent.role,
+            )
+            self.orders[order.broker_id] = order
+            found.append(order)
+        self.after_accept(intents[0])
+        return tuple(found)
+
+    async def cancel_bracket(self, complex_id: str) -> None:
+        self.cancels.append(f"complex {complex_id}")
+        await asyncio.sleep(0)
+        works = [o for o in self.orders.values() if o.complex_id == complex_id and not o.state.terminal]
+        if not works:
+            raise BrokerError("bracket is terminal", "cannot_update_order")
+        for order in works:
+            self.orders[order.broker_id] = replace(order, state=OrderState.CANCEL_REQUESTED)
+
     async def replace(self, broker_id: str, intent: OrderIntent) -> BrokerOrder:
         """Accepted at once, waiting: `took_over` or `called_off` decides it."""
         self.puts.append((broker_id, intent.intent_id))

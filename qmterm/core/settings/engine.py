@@ -96,6 +96,10 @@ class OrderSettings(Section):
     )
     walk_every_s: float = Field(default=5.0, ge=0.5, le=600, description="market seconds between steps of a price")
     walk_ticks: int = Field(default=1, ge=1, le=20, description="ticks of one step toward the market")
+    resting_exits: bool = Field(
+        default=False,
+        description="a stop and a target for long options rest at the broker; entries are then not walked",
+    )
     poll_s: float = Field(
         default=3.0, ge=0.2, le=60, description="real seconds between order polls (the second witness of fills)"
     )

@@ -118,7 +118,7 @@ class Approvals:
         verdict = trader.close(intent, by_person=True, approved=True)
         if not verdict.approved:
             return CommandResult(False, f"refused: {_no(verdict)}", refused=True)
-        return CommandResult(True, f"sending {describe_order(intent)}")
+        return CommandResult(True, f"{trader.way.words(intent, 'sending')} {describe_order(intent)}")
 
     async def reject(self, command: RejectProposal) -> CommandResult:
         proposal = self._trader.proposals.take(command.proposal_id)
@@ -142,6 +142,7 @@ class Approvals:
         if command.order_id == "all":
             working = self._trader.desk.ledger.working
             for each in working:
+                each.unwanted = each.unwanted or each.intent.rests
                 _not_wanted(each)
             said = await asyncio.gather(*(self._trader.desk.cancel(record, "by you") for record in working))
             return CommandResult(all(_asked(text) for text in said), "\n".join(said) or "no working orders", said)
@@ -155,6 +156,9 @@ class Approvals:
                 _not_wanted(other)  # what takes its place must go as well, the sweep sees to it
                 if not record.working:  # the screen still showed the one before
                     record = other
+        if record.intent.rests:
+            for member in ledger.bracket(record):
+                member.unwanted = True  # not put back: resting.py
         _not_wanted(record)
         text = await self._trader.desk.cancel(record, "by you")
         return CommandResult(_asked(text), text)
@@ -182,7 +186,7 @@ class Approvals:
         held = self.find_position(command.position_id)
         if held is None:
             return CommandResult(False, f"no position {command.position_id!r}")
-        free = closable(trader.book, trader.desk.ledger, held.symbol)
+        free = closable(trader.book, trader.desk.ledger, held.symbol, resting=False)
         if free == 0:
             return CommandResult(False, f"{label(held.symbol)}: a working order closes it already")
         selling = free > 0
@@ -214,7 +218,7 @@ class Approvals:
         if not verdict.approved:
             return CommandResult(False, f"refused: {_no(verdict)}", refused=True)
         verb = "proposed" if any(p.legs == intent.legs for p in trader.proposals.waiting) else "sending"
-        return CommandResult(True, f"{verb} {describe_order(intent)}")
+        return CommandResult(True, f"{trader.way.words(intent, verb)} {describe_order(intent)}")
 
     def stage(self, command: StageOrder) -> CommandResult:
         """A single leg picked by hand. Selling what is not held would open an undefined risk: refused."""

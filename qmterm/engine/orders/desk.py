@@ -71,6 +71,7 @@ class OrderDesk:
         self.ledger = Ledger()
         self.acknowledged = Percentiles()
         self.scan_to_ack = Percentiles()
+        self._brackets_going: set[str] = set()  # brackets whose cancel has no answer yet
         self.sent = 0
         self.counting = 0  # fills on their way to the disk: cash must not be journalled meanwhile
 
@@ -102,27 +103,49 @@ class OrderDesk:
         `beside` is made durable in the same commit (an entry's stop): the order waits for both.
         Raises JournalError when the intent could not be made durable: then nothing was sent.
         """
-        if record.state is not OrderState.INTENT:
-            raise InvariantBroken(f"order {record.intent.intent_id} is {record.state.value}: it is sent once only")
-        intent = record.intent
-        quotes = None
-        if record.decided_on is not None:
-            quotes = {"decided": record.decided_on, "sent": self.priced(intent.legs, intent.underlying)}
+        await self.send_bracket((record,), still_wanted, beside)
+
+    async def send_bracket(
+        self,
+        records: tuple[OrderRecord, ...],
+        still_wanted: Callable[[OrderRecord], Reason | None],
+        beside: Awaitable[None] | None = None,
+    ) -> None:
+        """`send` for orders that belong together: all are durable before anything leaves, and they leave as one."""
+        for record in records:
+            if record.state is not OrderState.INTENT:
+                raise InvariantBroken(f"order {record.intent.intent_id} is {record.state.value}: it is sent once only")
+        writing: list[Awaitable[None]] = [self._journal.write_intent(r.intent, self._quotes(r)) for r in records]
         try:
-            if beside is None:
-                await self._journal.write_intent(intent, quotes)
+            if beside is None and len(writing) == 1:
+                await writing[0]
             else:
-                await asyncio.gather(self._journal.write_intent(intent, quotes), beside)
+                await asyncio.gather(*writing, *(() if beside is None else (beside,)))
         except JournalError:
-            record.state = OrderState.NOT_SENT
-            record.reason = Reason.JOURNAL_FAILED.value
+            for record in records:
+                record.state = OrderState.NOT_SENT
+                record.reason = Reason.JOURNAL_FAILED.value
             raise
-        refusal = Reason.USER if record.cancel_asked else self._pointless(record) or still_wanted(record)
+        asked = any(record.cancel_asked for record in records)
+        refusal = Reason.USER if asked else self._pointless(records[0]) or still_wanted(records[0])
         if refusal is not None:
-            await self._move(record, OrderState.NOT_SENT, refusal.value)
-            write = self._log.info if refusal is Reason.ORIGINAL_GONE else self._log.warn
-            write("ORD", f"not sent ({refusal.value}): {describe_order(intent)}", intent.intent_id)
+            for record in records:
+                await self._move(record, OrderState.NOT_SENT, refusal.value)
+                write = self._log.info if refusal is Reason.ORIGINAL_GONE else self._log.warn
+                text = f"not sent ({refusal.value}): {describe_order(record.intent)}"
+                write("ORD", text, record.intent.intent_id)
             return
+        for record in records:
+            self._leaving(record)
+        await self._place(records)
+
+    def _quotes(self, record: OrderRecord) -> Mapping[str, object] | None:
+        if record.decided_on is None:
+            return None
+        return {"decided": record.decided_on, "sent": self.priced(record.intent.legs, record.intent.underlying)}
+
+    def _leaving(self, record: OrderRecord) -> None:
+        intent = record.intent
         record.state = OrderState.SENT
         self.sent += 1
         self._log.info(
@@ -135,7 +158,6 @@ class OrderDesk:
             quantity=intent.quantity,
             worst=None if intent.worst_price is None else str(intent.worst_price),
         )
-        await self._place(record)
 
     def _pointless(self, record: OrderRecord) -> Reason | None:
         """A replacement whose original ended or is on its way out while we waited for the disk."""
@@ -149,6 +171,7 @@ class OrderDesk:
             record is not None
             and record.broker_id is not None
             and record.state in _STANDS
+            and record.intent.role is None  # another order in its place would not belong to the bracket
             and not record.cancelling(self._clock.monotonic(), self._clock.now())
             and not any(r.working and r.state is not OrderState.INTENT for r in self.ledger.replacing(record))
         )
@@ -163,11 +186,13 @@ class OrderDesk:
         """The broker's own estimate; BrokerError when it refuses the order or does not answer."""
         return await self._broker.dry_run(intent)
 
-    async def _place(self, record: OrderRecord) -> None:
+    async def _place(self, records: tuple[OrderRecord, ...]) -> None:
+        record = records[0]
         try:
-            answer = await self._put(record)
+            answers = await self._put(records)
         except BrokerError as refusal:
-            await self._move(record, OrderState.REJECTED, f"{refusal.code or Reason.BROKER_REFUSED.value}: {refusal}")
+            for each in records:
+                await self._move(each, OrderState.REJECTED, f"{refusal.code or Reason.BROKER_REFUSED.value}: {refusal}")
             # A replacement that came too late is news of its original, no trouble.
             late = record.intent.replaces is not None and refusal.code == TOO_LATE
             write = self._log.info if late else self._log.warn
@@ -175,8 +200,10 @@ class OrderDesk:
             return
         except OutcomeUnknown as silence:
             # The stream may have told us meanwhile; only an order still without any news is UNKNOWN.
-            if record.state is OrderState.SENT:
-                await self._move(record, OrderState.UNKNOWN, str(silence))
+            lost = [each for each in records if each.state is OrderState.SENT]
+            for each in lost:
+                await self._move(each, OrderState.UNKNOWN, str(silence))
+            if lost:
                 self._log.alarm(
                     "ORD",
                     f"outcome unknown: {describe_order(record.intent)} ({silence}); not sent again, "
@@ -189,15 +216,19 @@ class OrderDesk:
             self.acknowledged.add(record.acknowledged_ms)
         if record.scanned_at is not None:
             self.scan_to_ack.add((self._clock.monotonic() - record.scanned_at) * 1000)
-        await self.on_order(answer)
+        for answer in answers:
+            await self.on_order(answer)
 
-    async def _put(self, record: OrderRecord) -> BrokerOrder:
+    async def _put(self, records: tuple[OrderRecord, ...]) -> tuple[BrokerOrder, ...]:
+        if len(records) > 1:
+            return await self._broker.place_bracket(tuple(record.intent for record in records))
+        record = records[0]
         original = self.ledger.original(record)
         if record.intent.replaces is None:
-            return await self._broker.place(record.intent)
+            return (await self._broker.place(record.intent),)
         if original is None or original.broker_id is None:
             raise InvariantBroken(f"order {record.intent.intent_id} replaces nothing at the broker; nothing was sent")
-        return await self._broker.replace(original.broker_id, record.intent)
+        return (await self._broker.replace(original.broker_id, record.intent),)
 
     # --- what the broker says ---
 
@@ -221,7 +252,9 @@ class OrderDesk:
                 self._log.warn("ORD", f"external order adopted: {words}", record.intent.intent_id)
         if record.broker_id != order.broker_id:
             self.ledger.name(record, order.broker_id)
-        if record.intent.replaces is not None and not record.external and order.legs != record.intent.legs:
+        record.complex_id = order.complex_id or record.complex_id
+        resized = record.intent.replaces is not None or record.intent.rests
+        if resized and not record.external and order.legs != record.intent.legs:
             self._fit(record, order)
         if record.state is OrderState.NOT_ACCEPTED:
             self._log.alarm(
@@ -237,7 +270,7 @@ class OrderDesk:
         return record
 
     def _fit(self, record: OrderRecord, order: BrokerOrder) -> None:
-        """A replacement is for what was open when it arrived: its size is what the broker says."""
+        """A replacement, or an exit of a bracket, is for what was open then: its size is what the broker says."""
         intent = record.intent
         quantities = {(leg.symbol, leg.action): leg.quantity for leg in order.legs}
         if quantities.keys() != {(leg.symbol, leg.action) for leg in intent.legs}:
@@ -294,7 +327,21 @@ class OrderDesk:
             quantity=counted.quantity,
             fees=str(counted.fees),
         )
+        if record.intent.rests:
+            self._tell_rested(record, counted)
         await self._on_fill(record, counted, after)
+
+    def _tell_rested(self, record: OrderRecord, fill: Fill) -> None:
+        """An exit that rested at the broker filled by itself: its cause, and an alarm should its sibling have too."""
+        intent, role = record.intent, record.intent.role
+        if not record.external:
+            cause = f"{intent.reason.value}: " if intent.reason else ""
+            text = f"{cause}the {role} that rested at the broker filled: {describe_fill(fill)}"
+            self._log.warn("STOP", text, intent.intent_id)
+        exits = [each for each in self.ledger.bracket(record) if each.intent.rests]
+        if sum(each.filled(fill.symbol) for each in exits) > max(leg.quantity for e in exits for leg in e.intent.legs):
+            text = f"both exits of a bracket filled: {describe_order(intent)}; look at the position"
+            self._log.alarm("ORD", text, intent.intent_id)
 
     async def _move(self, record: OrderRecord, state: OrderState, reason: str) -> None:
         record.state = state
@@ -326,21 +373,36 @@ class OrderDesk:
             return f"{describe_order(record.intent)} is not sent"
         if record.broker_id is None:
             return f"{describe_order(record.intent)} has no broker id yet ({record.state.value}): read-back comes first"
-        record.cancel_asked, record.cancel_asked_at = True, self._clock.monotonic()
+        complex_id = record.complex_id
+        if complex_id in self._brackets_going:
+            return f"cancel asked for {describe_order(record.intent)}, with its bracket"
+        group = [record] if complex_id is None else [r for r in self.ledger.bracket(record) if r.working]
+        for each in group:
+            each.cancel_asked, each.cancel_asked_at = True, self._clock.monotonic()
         try:
-            await self._broker.cancel(record.broker_id)
+            if complex_id is None:
+                await self._broker.cancel(record.broker_id)
+            else:
+                self._brackets_going.add(complex_id)
+                await self._broker.cancel_bracket(complex_id)
         except BrokerError as refusal:
-            record.cancel_asked = False
-            record.cancel_rests_until_ns = self._clock.now() + CANCEL_REST_NS
+            self._cancel_failed(group)
             self._log.warn("ORD", f"cancel refused: {refusal}", record.intent.intent_id)
             return f"cancel refused: {refusal}"
         except OutcomeUnknown as silence:
-            record.cancel_asked = False  # cancelling twice is harmless; the next poll shows what became of it
-            record.cancel_rests_until_ns = self._clock.now() + CANCEL_REST_NS
+            self._cancel_failed(group)
             self._log.warn("ORD", f"cancel not confirmed: {silence}", record.intent.intent_id)
             return f"cancel not confirmed: {silence}"
+        finally:
+            self._brackets_going.discard(complex_id or "")
         self._log.info("ORD", f"cancel asked ({why}) {describe_order(record.intent)}", record.intent.intent_id)
         return f"cancel asked for {describe_order(record.intent)}"
+
+    def _cancel_failed(self, group: list[OrderRecord]) -> None:
+        """Cancelling twice is harmless; the next poll shows what became of it."""
+        for each in group:
+            each.cancel_asked = False
+            each.cancel_rests_until_ns = self._clock.now() + CANCEL_REST_NS
 
     # --- read-back ---------------------------------------------------------------------------------------------
 

@@ -81,6 +81,8 @@ class Edits:
             return f"{name} was placed elsewhere: edit it there, or cancel it"
         if not record.working:
             return f"{name} is {record.state.value}: nothing to edit"
+        if record.intent.role is not None:
+            return f"{name} belongs to a bracket: cancel that instead"
         if record.cancelling(self._trader.clock.monotonic(), self._trader.clock.now()):
             return f"a cancel of {name} is on its way: it cannot be edited now"
         if any(other.working for other in self._trader.desk.ledger.replacing(record)):

@@ -90,6 +90,10 @@ class Guards:
                 state = replace(state, opened=state.opened + missed, quantity=quantity, entry_premium=premium)
                 await self._keep(replace(guard, state=state, goal=min(guard.goal, quantity)))
 
+    @property
+    def rules(self) -> StopRules:
+        return self._rules
+
     def of(self, position_id: str) -> Guard | None:
         return self._guards.get(position_id)
 
@@ -255,7 +259,7 @@ class Guards:
         return (
             StopInputs(
                 today=et_date(now),
-                closable=abs(closable(self._book, self._ledger, guard.symbol)),
+                closable=abs(closable(self._book, self._ledger, guard.symbol, resting=False)),
                 five_minute_close=None
                 if refused
                 else self._underlyings.five_minute_close(underlying, max(guard.opened_ns, guard.called_off_ns)),
@@ -274,9 +278,10 @@ class Guards:
         """Closing orders that goals ask for now: nothing closes the symbol yet and a price is known."""
         orders = []
         for guard in self._guards.values():
-            if guard.goal <= 0 or self._ledger.closing(guard.symbol) or self._just_refused(guard):
+            closing = self._ledger.closing(guard.symbol, resting=False)  # what rests gives way (making_way.py)
+            if guard.goal <= 0 or closing or self._just_refused(guard):
                 continue
-            free = closable(self._book, self._ledger, guard.symbol)
+            free = closable(self._book, self._ledger, guard.symbol, resting=False)
             contracts = min(guard.goal, abs(free))
             price = self._exit_price(guard, selling=free > 0)
             if contracts and price is not None:
@@ -291,6 +296,7 @@ class Guards:
             and record.intent.created_ns > since
             and record.intent.plan_id == guard.state.position_id
             and record.intent.purpose in (Purpose.EXIT, Purpose.SCALE_OUT)
+            and not record.intent.rests
             for record in self._ledger.records
         )
 
@@ -317,6 +323,7 @@ class Guards:
             for record in self._ledger.working
             if record.intent.purpose in (Purpose.EXIT, Purpose.SCALE_OUT)
             and record.intent.reason is not Reason.USER  # a person's own price is the person's
+            and not record.intent.rests
             and not record.cancelling(self._clock.monotonic(), now)
             and now - record.worked_from_ns >= limit
         )

@@ -147,10 +147,13 @@ def _sold_on(ledger: Ledger, today: date) -> Decimal:
     return sum((f.cash_flow for f in fills if not f.action.buys and et_date(f.time_ns) == today), ZERO)
 
 
-def closable(book: Book, ledger: Ledger, symbol: str) -> int:
-    """Signed contracts that are settled at the broker and that no working order closes already."""
+def closable(book: Book, ledger: Ledger, symbol: str, *, resting: bool = True) -> int:
+    """Signed contracts that are settled at the broker and that no working order closes already.
+
+    Without `resting` also what our own exits at the broker close: that is free once they were cancelled.
+    """
     held = book.settled(symbol)
-    closing = ledger.closing(symbol)
+    closing = ledger.closing(symbol, resting=resting)
     return max(0, held - closing) if held > 0 else min(0, held + closing)
 
 

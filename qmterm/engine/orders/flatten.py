@@ -60,7 +60,7 @@ class Flattener:
         intent = record.intent
         machine = intent.purpose in _MACHINE and intent.reason is not Reason.USER
         later = intent.purpose in _MACHINE and intent.created_ns > since  # a person's own close, sent meanwhile
-        if record.external or not (intent.purpose is Purpose.FLATTEN or machine or later):
+        if record.external or intent.rests or not (intent.purpose is Purpose.FLATTEN or machine or later):
             return True
         return self._trader.clock.now() - record.worked_from_ns >= self._pace_ns
 

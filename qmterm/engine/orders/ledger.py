@@ -11,6 +11,7 @@ from decimal import Decimal
 
 from qmterm.core.instruments import is_option, parse_option
 from qmterm.core.orders import (
+    BracketRole,
     BrokerOrder,
     Fill,
     OrderIntent,
@@ -26,6 +27,7 @@ ADOPTED = "ext-"  # before the broker's number: our id of an order that somebody
 CANCEL_AGAIN_S = 15.0
 CANCEL_REST_NS = 1_000_000_000  # market time after a cancel that was refused or not confirmed: no storm of cancels
 _UNANSWERED = (OrderState.SENT, OrderState.UNKNOWN, OrderState.NOT_ACCEPTED)
+_RELEASED = (OrderState.RECEIVED, OrderState.ROUTED, OrderState.LIVE)  # an exit that waits for nothing any more
 _CALLED_OFF = (OrderState.REJECTED, OrderState.REMOVED)
 
 
@@ -36,6 +38,7 @@ class OrderRecord:
     intent: OrderIntent
     state: OrderState
     broker_id: str | None = None
+    complex_id: str | None = None  # the broker's number of the bracket it belongs to
     reason: str = ""
     fills: dict[str, Fill] = field(default_factory=dict)
     external: bool = False
@@ -107,11 +110,14 @@ class Ledger:
         self._records: dict[str, OrderRecord] = {}
         self._by_broker_id: dict[str, OrderRecord] = {}
         self._replacing: dict[str, list[str]] = {}  # intent id -> those that were to take its place, oldest first
+        self._brackets: dict[str, list[str]] = {}  # bracket id -> its intents
 
     def add(self, record: OrderRecord) -> None:
         self._records[record.intent.intent_id] = record
         if record.intent.replaces is not None:
             self._replacing.setdefault(record.intent.replaces, []).append(record.intent.intent_id)
+        if record.intent.bracket_id is not None:
+            self._brackets.setdefault(record.intent.bracket_id, []).append(record.intent.intent_id)
         if record.broker_id:
             self._by_broker_id[record.broker_id] = record
 
@@ -198,22 +204,59 @@ class Ledger:
 
     @property
     def chains(self) -> tuple[tuple[OrderRecord, ...], ...]:
-        """Working orders, those that take each other's place in one group: one of them at most fills what is left."""
-        found: dict[str, list[OrderRecord]] = {}
+        """Working orders, grouped where one at most fills what is left: those that take each other's place, and the
+        exits of a bracket. Exits that wait for a trigger can fill nothing yet and are in no group.
+        """
+        found: dict[tuple[str, str], list[OrderRecord]] = {}
         for record in self._records.values():
-            if record.working:
-                found.setdefault(self.root(record).intent.intent_id, []).append(record)
+            if record.working and not self.dormant(record):
+                found.setdefault(self._group(record), []).append(record)
         return tuple(tuple(chain) for chain in found.values())
+
+    def _group(self, record: OrderRecord) -> tuple[str, str]:
+        if record.intent.rests and record.intent.bracket_id is not None:
+            return "bracket", record.intent.bracket_id
+        return "order", self.root(record).intent.intent_id
+
+    # --- brackets ---
+
+    def bracket(self, record: OrderRecord) -> list[OrderRecord]:
+        """All orders of its bracket; itself alone when it is in none."""
+        names = self._brackets.get(record.intent.bracket_id or "")
+        return [record] if names is None else [self._records[name] for name in names]
+
+    def trigger(self, record: OrderRecord) -> OrderRecord | None:
+        """The order that an exit waits for; None when there is none (any more): it closes what is held."""
+        if not record.intent.rests:
+            return None
+        return next((r for r in self.bracket(record) if r.intent.role is BracketRole.TRIGGER), None)
+
+    def dormant(self, record: OrderRecord) -> bool:
+        """An exit whose trigger has filled nothing: there is nothing yet that it could close."""
+        trigger = self.trigger(record)
+        if trigger is None or trigger.fills or record.fills:
+            return False
+        return trigger.state is not OrderState.FILLED and record.state not in _RELEASED
+
+    def resting(self, symbol: str) -> list[OrderRecord]:
+        """Protective exits of ours in `symbol` that rest at the broker, or are on their way there."""
+        return [record for record in self.working if _rests_on(record, symbol) and not self.dormant(record)]
 
     @property
     def unknown(self) -> tuple[OrderRecord, ...]:
         return tuple(r for r in self._records.values() if r.state is OrderState.UNKNOWN)
 
-    def closing(self, symbol: str) -> int:
-        """Contracts of `symbol` that working orders may still close."""
+    def closing(self, symbol: str, *, resting: bool = True) -> int:
+        """Contracts of `symbol` that working orders may still close; without `resting`, beside our resting exits."""
         return sum(
-            max(record.remaining(symbol) if _closes(record, symbol) else 0 for record in chain) for chain in self.chains
+            max(record.remaining(symbol) if _closes(record, symbol) else 0 for record in chain)
+            for chain in self.chains
+            if resting or not _rests_on(chain[0], symbol)
         )
+
+
+def _rests_on(record: OrderRecord, symbol: str) -> bool:
+    return record.intent.rests and not record.external and record.intent.legs[0].symbol == symbol
 
 
 def _closes(record: OrderRecord, symbol: str) -> bool:
@@ -255,11 +298,14 @@ def adopt(order: BrokerOrder, now_ns: int, monotonic: float) -> OrderRecord:
         kind=order.kind or (OrderKind.LIMIT if order.net_price else OrderKind.MARKET),
         stop_trigger=order.stop_trigger,
         good_until=order.good_until,
+        bracket_id=None if order.complex_id is None else f"{ADOPTED}bracket-{order.complex_id}",
+        role=order.role if order.complex_id is not None else None,
     )
     return OrderRecord(
         intent=intent,
         state=order.state,
         broker_id=order.broker_id,
+        complex_id=order.complex_id,
         external=True,
         known_since=monotonic,
         worked_from_ns=order.received_ns,

@@ -37,7 +37,12 @@ class Walker:
     def walks(self, record: OrderRecord) -> bool:
         """True for an order whose price the machine may change without cancelling it."""
         intent = record.intent
-        if not self._trader.settings.walk or record.external or intent.kind is not OrderKind.LIMIT:
+        if (
+            not self._trader.settings.walk
+            or record.external
+            or intent.role is not None
+            or intent.kind is not OrderKind.LIMIT
+        ):
             return False
         if intent.purpose is Purpose.ENTRY:
             return intent.worst_price is not None

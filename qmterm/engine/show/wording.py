@@ -51,7 +51,8 @@ def walk_line(intent: OrderIntent) -> tuple[str, ...]:
 
 
 def describe_order(intent: OrderIntent) -> str:
-    return f"{' / '.join(describe_leg(leg) for leg in intent.legs)} @ {terms_text(intent)}"
+    role = f" ({intent.role})" if intent.role else ""
+    return f"{' / '.join(describe_leg(leg) for leg in intent.legs)} @ {terms_text(intent)}{role}"
 
 
 def describe_fill(fill: Fill) -> str:

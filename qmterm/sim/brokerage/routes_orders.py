@@ -167,6 +167,7 @@ class OrderRoutes:
         body = await body_of(request)
         if self.faults.draw("timeout_before_accept") is not None:
             return hang_up(request)
+        self._perhaps_refuse()
         group, accepted = self.complexes.place(*parse_complex(body))
         rendered = self.complexes.render(group)
         answer = render_answer(rendered, accepted.effect, accepted.warnings, "complex-order")
