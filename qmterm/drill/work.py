@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
+from functools import cached_property
 from random import Random
 from time import perf_counter
 from typing import TypeVar
@@ -52,9 +53,20 @@ class Work:
         self._market = market
         self._network = network
         self.kill_ms: list[float] = []
-        self._tickets = Tickets(house.trader, wait_s=0.0)
-        self._rolls = Rolls(house.trader, house.approvals, self._tickets)
-        self._edits = Edits(house.trader, house.approvals)
+
+    # Made when they are asked for: the siege's own hand works beside the broker, without a house of ours.
+
+    @cached_property
+    def _tickets(self) -> Tickets:
+        return Tickets(self._house.trader, wait_s=0.0)
+
+    @cached_property
+    def _rolls(self) -> Rolls:
+        return Rolls(self._house.trader, self._house.approvals, self._tickets)
+
+    @cached_property
+    def _edits(self) -> Edits:
+        return Edits(self._house.trader, self._house.approvals)
 
     async def do(self, act: Act) -> None:
         random = Random(act.draw)
