@@ -12,7 +12,13 @@ import pytest
 from tests.end_to_end.running import Engine, Market, engine, market, until
 
 SETTLED = ("filled", "cancelled", "expired", "rejected", "removed", "not accepted", "not sent")
-AT_BROKER = {"Filled": "filled", "Cancelled": "cancelled", "Expired": "expired", "Rejected": "rejected"}
+AT_BROKER = {
+    "Filled": "filled",
+    "Cancelled": "cancelled",
+    "Expired": "expired",
+    "Rejected": "rejected",
+    "Removed": "removed",  # a replacement whose original filled first
+}
 
 
 def orders_in(one: Engine) -> dict[str, str]:
