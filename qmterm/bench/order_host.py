@@ -94,7 +94,7 @@ class OrderHost:
         try:
             async with asyncio.timeout(ANSWER_S):
                 while True:
-                    what, body = await self._said.get()
+                    what, body = await self._next()
                     if what == wanted:
                         return body
                     if what in ("trouble", "failed"):
@@ -102,6 +102,19 @@ class OrderHost:
                     last = str(body) if what == "line" else last
         except TimeoutError:
             raise QmtermError(f"the measured engine did not say {wanted!r} in time; its last word: {last}") from None
+
+    async def _next(self) -> tuple[str, Any]:
+        """What it said next; QmtermError when it died instead and had said everything."""
+        assert self._child is not None
+        said, over = asyncio.ensure_future(self._said.get()), asyncio.ensure_future(self._child.over.wait())
+        try:
+            await asyncio.wait((said, over), return_when=asyncio.FIRST_COMPLETED)
+            if said.done():
+                return said.result()
+            raise QmtermError(f"the measured engine is gone: {self._child.how_it_ended}")
+        finally:
+            said.cancel()
+            over.cancel()
 
     def _show_market(self) -> None:
         if self._child is not None:

@@ -38,6 +38,13 @@ class Child:
         self._process.join()
         return bool(self._process.exitcode == -signal.SIGKILL)
 
+    @property
+    def how_it_ended(self) -> str:
+        """For a message, once it is `over`."""
+        self._process.join()
+        code = self._process.exitcode
+        return f"killed by {signal.Signals(-code).name}" if code is not None and code < 0 else f"exit code {code}"
+
     def tell(self, what: str, body: Any = None) -> None:
         with suppress(OSError):  # it may be dead already
             self._pipe.send((what, body))

@@ -66,7 +66,7 @@ class Life:
         self._inbox: asyncio.Queue[tuple[str, Any]] = asyncio.Queue()
 
     async def run(self) -> None:
-        asyncio.get_running_loop().add_reader(self._pipe.fileno(), self._read)
+        self._listen()
         clock = DrillClock(self._terms.origin)
         self.market = DrillMarket(Random(0), self._terms.origin)
         self.market.take(self._terms.quotes)
@@ -134,6 +134,12 @@ class Life:
 
     # --- the pipe ---
 
+    def _listen(self) -> None:
+        asyncio.get_running_loop().add_reader(self._pipe.fileno(), self._read)
+        # uvloop makes what it watches non-blocking: half of a long message would then be an error, and so would a
+        # word to an owner who is busy.
+        os.set_blocking(self._pipe.fileno(), True)
+
     def say(self, what: str, body: Any) -> None:
         with suppress(OSError):
             self._pipe.send((what, body))
@@ -149,7 +155,7 @@ class Life:
                     self.market.take(body)
                 else:
                     self._inbox.put_nowait((what, body))
-        except (EOFError, OSError):
+        except (EOFError, ConnectionError):  # the owner is gone
             os._exit(0)
 
     async def _states(self) -> None:
