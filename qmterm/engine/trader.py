@@ -25,6 +25,7 @@ from qmterm.engine.orders.desk import OrderDesk
 from qmterm.engine.orders.dry_run import broker_refusal, sells
 from qmterm.engine.orders.exits import Guards
 from qmterm.engine.orders.exposure import closable, risk_book, rolls_out_of, spent
+from qmterm.engine.orders.guard import Guard
 from qmterm.engine.orders.lanes import Lanes
 from qmterm.engine.orders.ledger import OrderRecord
 from qmterm.engine.orders.making_way import MakingWay
@@ -34,11 +35,11 @@ from qmterm.engine.orders.staged import as_staged
 from qmterm.engine.orders.ticks import TickBook
 from qmterm.engine.orders.walking import Grid, start_price
 from qmterm.engine.runlog import RunLog
-from qmterm.engine.show.wording import describe_order, walk_line
+from qmterm.engine.show.wording import describe_order, structure_label, walk_line
 from qmterm.risk.book import RiskBook
 from qmterm.risk.gate import Gate
 from qmterm.risk.price_sanity import unit_mid
-from qmterm.risk.protect import guarded_symbol, protect
+from qmterm.risk.protect import guarded_legs, protect
 from qmterm.risk.rolls import is_mixed, roll_verdict
 from qmterm.risk.surroundings import Surroundings
 from qmterm.risk.verdict import Verdict
@@ -323,9 +324,9 @@ class Trader:
             if sells(record):  # what is only bought is not tried first: nothing to count, and the book is dear
                 counted, left = spent(record, self._ask), self.risk_book().option_buying_power
                 refusal = await broker_refusal(self.desk, record, counted, left, self.log)
-            guarded = guarded_symbol(plan.legs)
+            guarded = guarded_legs(plan.legs)
             rolled = next((leg.symbol for leg in intent.legs if not leg.action.opens), None)
-            guard = None if guarded is None else self.guards.prepare(plan, guarded, rolled)
+            guard = self.guards.prepare(plan, guarded, rolled) if guarded else None
             await self.desk.send_bracket(records, lambda _record: refusal or self.entry_refusal(), beside=guard)
 
         self.lanes.entry(job)
@@ -354,7 +355,8 @@ class Trader:
     async def protect(self) -> None:
         """Run the stops, then turn what is due into closing orders or alarmed proposals."""
         await self.guards.look(self._announce, self._blinded)
-        stopped = {guard.symbol for guard in self.guards.all if guard.goal > 0 or guard.state.latched is not None}
+        going = (guard for guard in self.guards.all if guard.goal > 0 or guard.state.latched is not None)
+        stopped = {symbol for guard in going for symbol in guard.symbols}
         for record in rolls_out_of(self.desk.ledger, stopped):
             record.unwanted = True  # the sweep cancels it: a stop never waits behind an order that opens
             record.cancel_asked |= record.state is OrderState.INTENT
@@ -369,19 +371,18 @@ class Trader:
         for intent in self.guards.due():
             self.close(intent, by_person=False)
 
-    def _announce(self, guard: object, reason: Reason, numbers: Mapping[str, float | None]) -> None:
-        symbol = getattr(guard, "symbol", "")
-        self.log.alarm("STOP", f"{reason.value}: {symbol}", symbol, **numbers)
+    def _announce(self, guard: Guard, reason: Reason, numbers: Mapping[str, float | None]) -> None:
+        self.log.alarm("STOP", f"{reason.value}: {structure_label(guard.legs)}", guard.symbol, **numbers)
 
-    def _blinded(self, guard: object, why: Reason | None) -> None:
-        symbol = getattr(guard, "symbol", "")
+    def _blinded(self, guard: Guard, why: Reason | None) -> None:
+        symbol, name = guard.symbol, structure_label(guard.legs)
         if why is None:
-            self.log.info("STOP", f"the stop of {symbol} sees its stock again", symbol)
+            self.log.info("STOP", f"the stop of {name} sees its stock again", symbol)
             return
         self.log.alarm(
             "STOP",
-            f"the stop of {symbol} is blind: the stock's price is refused ({why.value}); "
-            "the option's own mark is still watched",
+            f"the stop of {name} is blind: the stock's price is refused ({why.value}); "
+            "the position's own mark is still watched",
             symbol,
             reason=why.value,
         )

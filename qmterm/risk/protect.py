@@ -153,11 +153,12 @@ class ProtectState:
         )
 
 
-def guarded_symbol(legs: tuple[Leg, ...]) -> str | None:
-    """The one bought option whose premium, days and stock the stops can read; None for anything else."""
-    if len(legs) == 1 and legs[0].action.buys and is_option(legs[0].symbol):
-        return legs[0].symbol
-    return None
+def guarded_legs(legs: tuple[Leg, ...]) -> tuple[Leg, ...]:
+    """The legs of one unit that the stops can watch: options, one or several, that open. () for anything with shares,
+    whose premium says nothing of what it can lose.
+    """
+    opening = tuple(leg for leg in legs if leg.action.opens)
+    return opening if all(is_option(leg.symbol) for leg in opening) else ()
 
 
 def rolled(state: ProtectState, old: ProtectState, today: date) -> ProtectState:

@@ -186,9 +186,12 @@ class FakeBroker:
         self.orders[broker_id] = replace(self.orders[broker_id], state=state)
         return self.orders[broker_id]
 
-    def fill(self, broker_id: str, quantity: int, price: str = "4.10", fill_id: str | None = None) -> BrokerOrder:
+    def fill(
+        self, broker_id: str, quantity: int, price: str = "4.10", fill_id: str | None = None, symbol: str | None = None
+    ) -> BrokerOrder:
+        """Execute contracts of one leg: of `symbol`, else of the first."""
         order = self.orders[broker_id]
-        leg = order.legs[0]
+        leg = order.legs[0] if symbol is None else next(leg for leg in order.legs if leg.symbol == symbol)
         execution = Fill(
             fill_id or f"f{len(order.fills) + 1}-{broker_id}",
             broker_id,
@@ -199,7 +202,7 @@ class FakeBroker:
             self.clock.now(),
         )
         fills = (*order.fills, execution)
-        done = sum(f.quantity for f in fills) >= leg.quantity
+        done = all(sum(f.quantity for f in fills if f.symbol == each.symbol) >= each.quantity for each in order.legs)
         self.orders[broker_id] = replace(
             order, fills=fills, state=OrderState.FILLED if done else OrderState.LIVE, updated_ns=self.clock.now()
         )

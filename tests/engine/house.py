@@ -30,6 +30,7 @@ from qmterm.engine.orders.lanes import Lanes
 from qmterm.engine.orders.marks import Marks
 from qmterm.engine.orders.rolls import Rolls
 from qmterm.engine.orders.tickets import Tickets
+from qmterm.engine.orders.ticks import TickBook
 from qmterm.engine.oversight import Oversight
 from qmterm.engine.runlog import RunLog
 from qmterm.engine.trader import Trader
@@ -70,7 +71,13 @@ class TableUnderlyings:
 
 
 class House:
-    def __init__(self, mode: Mode = Mode.AUTO, orders: OrderSettings | None = None, book: Book | None = None) -> None:
+    def __init__(
+        self,
+        mode: Mode = Mode.AUTO,
+        orders: OrderSettings | None = None,
+        book: Book | None = None,
+        ticks: TickBook | None = None,
+    ) -> None:
         self.clock = clock_at()
         self.broker = FakeBroker(self.clock)
         self.journal = MemoryJournal()
@@ -95,9 +102,10 @@ class House:
             self.oversight.lane_failed(error)
 
         self.desk = OrderDesk(self.broker, self.journal, self.book, self.clock, self.log, self.orders, on_fill)
+        self.ticks = ticks or TickBook()
         self.guards = Guards(
             self.book, self.desk.ledger, self.marks, self.quotes, self.underlyings, self.journal, self.clock,
-            StopRules(), self.orders,
+            StopRules(), self.orders, self.ticks,
         )  # fmt: skip
         self.lanes = Lanes(lane_failed)
         self.trader = Trader(
@@ -115,6 +123,7 @@ class House:
             quotes=self.quotes,
             settings=self.orders,
             market_open=lambda: self.open,
+            ticks=self.ticks,
             real_money_refusal=lambda: self.money_refusal,
         )
         self.trader.balance = AccountBalance(CASH, CASH, CASH)
@@ -168,8 +177,8 @@ class House:
         self.oversight.flattener.close_all()
         await self.lanes.idle()
 
-    async def filled(self, broker_id: str, quantity: int, price: str = "4.10") -> None:
-        await self.desk.on_order(self.broker.fill(broker_id, quantity, price))
+    async def filled(self, broker_id: str, quantity: int, price: str = "4.10", symbol: str | None = None) -> None:
+        await self.desk.on_order(self.broker.fill(broker_id, quantity, price, symbol=symbol))
 
     async def filled_all(self, *orders) -> None:
         """Every working order of ours (or the given ones) fills completely, the broker's ledger with it."""

@@ -32,7 +32,7 @@ async def two_guards(house):
     """P1 holds 4 contracts; P2's entry of 2 works and has its guard."""
     await house.hold(4)
     second = plan("P2", house.clock.now(), OTHER)
-    await house.guards.prepare(second, OTHER)
+    await house.guards.prepare(second, second.legs)
     return await house.desk.submit(replace(entry("eP2", 2, symbol=OTHER), plan_id="P2"))
 
 

@@ -21,7 +21,7 @@ from qmterm.engine.commands import (
     Terms,
 )
 from qmterm.engine.orders.book import Position
-from qmterm.engine.orders.exits import exit_price
+from qmterm.engine.orders.exit_orders import exit_price
 from qmterm.engine.orders.exposure import closable
 from qmterm.engine.orders.ledger import OrderRecord
 from qmterm.engine.orders.manual_plan import manual_plan

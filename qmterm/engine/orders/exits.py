@@ -9,26 +9,33 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import date
-from decimal import Decimal
 from functools import partial
 from typing import Any, Protocol
 
 from qmterm.core.clock import NS, Clock, et_date
-from qmterm.core.orders import Action, Fill, Leg, OrderIntent, OrderState, Purpose
+from qmterm.core.orders import Fill, Leg, OrderIntent, OrderState, Purpose
 from qmterm.core.protocols import QuoteSource
-from qmterm.core.quotes import Quote
 from qmterm.core.reasons import Reason
 from qmterm.core.settings.engine import OrderSettings
 from qmterm.core.signals import TradePlan
-from qmterm.core.ticks import TickProgram, TickTable, round_price, tick
 from qmterm.engine.orders.book import Book, Position
-from qmterm.engine.orders.exposure import closable
+from qmterm.engine.orders.exit_orders import ExitOrders
 from qmterm.engine.orders.guard import Guard
 from qmterm.engine.orders.ledger import Ledger, OrderRecord
 from qmterm.engine.orders.marks import Marks
+from qmterm.engine.orders.structure import (
+    being_closed,
+    owed,
+    unit_cost,
+    unit_mark,
+    units_broken,
+    units_closable,
+    units_entered,
+    units_held,
+    volatility,
+)
 from qmterm.engine.orders.ticks import TickBook
 from qmterm.engine.orders.underlyings import Sight, Underlyings
-from qmterm.engine.orders.walking import Grid, start_price
 from qmterm.risk.protect import StopInputs, protect, rolled
 from qmterm.risk.stops import StopRules, decide, iv_alert, rules_text
 
@@ -58,13 +65,12 @@ class Guards:
         self._book = book
         self._ledger = ledger
         self._marks = marks
-        self._quotes = quotes
         self._underlyings = underlyings
         self._journal = journal
         self._clock = clock
         self._rules = rules
         self._settings = settings
-        self._ticks = ticks or TickBook()
+        self._orders = ExitOrders(ledger, quotes, ticks or TickBook(), settings)
         self._guards: dict[str, Guard] = {}
         self._sight = Sight(underlyings)
         self.iv_of: Callable[[str], float | None] = lambda _symbol: None  # set by the engine: a mark's own volatility
@@ -74,21 +80,8 @@ class Guards:
 
     async def catch_up(self) -> None:
         """After a restart: a fill whose guard was not written any more (killed between the two) is counted now."""
-        for position_id, guard in list(self._guards.items()):
-            held = self._book.position(guard.symbol)
-            state = guard.state
-            entered = sum(
-                record.filled(guard.symbol)
-                for record in self._ledger.records
-                if record.intent.plan_id == position_id
-                and any(leg.symbol == guard.symbol and leg.action.opens for leg in record.intent.legs)
-            )
-            missed = max(0, entered - state.opened)
-            quantity = min(state.quantity + missed, abs(held.quantity) if held else 0)
-            if missed or quantity != state.quantity:
-                premium = held.average if missed and held else state.entry_premium
-                state = replace(state, opened=state.opened + missed, quantity=quantity, entry_premium=premium)
-                await self._keep(replace(guard, state=state, goal=min(guard.goal, quantity)))
+        for guard in list(self._guards.values()):
+            await self._count(guard)
 
     @property
     def rules(self) -> StopRules:
@@ -118,10 +111,10 @@ class Guards:
 
     # --- life of a guard ---
 
-    async def prepare(self, plan: TradePlan, symbol: str, rolled_from: str | None = None) -> None:
+    async def prepare(self, plan: TradePlan, legs: tuple[Leg, ...], rolled_from: str | None = None) -> None:
         """Before an entry is sent its guard is on disk, so that a fill after a crash finds its stop.
 
-        Rolled from another contract, it takes over the levels of that one's guard.
+        `legs` open one unit. Rolled from another contract, it takes over the levels of that one's guard.
         """
         now = self._clock.now()
         state, levels_day = protect(plan, plan.plan_id, 0, -plan.net_price), None
@@ -129,33 +122,47 @@ class Guards:
         if old is not None:
             state = rolled(state, old.state, et_date(now))
             levels_day = old.levels_day or et_date(old.opened_ns)
-        await self._keep(Guard(symbol, now, state, levels_day=levels_day))
+        await self._keep(Guard(legs, now, state, levels_day=levels_day))
 
     def watching(self, symbol: str) -> Guard | None:
         """The guard of a contract that is held."""
-        return next((guard for guard in self._guards.values() if guard.symbol == symbol and guard.state.quantity), None)
+        return next(
+            (guard for guard in self._guards.values() if symbol in guard.symbols and guard.state.quantity), None
+        )
 
     async def on_fill(self, record: OrderRecord, fill: Fill, after: Position | None) -> None:
         """Follow a fill of an order that opened or closed a guarded position."""
         guard = self._guards.get(record.intent.plan_id)
-        if guard is None or guard.symbol != fill.symbol:  # placed elsewhere, or the leg that a roll closes
-            alike = [g for g in self._guards.values() if g.symbol == fill.symbol]
+        if guard is None or fill.symbol not in guard.symbols:  # placed elsewhere, or the leg that a roll closes
+            alike = [g for g in self._guards.values() if fill.symbol in g.symbols]
             guard = self.watching(fill.symbol) or next(iter(alike), None)
         if guard is None:
+            return
+        if len(guard.legs) > 1:
+            await self._count(guard)
             return
         if fill.action.opens:
             average = after.average if after is not None else fill.price
             await self._keep(replace(guard, state=guard.state.filled_entry(fill.quantity, average)))
-            return
-        goal = max(0, guard.goal - fill.quantity)
-        guard = replace(
-            guard,
-            state=guard.state.filled_exit(fill.quantity),
-            goal=goal,
-            reason=guard.reason if goal else None,
-            attempts=guard.attempts if goal else 0,
-        )
-        await self._keep(guard)
+        else:
+            await self._keep(_closed(guard, fill.quantity))
+
+    async def _count(self, guard: Guard) -> None:
+        """Units anew from ledger and book: after a leg of several filled, and after a restart (a fill may be on the
+        disk whose guard was not written any more).
+        """
+        state, legs = guard.state, guard.legs
+        fresh = units_entered(self._ledger, state.position_id, legs) - state.opened
+        if fresh > 0:
+            cost = unit_cost(self._book, legs)
+            premium = state.entry_premium if cost is None else -cost if state.sold else cost
+            guard = replace(guard, state=state.filled_entry(fresh, premium))
+        left = min(guard.state.quantity, units_held(self._book, legs))
+        if len(legs) > 1:
+            left = min(left, max(0, guard.state.opened - units_broken(self._ledger, state.position_id, legs)))
+        gone = guard.state.quantity - left
+        if fresh > 0 or gone:
+            await self._keep(_closed(guard, gone) if gone else guard)
 
     async def adjust_for_splits(self) -> tuple[str, ...]:
         """Bring stops and levels to today's shares: a split is no loss. Returns the underlyings concerned."""
@@ -179,7 +186,7 @@ class Guards:
         """Forget guards whose position is flat and whose entry can no longer fill."""
         for position_id, guard in list(self._guards.items()):
             entry_works = any(record.intent.plan_id == position_id for record in self._ledger.working)
-            if not entry_works and self._book.quantity(guard.symbol) == 0:
+            if not entry_works and not units_held(self._book, guard.legs) and not self._owed(guard):
                 del self._guards[position_id]
                 self._sight.forget(position_id)
                 await self._journal.write_protect(position_id, None)
@@ -236,7 +243,7 @@ class Guards:
 
         False when it has no guard, is on its way out already, or a person refused its exit a moment ago.
         """
-        guard = next((g for g in self._guards.values() if g.symbol == symbol and g.state.quantity > 0), None)
+        guard = self.watching(symbol)
         if guard is None or (guard.goal > 0 and guard.reason is not Reason.SCALE_OUT):
             return False
         if self._clock.now() - guard.called_off_ns < REARM_NS:
@@ -254,20 +261,20 @@ class Guards:
         daily = self._underlyings.daily(underlying, seen) if guard.state.atr > 0 else None
         if daily is not None:
             guard = replace(guard, state=guard.state.new_session(daily.sma50, daily.atr), daily_seen=daily.session)
-        mark = self._marks.of(guard.symbol)
+        mark = unit_mark(guard.legs, self._marks.of)
         rested = now - guard.called_off_ns >= REARM_NS
         return (
             StopInputs(
                 today=et_date(now),
-                closable=abs(closable(self._book, self._ledger, guard.symbol, resting=False)),
+                closable=units_closable(self._book, self._ledger, guard.legs),
                 five_minute_close=None
                 if refused
                 else self._underlyings.five_minute_close(underlying, max(guard.opened_ns, guard.called_off_ns)),
                 last_trade=self._underlyings.last(underlying) if rested and not refused else None,
                 daily_close=daily.close if daily else None,
                 daily_sma50=daily.sma50 if daily else None,
-                mark=mark.price if rested and mark is not None and not mark.flag else None,
-                iv=self.iv_of(guard.symbol) if rested and mark is not None and not mark.flag else None,
+                mark=None if mark is None or not rested else -mark if guard.state.sold else mark,
+                iv=volatility(guard.legs, self.iv_of, sold=guard.state.sold) if rested and mark is not None else None,
             ),
             guard,
         )
@@ -275,18 +282,27 @@ class Guards:
     # --- turning goals into orders ---
 
     def due(self) -> tuple[OrderIntent, ...]:
-        """Closing orders that goals ask for now: nothing closes the symbol yet and a price is known."""
-        orders = []
+        """Closing orders that goals ask for now: nothing closes the position yet and a price is known."""
+        orders, now = [], self._clock.now()
         for guard in self._guards.values():
-            closing = self._ledger.closing(guard.symbol, resting=False)  # what rests gives way (making_way.py)
-            if guard.goal <= 0 or closing or self._just_refused(guard):
+            if being_closed(self._ledger, guard.legs) or self._just_refused(guard):
                 continue
-            free = closable(self._book, self._ledger, guard.symbol, resting=False)
-            contracts = min(guard.goal, abs(free))
-            price = self._exit_price(guard, selling=free > 0)
-            if contracts and price is not None:
-                orders.append(self._from_mid(guard, self._intent(guard, contracts, price, selling=free > 0)))
-        return tuple(orders)
+            units = min(guard.goal, units_closable(self._book, self._ledger, guard.legs))
+            owing = self._owed(guard)
+            if owing:  # a broken unit first: a leg alone is not what was bought
+                orders.append(self._orders.of_leg(guard, owing[0], now))
+            elif units:
+                orders.append(self._orders.of_units(guard, units, now))
+        return tuple(order for order in orders if order is not None)
+
+    def _owed(self, guard: Guard) -> tuple[Leg, ...]:
+        """Legs that a close of the whole left behind and that are still there to be closed."""
+        if len(guard.legs) == 1:
+            return ()
+        one = {leg.symbol: (replace(leg, quantity=1),) for leg in guard.legs}
+        missing = owed(self._ledger, guard.state.position_id, guard.legs)
+        free = ((leg, units_closable(self._book, self._ledger, one[leg.symbol])) for leg in missing)
+        return tuple(replace(leg, quantity=min(leg.quantity, count)) for leg, count in free if count)
 
     def _just_refused(self, guard: Guard) -> bool:
         """The broker said no to this exit a moment ago: it is asked again at re-pricing pace, not every turn."""
@@ -328,51 +344,17 @@ class Guards:
             and now - record.worked_from_ns >= limit
         )
 
-    def _exit_price(self, guard: Guard, *, selling: bool) -> Decimal | None:
-        quote = self._quotes.quote(guard.symbol)
-        if quote is None:
-            return None
-        return exit_price(quote, guard.attempts, self._ticks.of(guard.symbol), selling=selling)
 
-    def _from_mid(self, guard: Guard, intent: OrderIntent) -> OrderIntent:
-        """A scale-out is in no hurry: it starts at the mid and is walked to the price a stop would begin at."""
-        worst = intent.net_price
-        if guard.reason is not Reason.SCALE_OUT or guard.attempts or not self._settings.walk or worst is None:
-            return intent
-        quote = self._quotes.quote(guard.symbol)
-        quotes = {} if quote is None else {guard.symbol: quote}
-        start = start_price(Grid(intent.legs, self._ticks.of(guard.symbol)), quotes, worst)
-        return intent if start is None else replace(intent, net_price=start, worst_price=worst)
-
-    def _intent(self, guard: Guard, contracts: int, price: Decimal, *, selling: bool) -> OrderIntent:
-        now = self._clock.now()
-        return OrderIntent(
-            intent_id=f"x{guard.state.position_id}-{now:x}",
-            created_ns=now,
-            strategy=guard.state.strategy,
-            underlying=guard.state.underlying,
-            purpose=Purpose.SCALE_OUT if guard.reason is Reason.SCALE_OUT else Purpose.EXIT,
-            legs=(Leg(guard.symbol, Action.SELL_TO_CLOSE if selling else Action.BUY_TO_CLOSE, contracts),),
-            quantity=contracts,
-            net_price=price if selling else -price,
-            plan_id=guard.state.position_id,
-            reason=guard.reason,
-        )
-
-
-def exit_price(quote: Quote, attempts: int, program: TickTable | TickProgram, *, selling: bool) -> Decimal | None:
-    """The natural price, one tick worse after a first try: a protective order wants out, not a bargain.
-
-    None when there is nobody on the other side.
-    """
-    side = quote.bid if selling else quote.ask
-    if side <= 0:
-        return None
-    price = Decimal(str(round(side, 4)))
-    step = tick(program, price)
-    give = step * min(attempts, 1)  # the gate allows one tick beyond the market; later tries follow the quote
-    price = price - give if selling else price + give
-    return round_price(program, max(price, step), buys=not selling)
+def _closed(guard: Guard, units: int) -> Guard:
+    """After `units` were closed, whoever sent it."""
+    goal = max(0, guard.goal - units)
+    return replace(
+        guard,
+        state=guard.state.filled_exit(units),
+        goal=goal,
+        reason=guard.reason if goal else None,
+        attempts=guard.attempts if goal else 0,
+    )
 
 
 def _day_before(day: date) -> date:

@@ -17,7 +17,7 @@ from qmterm.core.reasons import Reason
 from qmterm.core.ticks import TickProgram, TickTable, round_price, tick
 from qmterm.engine.ladder import Level
 from qmterm.engine.orders.book import Position
-from qmterm.engine.orders.exits import exit_price
+from qmterm.engine.orders.exit_orders import exit_price
 from qmterm.engine.orders.exposure import closable
 from qmterm.engine.orders.ledger import OrderRecord
 from qmterm.engine.show.wording import label

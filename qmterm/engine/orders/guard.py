@@ -7,15 +7,17 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+from qmterm.core.instruments import is_option
+from qmterm.core.orders import Action, Leg
 from qmterm.core.reasons import Reason
 from qmterm.risk.protect import ProtectState
 
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """One position's protection: `goal` contracts are still to be closed, for `reason`."""
+    """One position's protection: `goal` units are still to be closed, for `reason`."""
 
-    symbol: str
+    legs: tuple[Leg, ...]  # that opened one unit
     opened_ns: int
     state: ProtectState
     goal: int = 0
@@ -25,10 +27,25 @@ class Guard:
     levels_day: date | None = None  # stop, SMA50 and ATR are prices of this day; None: of the opening day
     called_off_ns: int = 0  # a person refused the exit then: what was known before does not ask again
 
+    @property
+    def symbol(self) -> str:
+        """What it is filed under: of several legs the first."""
+        return self.legs[0].symbol
+
+    @property
+    def symbols(self) -> frozenset[str]:
+        return frozenset(leg.symbol for leg in self.legs)
+
+    @property
+    def bought_option(self) -> bool:
+        """One leg that was bought: what can have exits that rest at the broker."""
+        return len(self.legs) == 1 and self.legs[0].action.buys and is_option(self.symbol)
+
     def to_dict(self) -> dict[str, Any]:
         return {
             **self.state.to_dict(),
             "symbol": self.symbol,
+            "legs": [[leg.symbol, leg.action.value, leg.quantity] for leg in self.legs],
             "opened_ns": self.opened_ns,
             "goal": self.goal,
             "goal_reason": self.reason.value if self.reason else None,
@@ -41,7 +58,7 @@ class Guard:
     def from_dict(cls, plain: Mapping[str, Any]) -> Guard:
         seen, levels = plain.get("daily_seen"), plain.get("levels_day")
         return cls(
-            symbol=str(plain["symbol"]),
+            legs=legs_of(plain),
             opened_ns=int(plain["opened_ns"]),
             state=ProtectState.from_dict(plain),
             goal=int(plain.get("goal") or 0),
@@ -50,3 +67,11 @@ class Guard:
             levels_day=date.fromisoformat(levels) if levels else None,
             called_off_ns=int(plain.get("called_off_ns") or 0),
         )
+
+
+def legs_of(plain: Mapping[str, Any]) -> tuple[Leg, ...]:
+    """The legs of a stored guard; a version that guarded bought options only wrote the symbol alone."""
+    stored = plain.get("legs")
+    if stored is None:
+        return (Leg(str(plain["symbol"]), Action.BUY_TO_OPEN, 1),)
+    return tuple(Leg(str(symbol), Action(action), int(quantity)) for symbol, action, quantity in stored)

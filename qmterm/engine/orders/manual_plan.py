@@ -1,12 +1,12 @@
 """The plan of a trade that a person picked: any legs that open, at their worst price, with what they claim.
 
-There is no setup behind it: only the premium, time and days-to-expiry stops can guard it, and those read one bought
-option. For anything else the plan says so.
+There is no setup behind it: the premium, time, volatility and days-to-expiry stops guard it, where it is made of
+options. For anything with shares the plan says that nothing does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from decimal import Decimal
 from itertools import count
@@ -16,9 +16,10 @@ from qmterm.core.clock import NS, et_date
 from qmterm.core.instruments import is_option, parse_option, underlying_of
 from qmterm.core.orders import Leg
 from qmterm.core.signals import MANUAL, Signal, SignalState, TradePlan
+from qmterm.engine.orders.structure import volatility
 from qmterm.engine.trader import Trader
 from qmterm.risk.claims import with_claims
-from qmterm.risk.protect import guarded_symbol
+from qmterm.risk.protect import guarded_legs
 
 UNGUARDED = "no stop guards it: watch it yourself"
 
@@ -56,7 +57,7 @@ def manual_plan(
         targets=(),
         horizon_date=max(today, min(expiries, default=today) - timedelta(days=7)),
         signal=signal,
-        numbers={"bid_ask_mid": None if mid is None else float(abs(mid)), "delta": _delta(trader, legs)},
+        numbers={"bid_ask_mid": None if mid is None else float(abs(mid)), **_chain_numbers(trader, legs, worst > 0)},
     )
     return with_claims(plan, trader.risk_book(), trader.quotes_of(legs), spot, today)
 
@@ -72,17 +73,31 @@ def unused_id(trader: Trader, wanted: str) -> str:
     raise AssertionError("numbers do not end")
 
 
-def _delta(trader: Trader, legs: tuple[Leg, ...]) -> float | None:
-    """Shares behind one share's price of a unit, as the chain prices its legs; None where one is not known."""
-    total = 0.0
+def _chain_numbers(trader: Trader, legs: tuple[Leg, ...], sold: bool) -> dict[str, float | None]:
+    """As the chain prices the legs: `delta`, the shares behind one share's price of a unit, and `iv`, the volatility
+    that the position's own is later compared with; None where one leg's is not known."""
     evidence = trader.desk.priced(legs, underlying_of(legs[0].symbol)) or {}
-    for leg, body in zip(legs, cast("list[Mapping[str, object]]", evidence.get("legs", ())), strict=False):
-        each = body.get("delta")
-        if not isinstance(each, float):
-            return None
-        total += leg.action.sign * leg.quantity * each
-    return total if evidence else None
+    bodies = {leg.symbol: body for leg, body in zip(legs, _rows(evidence), strict=False)}
+
+    def of(name: str) -> Callable[[str], float | None]:
+        def number(symbol: str) -> float | None:
+            value = bodies.get(symbol, {}).get(name)
+            return value if isinstance(value, float) else None
+
+        return number
+
+    delta_of = of("delta")
+    deltas = [(leg.action.sign * leg.quantity, delta_of(leg.symbol)) for leg in legs]
+    known = [count * delta for count, delta in deltas if delta is not None]
+    return {
+        "delta": sum(known) if len(known) == len(legs) else None,
+        "iv": volatility(legs, of("iv"), sold=sold),
+    }
+
+
+def _rows(evidence: Mapping[str, object]) -> list[Mapping[str, object]]:
+    return cast("list[Mapping[str, object]]", evidence.get("legs", []))
 
 
 def warned(plan: TradePlan) -> tuple[str, ...]:
-    return () if guarded_symbol(plan.legs) else (UNGUARDED,)
+    return () if guarded_legs(plan.legs) else (UNGUARDED,)

@@ -12,6 +12,7 @@ from decimal import Decimal
 from qmterm.core.errors import ConfigError
 from qmterm.core.orders import AccountState, BrokerPosition, OrderState, Purpose
 from qmterm.engine.orders.book import Book, Position
+from qmterm.engine.orders.guard import legs_of
 from qmterm.engine.orders.ledger import ADOPTED, Ledger, OrderRecord
 from qmterm.journal.state import JournalState, StoredSession
 
@@ -131,9 +132,9 @@ def _owners(saved: JournalState) -> dict[str, tuple[str, str]]:
     """Which strategy and plan opened a symbol: the newest opening intent, else the stop state that names it."""
     owners: dict[str, tuple[str, str]] = {}
     for plan_id, state in saved.protects.items():
-        symbol = state.get("symbol")
-        if isinstance(symbol, str):
-            owners[symbol] = (str(state.get("strategy", "external")), plan_id)
+        if "symbol" in state:
+            for leg in legs_of(state):
+                owners[leg.symbol] = (str(state.get("strategy", "external")), plan_id)
     for order in saved.orders:
         for leg in order.intent.legs:
             if leg.action.opens:

@@ -62,7 +62,13 @@ class Rester:
     def _rest(self, guard: Guard) -> None:
         trader, state, symbol = self._trader, guard.state, guard.symbol
         ledger, now = trader.desk.ledger, trader.clock.now()
-        if state.quantity <= 0 or guard.goal > 0 or state.latched is not None or ledger.closing(symbol):
+        if (
+            not guard.bought_option
+            or state.quantity <= 0
+            or guard.goal > 0
+            or state.latched is not None
+            or ledger.closing(symbol)
+        ):
             return
         held = trader.book.quantity(symbol)
         contracts = min(state.quantity, max(0, closable(trader.book, ledger, symbol)))

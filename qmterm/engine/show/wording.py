@@ -25,6 +25,13 @@ def describe_leg(leg: Leg) -> str:
     return f"{_VERB[leg.action]} {leg.quantity} {label(leg.symbol)}"
 
 
+def structure_label(legs: tuple[Leg, ...]) -> str:
+    """`NVDA 17APR26 175C`, or `+1 NVDA 17APR26 175C / -1 NVDA 17APR26 180C` of several legs."""
+    if len(legs) == 1:
+        return label(legs[0].symbol)
+    return " / ".join(f"{leg.action.sign * leg.quantity:+d} {label(leg.symbol)}" for leg in legs)
+
+
 def price_text(net_price: Decimal) -> str:
     """`4.15 db` or `2.70 cr`: dollars per share of one unit."""
     return f"{abs(net_price):.2f} {'cr' if net_price > 0 else 'db'}"

@@ -14,7 +14,7 @@ from qmterm.core.orders import OrderState, Purpose
 from qmterm.core.quotes import Quote
 from qmterm.core.reasons import Reason
 from qmterm.core.ticks import TickProgram
-from qmterm.engine.orders.exits import exit_price
+from qmterm.engine.orders.exit_orders import exit_price
 from qmterm.engine.orders.guard import Guard
 from qmterm.engine.orders.underlyings import Daily
 from tests.engine.fakes import OCC, entry

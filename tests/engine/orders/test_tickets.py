@@ -146,10 +146,10 @@ async def test_a_spread_is_one_order_at_its_net_price_and_claims_what_it_can_los
         ]
         assert str(order.intent.net_price) == "-1.95"
         assert Decimal(195) < order.intent.max_loss < Decimal(205)
-        assert house.guards.all == ()  # stops that read one bought option would sell one leg of it
+        assert [leg.symbol for leg in house.guards.all[0].legs] == [OCC, HIGHER]  # its stops know the whole of it
 
 
-async def test_a_credit_spread_claims_its_width_less_the_credit_and_says_that_nothing_guards_it():
+async def test_a_credit_spread_claims_its_width_less_the_credit():
     async with opened() as house:
         house.quote(2.20, 2.30, HIGHER)
         answer = await stage(house, "sell 1 NVDA 17APR26 175C / buy 1 NVDA 17APR26 180C @ 1.85 cr")
@@ -157,7 +157,7 @@ async def test_a_credit_spread_claims_its_width_less_the_credit_and_says_that_no
         (waiting,) = house.trader.proposals.waiting
         assert Decimal(315) < waiting.max_loss < Decimal(325)
         assert waiting.buying_power >= Decimal(315)
-        assert any("no stop guards it" in warning for warning in waiting.warnings)
+        assert not any("no stop guards it" in warning for warning in waiting.warnings)
         assert waiting.mid_seen == pytest.approx(1.90)
 
 

@@ -50,11 +50,9 @@ async def test_a_failed_question_is_asked_again_and_no_answer_leaves_the_usual_g
 
 async def test_a_stop_on_a_nickel_class_leaves_on_the_dime_grid():
     """A bid of 4.25 is no price for a class that trades in dimes above $3: the broker would refuse the exit."""
-    async with opened() as house:
+    async with opened(ticks=TickBook(Source([NICKEL]))) as house:
         await house.hold(4)
-        source = Source([NICKEL])
-        house.guards._ticks = house.trader.ticks = TickBook(source)
-        await house.trader.ticks.learn("NVDA")
+        await house.ticks.learn("NVDA")
         house.quote(4.25, 4.45)
         close_at(house, GONE)
         await house.turn()

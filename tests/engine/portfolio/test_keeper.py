@@ -12,7 +12,6 @@ from qmterm.core.calendar import SessionCalendar
 from qmterm.core.clock import NS, from_et
 from qmterm.core.compute import ComputeThread
 from qmterm.core.orders import Action, BrokerPosition, Fill
-from qmterm.core.reasons import Reason
 from qmterm.engine.portfolio.keeper import PortfolioKeeper
 from qmterm.engine.show.greeks import HeldGreeks
 from qmterm.journal.state import StoredFill
@@ -105,22 +104,6 @@ async def test_the_journals_fills_rebuild_lots_and_todays_fees(compute):
         assert books.total.fees == Decimal("2.55")
         keeper.on_fill(Fill("f3", "1", OCC, Action.SELL_TO_CLOSE, 1, Decimal(6), 1, Decimal("0.15")), "x", "y")
         assert keeper.accounts().total.fees == Decimal("2.55")
-
-
-async def test_a_volatility_stop_is_sent_through_the_exits(compute):
-    """Sold premium whose volatility rose leaves like any stop: the goal is journalled and becomes an order."""
-    async with opened() as house:
-        await house.hold(2)
-        guard = house.guards.of("P1")
-        await house.guards._keep(replace(guard, state=replace(guard.state, sold=True, entry_iv=0.30, stop=0.0)))
-        house.guards.iv_of = lambda symbol: 0.39
-        await house.turn()
-        assert house.guards.of("P1").goal == 0
-        house.guards.iv_of = lambda symbol: 0.41
-        await house.turn()
-        assert house.guards.of("P1").state.latched is Reason.IV_STOP
-        assert house.working[0].intent.reason is Reason.IV_STOP
-        assert house.journal.protects["P1"]["latched"] == "IV_STOP"
 
 
 async def test_a_fallen_volatility_is_said_once_and_closes_nothing(compute):

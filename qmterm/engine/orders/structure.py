@@ -1,0 +1,126 @@
+"""A guarded structure: the legs of one unit, and how many units the book, the ledger and the marks know of it.
+
+The trap: legs fill one by one and may be shared with other trades, so a unit counts only where every leg is there. A
+close of the whole that ended with some legs has broken its unit: the others are owed. Who closes one leg on purpose
+owes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from decimal import Decimal
+
+from qmterm.core.orders import Action, Leg
+from qmterm.engine.orders.book import Book, Mark
+from qmterm.engine.orders.exposure import closable
+from qmterm.engine.orders.ledger import Ledger, OrderRecord
+
+_CLOSED_BY = {Action.BUY_TO_OPEN: Action.SELL_TO_CLOSE, Action.SELL_TO_OPEN: Action.BUY_TO_CLOSE}
+
+
+def units_held(book: Book, legs: tuple[Leg, ...]) -> int:
+    """Whole units that the account holds; what is held the other way round is none."""
+    return min(max(0, leg.action.sign * book.quantity(leg.symbol)) // leg.quantity for leg in legs)
+
+
+def units_closable(book: Book, ledger: Ledger, legs: tuple[Leg, ...]) -> int:
+    """Whole units that are settled and that no working order closes; what rests at the broker gives way."""
+    free = (leg.action.sign * closable(book, ledger, leg.symbol, resting=False) // leg.quantity for leg in legs)
+    return max(0, min(free))
+
+
+def being_closed(ledger: Ledger, legs: tuple[Leg, ...]) -> bool:
+    """A working order closes one of the legs (one that rests gives way: making_way.py)."""
+    return any(ledger.closing(leg.symbol, resting=False) for leg in legs)
+
+
+def units_entered(ledger: Ledger, plan_id: str, legs: tuple[Leg, ...]) -> int:
+    """Whole units that the plan's own orders opened."""
+    return sum(
+        min(_done(record, leg) // leg.quantity for leg in legs)
+        for record in ledger.records
+        if record.intent.plan_id == plan_id
+    )
+
+
+def units_broken(ledger: Ledger, plan_id: str, legs: tuple[Leg, ...]) -> int:
+    """Units of which the position's own orders to close all legs took at least one."""
+    return max(-(-_undone(ledger, plan_id, legs, leg) // leg.quantity) for leg in legs)
+
+
+def owed(ledger: Ledger, plan_id: str, legs: tuple[Leg, ...]) -> tuple[Leg, ...]:
+    """What a close that came to its end with some legs only left behind: closing legs, none in the usual case."""
+    units = units_broken(ledger, plan_id, legs)
+    missing = ((leg, units * leg.quantity - _undone(ledger, plan_id, (leg,), leg)) for leg in legs) if units else ()
+    return tuple(closed(leg, count) for leg, count in missing if count > 0)
+
+
+def closed(leg: Leg, count: int) -> Leg:
+    """The leg that closes `count` contracts of an opening one."""
+    return replace(leg, action=_CLOSED_BY[leg.action], quantity=count)
+
+
+def unit_value(legs: tuple[Leg, ...], each: Callable[[str], Decimal | None]) -> Decimal | None:
+    """Dollars per share of one unit, positive for what is owned and negative for what is owed; None where one leg's
+    price is not known."""
+    total = Decimal(0)
+    for leg in legs:
+        price = each(leg.symbol)
+        if price is None:
+            return None
+        total += leg.action.sign * leg.quantity * price
+    return total
+
+
+def unit_mark(legs: tuple[Leg, ...], mark_of: Callable[[str], Mark | None]) -> Decimal | None:
+    """`unit_value` at the marks; None where one is not believed."""
+
+    def believed(symbol: str) -> Decimal | None:
+        mark = mark_of(symbol)
+        return None if mark is None or mark.flag else mark.price
+
+    return unit_value(legs, believed)
+
+
+def unit_cost(book: Book, legs: tuple[Leg, ...]) -> Decimal | None:
+    """`unit_value` at what was paid and received; None where a leg is not held."""
+
+    def average(symbol: str) -> Decimal | None:
+        position = book.position(symbol)
+        return None if position is None else position.average
+
+    return unit_value(legs, average)
+
+
+def volatility(legs: tuple[Leg, ...], iv_of: Callable[[str], float | None], *, sold: bool) -> float | None:
+    """A position's implied volatility, decimal: the mean over the contracts that give it its vega (of sold premium
+    what was sold, else what was bought); None where one is not known."""
+    total, count = 0.0, 0
+    for leg in legs:
+        if leg.action.buys is sold:
+            continue
+        iv = iv_of(leg.symbol)
+        if iv is None:
+            return None
+        total += iv * leg.quantity
+        count += leg.quantity
+    return total / count if count else None
+
+
+def _done(record: OrderRecord, opening: Leg) -> int:
+    return record.filled(opening.symbol) if _has(record, opening) else 0
+
+
+def _undone(ledger: Ledger, plan_id: str, legs: tuple[Leg, ...], opening: Leg) -> int:
+    """Contracts of one leg that the plan's orders closed, of those that were to close all of `legs`."""
+    whole = [closed(leg, leg.quantity) for leg in legs]
+    return sum(
+        record.filled(opening.symbol)
+        for record in ledger.records
+        if record.intent.plan_id == plan_id and all(_has(record, leg) for leg in whole)
+    )
+
+
+def _has(record: OrderRecord, wanted: Leg) -> bool:
+    return any(leg.symbol == wanted.symbol and leg.action is wanted.action for leg in record.intent.legs)
