@@ -9,7 +9,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Protocol
 
-from qmterm.core.clock import Clock, et_date
+from qmterm.core.clock import NS, Clock, et_date
 from qmterm.core.orders import AccountBalance, BrokerPosition, Leg, OrderIntent, OrderKind, OrderState, Purpose
 from qmterm.core.protocols import QuoteSource
 from qmterm.core.quotes import Quote
@@ -19,6 +19,7 @@ from qmterm.core.signals import MANUAL, TradePlan
 from qmterm.engine.decisions import DecisionHash, DecisionTrail
 from qmterm.engine.ladder import REFUSAL, Ladder, Level
 from qmterm.engine.losses import LossBase
+from qmterm.engine.orders.blocked_stops import BlockedStops
 from qmterm.engine.orders.book import Book
 from qmterm.engine.orders.brackets import exit_terms, exits_behind, one_long_option
 from qmterm.engine.orders.desk import OrderDesk
@@ -97,6 +98,7 @@ class Trader:
         self._real_money_refusal = real_money_refusal
         self.closing_refusal = real_money_refusal  # set by the engine: arming that ended by its loss still closes
         self.way = MakingWay(desk, lanes, clock, log)
+        self._blocked = BlockedStops(desk.ledger, log)
         self.proposals = Proposals(clock)
         self.trail = DecisionTrail()
         self.decisions = DecisionHash()
@@ -368,6 +370,7 @@ class Trader:
                 self.log.warn("ORD", text, held.intent.intent_id)
         if not self.market_open() or self.ladder.level is Level.FLATTEN:  # there everything is closed: flatten.py
             return
+        self._blocked.look(self.guards.all, self.clock.now() - int(self.settings.exit_reprice_s * NS))
         for intent in self.guards.due():
             self.close(intent, by_person=False)
 
