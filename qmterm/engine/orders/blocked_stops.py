@@ -26,14 +26,16 @@ class BlockedStops:
         blocked = {
             (guard.state.position_id, record.intent.intent_id): (guard, record)
             for guard in guards
-            if guard.goal > 0
+            if guard.goal > 0 or guard.state.latched is not None
             for record in self._ledger.working
             if record.worked_from_ns <= waited_since_ns and _of_a_person(record) and _closes(record, guard)
         }
         for name, (guard, record) in blocked.items():
             if name not in self._told:
-                reason = guard.reason.value if guard.reason else ""
-                text = f"{reason} of {structure_label(guard.legs)} waits behind an order of yours"
+                reason = guard.reason or guard.state.latched
+                text = (
+                    f"{reason.value if reason else ''} of {structure_label(guard.legs)} waits behind an order of yours"
+                )
                 text += f" ({describe_order(record.intent)}): cancel it to let the stop out"
                 self._log.alarm("STOP", text, guard.symbol, order=record.intent.intent_id)
         self._told = set(blocked)
