@@ -26,7 +26,7 @@ FILES = {
         ORDERS + "test_ledger.py",
         RISK + "test_open_close.py",
     ),
-    "qmterm/engine/arming.py": ("tests/engine/test_arming.py",),
+    "qmterm/engine/arming.py": ("tests/engine/test_arming.py", "tests/engine/test_arming_told.py"),
     "qmterm/engine/orders/brackets.py": (ORDERS + "test_exit_terms.py",),
     "qmterm/engine/orders/flatten.py": (ORDERS + "test_flatten_guards.py",),
     "qmterm/engine/orders/making_way.py": (ORDERS + "test_making_way.py",),
