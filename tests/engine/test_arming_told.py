@@ -160,3 +160,14 @@ async def test_a_restart_without_one_says_nothing():
     desk = Desk()
     await desk.arming.restore({}, "5WT00001", CASH, clean=True)
     assert (desk.said, desk.arming.arms) == ([], None)
+
+
+@pytest.mark.parametrize("clock", ["market", "real"])
+async def test_either_clock_alone_ends_it_at_its_very_instant(clock):
+    desk = Desk()
+    await desk.armed()
+    if clock == "market":
+        desk.clock.now_ns = NOON
+    else:
+        desk.clock.monotonic_s += 7200
+    assert desk.arming.arms is None
