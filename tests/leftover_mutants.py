@@ -17,9 +17,22 @@ from pathlib import Path
 
 TOP = Path(__file__).parents[1]
 CHOICE = "QMTERM_MUTANT"  # path|number, for the child
-RISK, ORDERS = "tests/risk/", "tests/engine/orders/"
+CORE, RISK, ORDERS = "tests/core/", "tests/risk/", "tests/engine/orders/"
 FILES = {
-    "qmterm/core/orders.py": ("tests/core/test_orders.py", ORDERS + "test_ledger.py", RISK + "test_open_close.py"),
+    "qmterm/core/order_rules.py": (CORE + "test_order_rules.py",),
+    "qmterm/core/orders.py": (
+        CORE + "test_orders.py",
+        CORE + "test_order_rules.py",
+        ORDERS + "test_ledger.py",
+        RISK + "test_open_close.py",
+    ),
+    "qmterm/engine/arming.py": ("tests/engine/test_arming.py", "tests/engine/test_arming_told.py"),
+    "qmterm/engine/orders/brackets.py": (ORDERS + "test_exit_terms.py",),
+    "qmterm/engine/orders/flatten.py": (ORDERS + "test_flatten_guards.py",),
+    "qmterm/engine/orders/making_way.py": (ORDERS + "test_making_way.py",),
+    "qmterm/engine/orders/resting.py": (ORDERS + "test_resting_guards.py",),
+    "qmterm/engine/orders/rolls.py": (ORDERS + "test_roll_answers.py",),
+    "qmterm/engine/orders/walking.py": (ORDERS + "test_walking.py",),
     "qmterm/engine/orders/ledger.py": (ORDERS + "test_ledger.py", ORDERS + "test_desk_told.py"),
     "qmterm/engine/orders/fillable.py": (ORDERS + "test_parts.py",),
     "qmterm/risk/worst_case.py": (RISK + "test_worst_case.py", RISK + "test_cover.py"),

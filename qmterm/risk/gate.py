@@ -148,7 +148,7 @@ class Gate:
     def _market_cost(intent: OrderIntent, quotes: Mapping[str, Quote]) -> Decimal:
         """Dollars per share of one unit that an order without a limit pays now; a sale is taken to bring nothing."""
         natural = natural_price(intent.legs, intent.quantity, quotes) or ZERO
-        return max(ZERO, -natural, (intent.stop_trigger or ZERO) if intent.legs[0].action.buys else ZERO)
+        return max(-natural, (intent.stop_trigger or ZERO) if intent.legs[0].action.buys else ZERO)
 
     def order_refusal(self, intent: OrderIntent, quotes: Mapping[str, Quote], program: Program) -> Refusal | None:
         """What is wrong with an order's kind, price, trigger or time, whatever it does to the book."""

@@ -7,8 +7,8 @@ from decimal import Decimal
 import pytest
 
 from qmterm.core.clock import from_et
-from qmterm.core.order_rules import rules_fault
-from qmterm.core.orders import Action, Leg, OrderIntent, OrderKind, Purpose, TimeInForce
+from qmterm.core.order_rules import bracket_fault, rules_fault
+from qmterm.core.orders import Action, BracketRole, Leg, OrderIntent, OrderKind, Purpose, TimeInForce
 
 CALL, OTHER = "AAPL  260417C00230000", "AAPL  260417C00235000"
 DAY = date(2026, 3, 2)
@@ -55,7 +55,7 @@ def test_what_a_kind_lacks_or_must_not_carry_is_said_in_a_sentence(intent, words
         (replace(MARKET, time_in_force=TimeInForce.GTD, good_until=date(2026, 3, 9)), "cannot be GTD"),
         (replace(STOP, legs=OPENS, time_in_force=TimeInForce.GTC), "opens cannot be GTC"),
         (replace(STOP, time_in_force=TimeInForce.IOC), "waits for its trigger"),
-        (replace(LIMIT, time_in_force=TimeInForce.GTD), "needs the date"),
+        (replace(LIMIT, time_in_force=TimeInForce.GTD), "a GTD order needs the date it is good until"),
         (replace(LIMIT, time_in_force=TimeInForce.GTD, good_until=DAY), "a date in the future, not 2026-03-02"),
         (replace(LIMIT, good_until=date(2026, 3, 9)), "only a GTD order carries a date"),
     ],
@@ -83,3 +83,44 @@ def test_an_order_that_may_be_walked_is_counted_at_its_worst_price():
     assert walked.counted_price == Decimal("-1.20")
     assert LIMIT.counted_price == Decimal("1.20")
     assert MARKET.counted_price is None
+
+
+# --- brackets ---
+
+TRIGGER = replace(
+    LIMIT, legs=OPENS, net_price=Decimal("-1.20"), purpose=Purpose.ENTRY, bracket_id="b-1", role=BracketRole.TRIGGER
+)
+TARGET = replace(LIMIT, bracket_id="b-1", role=BracketRole.TARGET)
+STOPPED = replace(STOP, bracket_id="b-1", role=BracketRole.STOP)
+ROLES = "its orders do not have one role each in one bracket"
+ONLY_CLOSES = "an exit of a bracket must only close"
+CONTRACTS = "its orders are not for the same contracts"
+
+
+@pytest.mark.parametrize(
+    "several", [(TRIGGER, STOPPED), (TRIGGER, TARGET), (TARGET, STOPPED), (TRIGGER, TARGET, STOPPED)]
+)
+def test_a_trigger_with_exits_or_a_pair_of_exits_is_a_bracket(several):
+    assert bracket_fault(several) is None
+
+
+def test_the_stop_of_a_bracket_may_have_a_limit():
+    assert bracket_fault((TARGET, replace(STOP_LIMIT, bracket_id="b-1", role=BracketRole.STOP))) is None
+
+
+@pytest.mark.parametrize(
+    ("several", "words"),
+    [
+        ((TARGET, replace(STOPPED, role=BracketRole.TARGET)), ROLES),
+        ((TARGET, replace(STOPPED, role=None)), ROLES),
+        ((TARGET, replace(STOPPED, bracket_id="b-2")), ROLES),
+        ((STOPPED,), "one order alone is no bracket"),
+        ((TRIGGER, TARGET, replace(STOPPED, legs=(Leg(CALL, Action.SELL_TO_OPEN, 1),))), ONLY_CLOSES),
+        ((TRIGGER, replace(STOPPED, role=BracketRole.TARGET)), "the target of a bracket is a limit order"),
+        ((TARGET, replace(TARGET, role=BracketRole.STOP)), "the stop of a bracket is a stop order"),
+        ((TARGET, replace(STOPPED, legs=(Leg(CALL, Action.SELL_TO_CLOSE, 2),))), CONTRACTS),
+        ((TARGET, replace(STOPPED, legs=(Leg(OTHER, Action.SELL_TO_CLOSE, 1),))), CONTRACTS),
+    ],
+)  # fmt: skip
+def test_orders_that_do_not_belong_together_are_no_bracket(several, words):
+    assert bracket_fault(several) == words

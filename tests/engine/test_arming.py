@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from qmterm.core.clock import from_et, to_et
+from qmterm.core.clock import NS, from_et, to_et
 from qmterm.core.settings.engine import BrokerName
 from qmterm.engine.arming import DOCUMENT, Arming, parse_loss, parse_until
 from qmterm.engine.commands import Arm, Disarm
@@ -159,3 +159,6 @@ def test_times_and_amounts_are_read_strictly():
     assert [parse_until(text, TEN) for text in ("", "12", "12:0", "1200", "-1:00", "12:60")] == [None] * 6
     assert parse_loss("500.50") == Decimal("500.50")
     assert [parse_loss(text) for text in ("", "0", "-5", "inf", "nan", "5 dollars")] == [None] * 6
+    assert parse_until("9:59", TEN - 2 * NS * 3600) == TEN - 60 * NS
+    assert [parse_until(text, TEN) for text in ("23:59", "24:00")] == [TEN + 839 * 60 * NS, None]
+    assert parse_loss("0.5") == Decimal("0.5")

@@ -116,7 +116,7 @@ class Flattener:
     def _price(self, symbol: str, quote: Quote | None, *, selling: bool) -> Decimal | None:
         if quote is None:
             return None
-        program = self._trader.ticks.of(symbol) if is_option(symbol) else TickProgram.PENNY_ALL
+        program = self._trader.ticks.of(symbol)
         price = exit_price(quote, self._attempts.get(symbol, 0), program, selling=selling)
         return price if price is not None or not selling else _last_tick(quote, program)
 

@@ -63,6 +63,41 @@ def test_an_index_spread_steps_by_nickels():
     assert grid(legs).toward(Decimal("-1.00"), 1) == Decimal("-1.05")
 
 
+INDEX = (Leg("SPXW  260417C05000000", Action.BUY_TO_OPEN, 1), Leg("SPXW  260417C05010000", Action.SELL_TO_OPEN, 1))
+
+
+@pytest.mark.parametrize(
+    ("legs", "price", "ours", "theirs"),
+    [
+        (SPREAD, "-1.234", "-1.23", "-1.24"),
+        (SPREAD, "1.234", "1.24", "1.23"),
+        (SPREAD, "0.004", "0.01", "-0.01"),  # zero has no side
+        (SPREAD, "-0.004", "-0.01", "-0.01"),
+        (INDEX, "-1.23", "-1.20", "-1.25"),
+        (INDEX, "1.23", "1.25", "1.20"),
+        (INDEX, "0.02", "0.05", "-0.05"),
+        (BUY, "-3.02", "-3.00", "-3.05"),
+        (SELL, "3.02", "3.05", "3.00"),
+        (BUY, "-0.004", "-0.01", "-0.01"),  # a price below one tick is none
+        (SELL, "0.004", "0.01", "0.01"),
+    ],
+)
+def test_a_price_off_the_grid_becomes_the_nearest_that_is_no_worse_for_one_side(legs, price, ours, theirs):
+    steps = grid(legs)
+    assert (steps.ours(Decimal(price)), steps.theirs(Decimal(price))) == (Decimal(ours), Decimal(theirs))
+
+
+def test_shares_walk_by_cents_and_below_a_dollar_by_hundredths_of_them():
+    shares = grid((Leg("NVDA", Action.SELL_TO_CLOSE, 100),))
+    assert shares.ours(Decimal("178.004")) == Decimal("178.01")
+    assert shares.toward(Decimal("178.01"), 2) == Decimal("177.99")
+    assert shares.toward(Decimal("0.5010"), 1) == Decimal("0.5009")
+
+
+def test_a_leg_that_nobody_quotes_leaves_the_walk_without_a_start():
+    assert start_price(grid(SPREAD), quotes("4.10", "4.20"), Decimal("-2.00")) is None
+
+
 def test_an_entry_goes_to_the_natural_price_and_not_past_its_worst():
     market = quotes("4.00", "4.40")
     assert furthest(grid(), 1, market, Decimal("-4.30")) == Decimal("-4.30")
