@@ -225,6 +225,7 @@ class Trader:
             wanted=wanted,
             around=around,
             order=None if staged is None else replace(staged, net_price=staged.counted_price),
+            fleeting=self._rests(plan),
         )
 
     def reject(

@@ -52,12 +52,14 @@ class Gate:
         wanted: int | None = None,
         around: Surroundings | None = None,
         order: OrderIntent | None = None,
+        fleeting: bool = False,
     ) -> Verdict:
         """May this plan be opened, and with how many units.
 
         `ladder` is the refusal of the ladder's level (None at NORMAL), `quotes` the latest quote of each leg,
         `program` the broker's tick table, `wanted` a smaller number somebody asked for, `order` one unit as it is to
-        be sent, where that is more than a limit at the plan's price.
+        be sent, where that is more than a limit at the plan's price. What is `fleeting` has exits behind it that may
+        sell it again at any time: it hedges nothing.
         """
         quotes, around = quotes or {}, around or Surroundings()
         numbers = _plan_numbers(plan, book) | self._bounds()
@@ -72,7 +74,7 @@ class Gate:
             priced = self._price_refusal(plan.legs, 1, plan.net_price, quotes, program)
         if not plan.net_price.is_finite():
             return _refused(priced or Refusal(Reason.PRICE_INSANE), numbers)
-        part = part_of(plan.legs, 1, plan.net_price)
+        part = replace(part_of(plan.legs, 1, plan.net_price), fleeting=fleeting)
         effect = book.effect(plan.strategy, (part,))
         asked = self.settings.max_contracts if wanted is None else min(wanted, self.settings.max_contracts)
         free = 0 if priced is not None else _harmless(plan.strategy, part, book, effect, asked)

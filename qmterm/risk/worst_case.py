@@ -42,13 +42,15 @@ class Holding:
 class Part:
     """Up to `units` of a thing that fills as a whole: signed contracts or shares of each symbol in one unit.
 
-    `price` is dollars per share of one unit, positive = received; `fees` dollars a unit.
+    `price` is dollars per share of one unit, positive = received; `fees` dollars a unit. What is `fleeting` may be
+    sold again for nothing once it filled (a bought option whose stop rests): it loses what it cost at every price.
     """
 
     legs: tuple[tuple[str, int], ...]
     units: int
     price: Decimal
     fees: Decimal = Decimal(0)
+    fleeting: bool = False
 
     @property
     def multiplier(self) -> int:
@@ -118,6 +120,11 @@ def worst_loss(held: Sequence[Holding], parts: Sequence[Part] = (), cover: Seque
 
     Shares of `cover` count with all they can lose, and nothing they gain, as far as calls may need them.
     """
+    return _worst_loss(tuple(held), tuple(parts), tuple(cover))
+
+
+@lru_cache(maxsize=4096)  # of a book that is asked about again, one group at most has changed
+def _worst_loss(held: tuple[Holding, ...], parts: tuple[Part, ...], cover: tuple[Holding, ...]) -> Worst:
     bought = _only_bought(held, parts)
     if bought is not None:
         return Worst(_cents(bought))
@@ -163,7 +170,7 @@ def _arranged(held: Sequence[Holding], parts: Sequence[Part], cover: Sequence[Ho
         days = _days_of(part, signed)
         paid = float(part.paid)
         for first, day in enumerate(dict.fromkeys(days.values())):
-            legs = tuple((symbol, count) for symbol, count in part.legs if days[symbol] == day)
+            legs = tuple((symbol, count) for symbol, count in part.legs if days[symbol] == day and not part.fleeting)
             bucket(day).parts.append((legs, part.units, paid if first == 0 else 0.0))
         for symbol, count in part.legs:
             lot = _closed_by(count * part.units, left.get(symbol, 0))
@@ -257,8 +264,8 @@ def _worst_of(bucket: _Bucket) -> tuple[float, float, float]:
         if _is_option(symbol)
     }
     shares = [paid / quantity for symbol, quantity, paid in bucket.held if not _is_option(symbol)]
-    shares += [abs(paid) for legs, _, paid in bucket.parts if not _is_option(legs[0][0])]
-    spots = np.array([0.0, *sorted(strikes), 2.0 * max(1.0, *strikes, *shares)])
+    shares += [abs(paid) for legs, _, paid in bucket.parts if legs and not _is_option(legs[0][0])]
+    spots = np.array([0.0, *sorted(strikes), 2.0 * max([1.0, *strikes, *shares])])
     loss = np.zeros(len(spots))
     slope = 0.0
     for symbol, quantity, paid in bucket.held:

@@ -1,38 +1,56 @@
-"""A seeded account that trades at random through the production gate, and a judge that tries every subset of fills.
+"""A seeded account that trades at random through production's own doors; subset_judge.py says what each order risked.
 
-The judge shares nothing with the code under test: it enumerates which orders fill, how many units, at which price of
-the stock, and adds up dollars. One group (strategy and stock) at a time is enough: an order is in one group, and the
-limits are sums over groups.
+Entries of strategies, a person's tickets (limit, walked, market, stop, stop limit), closes, rolls, replacements while
+the broker has not said which order stands, exits that rest: all pass the real gate, and fills come in any order.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
-from itertools import product
 from random import Random
-
-import numpy as np
 
 from qmterm.core.clock import NS, from_et
 from qmterm.core.instruments import is_option, parse_option, underlying_of
-from qmterm.core.orders import Action, BrokerPosition, Fill, Leg, OrderIntent, OrderState, Purpose
+from qmterm.core.orders import (
+    Action,
+    BrokerPosition,
+    Leg,
+    OrderIntent,
+    OrderState,
+    Purpose,
+)
 from qmterm.core.quotes import Quote
+from qmterm.core.settings.engine import OrderSettings
 from qmterm.core.settings.risk import RiskSettings
 from qmterm.core.signals import Signal, SignalState, TradePlan
+from qmterm.core.tickets import Pricing, Ticket, TicketLeg
+from qmterm.engine.commands import EditOrder
 from qmterm.engine.orders.book import Book
-from qmterm.engine.orders.exposure import closable, risk_book
-from qmterm.engine.orders.ledger import Ledger, OrderRecord
-from qmterm.risk.gate import Gate
+from qmterm.engine.orders.ledger import OrderRecord
+from qmterm.engine.orders.walker import repriced, whole
+from qmterm.engine.show.wording import describe_order
+from qmterm.risk.protect import guarded_symbol
+from qmterm.risk.rolls import is_mixed
+from tests.risk.limit_judge import (
+    broken_sums,
+    broken_trade,
+    closed_twice,
+    cost_of_close,
+    counted_too_little,
+    lost_bounds,
+)
+from tests.risk.random_broker import RandomBroker, worth_now
+from tests.risk.random_floor import Floor, at_once
+from tests.risk.subset_judge import STRIKES, Judged, worst_of
 
-NOW = from_et(date(2026, 3, 2), 11, 0)
+START = from_et(date(2026, 3, 2), 11, 0)
 STOCKS = ("AAPL", "AMD", "F")
-STRIKES = (90, 95, 100, 105, 110)
-SPOT = 100
 STRATEGIES = ("one", "two", "three")
-SETTINGS = RiskSettings(max_notional=1000)
-SLACK = 1.0  # dollars: fees and cents
+SETTINGS = RiskSettings(max_notional=1000, duplicate_s=0)
+MOST = 4  # units that one order is asked for
 SHAPES = {
     "call": (("C", 0, 1),),
     "put": (("P", 0, 1),),
@@ -46,276 +64,311 @@ SHAPES = {
     "backspread": (("C", 0, -1), ("C", 1, 2)),
     "strangle": (("P", 0, -1), ("C", 3, -1)),
 }
+SIMPLE = ("call", "put", "call spread", "credit spread", "bear call", "short call")
 
 
-class RandomAccount:
-    """`story` tells what happened, for a seed that fails; `breaches` what broke a limit."""
+class RandomAccount(RandomBroker):
+    """`story` tells what happened, for a seed that fails; `breaches` what broke a limit; `did` counts the deeds."""
 
     def __init__(self, seed: int) -> None:
+        super().__init__()
         self.dice = Random(seed)
         self.nlv = Decimal(self.dice.choice((20_000, 60_000, 250_000, 2_000_000)))
         self.book = Book(self.nlv * self.dice.randint(25, 100) / 100)
-        self.ledger = Ledger()
-        self.gate = Gate(SETTINGS)
-        self.story: list[str] = []
+        orders = OrderSettings(walk=self.dice.random() < 0.5, resting_exits=self.dice.random() < 0.3)
+        self.floor = Floor(self.book, self.nlv, START, SETTINGS, orders)
+        self.rests_late = self.dice.random() < 0.3  # the account's owner switches them on when positions are there
+        self.trader, self.ledger = self.floor.trader, self.floor.ledger
         self.breaches: list[str] = []
+        self.did: dict[str, int] = {}
         self.serial = 0
         self.approved = self.refused = 0
         for stock in STOCKS:
             if self.dice.random() < 0.3:
                 shares = self.dice.choice((50, 100, 200))
-                self.book.adopt(BrokerPosition(stock, shares, Decimal(95), 1), "external", "", NOW)
+                self.book.adopt(BrokerPosition(stock, shares, Decimal(95), 1), "external", "", START)
         if self.dice.random() < 0.2:
             symbol = option("AAPL", "C", 105)
-            self.book.adopt(BrokerPosition(symbol, self.dice.choice((-1, 1)), Decimal(3), 100), "external", "", NOW)
+            self.book.adopt(BrokerPosition(symbol, self.dice.choice((-1, 1)), Decimal(3), 100), "external", "", START)
 
     def live(self, steps: int) -> None:
-        for _ in range(steps):
-            self.dice.choice((self.enter, self.enter, self.enter, self.leave, self.fill, self.break_legs, self.end))()
+        deeds = tuple(DEEDS)
+        for number in range(steps):
+            if self.rests_late and number == steps // 2:
+                self.trader.settings = OrderSettings(walk=self.trader.settings.walk, resting_exits=True)
+            self.floor.clock.now_ns += 40 * NS
+            self.dice.choices(deeds, DEEDS.values())[0](self)
 
-    # --- what an account does ---
+    # --- what an account does: every order passes production, and the judge looks before and after ---
 
     def enter(self) -> None:
-        stock, strategy, shape = (self.dice.choice(of) for of in (STOCKS, STRATEGIES, tuple(SHAPES)))
-        lowest = self.dice.randrange(len(STRIKES) - 3)
-        legs, quotes, net = [], {}, Decimal(0)
-        for right, step, count in SHAPES[shape]:
-            symbol = option(stock, right, STRIKES[lowest + step])
-            mid = worth_now(symbol) + Decimal(self.dice.randint(2, 40)) / 20
-            quotes[symbol] = Quote(symbol, float(mid) - 0.05, float(mid) + 0.05, 10, 10, NOW, NOW)
-            legs.append(Leg(symbol, Action.BUY_TO_OPEN if count > 0 else Action.SELL_TO_OPEN, abs(count)))
-            net -= count * mid
+        """A strategy's plan."""
+        stock, shape = self.dice.choice(STOCKS), self.dice.choice(tuple(SHAPES))
+        legs = self._legs(stock, shape)
+        net = self._net(legs, natural=self.dice.random() < 0.5)
         if not net:
             return
         # Most plans know what they can lose, some claim too little.
-        ordered = [(dict((leg.symbol, leg.action.sign * leg.quantity) for leg in legs), 1, -float(net) * 100)]
-        most, slope = worst_of({}, ordered, 0)
+        way = (tuple((leg.symbol, leg.action.sign * leg.quantity) for leg in legs), -float(net) * 100)
+        most, slope, _ = worst_of((), ((((), 0.0), way),), 0)
         claim = Decimal(str(round(max(most, 1.0), 2))) + 2 if not slope else Decimal(50)
         if self.dice.random() < 0.1:
             claim /= 2
-        plan = plan_of(self.serial, strategy, stock, tuple(legs), net, claim)
         self.serial += 1
-        before = self.measured()
-        view = replace(self.view(), held=frozenset(), working=frozenset(), orders_last_minute=0, recent=frozenset())
-        verdict = self.gate.check(plan, view, NOW, quotes=quotes, wanted=self.dice.choice((None, 1, 3)))
-        if not verdict.approved:
-            self.refused += 1
-            return
-        self.approved += 1
-        units = verdict.contracts
-        record = OrderRecord(
-            OrderIntent(
-                f"e{self.serial}", NOW, strategy, stock, Purpose.ENTRY,
-                tuple(replace(leg, quantity=leg.quantity * units) for leg in legs), units, net,
-                max_loss=claim * units,
-            ),
-            self.dice.choice((OrderState.LIVE, OrderState.LIVE, OrderState.SENT, OrderState.UNKNOWN)),
-        )  # fmt: skip
-        self.ledger.add(record)
-        self.story.append(f"{strategy} {units} {shape} {stock} {STRIKES[lowest]} at {net} ({record.state.value})")
-        self.judge(before, 0.0)
-        if net < 0 and verdict.reason is not None and self.cash() < Decimal("0.2") * self.nlv - 1:
-            self.breaches.append(f"cash {self.cash()} of {self.nlv}")
+        plan = self._plan(self.dice.choice(STRATEGIES), stock, legs, net, claim)
+        wanted = self.dice.choice((None, 1, 3)) if self.nlv <= 250_000 else self.dice.randint(1, MOST)
+        self._watched(f"plan {shape} {plan.strategy}", lambda: self.trader.open(plan, 0.0, wanted=wanted).approved)
 
-    def leave(self) -> None:
-        """A close of some positions of one group, in one order or a leg alone."""
-        if not self.book.positions:
+    def ticket(self) -> None:
+        """A person's order of any kind, that opens; at times against what he holds, which closes."""
+        stock, shape = self.dice.choice(STOCKS), self.dice.choice(SIMPLE)
+        self._typed(self._legs(stock, shape), "ticket", shape)
+
+    def close(self) -> None:
+        """A close of some positions of one group, in one order or a leg alone, at any kind of price."""
+        chosen = self._held()
+        if not chosen:
             return
-        first = self.dice.choice(self.book.positions)
-        group = [p for p in self.book.positions if (p.strategy, p.underlying) == (first.strategy, first.underlying)]
-        chosen = [p for p in group if is_option(p.symbol) == is_option(first.symbol)][: self.dice.randint(1, 4)]
         units = self.dice.randint(1, min(abs(p.quantity) for p in chosen))
         legs = tuple(
             Leg(p.symbol, Action.SELL_TO_CLOSE if p.quantity > 0 else Action.BUY_TO_CLOSE, units) for p in chosen
         )
-        worth = [worth_now(p.symbol) + Decimal(self.dice.randint(0, 40)) / 20 for p in chosen]
-        net = sum((-leg.action.sign * price for leg, price in zip(legs, worth, strict=True)), Decimal(0))
-        if not net:
+        self._show(legs)
+        self._typed(legs, "close")
+
+    def leave(self) -> None:
+        """A strategy's close, by machine, of one position."""
+        chosen = self._held()[:1]
+        if not chosen:
             return
+        held, units = chosen[0], self.dice.randint(1, abs(chosen[0].quantity))
+        legs = (Leg(held.symbol, Action.SELL_TO_CLOSE if held.quantity > 0 else Action.BUY_TO_CLOSE, units),)
+        self._show(legs)
+        net = self._net(legs, natural=True)
         self.serial += 1
         intent = OrderIntent(
-            f"x{self.serial}", NOW, first.strategy, first.underlying, Purpose.EXIT, legs, units, net
+            f"x{self.serial}", self._now, held.strategy, held.underlying, Purpose.EXIT, legs, units, net,
+            plan_id=held.plan_id,
         )  # fmt: skip
-        before = self.measured()
-        free = {leg.symbol: closable(self.book, self.ledger, leg.symbol) for leg in legs}
-        verdict = self.gate.check_exit(intent, free, book=self.view())
-        if not verdict.approved:
+        self._watched("exit", lambda: self.trader.close(intent, by_person=False).approved)
+
+    def roll(self) -> None:
+        """What is held is closed and another strike opened, in one order."""
+        held = [p for p in self.book.positions if is_option(p.symbol)]
+        if not held:
+            return
+        position = self.dice.choice(held)
+        old = parse_option(position.symbol)
+        strike = self.dice.choice([s for s in STRIKES if s != old.strike])
+        right = old.right if self.dice.random() < 0.9 else self.dice.choice("CP")
+        units, long = self.dice.randint(1, abs(position.quantity)), position.quantity > 0
+        legs = (
+            Leg(position.symbol, Action.SELL_TO_CLOSE if long else Action.BUY_TO_CLOSE, units),
+            Leg(option(old.root, right, strike), Action.BUY_TO_OPEN if long else Action.SELL_TO_OPEN, units),
+        )
+        self._show(legs)
+        self._typed(legs, "roll")
+
+    def edit(self) -> None:
+        """Another price for a working order by hand: dearer ones are judged anew, both stand until the broker says."""
+        record = self._some(lambda r: not r.external and r.intent.role is None)
+        if record is None:
+            return
+        self._show(record.intent.legs)
+        old = record.intent.net_price if record.intent.net_price is not None else record.intent.stop_trigger
+        if old is None:
+            return
+        price = abs(old) + Decimal(self.dice.choice((-10, -4, -1, 1, 4, 10))) / 20
+        if self.dice.random() < 0.5:
+            price = abs(self._net(self._unit(record.intent), natural=True))
+        command = EditOrder(record.intent.intent_id, f"{price:.2f}", dearer=True)
+        self._watched(f"edit to {price}", lambda: self.floor.edits.edit(command).ok)
+
+    def step(self) -> None:
+        """The machine walks a price: never dearer than what was counted."""
+        record = self._some(lambda r: self.floor.desk.replaceable(r) and whole(r) and r.intent.net_price is not None)
+        counted = None if record is None else record.intent.counted_price
+        if record is None or counted is None or record.intent.net_price == counted:
+            return
+        new = repriced(self.ledger, record, counted, self._now)
+        self._watched("step", lambda: bool(self.trader.replace_order(record, new)))
+
+    def rest(self) -> None:
+        """Exits are put back where a position lacks them."""
+        for position in self.book.positions:
+            if is_option(position.symbol):
+                self._show((Leg(position.symbol, Action.BUY_TO_OPEN, 1),))
+        self._watched("rest", lambda: self.floor.rester.step() or True)
+
+    def release(self) -> None:
+        """Closes that waited for exits to give way: the exits are cancelled, and the closes judged anew."""
+        for record in self.ledger.working:
+            if record.intent.rests and self.trader.way.waits(record.intent.legs[0].symbol):
+                self._tell(record, OrderState.CANCELLED)
+        for held in list(self.trader.way.released()):
+            self._show(held.intent.legs)
+            self._watched(
+                "released",
+                lambda held=held: self.trader.close(held.intent, by_person=held.by_person, approved=True).approved,
+            )
+
+    # --- through production, between two looks of the judge ---
+
+    def _typed(self, legs: tuple[Leg, ...], what: str, shape: str = "") -> None:
+        """As a ticket, at a price of any kind."""
+        ticket = Ticket(tuple(TicketLeg(leg.action.buys, leg.quantity, leg.symbol, leg.action.opens) for leg in legs))
+        units = ticket.units
+        unit = tuple(replace(leg, quantity=leg.quantity // units) for leg in legs)
+        natural, way = self._net(unit, natural=True), self.dice.randrange(6 if len(legs) == 1 else 3)
+        if not natural:
+            return
+        if way == 0:
+            ticket = replace(ticket, pricing=Pricing.GIVEN, price=natural)
+        elif way == 1:
+            ticket = replace(ticket, pricing=Pricing.NATURAL)
+        elif way == 3:
+            ticket = replace(ticket, pricing=Pricing.MARKET)
+        elif way > 3:
+            reach = Decimal(self.dice.randint(1, 20)) / 20
+            trigger = abs(natural) + (reach if natural < 0 else -reach)
+            limit = trigger.copy_sign(natural) - Decimal("0.05") if way == 4 else None
+            if trigger <= 0:
+                return
+            ticket = replace(ticket, pricing=Pricing.GIVEN, stop=trigger, price=limit)
+        staged = self.floor.tickets.stage_ticket(ticket, send=True)
+        self._watched(f"{what} {ticket.kind.value} {shape}".rstrip(), lambda: at_once(staged).ok)
+
+    def _watched(self, what: str, deed: Callable[[], bool]) -> None:
+        known = self.ledger.records
+        if not deed():
             self.refused += 1
             return
+        fresh = list(self.ledger.records[len(known) :])
+        if not fresh:
+            return
+        before = self._judged(known)  # nothing but the new orders is different yet
         self.approved += 1
-        units = verdict.contracts
-        intent = replace(intent, legs=tuple(replace(leg, quantity=units) for leg in legs), quantity=units)
-        self.ledger.add(OrderRecord(intent, OrderState.LIVE))
-        self.story.append(f"{first.strategy} closes {units} of {[leg.symbol for leg in legs]} at {net}")
-        multiplier = 100 if is_option(first.symbol) else 1
-        self.judge(before, max(0.0, -float(net)) * units * multiplier)
-        for leg in legs:
-            held, closing = self.book.quantity(leg.symbol), self.ledger.closing(leg.symbol)
-            if closing > abs(held):
-                self.breaches.append(f"{closing} {leg.symbol} closed by orders, {held} held")
-
-    def fill(self) -> None:
-        record = self._some_order()
-        if record is not None and record.remaining_units:
-            units = self.dice.randint(1, record.remaining_units)
-            self._execute(record, {leg.symbol: units for leg in record.intent.legs})
-            self.story.append(f"{record.intent.intent_id} fills {units}")
-
-    def break_legs(self) -> None:
-        """One leg of a spread alone: what the exchange should not do, and what no gate prevents."""
-        record = self._some_order()
-        if record is not None and len(record.intent.legs) > 1 and self.dice.random() < 0.3:
-            leg = self.dice.choice(record.intent.legs)
-            if record.remaining(leg.symbol) >= leg.quantity // record.intent.quantity:
-                self._execute(record, {leg.symbol: 1})
-                self.story.append(f"{record.intent.intent_id}: only {leg.symbol} fills")
-
-    def end(self) -> None:
-        record = self._some_order()
-        if record is not None:
-            record.state = OrderState.CANCELLED
-            self.story.append(f"{record.intent.intent_id} is cancelled")
-
-    def _some_order(self) -> OrderRecord | None:
-        return self.dice.choice(self.ledger.working) if self.ledger.working else None
-
-    def _execute(self, record: OrderRecord, units: dict[str, int]) -> None:
-        intent = record.intent
-        # Each leg at its worth now, the first one carries what the limit differs by.
-        prices = {leg.symbol: worth_now(leg.symbol) + 1 for leg in intent.legs}
-        first = intent.legs[0]
-        total = sum(-leg.action.sign * prices[leg.symbol] * (leg.quantity // intent.quantity) for leg in intent.legs)
-        prices[first.symbol] -= first.action.sign * (intent.net_price - total) / (first.quantity // intent.quantity)
-        for leg in intent.legs:
-            if leg.symbol in units:
-                self.serial += 1
-                count = units[leg.symbol] * (leg.quantity // intent.quantity)
-                made = Fill(f"f{self.serial}", "1", leg.symbol, leg.action, count, prices[leg.symbol], NOW)
-                record.fills[made.fill_id] = made
-                self.book.apply(made, intent.strategy, "P")
-        if all(record.filled(leg.symbol) >= leg.quantity for leg in intent.legs):
-            record.state = OrderState.FILLED
+        self.did[what] = self.did.get(what, 0) + 1
+        intent = fresh[0].intent
+        opened = tuple(leg for leg in self._unit(intent) if leg.action.opens)
+        symbol = guarded_symbol(opened)
+        if intent.replaces is None and symbol is not None:  # as its lane does
+            cost = -Decimal(str(self.ask(symbol)))
+            plan = self._plan(intent.strategy, intent.underlying, opened, cost, Decimal(1))
+            at_once(self.floor.guards.prepare(replace(plan, plan_id=intent.plan_id), symbol))
+        self.send(fresh)
+        made = [(record.intent, record.state.value) for record in fresh]
+        self._tale.append(lambda: f"{what}: {'; '.join(f'{describe_order(intent)} {state}' for intent, state in made)}")
+        self._judge(before, fresh)
 
     # --- the judge ---
 
-    def view(self):
-        return risk_book(self.book, self.ledger, nlv=self.nlv, now_ns=NOW, buying_power=None)
+    def _judged(self, records: Sequence[OrderRecord], apart: Collection[str] = ()) -> Judged:
+        return Judged(self.book.positions, records, self.ask, self.bid, apart)
 
-    def cash(self) -> Decimal:
-        """What is left when every order that pays has filled."""
-        paid = (
-            -record.intent.net_price * record.remaining_units * (100 if is_option(record.intent.legs[0].symbol) else 1)
-            for record in self.ledger.working
+    def _judge(self, before: Judged, fresh: list[OrderRecord]) -> None:
+        after, intents = self._judged(self.ledger.records), [record.intent for record in fresh]
+        own_cost = sum(cost_of_close(intent, self.ask) for intent in intents)
+        self.breaches += broken_sums(before, after, own_cost, self.nlv, SETTINGS)
+        self.breaches += lost_bounds(before, after)
+        self.breaches += counted_too_little(after, self.trader.risk_book())
+        self.breaches += broken_trade(before, after, intents, self.nlv, self.book.cash, SETTINGS)
+        self.breaches += closed_twice(before, after, {p.symbol: p.quantity for p in self.book.positions})
+        if any(is_mixed(record.intent) and self._dearer(record) for record in fresh):
+            # The close and the open of a roll are each a trade by itself, at what it costs to cross the market.
+            apart = self._judged(self.ledger.records, {intent.intent_id for intent in intents})
+            self.breaches += broken_sums(before, apart, own_cost, self.nlv, SETTINGS)
+            self.breaches += lost_bounds(before, apart)
+
+    def _dearer(self, record: OrderRecord) -> bool:
+        """It was judged: as a new order, or because it pays more than the one it replaces."""
+        original = self.ledger.original(record)
+        return original is None or record.intent.counted_price < original.intent.counted_price
+
+    # --- what it chooses from ---
+
+    def _held(self) -> list:
+        if not self.book.positions:
+            return []
+        first = self.dice.choice(self.book.positions)
+        group = [p for p in self.book.positions if (p.strategy, p.underlying) == (first.strategy, first.underlying)]
+        return [p for p in group if is_option(p.symbol) == is_option(first.symbol)][: self.dice.randint(1, 4)]
+
+    def _legs(self, stock: str, shape: str) -> tuple[Leg, ...]:
+        lowest = self.dice.randrange(len(STRIKES) - 3)
+        legs = tuple(
+            Leg(
+                option(stock, right, STRIKES[lowest + step]),
+                Action.BUY_TO_OPEN if count > 0 else Action.SELL_TO_OPEN,
+                abs(count),
+            )
+            for right, step, count in SHAPES[shape]
         )
-        return self.book.cash - sum((amount for amount in paid if amount > 0), Decimal(0))
+        self._show(legs)
+        return legs
 
-    def measured(self) -> dict[tuple[str, str], tuple[float, float]]:
-        """(dollars, slope) of every group at its worst subset and price."""
-        groups: dict[tuple[str, str], tuple[dict, list]] = {}
-        shares = {p.symbol: p for p in self.book.positions if not is_option(p.symbol)}
-        for position in self.book.positions:
-            held, _ = groups.setdefault((position.strategy, position.underlying), ({}, []))
-            held[position.symbol] = (position.quantity, float(position.average))
-        for record in self.ledger.working:
-            intent = record.intent
-            held, orders = groups.setdefault((intent.strategy, intent.underlying), ({}, []))
-            left = {leg.symbol: record.remaining(leg.symbol) for leg in intent.legs}
-            units = record.remaining_units
-            size = 100 if is_option(intent.legs[0].symbol) else 1
-            if all(left[leg.symbol] == leg.quantity // intent.quantity * units for leg in intent.legs):
-                each = {leg.symbol: leg.action.sign * leg.quantity // intent.quantity for leg in intent.legs}
-                orders.append((each, units, -float(intent.net_price) * size))
-            else:  # apart: bought dearly, sold for nothing
-                for leg in intent.legs:
-                    dear = float(parse_option(leg.symbol).strike) if leg.action.buys else 0.0
-                    orders.append(({leg.symbol: leg.action.sign}, left[leg.symbol], dear * 100))
-        result = {}
-        for (strategy, stock), (held, orders) in groups.items():
-            lent = shares.get(stock)
-            spare = lent.quantity - self.ledger.closing(stock) if lent and lent.strategy != strategy else 0
-            result[strategy, stock] = worst_of(held, orders, spare)
-        return result
+    @staticmethod
+    def _unit(intent: OrderIntent) -> tuple[Leg, ...]:
+        return tuple(replace(leg, quantity=leg.quantity // intent.quantity) for leg in intent.legs)
 
-    def judge(self, before: dict[tuple[str, str], tuple[float, float]], own_cost: float) -> None:
-        """No sum may be above its limit unless it was before; nothing may lose its bound; what we count is enough."""
-        after, view = self.measured(), self.view()
-        for which, share, counted in (
-            (1, SETTINGS.max_symbol_risk, view.risk_by_symbol),
-            (0, SETTINGS.max_strategy_risk, view.risk_by_strategy),
-        ):
-            for name in {group[which] for group in after}:
-                old = sum(worst for group, (worst, _) in before.items() if group[which] == name)
-                new = sum(worst for group, (worst, _) in after.items() if group[which] == name)
-                if new > max(share * float(self.nlv), old + own_cost) + SLACK:
-                    self.breaches.append(f"{name}: {new:.2f} after {old:.2f}, NLV {self.nlv}")
-                if float(counted.get(name, 0)) < new - SLACK:
-                    self.breaches.append(f"{name}: counted {counted.get(name)} of {new:.2f}")
-        for group, (_, slope) in after.items():
-            if slope > 0.0 and not before.get(group, (0.0, 0.0))[1]:
-                self.breaches.append(f"{group}: no bound any more")
+    def _show(self, legs: tuple[Leg, ...]) -> None:
+        """New quotes: the market has moved."""
+        for leg in legs:
+            mid = float(worth_now(leg.symbol)) + self.dice.randint(4, 40) / 20
+            mid = round(mid, 2)
+            self.floor.quotes.table[leg.symbol] = Quote(
+                leg.symbol, round(mid - 0.05, 2), round(mid + 0.05, 2), 10, 10, self._now, self._now
+            )
 
+    def _net(self, legs: tuple[Leg, ...], *, natural: bool) -> Decimal:
+        """Per unit, in the middle or at the far side."""
+        total = Decimal(0)
+        for leg in legs:
+            quote = self.floor.quotes.table[leg.symbol]
+            side = (quote.ask if leg.action.buys else quote.bid) if natural else (quote.bid + quote.ask) / 2
+            count = leg.quantity if len(legs) > 1 else 1
+            total -= leg.action.sign * count * Decimal(str(round(side, 2)))
+        return total
 
-def worst_of(held, orders, spare: int) -> tuple[float, float]:
-    """Every number of units of every order, at every strike and far out; calls in excess lean on spare shares."""
-    symbols = sorted({*held, *(symbol for each, _, _ in orders for symbol in each)})
-    spots = np.array([0.0, *STRIKES, 1000.0, 1001.0])
-    worths = np.array([worth_at(symbol, spots) for symbol in symbols]).reshape(len(symbols), len(spots))
-    base = np.array([held.get(symbol, (0, 0.0))[0] for symbol in symbols], dtype=float)
-    sizes = np.array([100.0 if is_option(symbol) else 1.0 for symbol in symbols])
-    cost = sum(quantity * average * (100 if is_option(s) else 1) for s, (quantity, average) in held.items())
-    calls = np.array([100.0 if not is_option(s) or parse_option(s).right == "C" else 0.0 for s in symbols])
-    calls = np.where(sizes == 1.0, 1.0, calls)
-    choices = [range(units + 1) if units <= 3 else (0, 1, units // 2, units) for _, units, _ in orders]
-    subsets = list(product(*choices))
-    fills = np.array(subsets, dtype=float).reshape(len(subsets), len(orders))
-    change = np.array([[each.get(symbol, 0) for symbol in symbols] for each, _, _ in orders], dtype=float)
-    paid = np.array([price for _, _, price in orders], dtype=float)
-    after = base + fills @ change.reshape(len(orders), len(symbols))
-    losses = cost + (fills @ paid)[:, None] - after @ worths
-    slopes = -(after @ calls)
-    # Each hundred spare shares covers one call where the subset needs it; they come in at 95 and can lose it all.
-    need = np.clip(np.ceil(slopes / 100.0), 0, spare // 100) * 100.0
-    losses = losses + need[:, None] * (95.0 - spots)
-    slopes = slopes - need
-    return float(losses[:, :-2].max(initial=-1e12)), float(max(0.0, slopes.max(initial=0.0)))
-
-
-def worth_at(symbol: str, spots):
-    if not is_option(symbol):
-        return spots
-    contract = parse_option(symbol)
-    return np.maximum(contract.right.sign * (spots - float(contract.strike)), 0.0) * 100.0
-
-
-def worth_now(symbol: str) -> Decimal:
-    if not is_option(symbol):
-        return Decimal(SPOT)
-    contract = parse_option(symbol)
-    return max(Decimal(0), contract.right.sign * (SPOT - contract.strike)) + Decimal("0.10")
+    def _plan(self, strategy: str, stock: str, legs: tuple[Leg, ...], net: Decimal, claim: Decimal) -> TradePlan:
+        assert all(underlying_of(leg.symbol) == stock for leg in legs)
+        signal = Signal(
+            stock, strategy, self._now, SignalState.ENTRY_LONG, 100.0, 3.0, 98.0, 1.0, 1.0, 0.9, 95.0,
+            (105.0, 110.0, 115.0), 3.0, 18, 0.4,
+        )  # fmt: skip
+        return TradePlan(
+            f"p{self.serial}",
+            self._now,
+            self._now + 3600 * NS,
+            strategy,
+            stock,
+            legs,
+            net,
+            claim,
+            claim,
+            95.0,
+            (),
+            date(2026, 3, 20),
+            signal,
+        )
 
 
 def option(stock: str, right: str, strike: int) -> str:
     return f"{stock:<6}260417{right}{strike * 1000:08d}"
 
 
-def plan_of(serial: int, strategy: str, stock: str, legs: tuple[Leg, ...], net: Decimal, claim: Decimal) -> TradePlan:
-    assert all(underlying_of(leg.symbol) == stock for leg in legs)
-    signal = Signal(
-        stock, strategy, NOW, SignalState.ENTRY_LONG, 100.0, 3.0, 98.0, 1.0, 1.0, 0.9, 95.0, (105.0, 110.0, 115.0),
-        3.0, 18, 0.4,
-    )  # fmt: skip
-    return TradePlan(
-        f"p{serial}",
-        NOW,
-        NOW + 3600 * NS,
-        strategy,
-        stock,
-        legs,
-        net,
-        claim,
-        claim,
-        95.0,
-        (),
-        date(2026, 3, 20),
-        signal,
-    )
+DEEDS = {
+    RandomAccount.enter: 6,
+    RandomAccount.ticket: 3,
+    RandomAccount.close: 2,
+    RandomAccount.leave: 1,
+    RandomAccount.roll: 2,
+    RandomAccount.edit: 3,
+    RandomAccount.step: 1,
+    RandomAccount.rest: 1,
+    RandomAccount.release: 1,
+    RandomAccount.fill: 5,
+    RandomAccount.break_legs: 1,
+    RandomAccount.end: 2,
+    RandomAccount.settle: 2,
+}

@@ -62,6 +62,16 @@ def test_an_order_that_makes_nothing_worse_is_held_back_by_no_limit_filter_rate_
     assert check(owner, book(SHARES), quotes=quotes(quote(bid=9, ask=9.1))).reason is Reason.PRICE_INSANE
 
 
+def test_a_hedge_that_its_own_stop_may_sell_again_is_no_hedge():
+    """A call below a bear call spread wins where that loses; with exits behind it, it may be gone by then."""
+    below = "AAPL  260402C00100000"
+    full = {"risk_by_symbol": {"AAPL": Decimal(10**6)}}
+    bear = book(("atr_matrix", CALL, -1, "3"), ("atr_matrix", HIGHER, 1, "1"), **full)
+    hedge, seen = plan((below, 1)), quotes(quote(below))
+    assert check(hedge, bear, quotes=seen, wanted=1).contracts == 1
+    assert check(hedge, bear, quotes=seen, wanted=1, fleeting=True).reason is Reason.LIMIT_SYMBOL
+
+
 def test_a_ratio_that_one_unit_covers_is_not_taken_to_cover_many():
     """One call sold too many per unit: the three bought ones stand behind three units, not behind hundreds."""
     held = book(("atr_matrix", HIGHER, 3, "0.50"), nlv=Decimal(10**7), cash=Decimal(10**7), option_buying_power=None)

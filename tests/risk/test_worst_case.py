@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from itertools import product
 
@@ -295,3 +296,14 @@ def test_a_change_closes_what_stands_against_it_and_no_more(change, quantity, cl
 def test_an_order_that_sells_more_than_is_held_is_looked_at_where_it_goes_short():
     """Three near calls held for 600; two orders of two against a later two cost 200 more, and cover what they sell."""
     assert worst_loss([held(NEAR, 3, "2")], [part("-1", 2, (NEAR, -2), (FAR, 2))]) == Worst(Decimal("800.00"))
+
+
+def test_what_may_be_sold_again_at_any_time_loses_what_it_cost_at_every_price_and_covers_nothing():
+    bear = [held(option("C", 95), -1, "3"), held(option("C", 100), 1, "1")]  # loses 300 at 100 and above
+    bought = part("-5", 2, (option("C", 90), 1))
+    assert worst_loss(bear, [bought]).dollars == 800  # 1000 paid less the 200 of the spread, at 0
+    assert worst_loss(bear, [replace(bought, fleeting=True)]).dollars == 1300
+    assert worst_loss([held(option("C", 95), -1, "3")], [replace(bought, fleeting=True)]).unbounded
+    assert worst_loss([], [replace(bought, fleeting=True)]).dollars == 1000
+    shares = Part((("AAPL", 1),), 100, Decimal(-95), fleeting=True)
+    assert worst_loss(bear, [shares]).dollars == 300 + 9500

@@ -17,7 +17,7 @@ from functools import lru_cache
 from qmterm.core.clock import et_date
 from qmterm.core.fees import leg_fees
 from qmterm.core.instruments import is_option, parse_option
-from qmterm.core.orders import Action, Leg, OrderIntent
+from qmterm.core.orders import Action, BracketRole, Leg, OrderIntent
 from qmterm.engine.orders.book import ZERO, Book
 from qmterm.engine.orders.ledger import Ledger, OrderRecord
 from qmterm.risk.book import part_of, root_of
@@ -38,6 +38,7 @@ def fillable(book: Book, ledger: Ledger, ask: Ask = nobody_asks) -> dict[Group, 
     # The dearest first: of several closes of one position those that cost most are taken to fill.
     for chain in sorted((sorted(chain, key=_dearest_first) for chain in ledger.chains), key=_first_of):
         record = chain[0]
+        fleeting = _sold_again(record, ledger)
         for part in _parts_of_chain(chain, ask):
             symbol, count = part.legs[0]
             if _closes(record.intent, symbol):
@@ -51,18 +52,28 @@ def fillable(book: Book, ledger: Ledger, ask: Ask = nobody_asks) -> dict[Group, 
             else:
                 owner = record.intent.strategy
             if part.units:
-                found[owner, root_of(symbol)].append(part)
+                found[owner, root_of(symbol)].append(replace(part, fleeting=True) if fleeting else part)
     return {group: tuple(of) for group, of in found.items()}
 
 
 def _parts_of_chain(chain: Sequence[OrderRecord], ask: Ask) -> list[Part]:
-    """Orders that take each other's place, the dearest first: one of them fills what is left, at the dearest price."""
+    """Orders that take each other's place: one of them fills what is left, at the dearest price.
+
+    Of two stops that is the one with the higher trigger, which no limit tells.
+    """
     parts = [parts_of(record, ask) for record in chain]
     if len(chain) == 1:
         return parts[0]
     if all(len(of) == 1 and of[0].legs == parts[0][0].legs for of in parts):
-        return [replace(parts[0][0], units=max(of[0].units for of in parts))]
+        dearest = max((of[0] for of in parts), key=lambda part: part.paid)
+        return [replace(dearest, units=max(of[0].units for of in parts))]
     return [part for of in parts for part in of]  # legs that filled unequally: too much is counted, never too little
+
+
+def _sold_again(record: OrderRecord, ledger: Ledger) -> bool:
+    """An option that is bought with its exits behind it: they may sell it before the stock turns."""
+    bought = record.intent.role is BracketRole.TRIGGER and all(leg.action.buys for leg in record.intent.legs)
+    return bought and any(other.working and other.intent.rests for other in ledger.bracket(record))
 
 
 def parts_of(record: OrderRecord, ask: Ask = nobody_asks) -> list[Part]:

@@ -83,6 +83,9 @@ class Rester:
         if terms.target is not None and float(terms.target) <= quote.ask:
             terms = type(terms)(terms.stop, None)
         intents = exits_for(state, symbol, contracts, terms, f"r{state.position_id}-{now:x}", now)
+        covers = trader.gate.check_exit(intents[-1], {symbol: contracts}, program=program, book=trader.risk_book())
+        if not covers.approved:
+            return  # it covers what was sold: a stop that fills alone would leave that bare
         records = tuple(trader.desk.register(intent) for intent in intents)
         trader.lanes.exit(lambda: trader.desk.send_bracket(records, self._unwanted))
 

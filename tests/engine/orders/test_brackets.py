@@ -9,7 +9,7 @@ from decimal import Decimal
 import pytest
 
 from qmterm.core.errors import BrokerError, JournalError
-from qmterm.core.orders import BracketRole, OrderKind, OrderState, Purpose, TimeInForce
+from qmterm.core.orders import Action, BracketRole, OrderKind, OrderState, Purpose, TimeInForce
 from qmterm.core.reasons import Reason
 from qmterm.core.ticks import TickProgram
 from qmterm.engine.orders.book import Book
@@ -113,6 +113,26 @@ async def test_of_a_pair_one_may_fill_and_it_never_opens(at):
     await at.desk.on_order(at.broker.fill(trigger.broker_id, 2))
     (part,) = fillable(at.book, at.desk.ledger)[("atr_matrix", "NVDA")]
     assert (part.units, part.legs) == (2, ((OCC, -1),))
+
+
+@pytest.mark.parametrize("exits", [(TARGET, STOP), (STOP,), ()])
+def test_an_entry_with_exits_behind_it_may_be_sold_again_and_hedges_nothing(exits):
+    records = [OrderRecord(intent, OrderState.LIVE) for intent in (TRIGGER, *exits)]
+    (part,) = fillable(Book(CASH), ledger_of(*records))[("atr_matrix", "NVDA")]
+    assert part.fleeting == bool(exits)
+
+
+def test_once_its_exits_are_gone_an_entry_is_a_plain_one_again():
+    gone = [OrderRecord(intent, OrderState.CANCELLED) for intent in (TARGET, STOP)]
+    (part,) = fillable(Book(CASH), ledger_of(OrderRecord(TRIGGER, OrderState.LIVE), *gone))[("atr_matrix", "NVDA")]
+    assert not part.fleeting
+
+
+def test_a_bracket_that_sells_first_is_no_purchase_that_is_sold_again():
+    sold = replace(TRIGGER, legs=(replace(TRIGGER.legs[0], action=Action.SELL_TO_OPEN),), net_price=Decimal("4.15"))
+    records = [OrderRecord(intent, OrderState.LIVE) for intent in (sold, TARGET, STOP)]
+    (part,) = fillable(Book(CASH), ledger_of(*records))[("atr_matrix", "NVDA")]
+    assert not part.fleeting
 
 
 async def test_an_exit_follows_the_size_that_the_broker_says(at):

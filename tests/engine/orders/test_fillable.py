@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from decimal import Decimal
 
-from qmterm.core.orders import Action, BrokerPosition, Fill, Leg, OrderState, Purpose
+from qmterm.core.orders import Action, BrokerPosition, Fill, Leg, OrderKind, OrderState, Purpose
 from qmterm.engine.orders.book import Book
 from qmterm.engine.orders.exposure import risk_book
 from qmterm.engine.orders.fillable import fillable, parts_of
@@ -150,3 +150,14 @@ def test_day_trades_and_unsettled_sales_are_those_of_today():
     assert (seen.day_trades, seen.unsettled) == (1, 200)
     tomorrow = view(held(), ledger_of(opened, sold), now_ns=NOW + 86_400_000_000_000)
     assert (tomorrow.day_trades, tomorrow.unsettled) == (0, 0)
+
+
+def test_of_two_stops_that_take_each_others_place_the_higher_trigger_counts_whichever_came_first():
+    def waiting(name, trigger, replaces=None):
+        intent = replace(entry(name, 2, "-4"), net_price=None, kind=OrderKind.STOP, stop_trigger=Decimal(trigger))
+        return OrderRecord(replace(intent, replaces=replaces), OrderState.LIVE)
+
+    for first, second in (("4.30", "5.10"), ("5.10", "4.30")):
+        ledger = ledger_of(waiting("e1", first), waiting("e1.1", second, "e1"))
+        (part,) = fillable(held(), ledger, lambda _symbol: Decimal("4.20"))[GROUP]
+        assert (part.units, part.price) == (2, Decimal("-5.10"))

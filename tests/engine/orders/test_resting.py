@@ -8,10 +8,11 @@ from decimal import Decimal
 import pytest
 
 from qmterm.core.errors import BrokerError
-from qmterm.core.orders import BracketRole, OrderState
+from qmterm.core.orders import BracketRole, BrokerPosition, OrderState
 from qmterm.core.reasons import Reason
 from qmterm.core.settings.engine import Mode, OrderSettings
 from qmterm.engine.commands import ApproveProposal, CancelOrder, ClosePosition, EditOrder, Flatten, Kill
+from qmterm.risk.gate import Gate
 from tests.engine.fakes import OCC
 from tests.engine.house import GONE, House, close_at, opened, plan
 
@@ -77,6 +78,21 @@ async def test_an_entry_leaves_with_its_stop_and_target_in_one_call_at_its_own_p
     assert stop.intent.stop_trigger == Decimal("2.07")
     await house.turn()
     assert house.broker.posts == [post]
+
+
+@pytest.mark.parametrize("resting", [True, False])
+async def test_the_gate_is_told_that_exits_leave_with_an_entry(resting, monkeypatch):
+    told = []
+    check = Gate.check
+
+    def listening(self, *rest, **more):
+        told.append(more["fleeting"])
+        return check(self, *rest, **more)
+
+    monkeypatch.setattr(Gate, "check", listening)
+    async with opened(orders=RESTING if resting else None) as house:
+        house.trader.open(plan(now_ns=house.clock.now()), 0.0, wanted=1)
+    assert told == [resting]
 
 
 async def test_without_a_level_the_stop_goes_alone(house):
@@ -217,6 +233,18 @@ async def test_one_that_the_broker_refuses_is_not_tried_again_at_once(house):
     assert len(house.broker.posts) == 2
     await later(house, 301)
     assert len(house.broker.posts) == 3
+
+
+@pytest.mark.parametrize("sold", [0, 1])
+async def test_an_option_that_covers_a_sold_one_gets_no_exit_that_would_leave_that_bare(house, sold):
+    trigger = await enter(house, filled=2)
+    for record in (trigger, role(house, BracketRole.TARGET), role(house, BracketRole.STOP)):
+        await house.ended(record.broker_id)
+    strategy = house.book.position(OCC).strategy
+    short = BrokerPosition("NVDA  260417C00180000", -sold, Decimal("2.00"), 100)
+    house.book.adopt(short, strategy, "P2", house.clock.now())
+    await later(house)
+    assert bool(house.working) is (sold == 0)
 
 
 async def test_below_its_stop_nothing_is_put_to_rest(house):
