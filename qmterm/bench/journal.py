@@ -113,11 +113,9 @@ def _bare(path: Path, rows: int) -> float:
 
 
 def _record(value: OrderIntent | Fill) -> Record:
-    values = records.plain(value)
     if isinstance(value, OrderIntent):
-        return Record(records.INTENT, value.intent_id, 0, 0, 1, *records.with_json(values))
-    values["account"] = "5WT00001"
-    return Record(records.FILL, f"e{value.broker_order_id}", 0, 0, 1, *records.with_json(values))
+        return Record(records.INTENT, value.intent_id, 0, 0, 1, *records.intent_values(value, None))
+    return Record(records.FILL, f"e{value.broker_order_id}", 0, 0, 1, *records.fill_values(value, "5WT00001"))
 
 
 def _kill_row(folder: Path, kills: int) -> Row:
