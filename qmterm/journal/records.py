@@ -77,8 +77,8 @@ PROJECTION: dict[str, str] = {
     DOCUMENT: "INSERT OR REPLACE INTO documents VALUES (:subject, :body, :time_ns, :seq)",
 }
 
-_OF_EVENT = {"seq", "session_id", "time_ns", "subject", "body"}
-_WITH_COLUMNS = {kind for kind, sql in PROJECTION.items() if not set(re.findall(r":(\w+)", sql)) <= _OF_EVENT}
+OF_EVENT = {"seq", "session_id", "time_ns", "subject", "body"}
+_WITH_COLUMNS = {kind for kind, sql in PROJECTION.items() if not set(re.findall(r":(\w+)", sql)) <= OF_EVENT}
 
 
 def _plain(value: Any) -> Any:
