@@ -142,7 +142,7 @@ def fill_values(fill: Fill, account: str) -> tuple[Body, str]:
         "fill_id": fill.fill_id,
         "broker_order_id": fill.broker_order_id,
         "symbol": fill.symbol,
-        "action": fill.action.value,
+        "action": str(fill.action),
         "quantity": fill.quantity,
         "price": str(fill.price),
         "fees": str(fill.fees),
