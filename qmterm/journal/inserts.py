@@ -13,7 +13,7 @@ from itertools import chain
 from operator import itemgetter
 from typing import Any
 
-from qmterm.journal.records import GUARD, PROJECTION, Record, parameters
+from qmterm.journal.records import GUARD, OF_EVENT, PROJECTION, SESSION_START, Body, Record, parameters
 
 VALUES_A_STATEMENT = 900  # SQLite's old limit of bound values is 999
 FEW = 8  # rows of the statement for what is left over
@@ -22,6 +22,7 @@ _EVENT = (
     "INSERT INTO events (seq, batch, session_id, time_ns, real_ns, kind, subject, body)"
     " VALUES (:seq, :batch, :session_id, :time_ns, :real_ns, :kind, :subject, :body)"
 )
+_EVENT_NAMES = ("seq", "batch", "session_id", "time_ns", "real_ns", "kind", "subject", "body")
 _SHAPE = re.compile(r"(?P<head>INSERT .*? VALUES )\((?P<names>[^()]*)\)(?P<tail>.*)", re.DOTALL)
 
 
@@ -37,9 +38,17 @@ class Insert:
         self._row = "(" + re.sub(r":\w+", "?", found["names"]) + ")"
         self._head, self._tail = found["head"], found["tail"]
         many = max(FEW, VALUES_A_STATEMENT // len(self.names))
-        self._sizes = tuple((size, self._statement(size)) for size in (many, FEW))
+        sizes = sorted({many, max(FEW, many // 4), FEW}, reverse=True)
+        self._sizes = tuple((size, self._statement(size)) for size in sizes)
         self._one = self._statement(1)
-        self.row: Callable[[dict[str, object]], Sequence[object]] = itemgetter(*self.names)
+        told = tuple(name for name in self.names if name not in OF_EVENT)
+        self._told = _pick(told)
+        held = (*(name if name in OF_EVENT else "" for name in _EVENT_NAMES), *told)
+        self._in_order = _pick(tuple(held.index(name) for name in self.names))
+
+    def row(self, event: tuple[object, ...], values: Body) -> Sequence[object]:
+        """The values of `names`: from the event's own row where it has them, else told with it (KeyError)."""
+        return self._in_order(event + self._told(values))
 
     def _statement(self, rows: int) -> str:
         return self._head + ", ".join([self._row] * rows) + self._tail
@@ -55,8 +64,16 @@ class Insert:
             connection.execute(self._one, row)
 
 
+def _pick(keys: tuple[Any, ...]) -> Callable[[Any], tuple[object, ...]]:
+    """`itemgetter` that gives a tuple for any number of keys: a row a microsecond is built with it."""
+    if len(keys) > 1:
+        return itemgetter(*keys)
+    return lambda held: tuple(held[key] for key in keys)
+
+
 EVENTS = Insert(_EVENT)
-INSERTS = {kind: Insert(sql) for kind, sql in PROJECTION.items() if _SHAPE.fullmatch(sql)}
+# A session's start has a column that is made of its values, and comes once: it is written alone.
+INSERTS = {kind: Insert(sql) for kind, sql in PROJECTION.items() if _SHAPE.fullmatch(sql) and kind != SESSION_START}
 
 
 def last_seq(connection: sqlite3.Connection) -> int:
@@ -75,13 +92,12 @@ def insert_all(connection: sqlite3.Connection, records: list[Record], batch: int
     for record in records:
         seq += 1
         kind = record.kind
-        events.append(
-            (seq, batch, record.session_id, record.time_ns, record.real_ns, kind, record.subject, record.body)
-        )
+        event = (seq, batch, record.session_id, record.time_ns, record.real_ns, kind, record.subject, record.body)
+        events.append(event)
         table = INSERTS.get(kind)
         if table is not None:
             try:
-                row = table.row(parameters(record, seq))
+                row = table.row(event, record.values)
             except KeyError as missing:
                 raise sqlite3.ProgrammingError(f"{kind} {record.subject} has no {missing}") from missing
             waiting.setdefault(kind, []).append(row)

@@ -160,10 +160,8 @@ class Journal:
 
         `quotes` are those that priced it, with their ages, at decision and at send: on the disk with it, in its body.
         """
-        values = records.plain(intent)
-        if quotes is not None:
-            values["quotes"] = quotes
-        record = self._event(records.INTENT, intent.intent_id, intent.created_ns, *records.with_json(values))
+        values = records.intent_values(intent, quotes)
+        record = self._event(records.INTENT, intent.intent_id, intent.created_ns, *values)
         if not await self._writer.durable(record):
             raise JournalError(f"Order {intent.intent_id} is already in the journal {self.path}; it is not sent again")
 
@@ -179,9 +177,7 @@ class Journal:
 
     async def write_fill(self, fill: Fill, intent_id: str) -> bool:
         """True: new and on the disk. False: this fill was already there, count it no second time."""
-        values = records.plain(fill)
-        values["account"] = self._account
-        record = self._event(records.FILL, intent_id, fill.time_ns, *records.with_json(values))
+        record = self._event(records.FILL, intent_id, fill.time_ns, *records.fill_values(fill, self._account))
         return await self._writer.durable(record)
 
     async def write_adjustment(self, symbol: str | None, amount: Decimal, reason: str, time_ns: int) -> None:

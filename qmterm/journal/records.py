@@ -13,6 +13,8 @@ from typing import Any
 
 import msgspec
 
+from qmterm.core.orders import Fill, OrderIntent
+
 Body = Mapping[str, object]
 
 INTENT = "intent"
@@ -59,9 +61,7 @@ PROJECTION: dict[str, str] = {
     SIGNAL: "INSERT INTO signals VALUES (:seq, :session_id, :time_ns, :symbol, :strategy, :state, :body)",
     DECISION: "INSERT INTO decisions VALUES (:seq, :session_id, :time_ns, :subject, :plan_id, :underlying, :outcome,"
     " :reason, :body)",
-    INTENT: "INSERT INTO intents VALUES (:intent_id, :session_id, :created_ns, :strategy, :underlying, :purpose,"
-    " :plan_id, :quantity, :net_price, :kind, :stop_trigger, :time_in_force, :good_until, :replaces, :worst_price,"
-    " :body, :seq, :bracket_id, :role)",
+    INTENT: "INSERT INTO intents VALUES (:intent_id, :session_id, :created_ns, :strategy, :underlying, :plan_id, :seq)",
     ORDER: "INSERT INTO orders VALUES (:subject, :session_id, :broker_id, :state, :time_ns, :reason, :seq)"
     " ON CONFLICT (intent_id) DO UPDATE SET broker_id = coalesce(excluded.broker_id, broker_id),"
     " state = excluded.state, time_ns = excluded.time_ns, reason = excluded.reason, seq = excluded.seq",
@@ -77,25 +77,8 @@ PROJECTION: dict[str, str] = {
     DOCUMENT: "INSERT OR REPLACE INTO documents VALUES (:subject, :body, :time_ns, :seq)",
 }
 
-_OF_EVENT = {"seq", "session_id", "time_ns", "subject", "body"}
-_WITH_COLUMNS = {kind for kind, sql in PROJECTION.items() if not set(re.findall(r":(\w+)", sql)) <= _OF_EVENT}
-
-# What rows of older programs do not say, and what they meant.
-_SINCE_FIRST: dict[str, dict[str, object]] = {
-    INTENT: {
-        "kind": "Limit",
-        "time_in_force": "Day",
-        "stop_trigger": None,
-        "good_until": None,
-        "replaces": None,
-        "worst_price": None,
-        "bracket_id": None,
-        "role": None,
-    },
-}
-
-
-_NOTHING: dict[str, object] = {}
+OF_EVENT = {"seq", "session_id", "time_ns", "subject", "body"}
+_WITH_COLUMNS = {kind for kind, sql in PROJECTION.items() if not set(re.findall(r":(\w+)", sql)) <= OF_EVENT}
 
 
 def _plain(value: Any) -> Any:
@@ -127,6 +110,45 @@ def storable(kind: str, value: Any) -> tuple[Any, str]:
         return with_json(plain(value))
 
 
+def intent_values(intent: OrderIntent, quotes: Body | None) -> tuple[Body, str]:
+    """(values for the columns, JSON of the order and of the quotes that priced it).
+
+    An order waits for this: it is encoded as it stands, without a copy in plain values first.
+    """
+    try:
+        body = to_json(intent)
+        if quotes is not None:
+            body = f'{body[:-1]},"quotes":{to_json(quotes)}}}'
+    except UnicodeEncodeError:
+        values = plain(intent)
+        return with_json(values if quotes is None else {**values, "quotes": quotes})
+    return {
+        "intent_id": intent.intent_id,
+        "created_ns": intent.created_ns,
+        "strategy": intent.strategy,
+        "underlying": intent.underlying,
+        "plan_id": intent.plan_id,
+    }, body
+
+
+def fill_values(fill: Fill, account: str) -> tuple[Body, str]:
+    """As `intent_values`, for a fill of the account."""
+    try:
+        body = f'{to_json(fill)[:-1]},"account":{to_json(account)}}}'
+    except UnicodeEncodeError:
+        return with_json({**plain(fill), "account": account})
+    return {
+        "account": account,
+        "fill_id": fill.fill_id,
+        "broker_order_id": fill.broker_order_id,
+        "symbol": fill.symbol,
+        "action": str(fill.action),
+        "quantity": fill.quantity,
+        "price": str(fill.price),
+        "fees": str(fill.fees),
+    }, body
+
+
 def with_json(values: Any) -> tuple[Any, str]:
     """`plain` values and their JSON. Half a character pair, which JSON from outside may hold, becomes "?"."""
     try:
@@ -155,7 +177,6 @@ def from_json(text: str) -> Any:
 def parameters(record: Record, seq: int) -> dict[str, object]:
     """The named parameters of PROJECTION and GUARD."""
     named: dict[str, object] = {
-        **_SINCE_FIRST.get(record.kind, _NOTHING),
         **record.values,
         "seq": seq,
         "session_id": record.session_id,

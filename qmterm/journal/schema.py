@@ -193,8 +193,48 @@ ALTER TABLE intents ADD COLUMN role TEXT;  -- trigger | target | stop
 CREATE INDEX intents_by_bracket ON intents (bracket_id);
 """
 
+# An order waits for every index and every byte of its row. What it was sent with stands once, in its event: `intents`
+# keeps the names it is found by, `intents_in_full` shows the rest; indexes that no question used are gone.
+_V4 = """
+DROP INDEX intents_by_plan;
+DROP INDEX intents_by_underlying;
+DROP INDEX intents_by_replaced;
+DROP INDEX intents_by_bracket;
+DROP INDEX fills_by_intent;
+ALTER TABLE intents RENAME TO intents_3;
+CREATE TABLE intents (
+    intent_id TEXT PRIMARY KEY,
+    session_id INTEGER,
+    created_ns INTEGER NOT NULL,
+    strategy TEXT NOT NULL,
+    underlying TEXT NOT NULL,
+    plan_id TEXT NOT NULL,
+    seq INTEGER NOT NULL    -- of its event, which holds the order
+);
+CREATE INDEX intents_by_plan ON intents (plan_id);
+CREATE INDEX intents_by_underlying ON intents (underlying);
+CREATE INDEX decisions_by_underlying ON decisions (underlying);  -- without it `why` read every decision
+INSERT INTO intents SELECT intent_id, session_id, created_ns, strategy, underlying, plan_id, seq FROM intents_3;
+DROP TABLE intents_3;
+CREATE VIEW intents_in_full AS
+SELECT i.intent_id, i.session_id, i.created_ns, i.strategy, i.underlying, i.plan_id, i.seq,
+       json_extract(e.body, '$.purpose') AS purpose,
+       json_extract(e.body, '$.quantity') AS quantity,
+       json_extract(e.body, '$.net_price') AS net_price,
+       coalesce(json_extract(e.body, '$.kind'), 'Limit') AS kind,
+       json_extract(e.body, '$.stop_trigger') AS stop_trigger,
+       coalesce(json_extract(e.body, '$.time_in_force'), 'Day') AS time_in_force,
+       json_extract(e.body, '$.good_until') AS good_until,
+       json_extract(e.body, '$.replaces') AS replaces,
+       json_extract(e.body, '$.worst_price') AS worst_price,
+       json_extract(e.body, '$.bracket_id') AS bracket_id,
+       json_extract(e.body, '$.role') AS role,
+       e.body
+FROM intents i JOIN events e USING (seq);
+"""
+
 # Entry n brings a file from version n to n + 1. Never edit a published entry: append.
-MIGRATIONS: tuple[str, ...] = (_V1, _V2, _V3)
+MIGRATIONS: tuple[str, ...] = (_V1, _V2, _V3, _V4)
 
 # Tables that `rebuild` empties and fills again from `events`.
 PROJECTIONS = (

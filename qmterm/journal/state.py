@@ -148,8 +148,8 @@ def last_session(connection: sqlite3.Connection) -> StoredSession | None:
 def _orders(connection: sqlite3.Connection, account: str, since_ns: int) -> tuple[StoredOrder, ...]:
     marks = ", ".join("?" * len(_UNSETTLED))
     rows = connection.execute(
-        "SELECT i.body, coalesce(o.state, 'intent'), o.broker_id, coalesce(o.time_ns, i.created_ns), o.reason,"
-        " i.session_id FROM intents i LEFT JOIN orders o ON o.intent_id = i.intent_id"
+        "SELECT e.body, coalesce(o.state, 'intent'), o.broker_id, coalesce(o.time_ns, i.created_ns), o.reason,"
+        " i.session_id FROM intents i JOIN events e ON e.seq = i.seq LEFT JOIN orders o ON o.intent_id = i.intent_id"
         " LEFT JOIN sessions s ON s.session_id = i.session_id"
         f" WHERE coalesce(s.account, ?) = ? AND (coalesce(o.state, 'intent') IN ({marks}) OR i.created_ns >= ?)"
         " ORDER BY i.seq",

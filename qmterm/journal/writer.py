@@ -140,15 +140,15 @@ class GroupWriter:
         """Rows that are not on the disk yet."""
         return len(self._queue) + self._in_flight
 
-    async def durable(self, record: Record) -> bool:
-        """Returns when the record is on the disk: True written, False already there. JournalError when it is not."""
+    def durable(self, record: Record) -> asyncio.Future[bool]:
+        """Done when the record is on the disk: True written, False already there. JournalError when it is not."""
         if self._closing or self._task.done():
             raise JournalError(f"The journal {self._path} is closed; nothing can be written any more")
         # A future a row: a caller that gives up cancels its own, and with a shared one would cancel the others'.
         future: asyncio.Future[bool] = self._loop.create_future()
         self._put((record, future))
         self._urgent.set()
-        return await future
+        return future
 
     def note(self, record: Record) -> None:
         """Queue and return; when the queue is full the note is dropped, counted, and the count itself journalled."""

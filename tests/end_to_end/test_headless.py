@@ -38,7 +38,7 @@ def test_it_scans_plans_orders_and_fills_without_an_error(twice):
     assert body["fills"] >= 1
     assert body["errors"] == 0
     with sqlite3.connect(engine.journal) as connection:
-        (first,) = connection.execute("SELECT count(*) FROM intents WHERE replaces IS NULL").fetchone()
+        (first,) = connection.execute("SELECT count(*) FROM intents_in_full WHERE replaces IS NULL").fetchone()
     assert body["plans"] >= first  # every other order sent is a step of a walked price
     assert body["open_positions"] >= 1
     assert body["minutes"]["bars_checked"] > 20

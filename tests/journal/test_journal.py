@@ -38,7 +38,7 @@ def a_signal(symbol="AAPL"):
 
 async def test_an_intent_is_readable_by_another_connection_when_the_call_returns(journal):
     await journal.write_intent(intent())
-    assert rows(journal, "SELECT intent_id, net_price FROM intents") == [("qm-1", "-4.15")]
+    assert rows(journal, "SELECT intent_id, net_price FROM intents_in_full") == [("qm-1", "-4.15")]
 
 
 async def test_commits_are_synchronous_full_in_wal(journal):

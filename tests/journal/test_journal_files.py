@@ -15,7 +15,9 @@ import pytest
 from qmterm.core.errors import JournalError
 from qmterm.core.orders import OrderKind, OrderState, TimeInForce
 from qmterm.journal import Journal, records, schema
+from qmterm.journal.queries import why
 from qmterm.journal.rebuild import rebuild
+from qmterm.journal.state import load_state
 from tests.journal.journal_rows import T0, clock, intent, session
 
 
@@ -244,10 +246,52 @@ async def test_a_journal_of_the_first_schema_loads_and_rebuilds(tmp_path):
             (body,),
         )
         schema.migrate(connection, path)
-        shown = "SELECT net_price, kind, time_in_force, replaces FROM intents"
+        shown = "SELECT net_price, kind, time_in_force, replaces FROM intents_in_full"
         assert connection.execute(shown).fetchall() == [("-4.15", "Limit", "Day", None)]
         rebuild(connection)
         assert connection.execute(shown).fetchall() == [("-4.15", "Limit", "Day", None)]
     journal = await Journal.open(path, clock())
     assert [order.intent for order in (await journal.load()).orders] == [intent(1)]
     await journal.close()
+
+
+async def test_a_journal_of_the_third_schema_shows_and_loads_its_orders_as_before(tmp_path):
+    path = tmp_path / "j.sqlite"
+    walked = replace(
+        intent(1), replaces="qm-0", worst_price=Decimal("-4.30"), time_in_force=TimeInForce.GTD,
+        good_until=date(2026, 3, 6),
+    )  # fmt: skip
+    values, body = records.with_json(records.plain(walked))
+    columns = (
+        "intent_id", "session_id", "created_ns", "strategy", "underlying", "purpose", "plan_id", "quantity",
+        "net_price", "kind", "stop_trigger", "time_in_force", "good_until", "replaces", "worst_price", "body", "seq",
+        "bracket_id", "role",
+    )  # fmt: skip
+    row = {**values, "session_id": None, "body": body, "seq": 1}
+    shown = f"SELECT {', '.join(columns)} FROM "
+    with sqlite3.connect(path, isolation_level=None) as connection:
+        schema.migrate(connection, path, schema.MIGRATIONS[:3])
+        connection.execute("INSERT INTO events VALUES (1, 1, NULL, ?, 1, 'intent', 'qm-1', ?)", (T0, body))
+        connection.execute(f"INSERT INTO intents VALUES ({', '.join('?' * 19)})", [row[name] for name in columns])
+        before = connection.execute(shown + "intents").fetchall()
+        schema.migrate(connection, path)
+        assert connection.execute(shown + "intents_in_full").fetchall() == before
+    journal = await Journal.open(path, clock())
+    assert [order.intent for order in (await journal.load()).orders] == [walked]
+    await journal.close()
+
+
+async def test_every_index_answers_a_question_because_each_one_makes_an_order_wait(tmp_path):
+    path = tmp_path / "j.sqlite"
+    await make(path)
+    with sqlite3.connect(path, isolation_level=None) as connection:
+        asked: list[str] = []
+        connection.set_trace_callback(asked.append)
+        why(connection, "qm-1")
+        load_state(connection, 7)
+        connection.set_trace_callback(None)
+        plans = [row[3] for sql in asked for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}")]
+        ours = "SELECT name FROM sqlite_master WHERE type = 'index' AND sql > ''"
+        made = [row[0] for row in connection.execute(ours)]
+    assert len(made) >= 5
+    assert [name for name in made if not any(name in plan for plan in plans)] == []

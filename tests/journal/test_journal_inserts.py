@@ -6,6 +6,7 @@ import asyncio
 import enum
 import re
 import sqlite3
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 
@@ -204,6 +205,20 @@ VALUES = st.recursive(
 @given(st.dictionaries(st.text(), VALUES, max_size=5))
 def test_a_note_says_the_same_without_the_way_through_columns(value):
     assert records.storable("log", value)[1] == records.with_json(records.plain(value))[1]
+
+
+@pytest.mark.parametrize("name", ["qm-1", 'a "b" \\ ü', "\ud800"])
+def test_an_order_and_a_fill_say_the_same_without_the_way_through_plain_values(name):
+    quotes = {"sent": {name: {"bid": 4.1, "age_s": float("nan")}}, "mid": Decimal("4.15")}
+    order, part = replace(intent(1), plan_id=name, good_until=date(2026, 3, 6)), replace(fill(1), fill_id=name)
+    for (values, body), expected in (
+        (records.intent_values(order, None), records.plain(order)),
+        (records.intent_values(order, quotes), {**records.plain(order), "quotes": quotes}),
+        (records.fill_values(part, name), {**records.plain(part), "account": name}),
+    ):
+        assert body == records.with_json(expected)[1]
+        told = records.from_json(body)
+        assert records.from_json(records.to_json(values)) == {key: told[key] for key in values}
 
 
 def test_half_a_character_pair_becomes_a_question_mark_with_columns_and_without():
