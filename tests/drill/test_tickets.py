@@ -70,7 +70,8 @@ def test_a_typed_spread_walks_to_its_fill_as_one_order(tmp_path):
             last = sitting.house.desk.ledger.records[-1]
             assert last.state is OrderState.FILLED
             assert last.intent.net_price >= first.worst_price
-            assert sitting.house.guards.all == ()
+            (guard,) = sitting.house.guards.all
+            assert ([leg.symbol for leg in guard.legs], guard.state.quantity) == ([LOW, MIDDLE], 1)
 
     run(day())
 

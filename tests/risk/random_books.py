@@ -29,10 +29,10 @@ from qmterm.core.signals import Signal, SignalState, TradePlan
 from qmterm.core.tickets import Pricing, Ticket, TicketLeg
 from qmterm.engine.commands import EditOrder
 from qmterm.engine.orders.book import Book
+from qmterm.engine.orders.brackets import one_long_option
 from qmterm.engine.orders.ledger import OrderRecord
 from qmterm.engine.orders.walker import repriced, whole
 from qmterm.engine.show.wording import describe_order
-from qmterm.risk.protect import guarded_symbol
 from qmterm.risk.rolls import is_mixed
 from tests.risk.limit_judge import (
     broken_sums,
@@ -251,11 +251,10 @@ class RandomAccount(RandomBroker):
         self.did[what] = self.did.get(what, 0) + 1
         intent = fresh[0].intent
         opened = tuple(leg for leg in self._unit(intent) if leg.action.opens)
-        symbol = guarded_symbol(opened)
-        if intent.replaces is None and symbol is not None:  # as its lane does
-            cost = -Decimal(str(self.ask(symbol)))
+        if intent.replaces is None and one_long_option(opened):  # as its lane does, for what can have resting exits
+            cost = -Decimal(str(self.ask(opened[0].symbol)))
             plan = self._plan(intent.strategy, intent.underlying, opened, cost, Decimal(1))
-            at_once(self.floor.guards.prepare(replace(plan, plan_id=intent.plan_id), symbol))
+            at_once(self.floor.guards.prepare(replace(plan, plan_id=intent.plan_id), opened))
         self.send(fresh)
         made = [(record.intent, record.state.value) for record in fresh]
         self._tale.append(lambda: f"{what}: {'; '.join(f'{describe_order(intent)} {state}' for intent, state in made)}")
