@@ -1,5 +1,6 @@
 """The order life cycle is one table: ends are ends, the unknown is never sent again."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -10,9 +11,12 @@ from qmterm.core.orders import (
     TRANSITIONS,
     AccountBalance,
     Action,
+    BracketRole,
+    BrokerPosition,
     Fill,
     Leg,
     OrderIntent,
+    OrderKind,
     OrderState,
     Purpose,
     TimeInForce,
@@ -145,7 +149,43 @@ def test_the_ends_are_named_one_by_one():
 def test_the_words_of_the_wire_are_tastytrades():
     assert [action.value for action in Action] == ["Buy to Open", "Sell to Open", "Buy to Close", "Sell to Close"]
     assert [purpose.value for purpose in Purpose] == ["entry", "exit", "scale-out", "flatten", "external"]  # journal's
-    assert (TimeInForce.DAY.value, TimeInForce.GTC.value) == ("Day", "GTC")
+    assert [force.value for force in TimeInForce] == ["Day", "GTC", "GTD", "IOC"]
+    assert [kind.value for kind in OrderKind] == ["Limit", "Market", "Stop", "Stop Limit"]
+
+
+def test_the_words_of_the_journal_stay_what_an_older_journal_has():
+    assert [role.value for role in BracketRole] == ["trigger", "target", "stop"]
+    assert [state.value for state in OrderState] == [
+        "intent", "sent", "unknown", "received", "routed", "contingent", "live", "cancel requested",
+        "replace requested", "filled", "cancelled", "expired", "rejected", "removed", "not accepted", "not sent",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("kind", "priced", "stopped"),
+    [
+        (OrderKind.LIMIT, True, False),
+        (OrderKind.MARKET, False, False),
+        (OrderKind.STOP, False, True),
+        (OrderKind.STOP_LIMIT, True, True),
+    ],
+)
+def test_a_kind_knows_whether_it_has_a_price_and_whether_it_waits(kind, priced, stopped):
+    assert (kind.priced, kind.stopped) == (priced, stopped)
+
+
+def test_only_two_times_in_force_outlive_the_day():
+    assert [force for force in TimeInForce if force.outlives_day] == [TimeInForce.GTC, TimeInForce.GTD]
+
+
+@pytest.mark.parametrize("role", [None, *BracketRole])
+def test_of_a_bracket_the_target_and_the_stop_rest(role):
+    made = replace(intent(Purpose.EXIT, Action.SELL_TO_CLOSE), role=role)
+    assert made.rests == (role in (BracketRole.TARGET, BracketRole.STOP))
+
+
+def test_what_the_broker_does_not_stamp_has_no_stamp():
+    assert BrokerPosition("NVDA", 1, Decimal(1), 1).updated_ns == 0
 
 
 def test_a_balance_that_names_no_requirement_has_none():

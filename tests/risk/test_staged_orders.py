@@ -16,6 +16,7 @@ from qmterm.core.quotes import Quote
 from qmterm.core.reasons import Reason
 from qmterm.core.settings.risk import RiskSettings
 from qmterm.core.signals import MANUAL
+from qmterm.core.ticks import TickProgram
 from qmterm.risk.book import RiskBook, part_of
 from qmterm.risk.claims import round_trip_fees, with_claims
 from qmterm.risk.gate import Gate
@@ -53,6 +54,21 @@ def book(nlv=CASH, **more):
 
 def check(this=PLAN, of=None, **more):
     return GATE.check(this, of or book(), NOW, quotes=QUOTES, wanted=1, **more)
+
+
+BUY_LOW = Leg(LOW, Action.BUY_TO_OPEN, 1)
+
+
+def test_what_a_person_staged_is_priced_on_the_grid_the_broker_told():
+    off = order(BUY_LOW, price="-4.12")
+    assert check(order=off).reason is Reason.OFF_TICK
+    assert check(order=off, program=TickProgram.PENNY_ALL).approved
+
+
+def test_a_plan_without_a_price_is_refused_though_the_staged_order_has_one():
+    nameless = replace(PLAN, net_price=Decimal("NaN"))
+    assert check(nameless, order=order(BUY_LOW)).reason is Reason.PRICE_INSANE
+    assert check(nameless, order=order(BUY_LOW, price="-4.12")).reason is Reason.OFF_TICK
 
 
 def test_a_persons_plan_is_not_held_back_by_what_he_holds_and_a_strategys_is():

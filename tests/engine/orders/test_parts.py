@@ -204,3 +204,26 @@ def test_what_is_filled_or_over_is_no_part():
     done = executed(order((OCC, BUY, 2), units=2, price="-4"), f0=2)
     over = replace(order((OCC, BUY, 2), units=2, price="-4", name="qm-2"), state=OrderState.CANCELLED)
     assert fillable(book(), ledger(done, over)) == {}
+
+
+def chained(*records):
+    """Each takes the place of the one before it."""
+    ledger = Ledger()
+    for record in records:
+        ledger.add(record)
+    return ledger
+
+
+def test_two_orders_for_one_place_count_once_at_the_dearer_price():
+    old = order((OCC, BUY, 4), units=4, price="-4.15")
+    new = order((OCC, BUY, 3), units=3, price="-4.20", name="qm-1.1", replaces="qm-1")
+    ((part,),) = fillable(Book(CASH), chained(old, new)).values()
+    assert (part.legs, part.units, part.price) == (((OCC, 1),), 4, Decimal("-4.20"))
+
+
+def test_two_orders_for_one_place_whose_legs_filled_unequally_count_every_leg_of_both():
+    legs = ((OCC, BUY, 2), (HIGH, SELL, 2))
+    old = executed(order(*legs, units=2, price="-1.90"), f0=1)
+    new = executed(order(*legs, units=2, price="-1.95", name="qm-1.1", replaces="qm-1"), f0=1)
+    ((*parts,),) = fillable(Book(CASH), chained(old, new)).values()
+    assert sorted((part.legs[0][0], part.units) for part in parts) == [(OCC, 1), (OCC, 1), (HIGH, 2), (HIGH, 2)]

@@ -12,7 +12,9 @@ from qmterm.core.reasons import Reason
 from qmterm.core.settings.engine import Mode
 from qmterm.engine.commands import ApproveProposal, ClosePosition, RollPosition, StageTicket
 from qmterm.engine.ladder import Level
-from tests.engine.fakes import OCC
+from qmterm.engine.orders.exposure import rolls_out_of
+from qmterm.engine.orders.ledger import Ledger, OrderRecord
+from tests.engine.fakes import OCC, entry
 from tests.engine.house import GONE, close_at, opened
 
 MAY = "NVDA  260515C00180000"
@@ -106,6 +108,19 @@ async def test_a_stop_that_hits_while_a_roll_works_cancels_the_roll_and_then_clo
         await house.turn()
         (closing,) = house.working
         assert closing.intent.legs == (Leg(OCC, Action.SELL_TO_CLOSE, 2),)
+
+
+def test_only_an_order_that_closes_what_is_stopped_and_opens_something_is_a_roll_out_of_it():
+    ledger = Ledger()
+    for name, *legs in (
+        ("roll", Leg(OCC, Action.SELL_TO_CLOSE, 1), Leg(MAY, Action.BUY_TO_OPEN, 1)),
+        ("close", Leg(OCC, Action.SELL_TO_CLOSE, 1)),
+        ("more", Leg(OCC, Action.BUY_TO_OPEN, 1)),
+        ("other roll", Leg(HIGHER, Action.SELL_TO_CLOSE, 1), Leg(MAY, Action.BUY_TO_OPEN, 1)),
+    ):
+        ledger.add(OrderRecord(replace(entry(name), legs=tuple(legs)), OrderState.LIVE))
+    assert [record.intent.intent_id for record in rolls_out_of(ledger, {OCC})] == ["roll"]
+    assert rolls_out_of(ledger, set()) == ()
 
 
 async def test_in_confirm_mode_and_by_a_key_a_roll_is_proposed_and_judged_again_when_approved():

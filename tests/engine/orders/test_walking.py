@@ -91,6 +91,7 @@ def test_shares_walk_by_cents_and_below_a_dollar_by_hundredths_of_them():
     shares = grid((Leg("NVDA", Action.SELL_TO_CLOSE, 100),))
     assert shares.ours(Decimal("178.004")) == Decimal("178.01")
     assert shares.toward(Decimal("178.01"), 2) == Decimal("177.99")
+    assert shares.toward(Decimal("1.50"), 1) == Decimal("1.49")
     assert shares.toward(Decimal("0.5010"), 1) == Decimal("0.5009")
 
 
