@@ -62,7 +62,7 @@ class Work:
 
     @cached_property
     def _rolls(self) -> Rolls:
-        return Rolls(self._house.trader, self._house.approvals, self._tickets)
+        return Rolls(self._house.trader, self._tickets)
 
     @cached_property
     def _edits(self) -> Edits:

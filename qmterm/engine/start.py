@@ -286,7 +286,7 @@ def _engage(parts: Parts, book: Book, saved_ladder: Mapping[str, object] | None)
         shelf=Shelf(trader),
         approvals=approvals,
         tickets=tickets,
-        rolls=Rolls(trader, approvals, tickets, parts.feed.chains),
+        rolls=Rolls(trader, tickets, parts.feed.chains),
         edits=Edits(trader, approvals),
         oversight=oversight,
         scanning=scanning,

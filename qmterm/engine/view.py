@@ -168,6 +168,7 @@ class PositionView:
     crossing: Decimal | None = None  # dollars that closing at the far side costs against the mark
     ends: str = ""  # what the expiry desk plans: "close 15:30", "pin", "" = nothing presses
     ends_severity: str = ""  # calm | note | warn | alarm
+    trade_id: str = ""  # of all legs of one trade; ClosePosition closes them as one order. "" = a trade of its own
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from qmterm.engine.commands import (
 from qmterm.engine.view import OrderRow, ProposalView
 from qmterm.ui import typed_lines
 from qmterm.ui.grid import Grid
+from qmterm.ui.holdings import HoldingRow, holdings
 from qmterm.ui.panes.chain import ChainPane
 from qmterm.ui.panes.orders import OrdersPane
 from qmterm.ui.panes.positions import PositionsPane
@@ -95,11 +96,11 @@ def close(desk: Desk, args: Sequence[str]) -> None:
         return
     if args:
         wanted = " ".join(args).upper()
-        found = [
-            row
-            for row in desk.snapshot.positions
-            if wanted in (row.position_id.upper(), row.label.upper(), row.symbol.upper(), row.underlying.upper())
-        ]
+        rows = holdings(desk.snapshot.positions)
+        for of in ([row for row in rows if row.head is None], [row for row in rows if row.head is not None]):
+            found = [row for row in of if wanted in _names(row)]
+            if found:  # a trade before its legs
+                break
         if len(found) != 1:
             desk.say(f"{len(found) or 'no'} positions match {wanted!r}: name one", "warn")
             return
@@ -112,6 +113,11 @@ def close(desk: Desk, args: Sequence[str]) -> None:
         desk.say("no position to close")
         return
     desk.ask(ClosePosition(row.position_id))
+
+
+def _names(row: HoldingRow) -> tuple[str, ...]:
+    names = (row.position_id, row.label.removeprefix("└ "), row.symbol)
+    return tuple(name.upper() for name in (*names, *(() if row.head else (row.underlying,))))
 
 
 # --- proposals and orders ---

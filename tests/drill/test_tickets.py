@@ -27,7 +27,7 @@ class Sitting:
     def __init__(self, house, brokerage, market):
         self.house, self.brokerage, self.market = house, brokerage, market
         self.tickets = Tickets(house.trader, wait_s=0.0)
-        self.rolls = Rolls(house.trader, house.approvals, self.tickets)
+        self.rolls = Rolls(house.trader, self.tickets)
         self.edits = Edits(house.trader, house.approvals)
 
     async def wait(self, seconds):

@@ -18,11 +18,8 @@ from qmterm.engine.commands import (
     CommandResult,
     RejectProposal,
     StageOrder,
-    Terms,
 )
-from qmterm.engine.orders.book import Position
-from qmterm.engine.orders.exit_orders import exit_price
-from qmterm.engine.orders.exposure import closable
+from qmterm.engine.orders.closes import close_position
 from qmterm.engine.orders.ledger import OrderRecord
 from qmterm.engine.orders.manual_plan import manual_plan
 from qmterm.engine.orders.proposals import Proposal
@@ -163,14 +160,6 @@ class Approvals:
         text = await self._trader.desk.cancel(record, "by you")
         return CommandResult(_asked(text), text)
 
-    def find_position(self, name: str) -> Position | None:
-        """By symbol or plan; by what the screen shows or the underlying while that names one position only."""
-        positions = self._trader.book.positions
-        exact = [p for p in positions if name in (p.symbol, p.plan_id)]
-        shown = [p for p in positions if name.upper() in (label(p.symbol), p.underlying)]
-        found = exact or shown
-        return found[0] if len(found) == 1 else None
-
     def find_order(self, name: str) -> OrderRecord | None:
         """By our id, the broker's, or the unique end of ours that the screen shows."""
         ledger = self._trader.desk.ledger
@@ -181,44 +170,7 @@ class Approvals:
         return matches[0] if len(matches) == 1 else None
 
     def close(self, command: ClosePosition) -> CommandResult:
-        """Stage a close of all that nothing closes already."""
-        trader = self._trader
-        held = self.find_position(command.position_id)
-        if held is None:
-            return CommandResult(False, f"no position {command.position_id!r}")
-        free = closable(trader.book, trader.desk.ledger, held.symbol, resting=False)
-        if free == 0:
-            return CommandResult(False, f"{label(held.symbol)}: a working order closes it already")
-        selling = free > 0
-        terms = command.terms or Terms()
-        price = terms.limit
-        if terms == Terms():
-            quote = trader.quotes.quote(held.symbol)
-            price = exit_price(quote, 0, trader.ticks.of(held.symbol), selling=selling) if quote else None
-            if price is None:
-                return CommandResult(False, f"{label(held.symbol)}: nobody is quoting the other side right now")
-        now = trader.clock.now()
-        intent = OrderIntent(
-            intent_id=f"c{held.plan_id or 'ext'}-{now:x}",
-            created_ns=now,
-            strategy=held.strategy,
-            underlying=held.underlying,
-            purpose=Purpose.EXIT,
-            legs=(Leg(held.symbol, Action.SELL_TO_CLOSE if selling else Action.BUY_TO_CLOSE, abs(free)),),
-            quantity=abs(free),
-            net_price=None if price is None else price if selling else -price,
-            plan_id=held.plan_id,
-            reason=Reason.USER,
-            kind=terms.kind,
-            stop_trigger=terms.trigger,
-            time_in_force=terms.time_in_force,
-            good_until=terms.good_until,
-        )
-        verdict = trader.close(intent, by_person=True, propose=not command.send)
-        if not verdict.approved:
-            return CommandResult(False, f"refused: {_no(verdict)}", refused=True)
-        verb = "proposed" if any(p.legs == intent.legs for p in trader.proposals.waiting) else "sending"
-        return CommandResult(True, f"{trader.way.words(intent, verb)} {describe_order(intent)}")
+        return close_position(self._trader, command)
 
     def stage(self, command: StageOrder) -> CommandResult:
         """A single leg picked by hand. Selling what is not held would open an undefined risk: refused."""

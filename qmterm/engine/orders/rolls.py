@@ -20,8 +20,8 @@ from qmterm.core.order_text import Mistake, read_contract, read_order
 from qmterm.core.reasons import Reason
 from qmterm.core.tickets import Ticket, TicketLeg, order_text
 from qmterm.engine.commands import CommandResult, RollPosition
-from qmterm.engine.orders.approvals import Approvals
 from qmterm.engine.orders.book import Position
+from qmterm.engine.orders.closes import positions_named
 from qmterm.engine.orders.exposure import closable
 from qmterm.engine.orders.tickets import Tickets, refused
 from qmterm.engine.show.wording import label
@@ -45,9 +45,8 @@ class Chains(Protocol):
 
 
 class Rolls:
-    def __init__(self, trader: Trader, approvals: Approvals, tickets: Tickets, chains: Chains | None = None) -> None:
+    def __init__(self, trader: Trader, tickets: Tickets, chains: Chains | None = None) -> None:
         self._trader = trader
-        self._approvals = approvals
         self._tickets = tickets
         self._chains = chains
 
@@ -77,10 +76,9 @@ class Rolls:
         book = self._trader.book
         for length in range(min(LABEL_WORDS, len(words)), 0, -1):
             name = " ".join(words[:length])
-            of_plan = [position for position in book.positions if name == position.plan_id]
-            found = self._approvals.find_position(name)
-            if of_plan or found is not None:
-                return of_plan or [p for p in (found,) if p is not None], words[length:]
+            found = positions_named(book, name)
+            if found:
+                return found, words[length:]
         return [], words
 
     async def _target(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 
@@ -176,7 +177,9 @@ class Publisher:
         trader, now = self._trader, self._clock.now()
         ending = {row.symbol: row for row in self._portfolio.expiry()}
         views = []
+        plans = Counter(position.plan_id for position in trader.book.positions)
         for position in trader.book.positions:
+            alone = plans[position.plan_id] == 1
             mark = trader.marks.of(position.symbol)
             spot = self._scanning.last(position.underlying)
             guard = trader.guards.of(position.plan_id)
@@ -186,7 +189,8 @@ class Publisher:
             found = greeks.get(position.symbol)
             views.append(
                 PositionView(
-                    position_id=position.plan_id or position.symbol,
+                    position_id=position.plan_id if position.plan_id and alone else position.symbol,
+                    trade_id="" if alone else position.plan_id,
                     symbol=position.symbol,
                     label=label(position.symbol),
                     underlying=position.underlying,

@@ -260,14 +260,6 @@ async def test_a_rejected_proposal_leaves_its_underlying_alone():
         assert left_alone == ["NVDA"]
 
 
-async def test_a_position_is_named_by_what_the_screen_shows():
-    async with opened() as house:
-        await house.hold(4)
-        for name in ("NVDA", "nvda 17apr26 175c", OCC, "P1"):
-            assert house.approvals.find_position(name) is not None
-        assert house.approvals.find_position("AMD") is None
-
-
 @pytest.mark.parametrize("name", ["all", "eP1"])
 async def test_a_cancel_of_an_order_that_the_broker_has_not_named_yet_is_kept_until_it_has(name):
     async with opened() as house:

@@ -38,7 +38,7 @@ def position(symbol, quantity, plan_id="P1", strategy="atr_matrix"):
 
 
 async def roll(house, text, chains=None):
-    rolls = house.rolls if chains is None else Rolls(house.trader, house.approvals, house.tickets, chains)
+    rolls = house.rolls if chains is None else Rolls(house.trader, house.tickets, chains)
     answer = await rolls.roll(RollPosition(text, True))
     await house.lanes.idle()
     return answer
