@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -102,9 +105,37 @@ class JournalState:
 _UNSETTLED = tuple(state.value for state in OrderState if not state.terminal or state is OrderState.NOT_ACCEPTED)
 
 
+# Events tell of market time roughly as it passes: the newest time is looked for in the last ones, not in all.
+_NEWEST_AMONG = 10_000
+
+# Few prices and fewer actions make up many fills.
+_money = lru_cache(4096)(Decimal)
+_action = lru_cache(16)(Action)
+
+
 def load_state(connection: sqlite3.Connection, days: int) -> JournalState:
     """Read it all. `days` of market time of settled orders are included, counted back from the newest event."""
-    newest = connection.execute("SELECT max(seq), max(time_ns) FROM events").fetchone()
+    with _collector_paused():
+        return _load_state(connection, days)
+
+
+@contextlib.contextmanager
+def _collector_paused() -> Iterator[None]:
+    """All that is read stays: the garbage collector would walk it again and again, for nothing."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def _load_state(connection: sqlite3.Connection, days: int) -> JournalState:
+    newest = connection.execute(
+        "SELECT max(seq), max(time_ns) FROM (SELECT seq, time_ns FROM events ORDER BY seq DESC LIMIT ?)",
+        (_NEWEST_AMONG,),
+    ).fetchone()
     last_seq, last_ns = int(newest[0] or 0), int(newest[1] or 0)
     session = last_session(connection)
     account = session.account if session is not None else ""
@@ -149,8 +180,9 @@ def _orders(connection: sqlite3.Connection, account: str, since_ns: int) -> tupl
     marks = ", ".join("?" * len(_UNSETTLED))
     rows = connection.execute(
         "SELECT e.body, coalesce(o.state, 'intent'), o.broker_id, coalesce(o.time_ns, i.created_ns), o.reason,"
-        " i.session_id FROM intents i JOIN events e ON e.seq = i.seq LEFT JOIN orders o ON o.intent_id = i.intent_id"
+        " i.session_id FROM intents i LEFT JOIN orders o ON o.intent_id = i.intent_id"
         " LEFT JOIN sessions s ON s.session_id = i.session_id"
+        " CROSS JOIN events e ON e.seq = i.seq"  # CROSS: last, for the orders that are wanted only
         f" WHERE coalesce(s.account, ?) = ? AND (coalesce(o.state, 'intent') IN ({marks}) OR i.created_ns >= ?)"
         " ORDER BY i.seq",
         (account, account, *_UNSETTLED, since_ns),
@@ -170,15 +202,16 @@ def _orders(connection: sqlite3.Connection, account: str, since_ns: int) -> tupl
 
 def fills(connection: sqlite3.Connection, account: str) -> tuple[StoredFill, ...]:
     """All fills of one account, in the order in which they were written."""
+    # `+` and rowid: as the table lies, which is in this order, instead of by the index and a sort.
     rows = connection.execute(
         "SELECT f.fill_id, f.broker_order_id, f.symbol, f.action, f.quantity, f.price, f.time_ns, f.fees, f.intent_id,"
         " f.session_id, f.seq, coalesce(i.strategy, 'external'), coalesce(i.plan_id, '')"
-        " FROM fills f LEFT JOIN intents i ON i.intent_id = f.intent_id WHERE f.account = ? ORDER BY f.seq",
+        " FROM fills f LEFT JOIN intents i ON i.intent_id = f.intent_id WHERE +f.account = ? ORDER BY f.rowid",
         (account,),
     )
     return tuple(
         StoredFill(
-            Fill(fill_id, order_id, symbol, Action(action), quantity, Decimal(price), time_ns, Decimal(fees)),
+            Fill(fill_id, order_id, symbol, _action(action), quantity, _money(price), time_ns, _money(fees)),
             intent_id,
             *of_row,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import sqlite3
 from decimal import Decimal
 
@@ -14,6 +15,7 @@ from qmterm.core.reasons import Reason
 from qmterm.core.signals import Signal, SignalState
 from qmterm.journal import Journal, writer
 from qmterm.journal.queries import JournalReader
+from qmterm.journal.rebuild import rebuild
 from tests.journal.journal_rows import CALL, T0, clock, fill, intent, session
 
 
@@ -106,6 +108,31 @@ async def test_settled_orders_of_long_ago_are_left_out_and_unsettled_ones_kept(j
     journal.note("tick", "x", {}, T0 + 30 * 86_400 * 10**9)
     assert [order.intent.intent_id for order in (await journal.load()).orders] == ["qm-2", "qm-3"]
     assert len((await journal.load(days=60)).orders) == 3
+
+
+async def test_fills_come_back_in_the_order_of_their_events_whatever_their_names_and_times(journal):
+    await session(journal)
+    await asyncio.gather(*(journal.write_fill(fill(number), "qm-1") for number in (5, 3, 9, 1)))
+    await session(journal)
+    await asyncio.gather(*(journal.write_fill(fill(number), "qm-1") for number in (7, 2)))
+    for _ in range(2):
+        found = (await journal.load()).fills
+        assert [stored.fill.fill_id for stored in found] == [f"f-{number}" for number in (5, 3, 9, 1, 7, 2)]
+        assert [stored.seq for stored in found] == sorted(stored.seq for stored in found)
+        await journal._connection.run(rebuild)
+
+
+async def test_loading_leaves_the_garbage_collector_as_it_was(journal):
+    await session(journal)
+    assert gc.isenabled()
+    await journal.load()
+    assert gc.isenabled()
+    gc.disable()
+    try:
+        await journal.load()
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
 
 
 async def test_a_session_that_ended_says_so_and_the_next_has_the_next_number(journal):
