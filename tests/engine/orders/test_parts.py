@@ -10,7 +10,7 @@ import pytest
 
 from qmterm.core.clock import from_et
 from qmterm.core.fees import leg_fees
-from qmterm.core.orders import Action, BrokerPosition, Fill, Leg, OrderState, Purpose
+from qmterm.core.orders import Action, BrokerPosition, Fill, Leg, OrderKind, OrderState, Purpose
 from qmterm.engine.orders.book import Book
 from qmterm.engine.orders.fillable import fillable, nobody_asks, parts_of
 from qmterm.engine.orders.ledger import Ledger, OrderRecord
@@ -227,3 +227,18 @@ def test_two_orders_for_one_place_whose_legs_filled_unequally_count_every_leg_of
     new = executed(order(*legs, units=2, price="-1.95", name="qm-1.1", replaces="qm-1"), f0=1)
     ((*parts,),) = fillable(Book(CASH), chained(old, new)).values()
     assert sorted((part.legs[0][0], part.units) for part in parts) == [(OCC, 1), (OCC, 1), (HIGH, 2), (HIGH, 2)]
+
+
+STOPPED = {"net_price": None, "kind": OrderKind.STOP, "stop_trigger": Decimal("5.00")}
+
+
+@pytest.mark.parametrize(("ask", "counted"), [("4.20", "-5.00"), ("5.30", "-5.30")])
+def test_a_purchase_that_waits_for_its_trigger_is_counted_no_cheaper_than_that(ask, counted):
+    record = order((OCC, BUY, 2), units=2, price="-1", **STOPPED)
+    (part,) = parts_of(record, lambda _symbol: Decimal(ask))
+    assert (part.legs, part.units, part.price) == (((OCC, 1),), 2, Decimal(counted))
+
+
+def test_the_trigger_of_several_legs_is_no_price_of_one_of_them():
+    record = order((OCC, BUY, 2), (HIGH, SELL, 2), units=2, price="-1", **STOPPED)
+    assert [part.price for part in parts_of(record, lambda _symbol: Decimal("4.20"))] == [Decimal("-4.20"), 0]
