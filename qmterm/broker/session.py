@@ -151,15 +151,22 @@ class BrokerSession:
         return body if isinstance(body, dict) else {}
 
     async def send(
-        self, doing: str, method: str, path: str, urgency: Urgency, function: Callable[[], Awaitable[object]]
+        self,
+        doing: str,
+        method: str,
+        path: str,
+        urgency: Urgency,
+        function: Callable[[], Awaitable[object]],
+        door: Callable[[], Awaitable[None]] | None = None,
     ) -> dict[str, Any]:
         """A deed, done at most once: the answer's `data`, read from the body even where the SDK's model rejects it.
 
+        `door` is awaited when all is built and nothing has left; what it raises comes out of here, and nothing leaves.
         BrokerError when certainly nothing happened, OutcomeUnknown for everything else.
         """
         await self._pacer.turn(urgency)
         self._spare_the_login()
-        exchange = Exchange(method, path)
+        exchange = Exchange(method, path, door=door)
         try:
             await self._timed(exchange, function)
         except errors.SDK_ERRORS as error:
@@ -192,7 +199,7 @@ class BrokerSession:
             if self.on_call is not None:
                 self.on_call(started, self._last_call)
             if exchange.response is not None:
-                self.round_trip_ms = (self._last_call - started) * 1000
+                self.round_trip_ms = (self._last_call - (exchange.left_at or started)) * 1000
 
     def _patience(self, path: str) -> float:
         """Seconds for a question: longer after each silence, so that a slow broker is readable too."""

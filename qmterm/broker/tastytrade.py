@@ -21,6 +21,7 @@ from qmterm.broker.dxlink import BrokerQuote, BrokerQuotes
 from qmterm.broker.errors import UNREADABLE
 from qmterm.broker.metrics import MarketMetrics, metrics_of
 from qmterm.broker.pacing import Urgency
+from qmterm.broker.ready import Door, HeldOrder
 from qmterm.broker.session import BrokerSession
 from qmterm.broker.stream import AccountStream
 from qmterm.broker.transactions import transactions
@@ -121,9 +122,20 @@ class TastytradeBroker:
 
     async def place(self, intent: OrderIntent) -> BrokerOrder:
         """Send once. BrokerError: certainly not there. OutcomeUnknown: perhaps there, look it up by its id."""
+        return await self._place(intent)
+
+    def ready(self, intent: OrderIntent) -> HeldOrder:
+        """`place` in two steps: all that can be done before the order leaves is begun now, `leave` does the rest."""
+        return HeldOrder(lambda door: self._place(intent, door), lambda: self._ask(intent), intent.intent_id)
+
+    def _ask(self, intent: OrderIntent) -> None:
         refusal = self._permit(intent)
         if refusal is not None:
             raise BrokerError(f"order {intent.intent_id} was not sent: real money is not armed", refusal.value)
+
+    async def _place(self, intent: OrderIntent, door: Door | None = None) -> BrokerOrder:
+        if door is None:
+            self._ask(intent)
         order, account = orders.to_sdk(intent), self._trading_account()
         doing = f"the order {intent.intent_id}"
         data = await self._session.send(
@@ -132,6 +144,7 @@ class TastytradeBroker:
             self._path("/orders"),
             Urgency.ORDER,
             lambda: account.place_order(self._session.sdk, order, dry_run=False),
+            door,
         )
         return self._placed(data.get("order"), doing)
 

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from math import gcd
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from qmterm.core.clock import Clock, et_date
 from qmterm.core.errors import BrokerError, InvariantBroken, JournalError, OutcomeUnknown
@@ -38,6 +38,23 @@ class OrderJournal(Protocol):
     async def write_fill(self, fill: Fill, intent_id: str) -> bool: ...
 
 
+class ReadyOrder(Protocol):
+    """An order built and held: it leaves once `leave` is called, never after `drop`."""
+
+    async def leave(self) -> BrokerOrder: ...
+
+    async def drop(self) -> None: ...
+
+
+@runtime_checkable
+class ReadyingBroker(Protocol):
+    """A broker that can build an order while its intent is being written."""
+
+    def ready(self, intent: OrderIntent) -> ReadyOrder: ...
+
+
+DISK_AT_WORK_S = 0.002  # by then the disk has the intent: sooner, building the order would keep it from beginning
+TOLD_AFTER_S = 0.02  # at the latest: that an order was sent is said once its bytes are on their way
 _STANDS = (OrderState.RECEIVED, OrderState.ROUTED, OrderState.LIVE)
 TOO_LATE = "cannot_update_order"  # the broker's word for an order that has ended
 Priced = Callable[[tuple[Leg, ...], str], Mapping[str, object] | None]
@@ -68,6 +85,7 @@ class OrderDesk:
         self._on_fill = on_fill
         self._broker_tells_fees = broker_tells_fees  # the paper broker does; tastytrade's fills carry none
         self.ledger = Ledger()
+        self._untold: dict[str, asyncio.TimerHandle] = {}  # sent a moment ago, its line of the log is not written yet
         self.acknowledged = Percentiles()
         self.scan_to_ack = Percentiles()
         self.sent = 0
@@ -107,23 +125,51 @@ class OrderDesk:
         quotes = None
         if record.decided_on is not None:
             quotes = {"decided": record.decided_on, "sent": self.priced(intent.legs, intent.underlying)}
+        written = self._journal.write_intent(intent, quotes)
         try:
-            if beside is None:
-                await self._journal.write_intent(intent, quotes)
-            else:
-                await asyncio.gather(self._journal.write_intent(intent, quotes), beside)
+            ready = await self._readied(intent, written if beside is None else asyncio.gather(written, beside))
         except JournalError:
             record.state = OrderState.NOT_SENT
             record.reason = Reason.JOURNAL_FAILED.value
             raise
         refusal = Reason.USER if record.cancel_asked else self._pointless(record) or still_wanted(record)
         if refusal is not None:
+            if ready is not None:
+                await ready.drop()
             await self._move(record, OrderState.NOT_SENT, refusal.value)
             write = self._log.info if refusal is Reason.ORIGINAL_GONE else self._log.warn
             write("ORD", f"not sent ({refusal.value}): {describe_order(intent)}", intent.intent_id)
             return
         record.state = OrderState.SENT
         self.sent += 1
+        later = asyncio.get_running_loop().call_later(TOLD_AFTER_S, self._tell_sent, intent)
+        self._untold[intent.intent_id] = later
+        try:
+            await self._place(record, ready)
+        finally:
+            self._tell_sent(intent)
+
+    async def _readied(self, intent: OrderIntent, written: Awaitable[object]) -> ReadyOrder | None:
+        """Returns when the intent is on the disk. Meanwhile the order is built, as far as that goes without leaving."""
+        writing, ready = asyncio.ensure_future(written), None
+        try:
+            if isinstance(self._broker, ReadyingBroker) and intent.replaces is None:
+                await asyncio.wait({writing}, timeout=DISK_AT_WORK_S)
+                ready = None if writing.done() else self._broker.ready(intent)
+            await writing
+        except BaseException:
+            writing.cancel()
+            if ready is not None:
+                await ready.drop()
+            raise
+        return ready
+
+    def _tell_sent(self, intent: OrderIntent) -> None:
+        """Once, and before anything else that is told of the order."""
+        later = self._untold.pop(intent.intent_id, None)
+        if later is None:
+            return
+        later.cancel()
         self._log.info(
             "ORD",
             f"sent {describe_order(intent)}{f' in the place of {intent.replaces}' if intent.replaces else ''}",
@@ -134,7 +180,6 @@ class OrderDesk:
             quantity=intent.quantity,
             worst=None if intent.worst_price is None else str(intent.worst_price),
         )
-        await self._place(record)
 
     def _pointless(self, record: OrderRecord) -> Reason | None:
         """A replacement whose original ended or is on its way out while we waited for the disk."""
@@ -161,10 +206,11 @@ class OrderDesk:
         """The broker's own estimate; BrokerError when it refuses the order or does not answer."""
         return await self._broker.dry_run(intent)
 
-    async def _place(self, record: OrderRecord) -> None:
+    async def _place(self, record: OrderRecord, ready: ReadyOrder | None) -> None:
         try:
-            answer = await self._put(record)
+            answer = await (self._put(record) if ready is None else ready.leave())
         except BrokerError as refusal:
+            self._tell_sent(record.intent)
             await self._move(record, OrderState.REJECTED, f"{refusal.code or Reason.BROKER_REFUSED.value}: {refusal}")
             # A replacement that came too late is news of its original, no trouble.
             late = record.intent.replaces is not None and refusal.code == TOO_LATE
@@ -172,6 +218,7 @@ class OrderDesk:
             write("ORD", f"refused by the broker: {refusal}", record.intent.intent_id, code=refusal.code)
             return
         except OutcomeUnknown as silence:
+            self._tell_sent(record.intent)
             # The stream may have told us meanwhile; only an order still without any news is UNKNOWN.
             if record.state is OrderState.SENT:
                 await self._move(record, OrderState.UNKNOWN, str(silence))
@@ -215,6 +262,7 @@ class OrderDesk:
                 self._log.alarm("ORD", text, record.intent.intent_id)
             else:
                 self._log.warn("ORD", f"external order adopted: {words}", record.intent.intent_id)
+        self._tell_sent(record.intent)
         if record.broker_id != order.broker_id:
             self.ledger.name(record, order.broker_id)
         if record.intent.replaces is not None and not record.external and order.legs != record.intent.legs:

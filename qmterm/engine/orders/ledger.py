@@ -5,12 +5,14 @@ Pure state, no I/O: the desk (desk.py) does the sending and the journalling arou
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from bisect import bisect_right, insort
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
 from qmterm.core.instruments import is_option, parse_option
 from qmterm.core.orders import (
+    TRANSITIONS,
     BrokerOrder,
     Fill,
     OrderIntent,
@@ -21,6 +23,7 @@ from qmterm.core.orders import (
     may_become,
 )
 from qmterm.engine.show.wording import describe_order
+from qmterm.risk.worst_case import Part
 
 ADOPTED = "ext-"  # before the broker's number: our id of an order that somebody placed elsewhere
 CANCEL_AGAIN_S = 15.0
@@ -53,6 +56,9 @@ class OrderRecord:
     spared: bool = False  # a person's close sent under HALT: the sweep of cancels leaves it alone
     worked_from_ns: int = 0  # market time it was sent
     decided_on: Mapping[str, object] | None = None  # the quotes behind the decision (priced.py)
+    parts_seen: tuple[OrderIntent, tuple[Fill, ...], bool, Sequence[Part]] | None = field(
+        default=None, compare=False, repr=False
+    )  # fillable.py's, and what they hold for
 
     @property
     def working(self) -> bool:
@@ -105,11 +111,18 @@ class Ledger:
 
     def __init__(self) -> None:
         self._records: dict[str, OrderRecord] = {}
+        self._unended: dict[str, OrderRecord] = {}  # of them, in the same order: what a state may still come after
+        self._entries: list[tuple[int, int, OrderRecord]] = []  # by their time: entries that replace nothing
         self._by_broker_id: dict[str, OrderRecord] = {}
         self._replacing: dict[str, list[str]] = {}  # intent id -> those that were to take its place, oldest first
 
     def add(self, record: OrderRecord) -> None:
+        if record.intent.intent_id in self._records:
+            self._entries = [e for e in self._entries if e[2].intent.intent_id != record.intent.intent_id]
         self._records[record.intent.intent_id] = record
+        self._unended[record.intent.intent_id] = record
+        if record.intent.purpose is Purpose.ENTRY and record.intent.replaces is None:
+            insort(self._entries, (record.intent.created_ns, len(self._entries), record))
         if record.intent.replaces is not None:
             self._replacing.setdefault(record.intent.replaces, []).append(record.intent.intent_id)
         if record.broker_id:
@@ -154,7 +167,14 @@ class Ledger:
 
     @property
     def working(self) -> tuple[OrderRecord, ...]:
-        return tuple(record for record in self._records.values() if record.working)
+        """A day's orders are many and those that may still fill few: each is looked at until it has ended for good."""
+        for name in [name for name, record in self._unended.items() if not TRANSITIONS[record.state]]:
+            del self._unended[name]
+        return tuple(record for record in self._unended.values() if record.working)
+
+    def entries_after(self, ns: int) -> list[OrderRecord]:
+        """Entries made later than that (market time). A step of an entry's price is none of its own."""
+        return [record for _, _, record in self._entries[bisect_right(self._entries, ns, key=lambda e: e[0]) :]]
 
     # --- orders that take each other's place ---
 
@@ -168,6 +188,8 @@ class Ledger:
 
     def root(self, record: OrderRecord) -> OrderRecord:
         """The first order of its chain that is known."""
+        if record.intent.replaces is None:
+            return record
         seen = {record.intent.intent_id}
         while (before := self.original(record)) is not None and before.intent.intent_id not in seen:
             seen.add(before.intent.intent_id)
@@ -191,15 +213,17 @@ class Ledger:
     @property
     def chains(self) -> tuple[tuple[OrderRecord, ...], ...]:
         """Working orders, those that take each other's place in one group: one of them at most fills what is left."""
+        return self.chains_of(self.working)
+
+    def chains_of(self, working: Iterable[OrderRecord]) -> tuple[tuple[OrderRecord, ...], ...]:
         found: dict[str, list[OrderRecord]] = {}
-        for record in self._records.values():
-            if record.working:
-                found.setdefault(self.root(record).intent.intent_id, []).append(record)
+        for record in working:
+            found.setdefault(self.root(record).intent.intent_id, []).append(record)
         return tuple(tuple(chain) for chain in found.values())
 
     @property
     def unknown(self) -> tuple[OrderRecord, ...]:
-        return tuple(r for r in self._records.values() if r.state is OrderState.UNKNOWN)
+        return tuple(record for record in self.working if record.state is OrderState.UNKNOWN)
 
     def closing(self, symbol: str) -> int:
         """Contracts of `symbol` that working orders may still close."""
