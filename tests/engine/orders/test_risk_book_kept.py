@@ -102,3 +102,13 @@ def test_entries_are_found_by_their_time_whatever_the_order_they_came_in():
     assert [r.intent.created_ns - T0 for r in ledger.entries_after(T0 + 10)] == [20, 30]
     ledger.add(ledger.records[0])  # the same one again
     assert len(ledger.entries_after(T0)) == 3
+
+
+def test_an_order_counted_as_never_accepted_works_again_when_it_turns_up():
+    ledger = Ledger()
+    buy = intent(0, SYMBOLS[0], Action.BUY_TO_OPEN, 1, Decimal(1), T0)
+    record = OrderRecord(buy, OrderState.NOT_ACCEPTED)
+    ledger.add(record)
+    assert ledger.working == ()
+    record.state = OrderState.LIVE
+    assert ledger.working == (record,)
