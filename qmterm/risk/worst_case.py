@@ -118,6 +118,11 @@ def worst_loss(held: Sequence[Holding], parts: Sequence[Part] = (), cover: Seque
 
     Shares of `cover` count with all they can lose, and nothing they gain, as far as calls may need them.
     """
+    return _worst_loss(tuple(held), tuple(parts), tuple(cover))
+
+
+@lru_cache(maxsize=4096)  # of all groups of a book few change between two orders
+def _worst_loss(held: tuple[Holding, ...], parts: tuple[Part, ...], cover: tuple[Holding, ...]) -> Worst:
     bought = _only_bought(held, parts)
     if bought is not None:
         return Worst(_cents(bought))
