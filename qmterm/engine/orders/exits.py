@@ -278,8 +278,10 @@ class Guards:
         """Closing orders that goals ask for now: nothing closes the symbol yet and a price is known."""
         orders = []
         for guard in self._guards.values():
+            if guard.goal <= 0:
+                continue
             closing = self._ledger.closing(guard.symbol, resting=False)  # what rests gives way (making_way.py)
-            if guard.goal <= 0 or closing or self._just_refused(guard):
+            if closing or self._just_refused(guard):
                 continue
             free = closable(self._book, self._ledger, guard.symbol, resting=False)
             contracts = min(guard.goal, abs(free))

@@ -134,7 +134,5 @@ def _room(book: Book, symbol: str, count: int, closing: int) -> int:
 @lru_cache(maxsize=4096)
 def _fee(symbol: str, action: Action, quantity: int, price: Decimal, day: date) -> Decimal:
     """Fees of a whole leg, however it is filled: one contract's rounds differently from its share of many."""
-    return max(
-        leg_fees(symbol, action, quantity, price, day).total,
-        quantity * leg_fees(symbol, action, 1, price, day).total,
-    )
+    each = leg_fees(symbol, action, 1, price, day).total
+    return each if quantity == 1 else max(leg_fees(symbol, action, quantity, price, day).total, quantity * each)

@@ -21,7 +21,7 @@ from qmterm.engine.orders.ledger import Ledger, OrderRecord
 from qmterm.engine.runlog import RunLog
 from qmterm.engine.show.wording import describe_order, terms_text
 
-DISK_AT_WORK_S = 0.002  # by then the disk has the intent: sooner, building the order would keep it from beginning
+DISK_AT_WORK_S = 0.001  # by then the disk has the intent: sooner, building the order would keep it from beginning
 TOLD_AFTER_S = 0.02  # at the latest: that an order was sent is said once its bytes are on their way
 TOO_LATE = "cannot_update_order"  # the broker's word for an order that has ended
 _STANDS = (OrderState.RECEIVED, OrderState.ROUTED, OrderState.LIVE)
