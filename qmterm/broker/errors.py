@@ -6,7 +6,9 @@ The SDK throws one exception type without the HTTP status; `Exchange` keeps what
 
 from __future__ import annotations
 
+import asyncio
 import re
+from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
@@ -43,7 +45,9 @@ class Exchange:
     method: str
     path: str  # the end of the path of the request that matters (a token refresh is another)
     patience_s: float | None = None  # for connecting and for the answer; None: the client's own
+    door: Callable[[httpx2.Request], Awaitable[None]] | None = None  # awaited before the request that matters leaves
     sent: bool = False
+    left_at: float | None = None  # the loop's seconds when the door opened
     response: httpx2.Response | None = None
 
     @property
@@ -64,6 +68,9 @@ async def on_request(request: httpx2.Request) -> None:
         shorter = {name: min(limits.get(name) or exchange.patience_s, exchange.patience_s) for name in _WAITS}
         request.extensions = {**request.extensions, "timeout": {**limits, **shorter}}
     if request.method == exchange.method and request.url.path.endswith(exchange.path):
+        if exchange.door is not None:
+            await exchange.door(request)
+            exchange.left_at = asyncio.get_running_loop().time()
         exchange.sent = True
 
 

@@ -151,17 +151,24 @@ class BrokerSession:
         return body if isinstance(body, dict) else {}
 
     async def send(
-        self, doing: str, method: str, path: str, urgency: Urgency, function: Callable[[], Awaitable[object]]
+        self,
+        doing: str,
+        method: str,
+        path: str,
+        urgency: Urgency,
+        function: Callable[[], Awaitable[object]],
+        door: Callable[[], Awaitable[None]] | None = None,
     ) -> dict[str, Any]:
         """A deed, done at most once: the answer's `data`, read from the body even where the SDK's model rejects it.
 
+        `door` is awaited when all is built and nothing has left; what it raises comes out of here, and nothing leaves.
         BrokerError when certainly nothing happened, OutcomeUnknown for everything else.
         """
         await self._pacer.turn(urgency)
         self._spare_the_login()
         exchange = Exchange(method, path)
         try:
-            await self._timed(exchange, function)
+            await self._timed(exchange, function, door)
         except errors.SDK_ERRORS as error:
             answered = exchange.status is not None and exchange.status // 100 == 2
             data = errors.data_of(exchange.response) if answered else None
@@ -175,13 +182,20 @@ class BrokerSession:
             return data
         return errors.data_of(exchange.response) or {}
 
-    async def _timed(self, exchange: Exchange, function: Callable[[], Awaitable[T]]) -> T:
+    async def _timed(
+        self,
+        exchange: Exchange,
+        function: Callable[[], Awaitable[T]],
+        door: Callable[[], Awaitable[None]] | None = None,
+    ) -> T:
         loop = asyncio.get_running_loop()
         token = errors.current_exchange.set(exchange)
-        started = loop.time()
+        started, at_most = loop.time(), self._at_most(exchange)
         try:
             # A body that trickles in never trips the client's own time-out, which is per read.
-            async with asyncio.timeout(self._at_most(exchange)):
+            async with asyncio.timeout(at_most) as limit:
+                if door is not None:
+                    exchange.door = self._held(door, limit, at_most)
                 return await function()
         finally:
             errors.current_exchange.reset(token)
@@ -189,10 +203,23 @@ class BrokerSession:
             self.scrub.add(self.sdk.session_token)  # the SDK may have renewed it on the way
             if exchange.patience_s is not None:
                 self._note_silence(exchange)
-            if self.on_call is not None:
-                self.on_call(started, self._last_call)
+            if self.on_call is not None and (door is None or exchange.left_at is not None):
+                self.on_call(exchange.left_at or started, self._last_call)
             if exchange.response is not None:
-                self.round_trip_ms = (self._last_call - started) * 1000
+                self.round_trip_ms = (self._last_call - (exchange.left_at or started)) * 1000
+
+    def _held(
+        self, door: Callable[[], Awaitable[None]], limit: asyncio.Timeout, at_most: float
+    ) -> Callable[[httpx2.Request], Awaitable[None]]:
+        """A request at its door waits for the disk, not for the broker: its time begins when it leaves."""
+
+        async def opened(request: httpx2.Request) -> None:
+            limit.reschedule(None)
+            await door()
+            limit.reschedule(asyncio.get_running_loop().time() + at_most)
+            request.headers["Authorization"] = self.sdk._client.headers["Authorization"]  # it may have been renewed
+
+        return opened
 
     def _patience(self, path: str) -> float:
         """Seconds for a question: longer after each silence, so that a slow broker is readable too."""

@@ -21,6 +21,7 @@ from qmterm.broker.dxlink import BrokerQuote, BrokerQuotes
 from qmterm.broker.errors import UNREADABLE
 from qmterm.broker.metrics import MarketMetrics, metrics_of
 from qmterm.broker.pacing import Urgency
+from qmterm.broker.ready import Door, HeldOrders
 from qmterm.broker.session import BrokerSession
 from qmterm.broker.stream import AccountStream
 from qmterm.broker.transactions import transactions
@@ -122,6 +123,22 @@ class TastytradeBroker:
     async def place(self, intent: OrderIntent) -> BrokerOrder:
         """Send once. BrokerError: certainly not there. OutcomeUnknown: perhaps there, look it up by its id."""
         self._ask_permit(intent)
+        return await self._place(intent)
+
+    def ready(self, intents: tuple[OrderIntent, ...]) -> HeldOrders:
+        """`place`, or `place_bracket` of several, in two steps: all but the leaving is begun now.
+
+        Whether real money is armed is asked when it leaves, not now.
+        """
+
+        async def place(door: Door) -> tuple[BrokerOrder, ...]:
+            if len(intents) > 1:
+                return await self._place_bracket(intents, door)
+            return (await self._place(intents[0], door),)
+
+        return HeldOrders(place, lambda: self._ask_permit(*intents), intents[0].intent_id)
+
+    async def _place(self, intent: OrderIntent, door: Door | None = None) -> BrokerOrder:
         order, account = orders.to_sdk(intent), self._trading_account()
         doing = f"the order {intent.intent_id}"
         data = await self._session.send(
@@ -130,6 +147,7 @@ class TastytradeBroker:
             self._path("/orders"),
             Urgency.ORDER,
             lambda: account.place_order(self._session.sdk, order, dry_run=False),
+            door,
         )
         return self._placed(data.get("order"), doing)
 
@@ -148,10 +166,11 @@ class TastytradeBroker:
         )
         return self._placed(data, doing)
 
-    def _ask_permit(self, intent: OrderIntent) -> None:
-        refusal = self._permit(intent)
+    def _ask_permit(self, *intents: OrderIntent) -> None:
+        refusal = next((refusal for intent in intents if (refusal := self._permit(intent)) is not None), None)
         if refusal is not None:
-            raise BrokerError(f"order {intent.intent_id} was not sent: real money is not armed", refusal.value)
+            what = f"order {intents[0].intent_id}" if len(intents) == 1 else f"bracket {intents[0].bracket_id}"
+            raise BrokerError(f"{what} was not sent: real money is not armed", refusal.value)
 
     def _placed(self, answer: object, doing: str) -> BrokerOrder:
         try:
@@ -165,9 +184,12 @@ class TastytradeBroker:
 
     async def place_bracket(self, intents: tuple[OrderIntent, ...]) -> tuple[BrokerOrder, ...]:
         """One call for all of them; the answer's orders in the order of the intents."""
-        refusal = next((refusal for intent in intents if (refusal := self._permit(intent)) is not None), None)
-        if refusal is not None:
-            raise BrokerError(f"bracket {intents[0].bracket_id} was not sent: real money is not armed", refusal.value)
+        self._ask_permit(*intents)
+        return await self._place_bracket(intents)
+
+    async def _place_bracket(
+        self, intents: tuple[OrderIntent, ...], door: Door | None = None
+    ) -> tuple[BrokerOrder, ...]:
         order, account = brackets.to_sdk(intents), self._trading_account()
         doing = f"the bracket {intents[0].bracket_id}"
         data = await self._session.send(
@@ -176,6 +198,7 @@ class TastytradeBroker:
             self._path("/complex-orders"),
             Urgency.ORDER,
             lambda: account.place_complex_order(self._session.sdk, order, dry_run=False),
+            door,
         )
         answered = [self._placed(body, doing) for body in brackets.nested(data)]
         by_id = {placed.external_id: placed for placed in answered}

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
+from functools import lru_cache
 
 from qmterm.core.errors import BadSymbol
 
@@ -64,6 +65,7 @@ class OptionContract:
         return f"{self.root} {self.expiry:%d%b%y} {strike}{self.right.value}".upper()
 
 
+@lru_cache(maxsize=16_384)
 def parse_option(symbol: str) -> OptionContract:
     """Read an OCC or Polygon option symbol, padded or not; BadSymbol when it is neither."""
     text = symbol.removeprefix("O:")
@@ -78,6 +80,7 @@ def parse_option(symbol: str) -> OptionContract:
     return OptionContract(root, expiry, Right(right), Decimal(strike) / 1000)
 
 
+@lru_cache(maxsize=16_384)
 def is_option(symbol: str) -> bool:
     """True for an OCC or Polygon option symbol (cheap: no date check)."""
     return len(symbol) > 15 and _OCC.match(symbol.removeprefix("O:")) is not None

@@ -56,7 +56,8 @@ class DrillMarket:
         self._random = random
         self._origin = origin
         self._spots = dict(STOCKS)
-        self._quotes: dict[str, Quote] = {}
+        self._quotes: dict[str, Quote] = {}  # of this step, made when they are asked for
+        self._sizes: dict[str, tuple[int, int]] = {}
         self.step()
 
     # --- time ---
@@ -87,18 +88,26 @@ class DrillMarket:
         self._quote_all()
 
     def _quote_all(self) -> None:
-        now = self.now_ns
-        for stock, spot in self._spots.items():
-            self._quotes[stock] = Quote(stock, round(spot - 0.01, 2), round(spot + 0.01, 2), 900, 900, now, now)
-        for symbol, contract in self._contracts.items():
-            distance = (self._spots[contract.root] - float(contract.strike)) / _SOFT
-            value = _SOFT * (log1p(exp(-abs(distance))) + max(0.0, distance))
-            tick = 0.01 if value < 3 else 0.05
-            half = max(tick, round(value * 0.01 / tick) * tick)
-            middle = round(value / tick) * tick
-            bid, ask = max(0.0, round(middle - half, 2)), round(middle + half, 2)
-            sizes = self._random.randint(1, 12), self._random.randint(1, 12)
-            self._quotes[symbol] = Quote(symbol, bid, ask, *sizes, now, now)
+        """Only what is random is drawn now: of a step's quotes few are ever looked at."""
+        self._quoted_ns = self.now_ns
+        self._quotes.clear()
+        for symbol in self._contracts:
+            self._sizes[symbol] = self._random.randint(1, 12), self._random.randint(1, 12)
+
+    def _quote_of(self, symbol: str) -> Quote | None:
+        now, contract = self._quoted_ns, self._contracts.get(symbol)
+        if contract is None:
+            spot = self._spots.get(symbol)
+            if spot is None:
+                return None
+            return Quote(symbol, round(spot - 0.01, 2), round(spot + 0.01, 2), 900, 900, now, now)
+        distance = (self._spots[contract.root] - float(contract.strike)) / _SOFT
+        value = _SOFT * (log1p(exp(-abs(distance))) + max(0.0, distance))
+        tick = 0.01 if value < 3 else 0.05
+        half = max(tick, round(value * 0.01 / tick) * tick)
+        middle = round(value / tick) * tick
+        bid, ask = max(0.0, round(middle - half, 2)), round(middle + half, 2)
+        return Quote(symbol, bid, ask, *self._sizes[symbol], now, now)
 
     def take(self, quotes: Iterable[Quote]) -> None:
         """Show what another process's market shows (drills over sockets)."""
@@ -106,13 +115,19 @@ class DrillMarket:
 
     @property
     def quotes(self) -> tuple[Quote, ...]:
-        return tuple(self._quotes.values())
+        found = (self.quote(symbol) for symbol in (*self._spots, *self._contracts))
+        return tuple(quote for quote in found if quote is not None)
 
     def quote(self, symbol: str) -> Quote | None:
-        return self._quotes.get(symbol)
+        quote = self._quotes.get(symbol)
+        if quote is None:
+            quote = self._quote_of(symbol)
+            if quote is not None:
+                self._quotes[symbol] = quote
+        return quote
 
     def last(self, symbol: str) -> float | None:
-        quote = self._quotes.get(symbol)
+        quote = self.quote(symbol)
         return None if quote is None else (quote.bid + quote.ask) / 2
 
     # --- instruments ---

@@ -19,7 +19,7 @@ class DecisionTrail:
     """The newest plans with their lines; older ones are in the journal."""
 
     def __init__(self) -> None:
-        self._lines: OrderedDict[str, tuple[str, ...]] = OrderedDict()
+        self._plans: OrderedDict[str, tuple[TradePlan, Verdict]] = OrderedDict()
         self._notes: OrderedDict[str, tuple[str, ...]] = OrderedDict()
 
     def note(self, plan_id: str, line: str) -> None:
@@ -29,16 +29,17 @@ class DecisionTrail:
             self._notes.popitem(last=False)
 
     def add_plan(self, plan: TradePlan, verdict: Verdict) -> None:
-        self._lines[plan.plan_id] = (
-            signal_line(plan.signal),
-            option_line(plan),
-            gate_line(verdict),
-        )
-        while len(self._lines) > KEPT:
-            self._lines.popitem(last=False)
+        """The lines are made for whoever asks: an order waits for this."""
+        self._plans[plan.plan_id] = plan, verdict
+        while len(self._plans) > KEPT:
+            self._plans.popitem(last=False)
 
     def lines(self, plan_id: str) -> tuple[str, ...]:
-        return (*self._lines.get(plan_id, ()), *self._notes.get(plan_id, ()))
+        notes = self._notes.get(plan_id, ())
+        if plan_id not in self._plans:
+            return notes
+        plan, verdict = self._plans[plan_id]
+        return (signal_line(plan.signal), option_line(plan), gate_line(verdict), *notes)
 
 
 def signal_line(signal: Signal) -> str:

@@ -25,6 +25,7 @@ def root_of(symbol: str) -> str:
     return option_root(underlying_of(symbol))
 
 
+@lru_cache(maxsize=1024)
 def order_key(legs: tuple[Leg, ...]) -> OrderKey:
     return tuple(sorted((leg.symbol, leg.action.value) for leg in legs))
 

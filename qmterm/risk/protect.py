@@ -6,7 +6,7 @@ Trap: `opened` is the whole quantity ever opened (scale-outs are shares of it); 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from math import sqrt
@@ -120,7 +120,7 @@ class ProtectState:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON types; `from_dict` gives the same state back."""
-        plain = asdict(self)
+        plain: dict[str, Any] = {name: getattr(self, name) for name in self.__slots__}
         plain["horizon_date"] = self.horizon_date.isoformat()
         plain["expiry"] = None if self.expiry is None else self.expiry.isoformat()
         plain["entry_premium"] = str(self.entry_premium)

@@ -14,6 +14,7 @@ from qmterm.engine.orders import desk as desk_module
 from qmterm.engine.orders.book import Book
 from qmterm.engine.orders.desk import OrderDesk
 from qmterm.engine.orders.making_way import MakingWay
+from qmterm.engine.orders.placing import Placing
 from qmterm.engine.proof import Proof
 from qmterm.risk.gate import Gate
 from qmterm.risk.verdict import Verdict
@@ -34,26 +35,26 @@ def counted(drill):
 
 
 def test_an_order_that_is_sent_again_after_silence_is_seen_as_a_duplicate(counted, monkeypatch):
-    once = OrderDesk._place
+    once = Placing._place
 
-    async def twice(self, records):
-        await once(self, records)
+    async def twice(self, records, ready):
+        await once(self, records, ready)
         if records[0].state is OrderState.UNKNOWN:
-            await once(self, records)
+            await once(self, records, None)
 
-    monkeypatch.setattr(OrderDesk, "_place", twice)
+    monkeypatch.setattr(Placing, "_place", twice)
     assert counted("duplicate_orders", "ack-lost-after") > 0
 
 
 def test_an_order_sent_before_its_intent_is_on_disk_is_seen(counted, monkeypatch):
     async def send_first(self, records, still_wanted, beside=None):
-        await self._place(records)
+        await self._place(records, None)
         for record in records:
             await self._journal.write_intent(record.intent)
         if beside is not None:
             await beside
 
-    monkeypatch.setattr(OrderDesk, "send_bracket", send_first)
+    monkeypatch.setattr(Placing, "send", send_first)
     assert counted("orders_without_intent", "crash", range(40)) > 0
 
 
@@ -120,13 +121,13 @@ def unguarded(insistent, monkeypatch):
 def refused_closes(monkeypatch):
     """Closes that the broker did not take."""
     refused = []
-    place = OrderDesk._place
+    place = Placing._place
 
-    async def counting(self, records):
-        await place(self, records)
+    async def counting(self, records, ready):
+        await place(self, records, ready)
         refused.extend(r for r in records if r.intent.reduces and r.state is OrderState.REJECTED)
 
-    monkeypatch.setattr(OrderDesk, "_place", counting)
+    monkeypatch.setattr(Placing, "_place", counting)
     return refused
 
 
@@ -154,20 +155,20 @@ def test_a_gate_that_lets_everything_through_is_seen(counted, monkeypatch):
 
 
 def test_an_order_that_read_back_sends_again_is_seen(counted, monkeypatch):
-    place, read_back = OrderDesk._place, OrderDesk.read_back
+    place, read_back = Placing._place, OrderDesk.read_back
     lost = []
 
-    async def noting(self, records):
-        await place(self, records)
+    async def noting(self, records, ready):
+        await place(self, records, ready)
         if records[0].state is OrderState.UNKNOWN:
             lost.append(records)
 
     async def again(self, state, began_at=None):
         await read_back(self, state, began_at)
         while lost:
-            await place(self, lost.pop())
+            await place(self._placing, lost.pop(), None)
 
-    monkeypatch.setattr(OrderDesk, "_place", noting)
+    monkeypatch.setattr(Placing, "_place", noting)
     monkeypatch.setattr(OrderDesk, "read_back", again)
     assert counted("duplicate_orders", "ack-lost-after") > 0
 

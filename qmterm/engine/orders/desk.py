@@ -1,47 +1,30 @@
-"""The order desk: intent on disk, sent once, never twice (DESIGN.md 5, points 1-3).
+"""The order desk: what the broker says of our orders, and what of theirs is proven (DESIGN.md 5, points 2-4).
 
 Whatever is not a certain refusal leaves the order UNKNOWN: counted at its full worst case, its underlying frozen,
-settled only by read-back. Nothing in this file sends an order a second time.
+settled only by read-back. Sending and cancelling are placing.py's and cancelling.py's.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from math import gcd
-from typing import Protocol
 
 from qmterm.core.clock import Clock, et_date
-from qmterm.core.errors import BrokerError, InvariantBroken, JournalError, OutcomeUnknown
+from qmterm.core.errors import InvariantBroken
 from qmterm.core.fees import fill_fees
-from qmterm.core.orders import AccountState, BrokerOrder, DryRun, Fill, Leg, OrderIntent, OrderState
+from qmterm.core.orders import AccountState, BrokerOrder, DryRun, Fill, OrderIntent, OrderState
 from qmterm.core.protocols import Broker
-from qmterm.core.reasons import Reason
 from qmterm.core.settings.engine import OrderSettings
 from qmterm.engine.latency import Percentiles
 from qmterm.engine.orders.book import Book, Position
+from qmterm.engine.orders.cancelling import Cancelling
 from qmterm.engine.orders.causes import BOOKED
-from qmterm.engine.orders.ledger import CANCEL_REST_NS, Ledger, OrderRecord, adopt, new_fills, next_state
+from qmterm.engine.orders.ledger import Ledger, OrderRecord, adopt, new_fills, next_state
+from qmterm.engine.orders.placing import OrderJournal, Placing, Priced, StillWanted
 from qmterm.engine.runlog import RunLog
-from qmterm.engine.show.wording import describe_fill, describe_order, terms_text
+from qmterm.engine.show.wording import describe_fill, describe_order
 
-
-class OrderJournal(Protocol):
-    """The durable part of the journal that the desk waits for."""
-
-    async def write_intent(self, intent: OrderIntent, quotes: Mapping[str, object] | None = None) -> None: ...
-
-    async def write_order(
-        self, intent_id: str, state: OrderState, broker_id: str | None, time_ns: int, reason: str | None
-    ) -> None: ...
-
-    async def write_fill(self, fill: Fill, intent_id: str) -> bool: ...
-
-
-_STANDS = (OrderState.RECEIVED, OrderState.ROUTED, OrderState.LIVE)
-TOO_LATE = "cannot_update_order"  # the broker's word for an order that has ended
-Priced = Callable[[tuple[Leg, ...], str], Mapping[str, object] | None]
 FillListener = Callable[[OrderRecord, Fill, Position | None], Awaitable[None]]
 
 
@@ -59,7 +42,6 @@ class OrderDesk:
         priced: Priced = lambda _legs, _underlying: None,
     ) -> None:
         """`priced` gives the quotes behind some legs now; they are kept with the order."""
-        self.priced = priced
         self._broker = broker
         self._journal = journal
         self._book = book
@@ -69,13 +51,12 @@ class OrderDesk:
         self._on_fill = on_fill
         self._broker_tells_fees = broker_tells_fees  # the paper broker does; tastytrade's fills carry none
         self.ledger = Ledger()
-        self.acknowledged = Percentiles()
-        self.scan_to_ack = Percentiles()
-        self._brackets_going: set[str] = set()  # brackets whose cancel has no answer yet
-        self.sent = 0
+        self._placing = Placing(broker, journal, self.ledger, clock, log, self)
+        self._cancelling = Cancelling(broker, self.ledger, clock, log)
+        self.priced = priced
         self.counting = 0  # fills on their way to the disk: cash must not be journalled meanwhile
 
-    # --- sending ---
+    # --- sending (placing.py) and cancelling (cancelling.py) ---
 
     def register(self, intent: OrderIntent, decided_at: float | None = None) -> OrderRecord:
         """Enter the order in the ledger before it is sent, so that the very next decision already counts it."""
@@ -92,89 +73,22 @@ class OrderDesk:
         self.ledger.add(record)
         return record
 
-    async def send(
-        self,
-        record: OrderRecord,
-        still_wanted: Callable[[OrderRecord], Reason | None],
-        beside: Awaitable[None] | None = None,
-    ) -> None:
+    async def send(self, record: OrderRecord, still_wanted: StillWanted, beside: Awaitable[None] | None = None) -> None:
         """Write the intent, look once more whether it is still wanted, send it once, record what came of it.
 
         `beside` is made durable in the same commit (an entry's stop): the order waits for both.
         Raises JournalError when the intent could not be made durable: then nothing was sent.
         """
-        await self.send_bracket((record,), still_wanted, beside)
+        await self._placing.send((record,), still_wanted, beside)
 
     async def send_bracket(
         self,
         records: tuple[OrderRecord, ...],
-        still_wanted: Callable[[OrderRecord], Reason | None],
+        still_wanted: StillWanted,
         beside: Awaitable[None] | None = None,
     ) -> None:
         """`send` for orders that belong together: all are durable before anything leaves, and they leave as one."""
-        for record in records:
-            if record.state is not OrderState.INTENT:
-                raise InvariantBroken(f"order {record.intent.intent_id} is {record.state.value}: it is sent once only")
-        writing: list[Awaitable[None]] = [self._journal.write_intent(r.intent, self._quotes(r)) for r in records]
-        try:
-            if beside is None and len(writing) == 1:
-                await writing[0]
-            else:
-                await asyncio.gather(*writing, *(() if beside is None else (beside,)))
-        except JournalError:
-            for record in records:
-                record.state = OrderState.NOT_SENT
-                record.reason = Reason.JOURNAL_FAILED.value
-            raise
-        asked = any(record.cancel_asked for record in records)
-        refusal = Reason.USER if asked else self._pointless(records[0]) or still_wanted(records[0])
-        if refusal is not None:
-            for record in records:
-                await self._move(record, OrderState.NOT_SENT, refusal.value)
-                write = self._log.info if refusal is Reason.ORIGINAL_GONE else self._log.warn
-                text = f"not sent ({refusal.value}): {describe_order(record.intent)}"
-                write("ORD", text, record.intent.intent_id)
-            return
-        for record in records:
-            self._leaving(record)
-        await self._place(records)
-
-    def _quotes(self, record: OrderRecord) -> Mapping[str, object] | None:
-        if record.decided_on is None:
-            return None
-        return {"decided": record.decided_on, "sent": self.priced(record.intent.legs, record.intent.underlying)}
-
-    def _leaving(self, record: OrderRecord) -> None:
-        intent = record.intent
-        record.state = OrderState.SENT
-        self.sent += 1
-        self._log.info(
-            "ORD",
-            f"sent {describe_order(intent)}{f' in the place of {intent.replaces}' if intent.replaces else ''}",
-            intent.intent_id,
-            plan=intent.plan_id,
-            limit=terms_text(intent),
-            purpose=intent.purpose.value,
-            quantity=intent.quantity,
-            worst=None if intent.worst_price is None else str(intent.worst_price),
-        )
-
-    def _pointless(self, record: OrderRecord) -> Reason | None:
-        """A replacement whose original ended or is on its way out while we waited for the disk."""
-        if record.intent.replaces is None:
-            return None
-        return None if self.replaceable(self.ledger.original(record)) else Reason.ORIGINAL_GONE
-
-    def replaceable(self, record: OrderRecord | None) -> bool:
-        """True for an order that stands at the broker, no cancel or replace of it on the way or unsettled."""
-        return (
-            record is not None
-            and record.broker_id is not None
-            and record.state in _STANDS
-            and record.intent.role is None  # another order in its place would not belong to the bracket
-            and not record.cancelling(self._clock.monotonic(), self._clock.now())
-            and not any(r.working and r.state is not OrderState.INTENT for r in self.ledger.replacing(record))
-        )
+        await self._placing.send(records, still_wanted, beside)
 
     async def submit(self, intent: OrderIntent, decided_at: float | None = None) -> OrderRecord:
         """Register and send in one go."""
@@ -182,53 +96,41 @@ class OrderDesk:
         await self.send(record, lambda _record: None)
         return record
 
+    def replaceable(self, record: OrderRecord | None) -> bool:
+        """True for an order that stands at the broker, no cancel or replace of it on the way or unsettled."""
+        return self._placing.replaceable(record)
+
     async def dry_run(self, intent: OrderIntent) -> DryRun:
         """The broker's own estimate; BrokerError when it refuses the order or does not answer."""
         return await self._broker.dry_run(intent)
 
-    async def _place(self, records: tuple[OrderRecord, ...]) -> None:
-        record = records[0]
-        try:
-            answers = await self._put(records)
-        except BrokerError as refusal:
-            for each in records:
-                await self._move(each, OrderState.REJECTED, f"{refusal.code or Reason.BROKER_REFUSED.value}: {refusal}")
-            # A replacement that came too late is news of its original, no trouble.
-            late = record.intent.replaces is not None and refusal.code == TOO_LATE
-            write = self._log.info if late else self._log.warn
-            write("ORD", f"refused by the broker: {refusal}", record.intent.intent_id, code=refusal.code)
-            return
-        except OutcomeUnknown as silence:
-            # The stream may have told us meanwhile; only an order still without any news is UNKNOWN.
-            lost = [each for each in records if each.state is OrderState.SENT]
-            for each in lost:
-                await self._move(each, OrderState.UNKNOWN, str(silence))
-            if lost:
-                self._log.alarm(
-                    "ORD",
-                    f"outcome unknown: {describe_order(record.intent)} ({silence}); not sent again, "
-                    f"{record.intent.underlying} is frozen until read-back settles it",
-                    record.intent.intent_id,
-                )
-            return
-        if record.decided_at is not None:
-            record.acknowledged_ms = (self._clock.monotonic() - record.decided_at) * 1000
-            self.acknowledged.add(record.acknowledged_ms)
-        if record.scanned_at is not None:
-            self.scan_to_ack.add((self._clock.monotonic() - record.scanned_at) * 1000)
-        for answer in answers:
-            await self.on_order(answer)
+    async def cancel(self, record: OrderRecord, why: str) -> str:
+        """Ask once for a cancel; returns one sentence. The end comes from the broker."""
+        return await self._cancelling.cancel(record, why)
 
-    async def _put(self, records: tuple[OrderRecord, ...]) -> tuple[BrokerOrder, ...]:
-        if len(records) > 1:
-            return await self._broker.place_bracket(tuple(record.intent for record in records))
-        record = records[0]
-        original = self.ledger.original(record)
-        if record.intent.replaces is None:
-            return (await self._broker.place(record.intent),)
-        if original is None or original.broker_id is None:
-            raise InvariantBroken(f"order {record.intent.intent_id} replaces nothing at the broker; nothing was sent")
-        return (await self._broker.replace(original.broker_id, record.intent),)
+    @property
+    def sent(self) -> int:
+        """Orders that were sent."""
+        return self._placing.done.orders
+
+    @property
+    def acknowledged(self) -> Percentiles:
+        """Real ms from the decision to the broker's answer."""
+        return self._placing.done.acknowledged
+
+    @property
+    def scan_to_ack(self) -> Percentiles:
+        """Real ms from the beginning of the pass that found it to the broker's answer."""
+        return self._placing.done.scan_to_ack
+
+    @property
+    def priced(self) -> Priced:
+        """Gives the quotes behind some legs now; they are kept with the order."""
+        return self._placing.priced
+
+    @priced.setter
+    def priced(self, priced: Priced) -> None:
+        self._placing.priced = priced
 
     # --- what the broker says ---
 
@@ -250,6 +152,7 @@ class OrderDesk:
                 self._log.alarm("ORD", text, record.intent.intent_id)
             else:
                 self._log.warn("ORD", f"external order adopted: {words}", record.intent.intent_id)
+        self._placing.tell(record)
         if record.broker_id != order.broker_id:
             self.ledger.name(record, order.broker_id)
         record.complex_id = order.complex_id or record.complex_id
@@ -266,7 +169,7 @@ class OrderDesk:
             await self._count(record, fill)
         state = next_state(record, order.state)
         if state is not None:
-            await self._move(record, state, self._replaced_by(record, order, state) or order.reject_reason or "")
+            await self.move(record, state, self._replaced_by(record, order, state) or order.reject_reason or "")
         return record
 
     def _fit(self, record: OrderRecord, order: BrokerOrder) -> None:
@@ -343,7 +246,8 @@ class OrderDesk:
             text = f"both exits of a bracket filled: {describe_order(intent)}; look at the position"
             self._log.alarm("ORD", text, intent.intent_id)
 
-    async def _move(self, record: OrderRecord, state: OrderState, reason: str) -> None:
+    async def move(self, record: OrderRecord, state: OrderState, reason: str) -> None:
+        """Note and journal what became of it."""
         record.state = state
         if state is OrderState.UNKNOWN:
             record.unknown_since = self._clock.monotonic()
@@ -361,48 +265,6 @@ class OrderDesk:
                 f"{state.value} {describe_order(record.intent)} filled {units}{why}",
                 record.intent.intent_id,
             )
-
-    # --- cancelling ---
-
-    async def cancel(self, record: OrderRecord, why: str) -> str:
-        """Ask once for a cancel; returns one sentence. The end comes from the broker."""
-        if not record.working:
-            return f"{describe_order(record.intent)} is already {record.state.value}"
-        if record.state is OrderState.INTENT:
-            record.cancel_asked = True  # still in our queue: it will not leave
-            return f"{describe_order(record.intent)} is not sent"
-        if record.broker_id is None:
-            return f"{describe_order(record.intent)} has no broker id yet ({record.state.value}): read-back comes first"
-        complex_id = record.complex_id
-        if complex_id in self._brackets_going:
-            return f"cancel asked for {describe_order(record.intent)}, with its bracket"
-        group = [record] if complex_id is None else [r for r in self.ledger.bracket(record) if r.working]
-        for each in group:
-            each.cancel_asked, each.cancel_asked_at = True, self._clock.monotonic()
-        try:
-            if complex_id is None:
-                await self._broker.cancel(record.broker_id)
-            else:
-                self._brackets_going.add(complex_id)
-                await self._broker.cancel_bracket(complex_id)
-        except BrokerError as refusal:
-            self._cancel_failed(group)
-            self._log.warn("ORD", f"cancel refused: {refusal}", record.intent.intent_id)
-            return f"cancel refused: {refusal}"
-        except OutcomeUnknown as silence:
-            self._cancel_failed(group)
-            self._log.warn("ORD", f"cancel not confirmed: {silence}", record.intent.intent_id)
-            return f"cancel not confirmed: {silence}"
-        finally:
-            self._brackets_going.discard(complex_id or "")
-        self._log.info("ORD", f"cancel asked ({why}) {describe_order(record.intent)}", record.intent.intent_id)
-        return f"cancel asked for {describe_order(record.intent)}"
-
-    def _cancel_failed(self, group: list[OrderRecord]) -> None:
-        """Cancelling twice is harmless; the next poll shows what became of it."""
-        for each in group:
-            each.cancel_asked = False
-            each.cancel_rests_until_ns = self._clock.now() + CANCEL_REST_NS
 
     # --- read-back ---------------------------------------------------------------------------------------------
 
@@ -434,7 +296,7 @@ class OrderDesk:
             elif record.absent_since is None:
                 record.absent_since = now
             elif now - record.absent_since >= self._settings.readback_window_s:
-                await self._move(record, OrderState.NOT_ACCEPTED, "absent from two complete read-backs")
+                await self.move(record, OrderState.NOT_ACCEPTED, "absent from two complete read-backs")
                 self._log.warn(
                     "ORD",
                     f"not accepted: {describe_order(record.intent)}; never sent again, watched until the session ends",

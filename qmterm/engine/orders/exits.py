@@ -285,6 +285,8 @@ class Guards:
         """Closing orders that goals ask for now: nothing closes the position yet and a price is known."""
         orders, now = [], self._clock.now()
         for guard in self._guards.values():
+            if guard.goal <= 0 and len(guard.legs) == 1:
+                continue
             if being_closed(self._ledger, guard.legs) or self._just_refused(guard):
                 continue
             units = min(guard.goal, units_closable(self._book, self._ledger, guard.legs))

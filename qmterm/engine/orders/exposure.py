@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from functools import lru_cache
 
 from qmterm.core.clock import NS, et_date
 from qmterm.core.instruments import is_option
@@ -23,6 +24,7 @@ from qmterm.risk.cover import Group, lent_to
 from qmterm.risk.worst_case import Holding, Part, worst_loss
 
 MINUTE_NS = 60 * NS
+HOUR_NS = 3_600 * NS
 NEVER_AT_BROKER = (OrderState.NOT_SENT, OrderState.REJECTED)
 
 
@@ -87,11 +89,11 @@ def risk_book(
     for (strategy, root), risk in _risks(held, parts).items():
         by_symbol[root] += risk
         by_strategy[strategy] += risk
-    entries = [record for record in ledger.working if _is_entry(record)]
-    spoken_for = sum((max(spent(record, ask) for record in chain) for chain in ledger.chains), ZERO)
+    working = ledger.working
+    entries = [record for record in working if _is_entry(record)]
+    spoken_for = sum((max(spent(record, ask) for record in chain) for chain in ledger.chains_of(working)), ZERO)
     alike_since = now_ns - int(duplicate_s * NS)
-    # A step of an entry's price is no new order: the limits counted it when the first one was made.
-    own = [r for r in ledger.records if r.intent.purpose is Purpose.ENTRY and r.intent.replaces is None]
+    day_trades, unsettled = _of_today(ledger, et_date(now_ns))
     return RiskBook(
         nlv=nlv,
         cash=book.cash - spoken_for,
@@ -100,7 +102,7 @@ def risk_book(
         risk_by_strategy=dict(by_strategy),
         held=frozenset((p.strategy, p.underlying) for p in book.positions),
         working=frozenset((r.intent.strategy, r.intent.underlying) for r in entries),
-        frozen=frozenset(frozen) | {r.intent.underlying for r in ledger.working if r.state is OrderState.UNKNOWN},
+        frozen=frozenset(frozen) | {r.intent.underlying for r in working if r.state is OrderState.UNKNOWN},
         holdings=held,
         parts=parts,
         day_pnl=losses.day_pnl,
@@ -109,14 +111,14 @@ def risk_book(
         week_pnl=losses.week_pnl,
         drawdown_blocked=losses.drawdown_blocked,
         drawdown=losses.drawdown,
-        orders_last_minute=sum(1 for record in own if now_ns - record.intent.created_ns < MINUTE_NS),
+        orders_last_minute=len(ledger.entries_after(now_ns - MINUTE_NS)),
         recent=frozenset(
             order_key(record.intent.legs)
-            for record in own
-            if record.intent.created_ns > alike_since and record.state not in NEVER_AT_BROKER
+            for record in ledger.entries_after(alike_since)
+            if record.state not in NEVER_AT_BROKER
         ),
-        day_trades=_day_trades(ledger, et_date(now_ns)),
-        unsettled=_sold_on(ledger, et_date(now_ns)),
+        day_trades=day_trades,
+        unsettled=unsettled,
     )
 
 
@@ -130,21 +132,26 @@ def spent(record: OrderRecord, ask: Ask) -> Decimal:
     return max(paid, record.worst_loss)
 
 
-def _day_trades(ledger: Ledger, today: date) -> int:
-    """Contracts' symbols that were both opened and closed today."""
+def _of_today(ledger: Ledger, today: date) -> tuple[int, Decimal]:
+    """Contracts' symbols that were both opened and closed today; dollars that its sales brought, which settle later."""
     opened: set[str] = set()
     closed: set[str] = set()
+    sold = ZERO
     for record in ledger.records:
+        if not record.fills:
+            continue
         for fill in record.fills.values():
-            if et_date(fill.time_ns) == today:
+            if _day_of_hour(fill.time_ns // HOUR_NS) == today:
                 (opened if fill.action.opens else closed).add(fill.symbol)
-    return len(opened & closed)
+                if not fill.action.buys:
+                    sold += fill.cash_flow
+    return len(opened & closed), sold
 
 
-def _sold_on(ledger: Ledger, today: date) -> Decimal:
-    """Dollars that today's sales brought: they settle on the next session."""
-    fills = (fill for record in ledger.records for fill in record.fills.values())
-    return sum((f.cash_flow for f in fills if not f.action.buys and et_date(f.time_ns) == today), ZERO)
+@lru_cache(maxsize=1024)
+def _day_of_hour(hour: int) -> date:
+    """New York's day: its midnight is a whole hour of UTC, all year."""
+    return et_date(hour * HOUR_NS)
 
 
 def closable(book: Book, ledger: Ledger, symbol: str, *, resting: bool = True) -> int:

@@ -56,7 +56,7 @@ def fillable(book: Book, ledger: Ledger, ask: Ask = nobody_asks) -> dict[Group, 
     return {group: tuple(of) for group, of in found.items()}
 
 
-def _parts_of_chain(chain: Sequence[OrderRecord], ask: Ask) -> list[Part]:
+def _parts_of_chain(chain: Sequence[OrderRecord], ask: Ask) -> Sequence[Part]:
     """Orders that take each other's place: one of them fills what is left, at the dearest price.
 
     Of two stops that is the one with the higher trigger, which no limit tells.
@@ -76,8 +76,25 @@ def _sold_again(record: OrderRecord, ledger: Ledger) -> bool:
     return bought and any(other.working and other.intent.rests for other in ledger.bracket(record))
 
 
-def parts_of(record: OrderRecord, ask: Ask = nobody_asks) -> list[Part]:
-    """One part while the order fills in ratio at its worst limit, else one for each leg that is not done."""
+def parts_of(record: OrderRecord, ask: Ask = nobody_asks) -> Sequence[Part]:
+    """One part while the order fills in ratio at its worst limit, else one for each leg that is not done.
+
+    What no quote prices is kept with the record, for as long as its intent, its fills and its being alive stay.
+    """
+    fills, working, seen = tuple(record.fills.values()), record.working, record.parts_seen
+    if seen is not None and seen[0] is record.intent and seen[1:3] == (fills, working):
+        return seen[3]
+    parts = _in_ratio(record)
+    if parts is not None:
+        record.parts_seen = (record.intent, fills, working, parts)
+        return parts
+    intent, day = record.intent, et_date(record.intent.created_ns)
+    trigger = intent.stop_trigger if len(intent.legs) == 1 else None
+    return [_leg_part(leg, record.remaining(leg.symbol), day, ask, trigger) for leg in intent.legs]
+
+
+def _in_ratio(record: OrderRecord) -> Sequence[Part] | None:
+    """The one part of an order that has a limit and whose legs are filled alike; None for any other."""
     intent = record.intent
     limit = intent.counted_price
     day = et_date(intent.created_ns)
@@ -90,8 +107,7 @@ def parts_of(record: OrderRecord, ask: Ask = nobody_asks) -> list[Part]:
         price = abs(limit) if len(intent.legs) == 1 else ZERO
         fees = sum((_fee(leg.symbol, leg.action, leg.quantity, price, day) for leg in intent.legs), ZERO)
         return [part_of(intent.legs, intent.quantity, limit, fees / intent.quantity, left=units)]
-    trigger = intent.stop_trigger if len(intent.legs) == 1 else None
-    return [_leg_part(leg, record.remaining(leg.symbol), day, ask, trigger) for leg in intent.legs]
+    return None
 
 
 def _leg_part(leg: Leg, left: int, day: date, ask: Ask, trigger: Decimal | None) -> Part:
@@ -129,7 +145,5 @@ def _room(book: Book, symbol: str, count: int, closing: int) -> int:
 @lru_cache(maxsize=4096)
 def _fee(symbol: str, action: Action, quantity: int, price: Decimal, day: date) -> Decimal:
     """Fees of a whole leg, however it is filled: one contract's rounds differently from its share of many."""
-    return max(
-        leg_fees(symbol, action, quantity, price, day).total,
-        quantity * leg_fees(symbol, action, 1, price, day).total,
-    )
+    each = leg_fees(symbol, action, 1, price, day).total
+    return each if quantity == 1 else max(leg_fees(symbol, action, quantity, price, day).total, quantity * each)

@@ -5,12 +5,14 @@ Pure state, no I/O: the desk (desk.py) does the sending and the journalling arou
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from bisect import bisect_right, insort
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
 from qmterm.core.instruments import is_option, parse_option
 from qmterm.core.orders import (
+    TRANSITIONS,
     BracketRole,
     BrokerOrder,
     Fill,
@@ -22,6 +24,7 @@ from qmterm.core.orders import (
     may_become,
 )
 from qmterm.engine.show.wording import describe_order
+from qmterm.risk.worst_case import Part
 
 ADOPTED = "ext-"  # before the broker's number: our id of an order that somebody placed elsewhere
 CANCEL_AGAIN_S = 15.0
@@ -56,6 +59,9 @@ class OrderRecord:
     spared: bool = False  # a person's close sent under HALT: the sweep of cancels leaves it alone
     worked_from_ns: int = 0  # market time it was sent
     decided_on: Mapping[str, object] | None = None  # the quotes behind the decision (priced.py)
+    parts_seen: tuple[OrderIntent, tuple[Fill, ...], bool, Sequence[Part]] | None = field(
+        default=None, compare=False, repr=False
+    )  # fillable.py's, and what they hold for
 
     @property
     def working(self) -> bool:
@@ -108,12 +114,22 @@ class Ledger:
 
     def __init__(self) -> None:
         self._records: dict[str, OrderRecord] = {}
+        self._unended: dict[str, OrderRecord] = {}  # of them, in the same order: what a state may still come after
+        self._entries: list[OrderRecord] = []  # by their time: entries that replace nothing
         self._by_broker_id: dict[str, OrderRecord] = {}
         self._replacing: dict[str, list[str]] = {}  # intent id -> those that were to take its place, oldest first
         self._brackets: dict[str, list[str]] = {}  # bracket id -> its intents
 
     def add(self, record: OrderRecord) -> None:
-        self._records[record.intent.intent_id] = record
+        name = record.intent.intent_id
+        again = name in self._records
+        self._records[name] = record
+        self._unended[name] = record
+        if again:
+            self._unended = dict(self._records)
+            self._entries = [entry for entry in self._entries if entry.intent.intent_id != name]
+        if record.intent.purpose is Purpose.ENTRY and record.intent.replaces is None:
+            insort(self._entries, record, key=_made_at)
         if record.intent.replaces is not None:
             self._replacing.setdefault(record.intent.replaces, []).append(record.intent.intent_id)
         if record.intent.bracket_id is not None:
@@ -160,7 +176,14 @@ class Ledger:
 
     @property
     def working(self) -> tuple[OrderRecord, ...]:
-        return tuple(record for record in self._records.values() if record.working)
+        """A day's orders are many and those that may still fill few: each is looked at until it has ended for good."""
+        for name in [name for name, record in self._unended.items() if not TRANSITIONS[record.state]]:
+            del self._unended[name]
+        return tuple(record for record in self._unended.values() if record.working)
+
+    def entries_after(self, ns: int) -> list[OrderRecord]:
+        """Entries made later than that (market time). A step of an entry's price is none of its own."""
+        return self._entries[bisect_right(self._entries, ns, key=_made_at) :]
 
     # --- orders that take each other's place ---
 
@@ -174,6 +197,8 @@ class Ledger:
 
     def root(self, record: OrderRecord) -> OrderRecord:
         """The first order of its chain that is known."""
+        if record.intent.replaces is None:
+            return record
         seen = {record.intent.intent_id}
         while (before := self.original(record)) is not None and before.intent.intent_id not in seen:
             seen.add(before.intent.intent_id)
@@ -207,9 +232,13 @@ class Ledger:
         """Working orders, grouped where one at most fills what is left: those that take each other's place, and the
         exits of a bracket. Exits that wait for a trigger can fill nothing yet and are in no group.
         """
+        return self.chains_of(self.working)
+
+    def chains_of(self, working: Iterable[OrderRecord]) -> tuple[tuple[OrderRecord, ...], ...]:
+        """`chains` of what was found working a moment ago."""
         found: dict[tuple[str, str], list[OrderRecord]] = {}
-        for record in self._records.values():
-            if record.working and not self.dormant(record):
+        for record in working:
+            if not self.dormant(record):
                 found.setdefault(self._group(record), []).append(record)
         return tuple(tuple(chain) for chain in found.values())
 
@@ -244,7 +273,7 @@ class Ledger:
 
     @property
     def unknown(self) -> tuple[OrderRecord, ...]:
-        return tuple(r for r in self._records.values() if r.state is OrderState.UNKNOWN)
+        return tuple(record for record in self.working if record.state is OrderState.UNKNOWN)
 
     def closing(self, symbol: str, *, resting: bool = True) -> int:
         """Contracts of `symbol` that working orders may still close; without `resting`, beside our resting exits."""
@@ -253,6 +282,10 @@ class Ledger:
             for chain in self.chains
             if resting or not _rests_on(chain[0], symbol)
         )
+
+
+def _made_at(record: OrderRecord) -> int:
+    return record.intent.created_ns
 
 
 def _rests_on(record: OrderRecord, symbol: str) -> bool:

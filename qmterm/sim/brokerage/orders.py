@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
+from math import gcd
 
 from qmterm.core.errors import InvariantBroken
 from qmterm.core.instruments import is_option, underlying_of
-from qmterm.core.matching import unit_ratios
 from qmterm.core.orders import Action, Leg
 
 
@@ -129,7 +129,7 @@ class SimOrder:
 
     @property
     def units(self) -> int:
-        return unit_ratios(self.whole_legs)[0]
+        return gcd(*(leg.quantity for leg in self.legs))
 
     @property
     def whole_legs(self) -> list[Leg]:
@@ -138,8 +138,8 @@ class SimOrder:
 
     @property
     def remaining_units(self) -> int:
-        _, ratios = unit_ratios(self.whole_legs)
-        return min(leg.remaining // ratio for leg, ratio in zip(self.legs, ratios, strict=True))
+        units = self.units
+        return min(leg.remaining // (leg.quantity // units) for leg in self.legs)
 
     @property
     def partly_filled(self) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 from qmterm.core.clock import NS_PER_MS
@@ -40,6 +41,7 @@ def signed(name: str, amount: Decimal) -> dict[str, str]:
     return {name: money(abs(amount)), f"{name}-effect": effect_word(amount)}
 
 
+@lru_cache(maxsize=4096)  # an order's times are told again with each report of it
 def stamp(ns: int) -> str:
     """UTC nanoseconds as the broker's time text, to the millisecond."""
     moment = datetime.fromtimestamp(ns // NS_PER_MS / 1000, UTC)

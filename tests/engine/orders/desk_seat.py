@@ -42,9 +42,11 @@ class Sink(list):
 
 
 class Seat:
+    make_broker = FakeBroker
+
     def __init__(self, **more) -> None:
         self.clock = clock_at()
-        self.broker = FakeBroker(self.clock)
+        self.broker = self.make_broker(self.clock)
         self.journal = Journal()
         self.book = Book(CASH)
         self.told = Sink()

@@ -1,0 +1,276 @@
+"""An order's way out: its intent on the disk, looked at once more, sent once (DESIGN.md 5, points 1 and 2).
+
+While the disk works, a broker that can do so builds the order and holds it. The traps: nothing held may leave before
+the disk has answered, and whatever ends the wait in another way must drop it. Nothing here sends an order twice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol, runtime_checkable
+
+from qmterm.core.clock import Clock
+from qmterm.core.errors import BrokerError, InvariantBroken, JournalError, OutcomeUnknown
+from qmterm.core.orders import BrokerOrder, Fill, Leg, OrderIntent, OrderState
+from qmterm.core.protocols import Broker
+from qmterm.core.reasons import Reason
+from qmterm.engine.latency import Percentiles
+from qmterm.engine.orders.ledger import Ledger, OrderRecord
+from qmterm.engine.runlog import RunLog
+from qmterm.engine.show.wording import describe_order, terms_text
+
+DISK_AT_WORK_S = 0.001  # by then the disk has the intent: sooner, building the order would keep it from beginning
+TOLD_AFTER_S = 0.02  # at the latest: that an order was sent is said once its bytes are on their way
+TOO_LATE = "cannot_update_order"  # the broker's word for an order that has ended
+_STANDS = (OrderState.RECEIVED, OrderState.ROUTED, OrderState.LIVE)
+
+Priced = Callable[[tuple[Leg, ...], str], Mapping[str, object] | None]
+StillWanted = Callable[[OrderRecord], Reason | None]
+
+
+class OrderJournal(Protocol):
+    """The durable part of the journal that the desk waits for."""
+
+    async def write_intent(self, intent: OrderIntent, quotes: Mapping[str, object] | None = None) -> None: ...
+
+    async def write_order(
+        self, intent_id: str, state: OrderState, broker_id: str | None, time_ns: int, reason: str | None
+    ) -> None: ...
+
+    async def write_fill(self, fill: Fill, intent_id: str) -> bool: ...
+
+
+class ReadyOrders(Protocol):
+    """Orders of one call, built and held: they leave once `leave` is called, never after `drop`."""
+
+    async def leave(self) -> tuple[BrokerOrder, ...]: ...
+
+    async def drop(self) -> None: ...
+
+
+@runtime_checkable
+class ReadyingBroker(Protocol):
+    """A broker that can build orders while their intents are being written."""
+
+    def ready(self, intents: tuple[OrderIntent, ...]) -> ReadyOrders: ...
+
+
+class Told(Protocol):
+    """The desk: who keeps what becomes of an order."""
+
+    async def move(self, record: OrderRecord, state: OrderState, reason: str) -> None: ...
+
+    async def on_order(self, order: BrokerOrder) -> OrderRecord: ...
+
+
+@dataclass(slots=True)
+class Sent:
+    """What was sent so far, and how long the broker took to say so (real ms)."""
+
+    orders: int = 0
+    acknowledged: Percentiles = field(default_factory=Percentiles)  # since the decision
+    scan_to_ack: Percentiles = field(default_factory=Percentiles)  # since the pass that found it began
+
+
+class Placing:
+    def __init__(
+        self, broker: Broker, journal: OrderJournal, ledger: Ledger, clock: Clock, log: RunLog, desk: Told
+    ) -> None:
+        self.priced: Priced = lambda _legs, _underlying: None  # set by the desk
+        self.done = Sent()
+        self._broker = broker
+        self._readying = broker if isinstance(broker, ReadyingBroker) else None
+        self._journal = journal
+        self._ledger = ledger
+        self._clock = clock
+        self._log = log
+        self._desk = desk
+        self._untold: dict[str, asyncio.TimerHandle] = {}  # sent a moment ago, its line of the log is not written yet
+
+    async def send(
+        self, records: tuple[OrderRecord, ...], still_wanted: StillWanted, beside: Awaitable[None] | None
+    ) -> None:
+        """OrderDesk.send_bracket."""
+        _check_first(records)
+        ready = await self._durable(records, beside)
+        leaves = False
+        try:
+            _check_first(records)  # nothing else may have sent it, or ended it, meanwhile
+            refusal = self._refusal(records, still_wanted)
+            if refusal is None:
+                leaves = True
+                for record in records:
+                    self._leaving(record)
+        finally:
+            if ready is not None and not leaves:
+                await ready.drop()
+        if refusal is not None:
+            await self._not_sent(records, refusal)
+            return
+        try:
+            await self._place(records, ready)
+        finally:
+            for record in records:
+                self.tell(record)
+
+    async def _durable(self, records: tuple[OrderRecord, ...], beside: Awaitable[None] | None) -> ReadyOrders | None:
+        """Returns when the intents are on the disk. Meanwhile the order is built, as far as that goes without leaving.
+
+        JournalError when they are not: then nothing is held any more.
+        """
+        rows: list[Awaitable[None]] = [self._journal.write_intent(r.intent, self._quotes(r)) for r in records]
+        rows += () if beside is None else (beside,)
+        written = rows[0] if len(rows) == 1 else asyncio.gather(*rows)
+        try:
+            if self._readying is None or records[0].intent.replaces is not None:
+                await written
+                return None
+            return await _built_beside(written, self._readying, tuple(record.intent for record in records))
+        except JournalError:
+            for record in records:
+                record.state = OrderState.NOT_SENT
+                record.reason = Reason.JOURNAL_FAILED.value
+            raise
+
+    def _quotes(self, record: OrderRecord) -> Mapping[str, object] | None:
+        if record.decided_on is None:
+            return None
+        return {"decided": record.decided_on, "sent": self.priced(record.intent.legs, record.intent.underlying)}
+
+    def _refusal(self, records: tuple[OrderRecord, ...], still_wanted: StillWanted) -> Reason | None:
+        if any(record.cancel_asked for record in records):
+            return Reason.USER
+        return self._pointless(records[0]) or still_wanted(records[0])
+
+    def _pointless(self, record: OrderRecord) -> Reason | None:
+        """A replacement whose original ended or is on its way out while we waited for the disk."""
+        if record.intent.replaces is None:
+            return None
+        return None if self.replaceable(self._ledger.original(record)) else Reason.ORIGINAL_GONE
+
+    def replaceable(self, record: OrderRecord | None) -> bool:
+        """True for an order that stands at the broker, no cancel or replace of it on the way or unsettled."""
+        return (
+            record is not None
+            and record.broker_id is not None
+            and record.state in _STANDS
+            and record.intent.role is None  # another order in its place would not belong to the bracket
+            and not record.cancelling(self._clock.monotonic(), self._clock.now())
+            and not any(r.working and r.state is not OrderState.INTENT for r in self._ledger.replacing(record))
+        )
+
+    async def _not_sent(self, records: tuple[OrderRecord, ...], refusal: Reason) -> None:
+        for record in records:
+            await self._desk.move(record, OrderState.NOT_SENT, refusal.value)
+            write = self._log.info if refusal is Reason.ORIGINAL_GONE else self._log.warn
+            text = f"not sent ({refusal.value}): {describe_order(record.intent)}"
+            write("ORD", text, record.intent.intent_id)
+
+    # --- it leaves ---
+
+    def _leaving(self, record: OrderRecord) -> None:
+        record.state = OrderState.SENT
+        self.done.orders += 1
+        later = asyncio.get_running_loop().call_later(TOLD_AFTER_S, self.tell, record)
+        self._untold[record.intent.intent_id] = later
+
+    def tell(self, record: OrderRecord) -> None:
+        """Say that it was sent: once, and before anything else that is told of the order."""
+        intent = record.intent
+        later = self._untold.pop(intent.intent_id, None)
+        if later is None:
+            return
+        later.cancel()
+        self._log.info(
+            "ORD",
+            f"sent {describe_order(intent)}{f' in the place of {intent.replaces}' if intent.replaces else ''}",
+            intent.intent_id,
+            plan=intent.plan_id,
+            limit=terms_text(intent),
+            purpose=intent.purpose.value,
+            quantity=intent.quantity,
+            worst=None if intent.worst_price is None else str(intent.worst_price),
+        )
+
+    async def _place(self, records: tuple[OrderRecord, ...], ready: ReadyOrders | None) -> None:
+        record = records[0]
+        try:
+            answers = await (self._put(records) if ready is None else ready.leave())
+        except BrokerError as refusal:
+            await self._refused(records, refusal)
+            return
+        except OutcomeUnknown as silence:
+            await self._lost(records, silence)
+            return
+        if record.decided_at is not None:
+            record.acknowledged_ms = (self._clock.monotonic() - record.decided_at) * 1000
+            self.done.acknowledged.add(record.acknowledged_ms)
+        if record.scanned_at is not None:
+            self.done.scan_to_ack.add((self._clock.monotonic() - record.scanned_at) * 1000)
+        for answer in answers:
+            await self._desk.on_order(answer)
+
+    async def _put(self, records: tuple[OrderRecord, ...]) -> tuple[BrokerOrder, ...]:
+        if len(records) > 1:
+            return await self._broker.place_bracket(tuple(record.intent for record in records))
+        record = records[0]
+        original = self._ledger.original(record)
+        if record.intent.replaces is None:
+            return (await self._broker.place(record.intent),)
+        if original is None or original.broker_id is None:
+            raise InvariantBroken(f"order {record.intent.intent_id} replaces nothing at the broker; nothing was sent")
+        return (await self._broker.replace(original.broker_id, record.intent),)
+
+    async def _refused(self, records: tuple[OrderRecord, ...], refusal: BrokerError) -> None:
+        record = records[0]
+        for each in records:
+            self.tell(each)
+            await self._desk.move(
+                each, OrderState.REJECTED, f"{refusal.code or Reason.BROKER_REFUSED.value}: {refusal}"
+            )
+        # A replacement that came too late is news of its original, no trouble.
+        late = record.intent.replaces is not None and refusal.code == TOO_LATE
+        write = self._log.info if late else self._log.warn
+        write("ORD", f"refused by the broker: {refusal}", record.intent.intent_id, code=refusal.code)
+
+    async def _lost(self, records: tuple[OrderRecord, ...], silence: OutcomeUnknown) -> None:
+        """The stream may have told us meanwhile; only an order still without any news is UNKNOWN."""
+        record = records[0]
+        lost = [each for each in records if each.state is OrderState.SENT]
+        for each in lost:
+            self.tell(each)
+            await self._desk.move(each, OrderState.UNKNOWN, str(silence))
+        if lost:
+            self._log.alarm(
+                "ORD",
+                f"outcome unknown: {describe_order(record.intent)} ({silence}); not sent again, "
+                f"{record.intent.underlying} is frozen until read-back settles it",
+                record.intent.intent_id,
+            )
+
+
+async def _built_beside(
+    written: Awaitable[object], broker: ReadyingBroker, intents: tuple[OrderIntent, ...]
+) -> ReadyOrders | None:
+    """Waits for the disk, and has the order built meanwhile; nothing is held when the disk fails, or was faster."""
+    writing = asyncio.ensure_future(written)
+    ready: ReadyOrders | None = None
+    try:
+        await asyncio.wait({writing}, timeout=DISK_AT_WORK_S)
+        if not writing.done():
+            ready = broker.ready(intents)
+        await writing
+    except BaseException:
+        writing.cancel()
+        if ready is not None:
+            await ready.drop()
+        raise
+    return ready
+
+
+def _check_first(records: tuple[OrderRecord, ...]) -> None:
+    for record in records:
+        if record.state is not OrderState.INTENT:
+            raise InvariantBroken(f"order {record.intent.intent_id} is {record.state.value}: it is sent once only")

@@ -1,0 +1,228 @@
+"""An order that is built while the disk keeps its intent: it waits for the disk, whatever the disk does."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from qmterm.core.errors import BrokerError, InvariantBroken, JournalError, OutcomeUnknown
+from qmterm.core.orders import OrderState
+from qmterm.core.reasons import Reason
+from tests.engine.fakes import FakeBroker, entry
+from tests.engine.orders.desk_seat import BUY, QUOTES, Seat, order_line
+
+SENT = order_line(
+    "info", f"sent {BUY}", plan="plan-1", limit="4.15 db", purpose="entry", quantity=2, worst=None
+)  # fmt: skip
+
+
+class Held:
+    """An order at its door."""
+
+    def __init__(self, broker: ReadyingFake, intents) -> None:
+        self._broker, self._intents = broker, intents
+        self.left = self.dropped = False
+
+    async def leave(self):
+        assert not self.dropped
+        self.left = True
+        if len(self._intents) > 1:
+            return await self._broker.place_bracket(self._intents)
+        return (await self._broker.place(self._intents[0]),)
+
+    async def drop(self):
+        assert not self.left
+        self.dropped = True
+
+
+class ReadyingFake(FakeBroker):
+    def __init__(self, clock) -> None:
+        super().__init__(clock)
+        self.held: list[Held] = []
+        self.readied = asyncio.Event()
+
+    def ready(self, intents):
+        self.held.append(Held(self, intents))
+        self.readied.set()
+        return self.held[-1]
+
+
+class SlowSeat(Seat):
+    """The disk answers when it is told to: `answer` with None, or with what is wrong with it."""
+
+    make_broker = ReadyingFake
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.disk: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        write = self.journal.write_intent
+
+        async def slowly(intent, quotes=None):
+            await self.disk
+            await write(intent, quotes)
+
+        self.journal.write_intent = slowly
+
+    def begin(self, intent=None, still_wanted=lambda _record: None, beside=None):
+        """The order is on its way; returns (its record, the sending) once the broker has it built."""
+        record = self.desk.register(intent or entry())
+        return record, asyncio.ensure_future(self.desk.send(record, still_wanted, beside))
+
+    def answer(self, error: Exception | None = None) -> None:
+        self.disk.set_result(None) if error is None else self.disk.set_exception(error)
+
+
+@pytest.fixture
+async def at() -> SlowSeat:
+    return SlowSeat()
+
+
+async def test_it_is_built_while_the_disk_works_and_leaves_after_it(at):
+    record, sending = at.begin()
+    await at.broker.readied.wait()
+    assert (at.broker.posts, record.state) == ([], OrderState.INTENT)
+    at.answer()
+    await sending
+    (held,) = at.broker.held
+    assert (held.left, held.dropped) == (True, False)
+    assert at.broker.posts == ["qm-1"]
+    assert record.state is OrderState.RECEIVED
+    assert at.journal.quotes == {"qm-1": {"decided": QUOTES, "sent": QUOTES}}
+
+
+async def test_a_disk_that_fails_meanwhile_leaves_nothing_sent_and_nothing_held(at):
+    record, sending = at.begin()
+    await at.broker.readied.wait()
+    at.answer(JournalError("full"))
+    with pytest.raises(JournalError):
+        await sending
+    (held,) = at.broker.held
+    assert (held.left, held.dropped) == (False, True)
+    assert (at.broker.posts, at.desk.sent) == ([], 0)
+    assert (record.state, record.reason) == (OrderState.NOT_SENT, Reason.JOURNAL_FAILED.value)
+
+
+async def test_what_fails_beside_it_drops_it_too(at):
+    failing = asyncio.get_running_loop().create_future()
+
+    async def beside():
+        await failing
+
+    record, sending = at.begin(beside=beside())
+    await at.broker.readied.wait()
+    failing.set_exception(JournalError("full"))
+    with pytest.raises(JournalError):
+        await sending
+    assert at.broker.held[0].dropped
+    assert (at.broker.posts, record.state) == ([], OrderState.NOT_SENT)
+    at.answer()  # its own row comes late: that changes nothing
+    await asyncio.sleep(0)
+    assert at.broker.posts == []
+
+
+async def test_an_order_not_wanted_any_more_when_the_disk_answers_is_dropped(at):
+    record, sending = at.begin(still_wanted=lambda _record: Reason.LADDER_HALT)
+    await at.broker.readied.wait()
+    at.answer()
+    await sending
+    assert at.broker.held[0].dropped
+    assert (at.broker.posts, record.state) == ([], OrderState.NOT_SENT)
+
+
+async def test_a_cancel_while_the_disk_works_drops_it(at):
+    record, sending = at.begin()
+    await at.broker.readied.wait()
+    await at.desk.cancel(record, "by you")
+    at.answer()
+    await sending
+    assert at.broker.held[0].dropped
+    assert (at.broker.posts, record.reason) == ([], Reason.USER.value)
+
+
+async def test_a_question_that_fails_in_the_last_moment_drops_it(at):
+    def broken(_record):
+        raise RuntimeError("no answer")
+
+    record, sending = at.begin(still_wanted=broken)
+    await at.broker.readied.wait()
+    at.answer()
+    with pytest.raises(RuntimeError):
+        await sending
+    assert at.broker.held[0].dropped
+    assert (at.broker.posts, record.state) == ([], OrderState.INTENT)
+
+
+async def test_an_end_of_the_program_while_the_disk_works_drops_it(at):
+    record, sending = at.begin()
+    await at.broker.readied.wait()
+    sending.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await sending
+    assert at.broker.held[0].dropped
+    assert (at.broker.posts, record.state) == ([], OrderState.INTENT)
+
+
+async def test_an_order_that_stands_at_the_broker_already_when_the_disk_answers_is_not_sent_again(at):
+    record, sending = at.begin()
+    await at.broker.readied.wait()
+    record.state = OrderState.LIVE
+    at.answer()
+    with pytest.raises(InvariantBroken, match="sent once only"):
+        await sending
+    assert at.broker.held[0].dropped
+    assert at.broker.posts == []
+
+
+async def test_a_replacement_is_not_built_ahead_its_original_may_end_meanwhile(at):
+    _, sending = at.begin()
+    at.answer()
+    await sending
+    before = len(at.broker.held)
+    again = at.desk.register(replace(entry("qm-1.1", price="-4.20"), replaces="qm-1"))
+    await at.desk.send(again, lambda _record: None)
+    assert len(at.broker.held) == before
+    assert at.broker.puts
+
+
+async def test_that_it_was_sent_is_said_before_what_the_broker_makes_of_it(at):
+    def refuse(_intent):
+        raise BrokerError("not enough", "margin_check_failed")
+
+    at.broker.before_accept = refuse
+    at.answer()
+    _, sending = at.begin()
+    await sending
+    assert [line[2] for line in at.told] == [f"sent {BUY}", "refused by the broker: not enough"]
+
+
+async def test_that_it_was_sent_is_said_before_the_loss_of_its_answer(at):
+    def lose(_intent):
+        raise OutcomeUnknown("no answer")
+
+    at.broker.after_accept = lose
+    at.answer()
+    _, sending = at.begin()
+    await sending
+    assert at.told[0] == SENT
+    assert at.told[1][2].startswith("outcome unknown")
+
+
+async def test_it_is_said_while_the_broker_still_thinks(at):
+    answer = asyncio.Event()
+    place = at.broker.place
+
+    async def slow(intent):
+        await answer.wait()
+        return await place(intent)
+
+    at.broker.place = slow
+    at.answer()
+    record, sending = at.begin()
+    while not at.told:  # noqa: ASYNC110 - a timer of the desk says it
+        await asyncio.sleep(0.001)
+    assert (at.told, record.state) == ([SENT], OrderState.SENT)
+    answer.set()
+    await sending
+    assert [line for line in at.told if line[2].startswith("sent")] == [SENT]
