@@ -276,7 +276,7 @@ class Engine:
         engaged.flow.turn()
         self._turns += 1
         if self._turns % TIDY_EVERY == 0:
-            await engaged.guards.tidy()
+            await engaged.trader.tidy_guards()
 
     def _proposal_expired(self, proposal: Proposal) -> None:
         engaged, symbol = self._need(), proposal.underlying

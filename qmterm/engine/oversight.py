@@ -20,6 +20,7 @@ from qmterm.engine.latency import Percentiles
 from qmterm.engine.orders.explaining import Explainer
 from qmterm.engine.orders.flatten import Flattener
 from qmterm.engine.orders.ledger import OrderRecord
+from qmterm.engine.orders.orphans import uneven
 from qmterm.engine.orders.reconcile import Difference, Reconciler
 from qmterm.engine.orders.recovery import adopt_difference
 from qmterm.engine.orders.resting import Rester
@@ -262,6 +263,8 @@ class Oversight:
                     wanted.append((record, "HALT"))
             elif level is Level.FLATTEN:
                 continue  # below: it takes more than entries away
+            elif not record.external and uneven(record, now):
+                wanted.append((record, Reason.ORPHAN_LEG.value))  # what stands alone then is closed: orphans.py
             elif record.external or record.intent.purpose is not Purpose.ENTRY:
                 continue
             elif level >= Level.REDUCE_ONLY:

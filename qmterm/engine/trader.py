@@ -31,12 +31,14 @@ from qmterm.engine.orders.lanes import Lanes
 from qmterm.engine.orders.ledger import OrderRecord
 from qmterm.engine.orders.making_way import MakingWay
 from qmterm.engine.orders.marks import Marks
+from qmterm.engine.orders.orphans import Orphans
 from qmterm.engine.orders.proposals import Proposals, entry_proposal, exit_proposal, how
 from qmterm.engine.orders.staged import as_staged
+from qmterm.engine.orders.structure import needed
 from qmterm.engine.orders.ticks import TickBook
 from qmterm.engine.orders.walking import Grid, start_price
 from qmterm.engine.runlog import RunLog
-from qmterm.engine.show.wording import describe_order, structure_label, walk_line
+from qmterm.engine.show.wording import describe_order, label, structure_label, walk_line
 from qmterm.risk.book import RiskBook
 from qmterm.risk.gate import Gate
 from qmterm.risk.price_sanity import unit_mid
@@ -99,6 +101,7 @@ class Trader:
         self.closing_refusal = real_money_refusal  # set by the engine: arming that ended by its loss still closes
         self.way = MakingWay(desk, lanes, clock, log)
         self._blocked = BlockedStops(desk.ledger, log)
+        self.orphans = Orphans(book, desk.ledger, quotes, self.ticks, clock, log)
         self.proposals = Proposals(clock)
         self.trail = DecisionTrail()
         self.decisions = DecisionHash()
@@ -358,22 +361,33 @@ class Trader:
     async def protect(self) -> None:
         """Run the stops, then turn what is due into closing orders or alarmed proposals."""
         await self.guards.look(self._announce, self._blinded)
-        going = (guard for guard in self.guards.all if guard.goal > 0 or guard.state.latched is not None)
+        held = [guard for guard in self.guards.all if guard.state.quantity > 0]
+        going = (guard for guard in held if guard.goal > 0 or guard.state.latched is not None)
         stopped = {symbol for guard in going for symbol in guard.symbols}
         for record in rolls_out_of(self.desk.ledger, stopped):
             record.unwanted = True  # the sweep cancels it: a stop never waits behind an order that opens
             record.cancel_asked |= record.state is OrderState.INTENT
-        for held in self.way.released():
-            verdict = self.close(held.intent, by_person=held.by_person, approved=True)
+        for waiting in self.way.released():
+            verdict = self.close(waiting.intent, by_person=waiting.by_person, approved=True)
             if not verdict.approved:
                 reason = verdict.reason or Reason.NO_DATA
-                text = f"not sent any more ({reason.value}): {describe_order(held.intent)}"
-                self.log.warn("ORD", text, held.intent.intent_id)
+                text = f"not sent any more ({reason.value}): {describe_order(waiting.intent)}"
+                self.log.warn("ORD", text, waiting.intent.intent_id)
         if not self.market_open() or self.ladder.level is Level.FLATTEN:  # there everything is closed: flatten.py
             return
         self._blocked.look(self.guards.all, self.clock.now() - int(self.settings.exit_reprice_s * NS))
-        for intent in self.guards.due():
-            self.close(intent, by_person=False)
+        spoken_for = needed((guard.legs, guard.state.quantity) for guard in held)
+        for intent in (*self.orphans.look(spoken_for), *self.guards.due()):
+            self._blocked.answered(intent, self.close(intent, by_person=False))
+
+    async def tidy_guards(self) -> None:
+        """Forget what guards nothing any more; that a trade of which a leg is left has lost its stops is said."""
+        for guard in await self.guards.tidy():
+            if self.ladder.level >= Level.FLATTEN:
+                continue  # everything goes, leg by leg
+            left = " / ".join(label(symbol) for symbol in sorted(guard.symbols) if self.book.quantity(symbol))
+            text = f"{left} is left of {structure_label(guard.legs)}: the trade's stops no longer watch it"
+            self.log.alarm("STOP", text, guard.symbol)
 
     def _announce(self, guard: Guard, reason: Reason, numbers: Mapping[str, float | None]) -> None:
         self.log.alarm("STOP", f"{reason.value}: {structure_label(guard.legs)}", guard.symbol, **numbers)

@@ -128,7 +128,9 @@ class Approvals:
             plan=proposal.plan,
             reason=Reason.PROPOSAL_REJECTED,
         )
-        if proposal.purpose is not Purpose.ENTRY:
+        if Reason.ORPHAN_LEG.value in proposal.why:
+            self._trader.orphans.call_off(proposal.legs[0].symbol)
+        elif proposal.purpose is not Purpose.ENTRY:
             await self._trader.guards.call_off(proposal.plan_id)
         else:
             self._trader.leave_alone(proposal.underlying)  # a no is not asked again at once

@@ -1,4 +1,4 @@
-"""Stops that cannot leave, because an order that a person placed closes their position already: said once, loudly.
+"""Stops that cannot leave, as a person's order closes their position already or the gate refuses: said once, loudly.
 
 Such an order is the person's: the machine neither moves nor cancels it. The trap: a limit far from the market looks
 like a close and protects nothing, so silence here would be a stop that never comes.
@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from qmterm.core.orders import OrderIntent
 from qmterm.core.reasons import Reason
 from qmterm.engine.orders.guard import Guard
 from qmterm.engine.orders.ledger import Ledger, OrderRecord
 from qmterm.engine.runlog import RunLog
 from qmterm.engine.show.wording import describe_order, structure_label
+from qmterm.risk.verdict import Verdict
 
 
 class BlockedStops:
@@ -20,13 +22,14 @@ class BlockedStops:
         self._ledger = ledger
         self._log = log
         self._told: set[tuple[str, str]] = set()  # position and order
+        self._refused: dict[tuple[str, str], str] = {}  # position and legs -> the gate's last word
 
     def look(self, guards: Iterable[Guard], waited_since_ns: int) -> None:
         """Orders younger than `waited_since_ns` (market time) may be about to fill: they block nothing yet."""
         blocked = {
             (guard.state.position_id, record.intent.intent_id): (guard, record)
             for guard in guards
-            if guard.goal > 0 or guard.state.latched is not None
+            if guard.state.quantity > 0 and (guard.goal > 0 or guard.state.latched is not None)
             for record in self._ledger.working
             if record.worked_from_ns <= waited_since_ns and _of_a_person(record) and _closes(record, guard)
         }
@@ -39,6 +42,20 @@ class BlockedStops:
                 text += f" ({describe_order(record.intent)}): cancel it to let the stop out"
                 self._log.alarm("STOP", text, guard.symbol, order=record.intent.intent_id)
         self._told = set(blocked)
+
+    def answered(self, intent: OrderIntent, verdict: Verdict) -> None:
+        """What the gate said of a protective order of the machine's: a no is an alarm, once a position and reason."""
+        name = intent.plan_id, "+".join(leg.symbol for leg in intent.legs)
+        if verdict.approved:
+            self._refused.pop(name, None)
+            return
+        code = verdict.reason.value if verdict.reason else ""
+        if verdict.reason is Reason.LADDER_HALT:
+            return  # a person's own word, and the header says it
+        if self._refused.get(name) != code:
+            text = f"cannot leave ({code}: {verdict.sentence}): {describe_order(intent)}"
+            self._log.alarm("STOP", text, intent.legs[0].symbol, reason=code)
+        self._refused[name] = code
 
 
 def _of_a_person(record: OrderRecord) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from decimal import Decimal
+from math import gcd
 
 from qmterm.core.orders import Leg, OrderIntent, Purpose
 from qmterm.core.protocols import QuoteSource
@@ -20,7 +21,12 @@ from qmterm.engine.orders.ledger import Ledger
 from qmterm.engine.orders.structure import closed
 from qmterm.engine.orders.ticks import TickBook
 from qmterm.engine.orders.walking import Grid, start_price
+from qmterm.market.quality.quotes import FRESH_S
 from qmterm.risk.price_sanity import natural_price
+
+# An option that nobody bids for is worth nothing when it is asked at no more than this many ticks.
+WORTHLESS_TICKS = 3
+WORTHLESS_ASK = 0.10  # dollars a share; a wing of a spread may be left behind at no more than this
 
 
 class ExitOrders:
@@ -33,23 +39,20 @@ class ExitOrders:
     def of_units(self, guard: Guard, units: int, now_ns: int) -> OrderIntent | None:
         """Close `units` of a guard's structure; None while nobody is on the other side.
 
-        A bought leg of several that nobody bids for is left: what is worth nothing must not hold up what can lose.
+        A leg of several to be sold that is worth nothing is left: it must not hold up what can lose.
         """
         legs = tuple(closed(leg, leg.quantity * units) for leg in guard.legs)
         if len(legs) > 1:
-            legs = tuple(leg for leg in legs if leg.action.buys or self._bid(leg.symbol)) or legs
-        intent = self._order(guard, legs, units, now_ns)
+            legs = tuple(leg for leg in legs if leg.action.buys or not self._worthless(leg.symbol, now_ns)) or legs
+        intent = self._order(guard, legs, now_ns)
         return None if intent is None else self._from_mid(guard, intent)
 
-    def of_leg(self, guard: Guard, leg: Leg, now_ns: int) -> OrderIntent | None:
-        """Close one leg that its own close left behind."""
-        return self._order(guard, (leg,), leg.quantity, now_ns)
-
-    def _bid(self, symbol: str) -> bool:
+    def _worthless(self, symbol: str, now_ns: int) -> bool:
         quote = self._quotes.quote(symbol)
-        return quote is None or quote.bid > 0
+        return quote is not None and worthless(quote, self._ticks.of(symbol), now_ns)
 
-    def _order(self, guard: Guard, legs: tuple[Leg, ...], units: int, now_ns: int) -> OrderIntent | None:
+    def _order(self, guard: Guard, legs: tuple[Leg, ...], now_ns: int) -> OrderIntent | None:
+        units = gcd(*(leg.quantity for leg in legs))
         price = self._price(guard, legs, units)
         if price is None:
             return None
@@ -82,8 +85,7 @@ class ExitOrders:
             selling = not leg.action.buys
             program = self._ticks.of(leg.symbol)
             price = None if quote is None else exit_price(quote, guard.attempts, program, selling=selling)
-            # A unit may be several contracts of a leg that is left alone.
-            return None if price is None else (price if selling else -price) * (leg.quantity // units)
+            return None if price is None else price if selling else -price
         natural = natural_price(legs, units, quotes)
         if natural is None:
             return None
@@ -102,6 +104,14 @@ class ExitOrders:
     def _quotes_of(self, legs: tuple[Leg, ...]) -> Mapping[str, Quote]:
         found = ((leg.symbol, self._quotes.quote(leg.symbol)) for leg in legs)
         return {symbol: quote for symbol, quote in found if quote is not None}
+
+
+def worthless(quote: Quote, program: TickTable | TickProgram, now_ns: int) -> bool:
+    """Nobody bids for it, and it is asked at next to nothing, just now; a missing bid of anything dearer is more likely
+    a hole in the data."""
+    if quote.bid > 0 or quote.age_s(now_ns) > FRESH_S:
+        return False
+    return 0 < quote.ask <= max(WORTHLESS_ASK, float(tick(program, Decimal("0.01"))) * WORTHLESS_TICKS)
 
 
 def exit_price(quote: Quote, attempts: int, program: TickTable | TickProgram, *, selling: bool) -> Decimal | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import date
+from decimal import Decimal
 from functools import partial
 from typing import Any, Protocol
 
@@ -19,15 +20,17 @@ from qmterm.core.reasons import Reason
 from qmterm.core.settings.engine import OrderSettings
 from qmterm.core.signals import TradePlan
 from qmterm.engine.orders.book import Book, Position
-from qmterm.engine.orders.exit_orders import ExitOrders
+from qmterm.engine.orders.exit_orders import ExitOrders, worthless
 from qmterm.engine.orders.guard import Guard
 from qmterm.engine.orders.ledger import Ledger, OrderRecord
 from qmterm.engine.orders.marks import Marks
 from qmterm.engine.orders.structure import (
     being_closed,
-    owed,
+    may_still_fill,
+    needed,
+    reduced,
     unit_cost,
-    unit_mark,
+    unit_value,
     units_broken,
     units_closable,
     units_entered,
@@ -70,7 +73,9 @@ class Guards:
         self._clock = clock
         self._rules = rules
         self._settings = settings
-        self._orders = ExitOrders(ledger, quotes, ticks or TickBook(), settings)
+        self._quotes = quotes
+        self._ticks = ticks or TickBook()
+        self._orders = ExitOrders(ledger, quotes, self._ticks, settings)
         self._guards: dict[str, Guard] = {}
         self._sight = Sight(underlyings)
         self.iv_of: Callable[[str], float | None] = lambda _symbol: None  # set by the engine: a mark's own volatility
@@ -117,12 +122,14 @@ class Guards:
         `legs` open one unit. Rolled from another contract, it takes over the levels of that one's guard.
         """
         now = self._clock.now()
-        state, levels_day = protect(plan, plan.plan_id, 0, -plan.net_price), None
+        unit = reduced(legs)
+        share = unit[0].quantity / Decimal(legs[0].quantity)  # a plan's price may be of two contracts a unit
+        state, levels_day = protect(plan, plan.plan_id, 0, -plan.net_price * share), None
         old = None if rolled_from is None else self.watching(rolled_from)
         if old is not None:
             state = rolled(state, old.state, et_date(now))
             levels_day = old.levels_day or et_date(old.opened_ns)
-        await self._keep(Guard(legs, now, state, levels_day=levels_day))
+        await self._keep(Guard(unit, now, state, levels_day=levels_day))
 
     def watching(self, symbol: str) -> Guard | None:
         """The guard of a contract that is held."""
@@ -182,14 +189,19 @@ class Guards:
             touched.append(state.underlying)
         return tuple(touched)
 
-    async def tidy(self) -> None:
-        """Forget guards whose position is flat and whose entry can no longer fill."""
+    async def tidy(self) -> tuple[Guard, ...]:
+        """Forget guards whose position is gone and whose entry can no longer fill; those of which a leg is left."""
+        bereft = []
+        open_plans = {record.intent.plan_id for record in self._ledger.records if may_still_fill(record)}
         for position_id, guard in list(self._guards.items()):
-            entry_works = any(record.intent.plan_id == position_id for record in self._ledger.working)
-            if not entry_works and not units_held(self._book, guard.legs) and not self._owed(guard):
+            if position_id not in open_plans and not units_held(self._book, guard.legs):
+                others = needed((g.legs, g.state.quantity) for g in self._guards.values() if g is not guard)
+                if guard.state.opened and any(abs(self._book.quantity(s)) > others(s) for s in guard.symbols):
+                    bereft.append(guard)
                 del self._guards[position_id]
                 self._sight.forget(position_id)
                 await self._journal.write_protect(position_id, None)
+        return tuple(bereft)
 
     async def _keep(self, guard: Guard) -> None:
         self._guards[guard.state.position_id] = guard
@@ -261,8 +273,9 @@ class Guards:
         daily = self._underlyings.daily(underlying, seen) if guard.state.atr > 0 else None
         if daily is not None:
             guard = replace(guard, state=guard.state.new_session(daily.sma50, daily.atr), daily_seen=daily.session)
-        mark = unit_mark(guard.legs, self._marks.of)
+        mark, sold = self._mark(guard, now), guard.state.sold
         rested = now - guard.called_off_ns >= REARM_NS
+        seen_iv = rested and all(self._believed(leg.symbol) for leg in guard.legs if leg.action.buys is not sold)
         return (
             StopInputs(
                 today=et_date(now),
@@ -273,11 +286,29 @@ class Guards:
                 last_trade=self._underlyings.last(underlying) if rested and not refused else None,
                 daily_close=daily.close if daily else None,
                 daily_sma50=daily.sma50 if daily else None,
-                mark=None if mark is None or not rested else -mark if guard.state.sold else mark,
-                iv=volatility(guard.legs, self.iv_of, sold=guard.state.sold) if rested and mark is not None else None,
+                mark=None if mark is None or not rested else -mark if sold else mark,
+                iv=volatility(guard.legs, self.iv_of, sold=sold) if seen_iv else None,
             ),
             guard,
         )
+
+    def _believed(self, symbol: str) -> Decimal | None:
+        mark = self._marks.of(symbol)
+        return None if mark is None or mark.flag else mark.price
+
+    def _mark(self, guard: Guard, now_ns: int) -> Decimal | None:
+        """What one unit is worth (owed: negative); a leg of several that is worth nothing is counted at its worst."""
+        owned = {leg.symbol: leg.action.buys for leg in guard.legs}
+
+        def each(symbol: str) -> Decimal | None:
+            price, quote = self._believed(symbol), self._quotes.quote(symbol)
+            if price is not None or len(owned) == 1 or quote is None:
+                return price
+            if not worthless(quote, self._ticks.of(symbol), now_ns):
+                return None
+            return Decimal(0) if owned[symbol] else Decimal(str(round(quote.ask, 4)))
+
+        return unit_value(guard.legs, each)
 
     # --- turning goals into orders ---
 
@@ -285,26 +316,12 @@ class Guards:
         """Closing orders that goals ask for now: nothing closes the position yet and a price is known."""
         orders, now = [], self._clock.now()
         for guard in self._guards.values():
-            if guard.goal <= 0 and len(guard.legs) == 1:
-                continue
-            if being_closed(self._ledger, guard.legs) or self._just_refused(guard):
+            if guard.goal <= 0 or being_closed(self._ledger, guard.legs) or self._just_refused(guard):
                 continue
             units = min(guard.goal, units_closable(self._book, self._ledger, guard.legs))
-            owing = self._owed(guard)
-            if owing:  # a broken unit first: a leg alone is not what was bought
-                orders.append(self._orders.of_leg(guard, owing[0], now))
-            elif units:
+            if units:
                 orders.append(self._orders.of_units(guard, units, now))
         return tuple(order for order in orders if order is not None)
-
-    def _owed(self, guard: Guard) -> tuple[Leg, ...]:
-        """Legs that a close of the whole left behind and that are still there to be closed."""
-        if len(guard.legs) == 1:
-            return ()
-        one = {leg.symbol: (replace(leg, quantity=1),) for leg in guard.legs}
-        missing = owed(self._ledger, guard.state.position_id, guard.legs)
-        free = ((leg, units_closable(self._book, self._ledger, one[leg.symbol])) for leg in missing)
-        return tuple(replace(leg, quantity=min(leg.quantity, count)) for leg, count in free if count)
 
     def _just_refused(self, guard: Guard) -> bool:
         """The broker said no to this exit a moment ago: it is asked again at re-pricing pace, not every turn."""

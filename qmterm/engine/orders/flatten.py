@@ -17,7 +17,7 @@ from qmterm.core.reasons import Reason
 from qmterm.core.ticks import TickProgram, TickTable, round_price, tick
 from qmterm.engine.ladder import Level
 from qmterm.engine.orders.book import Position
-from qmterm.engine.orders.exit_orders import exit_price
+from qmterm.engine.orders.exit_orders import WORTHLESS_TICKS, exit_price
 from qmterm.engine.orders.exposure import closable
 from qmterm.engine.orders.ledger import OrderRecord
 from qmterm.engine.show.wording import label
@@ -28,8 +28,6 @@ from qmterm.risk.verdict import Verdict
 
 # Closes of the machine's own: at FLATTEN they go on at their price and are re-priced like all others.
 _MACHINE = (Purpose.EXIT, Purpose.SCALE_OUT)
-# An option that nobody bids for is offered at one tick when it is asked at no more than this many.
-WORTHLESS_TICKS = 3
 
 
 class Flattener:

@@ -1,18 +1,18 @@
 """A guarded structure: the legs of one unit, and how many units the book, the ledger and the marks know of it.
 
-The trap: legs fill one by one and may be shared with other trades, so a unit counts only where every leg is there. A
-close of the whole that ended with some legs has broken its unit: the others are owed. Who closes one leg on purpose
-owes nothing.
+The trap: legs fill one by one and may be shared with other trades, so a unit counts only where every leg is there, and
+a close that took one leg has broken its unit (what is left of it: orphans.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from decimal import Decimal
+from math import gcd
 
-from qmterm.core.orders import Action, Leg
-from qmterm.engine.orders.book import Book, Mark
+from qmterm.core.orders import Action, Leg, OrderState
+from qmterm.engine.orders.book import Book
 from qmterm.engine.orders.exposure import closable
 from qmterm.engine.orders.ledger import Ledger, OrderRecord
 
@@ -36,12 +36,9 @@ def being_closed(ledger: Ledger, legs: tuple[Leg, ...]) -> bool:
 
 
 def units_entered(ledger: Ledger, plan_id: str, legs: tuple[Leg, ...]) -> int:
-    """Whole units that the plan's own orders opened."""
-    return sum(
-        min(_done(record, leg) // leg.quantity for leg in legs)
-        for record in ledger.records
-        if record.intent.plan_id == plan_id
-    )
+    """Whole units that the plan's own orders opened, those that took each other's place together."""
+    records = [record for record in ledger.records if record.intent.plan_id == plan_id]
+    return min(sum(_done(record, leg) for record in records) // leg.quantity for leg in legs)
 
 
 def units_broken(ledger: Ledger, plan_id: str, legs: tuple[Leg, ...]) -> int:
@@ -49,11 +46,17 @@ def units_broken(ledger: Ledger, plan_id: str, legs: tuple[Leg, ...]) -> int:
     return max(-(-_undone(ledger, plan_id, legs, leg) // leg.quantity) for leg in legs)
 
 
-def owed(ledger: Ledger, plan_id: str, legs: tuple[Leg, ...]) -> tuple[Leg, ...]:
-    """What a close that came to its end with some legs only left behind: closing legs, none in the usual case."""
-    units = units_broken(ledger, plan_id, legs)
-    missing = ((leg, units * leg.quantity - _undone(ledger, plan_id, (leg,), leg)) for leg in legs) if units else ()
-    return tuple(closed(leg, count) for leg, count in missing if count > 0)
+def may_still_fill(record: OrderRecord) -> bool:
+    """It works, it may turn up yet, or it is filled and not all of its fills were told."""
+    if record.state is OrderState.FILLED:
+        return any(record.filled(leg.symbol) < leg.quantity for leg in record.intent.legs)
+    return record.working or record.state is OrderState.NOT_ACCEPTED
+
+
+def reduced(legs: tuple[Leg, ...]) -> tuple[Leg, ...]:
+    """The smallest unit: 2:2 is 1:1, two of one leg are one."""
+    common = gcd(*(leg.quantity for leg in legs))
+    return tuple(replace(leg, quantity=leg.quantity // common) for leg in legs)
 
 
 def closed(leg: Leg, count: int) -> Leg:
@@ -73,16 +76,6 @@ def unit_value(legs: tuple[Leg, ...], each: Callable[[str], Decimal | None]) -> 
     return total
 
 
-def unit_mark(legs: tuple[Leg, ...], mark_of: Callable[[str], Mark | None]) -> Decimal | None:
-    """`unit_value` at the marks; None where one is not believed."""
-
-    def believed(symbol: str) -> Decimal | None:
-        mark = mark_of(symbol)
-        return None if mark is None or mark.flag else mark.price
-
-    return unit_value(legs, believed)
-
-
 def unit_cost(book: Book, legs: tuple[Leg, ...]) -> Decimal | None:
     """`unit_value` at what was paid and received; None where a leg is not held."""
 
@@ -91,6 +84,15 @@ def unit_cost(book: Book, legs: tuple[Leg, ...]) -> Decimal | None:
         return None if position is None else position.average
 
     return unit_value(legs, average)
+
+
+def needed(structures: Iterable[tuple[tuple[Leg, ...], int]]) -> Callable[[str], int]:
+    """Contracts that whole units of these positions hold, by symbol."""
+    counts: dict[str, int] = {}
+    for legs, units in structures:
+        for leg in legs:
+            counts[leg.symbol] = counts.get(leg.symbol, 0) + leg.quantity * units
+    return lambda symbol: counts.get(symbol, 0)
 
 
 def volatility(legs: tuple[Leg, ...], iv_of: Callable[[str], float | None], *, sold: bool) -> float | None:

@@ -54,7 +54,7 @@ class Walker:
 
     def reprices(self, record: OrderRecord) -> bool:
         """An exit that gets its next price by a replace; else, or once the broker refused one, it must be cancelled."""
-        if self._trader.mode is not Mode.AUTO or not self.walks(record):
+        if self._trader.mode is not Mode.AUTO or not self.walks(record) or not whole(record):
             return False
         tried = self._trader.desk.ledger.replacing(record)
         return not tried or tried[-1].state is not OrderState.REJECTED

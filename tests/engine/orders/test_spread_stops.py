@@ -6,13 +6,15 @@ from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 
-from qmterm.core.orders import Action, BrokerPosition, Purpose
+import pytest
+
+from qmterm.core.orders import Action, BrokerPosition, Leg, OrderState, Purpose
 from qmterm.core.reasons import Reason
 from qmterm.core.settings.engine import OrderSettings
 from qmterm.engine.commands import StageTicket
 from qmterm.engine.orders.guard import Guard
-from tests.engine.fakes import OCC
-from tests.engine.house import opened
+from tests.engine.fakes import OCC, lost
+from tests.engine.house import opened, plan
 
 LOW, HIGH = OCC, "NVDA  260417C00180000"
 BOUGHT = "buy 3 NVDA 17APR26 175C / sell 3 NVDA 17APR26 180C @ 1.95 db"
@@ -123,46 +125,6 @@ async def latched(house):
     return guard.state.position_id, exit_
 
 
-async def test_a_leg_that_its_close_left_behind_follows_alone():
-    async with opened() as house:
-        position, exit_ = await latched(house)
-        await house.filled(exit_.broker_id, 2, "1.80", LOW)
-        await house.filled(exit_.broker_id, 1, "0.95", HIGH)
-        assert (house.guards.of(position).state.quantity, house.guards.of(position).goal) == (1, 1)
-        await house.turn()
-        assert house.working == (exit_,)  # while it works it may still complete
-        await house.ended(exit_.broker_id)
-        house.clock.advance(15)
-        at(house, 1.80, 0.90)
-        await house.turn()
-        (alone,) = house.working
-        assert [(leg.symbol, leg.action, leg.quantity) for leg in alone.intent.legs] == [(HIGH, Action.BUY_TO_CLOSE, 1)]
-        await house.filled(alone.broker_id, 1, "1.00", HIGH)
-        await house.turn()
-        (rest,) = house.working
-        assert (legs_of(rest), rest.intent.quantity) == (LEGS_OUT, 1)
-        await house.filled(rest.broker_id, 1, "1.80", LOW)
-        await house.filled(rest.broker_id, 1, "1.00", HIGH)
-        assert (house.book.quantity(LOW), house.book.quantity(HIGH)) == (0, 0)
-        await house.turn()
-        await house.guards.tidy()
-        assert (house.working, house.journal.protects) == ((), {})
-
-
-async def test_a_guard_stays_while_a_leg_is_owed_even_when_no_unit_is_left():
-    async with opened() as house:
-        position, exit_ = await latched(house)
-        await house.filled(exit_.broker_id, 3, "1.80", LOW)
-        await house.ended(exit_.broker_id)
-        await house.guards.tidy()
-        assert house.guards.of(position) is not None
-        house.clock.advance(15)
-        at(house, 1.80, 0.90)
-        await house.turn()
-        (alone,) = house.working
-        assert [(leg.symbol, leg.action, leg.quantity) for leg in alone.intent.legs] == [(HIGH, Action.BUY_TO_CLOSE, 3)]
-
-
 async def test_who_closes_one_leg_by_hand_keeps_the_other():
     async with opened() as house:
         guard = await hold(house, BOUGHT)
@@ -181,7 +143,7 @@ async def test_who_closes_one_leg_by_hand_keeps_the_other():
         assert house.guards.all == ()
 
 
-async def test_a_wing_that_nobody_bids_for_does_not_hold_up_the_close():
+async def test_a_wing_worth_nothing_does_not_hold_up_the_close():
     async with opened() as house:
         house.desk.priced = lambda legs, stock: {"legs": [{"iv": 0.30, "delta": 0.5} for _ in legs]}
         guard = await hold(house, SOLD)
@@ -197,6 +159,39 @@ async def test_a_wing_that_nobody_bids_for_does_not_hold_up_the_close():
         await house.turn()
         assert house.working == ()
         assert house.guards.of(guard.state.position_id).goal == 0
+
+
+@pytest.mark.parametrize(("ask", "age_s"), [(4.20, 0), (0.05, 120)])
+async def test_a_missing_bid_that_may_be_a_hole_in_the_data_leaves_no_leg_behind(ask, age_s):
+    async with opened() as house:
+        await hold(house, SOLD)
+        house.quote(0.0, ask, HIGH)
+        house.clock.advance(age_s)
+        house.quote(4.10, 4.20, LOW)
+        await house.guards.want_out(LOW, Reason.PIN_RISK)
+        await house.turn()
+        assert house.working == ()
+
+
+async def test_a_bought_spread_worth_nothing_on_one_side_still_has_its_premium_stop():
+    async with opened() as house:
+        await hold(house, BOUGHT)
+        house.quote(0.10, 0.15, LOW)
+        house.quote(0.0, 0.05, HIGH)
+        await house.turn()
+        (exit_,) = house.working
+        assert (legs_of(exit_), exit_.intent.reason) == (LEGS_OUT, Reason.PREMIUM_STOP)
+
+
+async def test_the_volatility_of_what_was_sold_is_watched_while_the_wing_has_no_bid():
+    async with opened() as house:
+        house.desk.priced = lambda legs, stock: {"legs": [{"iv": 0.30, "delta": 0.5} for _ in legs]}
+        await hold(house, SOLD)
+        house.guards.iv_of = {LOW: 0.90}.get
+        house.quote(0.0, 0.05, HIGH)
+        await house.turn()
+        (exit_,) = house.working
+        assert (legs_of(exit_), exit_.intent.reason) == ({LOW: Action.BUY_TO_CLOSE}, Reason.IV_STOP)
 
 
 async def test_a_spread_whose_sold_leg_nobody_offers_waits():
@@ -279,3 +274,35 @@ async def test_a_scale_out_of_a_spread_begins_at_its_mid():
         (exit_,) = house.working
         assert (exit_.intent.purpose, exit_.intent.quantity) == (Purpose.SCALE_OUT, 1)
         assert exit_.intent.net_price == Decimal("1.90")
+
+
+async def test_an_entry_that_turns_up_late_finds_its_stop():
+    async with opened() as house:
+        house.broker.after_accept = lost
+        house.trader.open(plan(now_ns=house.clock.now()), 0.0, wanted=2)
+        await house.lanes.idle()
+        (entry,) = house.working
+        entry.state = OrderState.NOT_ACCEPTED
+        await house.trader.tidy_guards()
+        await house.filled(next(iter(house.broker.orders)), 2)
+        (guard,) = house.guards.all
+        assert guard.state.quantity == house.book.quantity(LOW) == 2
+
+
+async def test_a_guard_counts_in_the_smallest_units():
+    """Two contracts a unit, as a ratio roll opens them: the stop reads the price of one and sells contracts."""
+    async with opened() as house:
+        two = replace(plan(now_ns=house.clock.now(), net_price="-8.30"), legs=(Leg(LOW, Action.BUY_TO_OPEN, 2),))
+        await house.guards.prepare(two, two.legs)
+        (guard,) = house.guards.all
+        assert guard.legs == (Leg(LOW, Action.BUY_TO_OPEN, 1),)
+        assert guard.state.entry_premium == Decimal("4.15")
+
+
+async def test_a_trade_of_which_a_leg_is_left_says_that_nothing_watches_it():
+    async with opened() as house:
+        await hold(house, BOUGHT)
+        house.book.adopt(BrokerPosition(HIGH, 0, Decimal(0), 100), "external", "", house.clock.now())
+        await house.trader.tidy_guards()
+        (told,) = [line.text for line in house.log.lines if "no longer watch" in line.text]
+        assert told.startswith("NVDA 17APR26 175C is left of +1 NVDA 17APR26 175C / -1")
