@@ -7,6 +7,7 @@ implementations live in `market/clock.py` (system, server) so that this floor st
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
+from functools import lru_cache
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
@@ -49,6 +50,7 @@ def to_et(ns: int) -> datetime:
     return datetime.fromtimestamp(ns // 1000 / 1_000_000, UTC).astimezone(ET)
 
 
+@lru_cache(maxsize=4096)
 def et_date(ns: int) -> date:
     """The New York calendar date of an instant."""
     return to_et(ns).date()

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import ROUND_HALF_UP, Decimal
 from enum import StrEnum
+from functools import lru_cache
 
 from qmterm.core.errors import BadInput
 from qmterm.core.instruments import is_option, underlying_of
@@ -156,6 +157,7 @@ def fee_class(symbol: str) -> FeeClass:
     return FeeClass.INDEX_OPTION if underlying_of(symbol) in INDEX_ROOTS else FeeClass.EQUITY_OPTION
 
 
+@lru_cache(maxsize=8192)
 def rate_row(component: Component, symbol: str, day: date) -> FeeRow | None:
     """The row in force on a day (the earliest one before the table starts), None where nothing is charged."""
     kind, root = fee_class(symbol), underlying_of(symbol)

@@ -17,7 +17,7 @@ from qmterm.core.clock import NS
 from qmterm.core.errors import QmtermError
 from qmterm.core.orders import OrderState
 from qmterm.drill.disk import Disk
-from qmterm.drill.house import RISK, TOKEN, House
+from qmterm.drill.house import RISK, TIGHT, TIGHT_CASH, TOKEN, House
 from qmterm.drill.judge import Findings, Judge
 from qmterm.drill.loop import run
 from qmterm.drill.market import START_NS, DrillClock, DrillMarket
@@ -30,7 +30,8 @@ from qmterm.engine.ladder import Level
 from qmterm.engine.runlog import RunLog
 from qmterm.engine.view import LogLine
 from qmterm.journal.journal import Journal
-from qmterm.sim.brokerage.app import Brokerage
+from qmterm.sim.brokerage.app import STARTING_CASH, Brokerage
+from qmterm.sim.brokerage.desk import Desk
 from qmterm.sim.brokerage.faults import FAULTS, ActiveFault
 
 STEP_S = 0.5
@@ -50,6 +51,8 @@ class Outcome:
     kills: int = 0
     faults_met: int = 0  # that really happened
     orders: int = 0
+    brackets: int = 0  # entries with exits behind them, and exits that rest, in one call
+    replaced: int = 0  # orders that were to take another's place
     fills: int = 0
     restart_s: list[float] = field(default_factory=list)
     restart_own_s: list[float] = field(default_factory=list)  # without the wait for a broker that is down or lags
@@ -59,6 +62,11 @@ class Outcome:
     story: list[str] = field(default_factory=list)
     took_s: float = 0.0
     flattened: bool | None = None  # the day ended at FLATTEN: was it through; None: it did not
+
+    def count_orders(self, desk: Desk) -> None:
+        """What the broker took."""
+        self.orders, self.brackets = len(desk.orders), len(desk.complexes)
+        self.replaced = sum(order.replaces is not None for order in desk.orders.values())
 
     @property
     def passed(self) -> bool:
@@ -92,12 +100,13 @@ class _Day:
         self._brokerage = Brokerage(
             self._market,
             TOKEN,
+            starting_cash=TIGHT_CASH if script.tight else STARTING_CASH,
             participation=script.participation,
             stagger_fills=script.staggered,
             real_time=asyncio.get_running_loop().time,
         )
         self._network = Network(self._brokerage, Random(f"network:{script.seed}"))
-        judge = self._judge = Judge(self._brokerage, RISK)
+        judge = self._judge = Judge(self._brokerage, TIGHT if script.tight else RISK)
         self._network.after_order = judge.after_order
         self._outcome = Outcome(script.seed, judge.findings)
         stepping = asyncio.create_task(self._step())
@@ -184,6 +193,7 @@ class _Day:
             log,
             self._outcome.trouble,
             self._note_found,
+            TIGHT if self._script.tight else None,
             resting=self._script.resting,
         )
 
@@ -288,7 +298,7 @@ class _Day:
         outcome = self._outcome
         judge_file(judge, self._disk.path)
         outcome.faults_met = sum(fault.used for fault in self._armed)
-        outcome.orders = len(self._brokerage.desk.orders)
+        outcome.count_orders(self._brokerage.desk)
         fills = self._fills()
         outcome.fills = len(fills)
         for fill_id, happened in fills.items():

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from decimal import Decimal
 from time import perf_counter
 from types import SimpleNamespace
 from typing import cast
@@ -44,6 +45,9 @@ ORDERS = OrderSettings()
 NEAR_STOP = 0.08
 ENGINE = EngineSettings(mode=Mode.AUTO)
 RISK = RiskSettings()
+# A small account with narrow limits: a day's few trades reach all of them.
+TIGHT = RiskSettings(max_trade_risk=0.03, max_symbol_risk=0.03, max_strategy_risk=0.03, cash_reserve=0.94)
+TIGHT_CASH = Decimal(30_000)
 
 
 class House:

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from qmterm.core.settings.risk import RiskSettings
+from qmterm.drill.judge_limits import Limits, ours
 from qmterm.journal.state import JournalState
 from qmterm.sim.brokerage.app import Brokerage
-from qmterm.sim.brokerage.orders import SimOrder, Status
+from qmterm.sim.brokerage.orders import SimOrder
 
 COUNTS = (
     "duplicate_orders",
@@ -25,7 +26,6 @@ COUNTS = (
     "closes_that_opened",
     "limit_breaches",
 )
-_ROOM = Decimal("1.01")  # NLV moves between the decision and the broker's acceptance
 _CENT = Decimal("0.01")
 
 
@@ -48,50 +48,22 @@ class Findings:
 class Judge:
     def __init__(self, brokerage: Brokerage, risk: RiskSettings) -> None:
         self._brokerage = brokerage
-        self._risk = risk
         self._seen_orders = 0
         self.findings = Findings()
+        self._limits = Limits(brokerage, risk, self._breach)
 
     # --- while the day runs ---
 
     def after_order(self) -> None:
-        """An order was taken: are all limits kept if everything of ours that works fills?"""
+        """An order was taken: are its limits kept if everything of ours that works fills?"""
         orders = list(self._brokerage.desk.orders.values())
         fresh, self._seen_orders = orders[self._seen_orders :], len(orders)
-        if any(_ours(order) and _opens(order) for order in fresh):
-            self._check_limits([order for order in orders if _ours(order) and _opens(order)])
-
-    def _check_limits(self, orders: list[SimOrder]) -> None:
-        worth = self._brokerage.desk.standing().net_liquidating_value * _ROOM
-        closed = self._closed_units()
-        by_symbol: defaultdict[str, Decimal] = defaultdict(Decimal)
-        for order in orders:
-            cost = max(Decimal(0), -(order.price or Decimal(0))) * 100
-            open_units = 0 if order.terminal else order.remaining_units
-            if order.status is Status.CONTINGENT and order.replaces is not None:
-                # Its original still works: of the two one fills what is open, so only what it costs more counts.
-                original = self._brokerage.desk.orders[order.replaces]
-                cost = max(Decimal(0), cost - max(Decimal(0), -(original.price or Decimal(0))) * 100)
-            units = open_units + min(leg.filled for leg in order.legs)
-            sold = min(closed[order.legs[0].symbol], units)
-            closed[order.legs[0].symbol] -= sold
-            by_symbol[order.underlying] += cost * (units - sold)
-            if cost * order.units > worth * Decimal(str(self._risk.max_trade_risk)):
-                self._breach(f"order {order.order_id} risks {cost * order.units} of {worth}")
-        for symbol, risk in by_symbol.items():
-            if risk > worth * Decimal(str(self._risk.max_symbol_risk)):
-                self._breach(f"{symbol} risks {risk} of {worth}")
+        fresh = [order for order in fresh if ours(order) and _opens(order)]
+        if fresh:
+            self._limits.check(fresh, [order for order in orders if ours(order)])
 
     def _breach(self, text: str) -> None:
         self.findings.add("limit_breaches", text)
-
-    def _closed_units(self) -> Counter[str]:
-        closed: Counter[str] = Counter()
-        for order in self._brokerage.desk.orders.values():
-            for leg in order.legs:
-                if not leg.action.opens:
-                    closed[leg.symbol] += leg.filled
-        return closed
 
     def said_flat(self) -> None:
         """At its end the engine claims that the account is flat: is it, and does nothing work?"""
@@ -111,6 +83,7 @@ class Judge:
     def close(self, saved: JournalState, positions: Mapping[str, int], cash: Decimal) -> Findings:
         """`saved` is the journal's file after the last life ended, the rest the book rebuilt from it."""
         self._judge_orders(saved)
+        self._limits.check_strategies({order.intent.intent_id: order.intent.strategy for order in saved.orders})
         self._judge_fills(saved)
         self._judge_closes(saved)
         theirs = self._brokerage.book.holdings()
@@ -126,7 +99,7 @@ class Judge:
 
     def _judge_orders(self, saved: JournalState) -> None:
         intents = {order.intent.intent_id for order in saved.orders}
-        tags = Counter(order.external_identifier for order in self._brokerage.desk.orders.values() if _ours(order))
+        tags = Counter(order.external_identifier for order in self._brokerage.desk.orders.values() if ours(order))
         for tag, count in tags.items():
             if count > 1:
                 self.findings.add("duplicate_orders", f"{tag} stands on {count} orders")
@@ -153,7 +126,7 @@ class Judge:
         intents = {order.intent.intent_id: order.intent for order in saved.orders}
         for order in self._brokerage.desk.orders.values():
             intent = intents.get(order.external_identifier or "")
-            if intent is None or not _ours(order):
+            if intent is None or not ours(order):
                 continue
             for meant, taken in zip(intent.legs, order.legs, strict=True):
                 if meant.action is not taken.action:
@@ -167,10 +140,6 @@ class Judge:
             closing = row.order_id is not None and not row.action.opens
             if closing and abs(before) < row.quantity:
                 self.findings.add("closes_that_opened", f"order {row.order_id} closed {row.quantity} of {before}")
-
-
-def _ours(order: SimOrder) -> bool:
-    return order.external_identifier is not None
 
 
 def _opens(order: SimOrder) -> bool:

@@ -27,7 +27,7 @@ from qmterm.core.orders import OrderState
 from qmterm.core.quotes import Quote
 from qmterm.core.settings.broker import TastytradeSettings
 from qmterm.drill.fate import Fate
-from qmterm.drill.house import RISK, TOKEN, House
+from qmterm.drill.house import RISK, TIGHT, TOKEN, House
 from qmterm.drill.market import DrillClock, DrillMarket
 from qmterm.drill.process import CrashPoint
 from qmterm.drill.script import Act
@@ -51,6 +51,8 @@ class Terms:
     origin: float  # the machine's monotonic seconds at which the market stood at its start
     quotes: tuple[Quote, ...]
     crash: CrashPoint | None
+    resting: bool = False  # exits rest at the broker
+    tight: bool = False  # limits that a few trades reach
 
 
 class Life:
@@ -83,7 +85,8 @@ class Life:
             RunLog(clock, print_line=self._line),
             self.trouble,
             lambda fill_id, at: self.say("found", (fill_id, at)),
-            self.risk,
+            TIGHT if self._terms.tight else self.risk,
+            resting=self._terms.resting,
         )
         loop = asyncio.get_running_loop()
         self.say("began", loop.time())

@@ -21,6 +21,8 @@ class Report:
     seeds: int = 0
     kills: int = 0
     orders: int = 0
+    brackets: int = 0
+    replaced: int = 0
     fills: int = 0
     counts: dict[str, int] = field(default_factory=lambda: dict.fromkeys(COUNTS, 0))
     engine_errors: int = 0
@@ -36,6 +38,8 @@ class Report:
         self.seeds += 1
         self.kills += outcome.kills
         self.orders += outcome.orders
+        self.brackets += outcome.brackets
+        self.replaced += outcome.replaced
         self.fills += outcome.fills
         for count, number in outcome.findings.counts.items():
             self.counts[count] += number
@@ -66,6 +70,8 @@ class Report:
             "failed_seeds": [outcome.seed for outcome in self.failed],
             "engine_errors": self.engine_errors,
             "orders": self.orders,
+            "brackets": self.brackets,
+            "replaced": self.replaced,
             "fills": self.fills,
             "seconds_per_seed": round(self.took_s / self.seeds, 3) if self.seeds else None,
         }
@@ -85,7 +91,8 @@ def print_json(report: Report, out: TextIO) -> None:
 
 def print_lines(report: Report, out: TextIO) -> None:
     print(
-        f"drill {report.drill}: {report.seeds} seeds, {report.kills} crashes, {report.orders} orders, "
+        f"drill {report.drill}: {report.seeds} seeds, {report.kills} crashes, {report.orders} orders "
+        f"({report.brackets} brackets, {report.replaced} replacements), "
         f"{report.fills} fills, {report.took_s / max(1, report.seeds):.3f} s a seed",
         file=out,
     )

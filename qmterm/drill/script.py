@@ -10,6 +10,7 @@ from qmterm.core.errors import BadInput
 from qmterm.drill.process import CrashPoint
 
 ALL = "all"
+TIGHT_SHARE = 0.25  # of all days
 LASTS_S = 45.0  # market seconds of work; then the faults end, and everything must settle
 
 # What a person, a strategy or the market does, with its weight.
@@ -80,6 +81,7 @@ class Script:
     staggered: bool  # the broker tells a spread's legs one after the other
     participation: float
     resting: bool = False  # entries go out with exits that rest at the broker
+    tight: bool = False  # limits so narrow that the strategy's and the cash reserve bind
     lasts_s: float = field(default=LASTS_S)
 
 
@@ -111,6 +113,7 @@ def script_of(seed: int, name: str = ALL) -> Script:
         staggered=random.random() < 0.5,
         participation=random.choice((0.3, 0.5, 1.0)),
         resting=random.random() < 0.5,
+        tight=Random(f"limits:{name}:{seed}").random() < TIGHT_SHARE,
     )
 
 

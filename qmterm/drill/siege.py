@@ -20,20 +20,21 @@ from qmterm.core.clock import NS
 from qmterm.core.errors import QmtermError
 from qmterm.drill.child import Child
 from qmterm.drill.day import Outcome
-from qmterm.drill.house import RISK, TOKEN, House
+from qmterm.drill.house import RISK, TIGHT, TIGHT_CASH, TOKEN, House
 from qmterm.drill.judge import Judge
 from qmterm.drill.life import Terms
 from qmterm.drill.market import START_NS
 from qmterm.drill.process import CrashPoint
-from qmterm.drill.script import ACTS, FAULTS, Act
+from qmterm.drill.script import ACTS, FAULTS, TIGHT_SHARE, WORDS, Act
 from qmterm.drill.server import BrokerServer, SteppedMarket
 from qmterm.drill.verdict import judge_file
 from qmterm.drill.wire import Network
 from qmterm.drill.work import Work
 from qmterm.engine.ending import ended
-from qmterm.sim.brokerage.app import Brokerage
+from qmterm.sim.brokerage.app import STARTING_CASH, Brokerage
 
 OUTSIDE = frozenset({"replace", "manual-open", "manual-close", "jump"})  # acts that pass no engine
+DEEDS = {**ACTS, **WORDS}
 KILLS_A_SEED = 10
 AT_ONCE = 4  # sieges side by side: most of their time is waiting
 LONGEST_FAULT_S = 4.0  # the in-process drill has the long ones; here each would cost real time
@@ -41,6 +42,7 @@ BIRTH_S = 60.0
 STARTS = 30  # in a row, before it is an engine that cannot start
 LIFE_S = (0.4, 2.5)  # after it is ready; a crash point that was not met by then becomes a kill from outside
 PAUSE_S = (0.05, 0.3)  # between acts
+RESUMED = 0.6  # of the lives begin with a person who resumes, and an entry
 SETTLE_S = 60.0
 _BLIND = ("down", "stall")  # while such a fault lasts no engine can see a fill
 
@@ -63,6 +65,9 @@ class Siege:
     def __init__(self, seed: int, kills: int, folder: Path, *, tell: bool = False) -> None:
         self._random = Random(f"siege:{seed}")
         self._seed, self._kills = seed, kills
+        terms = Random(f"siege-day:{seed}")
+        self.resting = terms.random() < 0.5
+        self.tight = terms.random() < TIGHT_SHARE
         self._journal = folder / "journal.sqlite"
         self._tell = tell
         self._child: Child | None = None
@@ -80,10 +85,11 @@ class Siege:
         self._brokerage = Brokerage(
             self._market,
             TOKEN,
+            starting_cash=TIGHT_CASH if self.tight else STARTING_CASH,
             participation=self._random.choice((0.3, 0.5, 1.0)),
             stagger_fills=self._random.random() < 0.5,
         )
-        judge = Judge(self._brokerage, RISK)
+        judge = Judge(self._brokerage, TIGHT if self.tight else RISK)
         outcome = self._outcome = Outcome(self._seed, judge.findings)
         self._server = BrokerServer(self._brokerage, self._market)
         self._server.after_order = judge.after_order
@@ -134,7 +140,15 @@ class Siege:
     def _born(self, point: CrashPoint | None) -> Child:
         self._ready.clear()
         self._at_rest.clear()
-        terms = Terms(self._journal, self._server.url, self._origin, self._market.quotes, point)
+        terms = Terms(
+            self._journal,
+            self._server.url,
+            self._origin,
+            self._market.quotes,
+            point,
+            resting=self.resting,
+            tight=self.tight,
+        )
         self._child = Child(terms, self._hear)
         return self._child
 
@@ -148,9 +162,11 @@ class Siege:
         await asyncio.sleep(seconds or self._random.uniform(*LIFE_S))
 
     async def _act(self) -> None:
+        # A kill outlives its life: with nobody who resumes, few orders would follow it.
+        first = ["entry", "resume"] if self._random.random() < RESUMED else []
         while True:
             await self._ready.wait()
-            kind = self._random.choices(list(ACTS), list(ACTS.values()))[0]
+            kind = first.pop() if first else self._random.choices(list(DEEDS), list(DEEDS.values()))[0]
             act = Act(0.0, kind, self._random.getrandbits(30))
             self._say(f"act {kind}")
             if kind in OUTSIDE:
@@ -253,7 +269,8 @@ class Siege:
         outcome = self._outcome
         judge_file(judge, self._journal)
         fills = self._fills()
-        outcome.orders, outcome.fills = len(self._brokerage.desk.orders), len(fills)
+        outcome.fills = len(fills)
+        outcome.count_orders(self._brokerage.desk)
         for fill_id, happened in fills.items():
             if fill_id in self._found:
                 outcome.lost_fill_found_s = max(outcome.lost_fill_found_s, self._waited(happened, self._found[fill_id]))

@@ -6,7 +6,7 @@ a plan that claims less than it can lose.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
@@ -36,18 +36,19 @@ def round_trip_fees(legs: tuple[Leg, ...], price: Decimal, day: date) -> Decimal
 
 
 def with_claims(
-    plan: TradePlan, book: RiskBook, quotes: Mapping[str, Quote], spot: float | None, day: date
+    plan: TradePlan, look: Callable[[], RiskBook], quotes: Mapping[str, Quote], spot: float | None, day: date
 ) -> TradePlan:
     """The plan with `max_loss` and `buying_power` of one unit at its net price.
 
-    What has no bound by itself (a call against shares) claims what it adds to the book; the gate judges whether the
-    book bounds it.
+    What has no bound by itself (a call against shares) claims what it adds to the book (only then `look` is asked for
+    it); the gate judges whether the book bounds it.
     """
     part = part_of(plan.legs, 1, plan.net_price)
     fees = round_trip_fees(plan.legs, plan.net_price, day)
     alone = worst_loss((), (part,))
     loss = alone.dollars
     if alone.unbounded:
+        book = look()
         loss = book.filled(plan.strategy, part).dollars - book.effect(plan.strategy, (part,)).before.dollars
     loss = max(loss, ZERO) + fees
     paid = max(part.paid, ZERO) + fees

@@ -16,6 +16,7 @@ from qmterm.engine.orders.desk import OrderDesk
 from qmterm.engine.orders.making_way import MakingWay
 from qmterm.engine.orders.placing import Placing
 from qmterm.engine.proof import Proof
+from qmterm.risk import gate as gate_module
 from qmterm.risk.gate import Gate
 from qmterm.risk.verdict import Verdict
 from qmterm.sim.brokerage.desk import Desk
@@ -181,3 +182,39 @@ def test_a_close_that_does_not_wait_for_the_exit_that_rests_closes_twice(counted
     monkeypatch.setattr(MakingWay, "blocked", lambda self, intent: False)
     monkeypatch.setattr(Gate, "_exposed", lambda self, *rest: None)
     assert counted("closes_that_opened", "partial", RESTING) > whole
+
+
+TIGHT = [seed for seed in range(200) if script_of(seed, "partial").tight][:24]
+
+
+@pytest.fixture
+def unlimited(monkeypatch):
+    """Take some limits out of the engine's sizes; what the judge then says of tight days."""
+
+    def without(drill, **limits):
+        sized = gate_module.size
+
+        def larger(*rest, **more):
+            *first, settings, power = rest
+            return sized(*first, settings.model_copy(update=limits), power, **more)
+
+        monkeypatch.setattr(gate_module, "size", larger)
+        return [line for outcome in drill("partial", TIGHT) for line in outcome.findings.lines]
+
+    return without
+
+
+def test_a_strategy_beyond_its_limit_is_seen(drill, unlimited):
+    lines = unlimited(drill, max_strategy_risk=1.0)
+    assert any("limit_breaches: strategy " in line for line in lines)
+    assert all("strategy " in line for line in lines)  # the other limits still hold
+
+
+def test_cash_below_the_reserve_is_seen(drill, unlimited):
+    lines = unlimited(drill, cash_reserve=0.0)
+    assert any("limit_breaches: cash: " in line for line in lines)
+    assert all("cash: " in line for line in lines)
+
+
+def test_a_day_with_narrow_limits_keeps_them(counted):
+    assert counted("limit_breaches", "partial", TIGHT) == 0

@@ -3,7 +3,7 @@
 import pytest
 
 from qmterm.drill.process import CrashPoint
-from qmterm.drill.siege import besiege, point_of
+from qmterm.drill.siege import Siege, besiege, point_of
 
 
 def failures(outcomes):
@@ -30,6 +30,14 @@ def test_ten_real_kills_lose_and_double_nothing():
 def test_drill_three_hundred_real_kills():
     outcomes = besieged(300, first_seed=1)
     assert sum(outcome.fills for outcome in outcomes) > 100
+    assert sum(outcome.brackets for outcome in outcomes) > 10
+    assert sum(outcome.replaced for outcome in outcomes) > 5
+
+
+def test_half_of_the_seeds_have_exits_at_the_broker_and_some_narrow_limits(tmp_path):
+    sieges = [Siege(seed, 10, tmp_path) for seed in range(30)]
+    assert 10 <= sum(siege.resting for siege in sieges) <= 20
+    assert 3 <= sum(siege.tight for siege in sieges) <= 12
 
 
 def test_kills_sweep_every_kind_of_point():

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from decimal import Decimal
+from functools import lru_cache
 from random import Random
 
 from qmterm.core.instruments import is_option, parse_option
@@ -196,6 +197,7 @@ class RandomBroker:
         )  # fmt: skip
 
 
+@lru_cache(maxsize=1024)
 def worth_now(symbol: str) -> Decimal:
     if not is_option(symbol):
         return Decimal(SPOT)

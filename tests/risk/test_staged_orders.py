@@ -160,7 +160,7 @@ def spreads(draw):
 @given(spreads())
 def test_a_claim_is_never_below_what_one_unit_can_lose(made):
     legs, price = made
-    claimed = with_claims(replace(PLAN, legs=legs, net_price=price), book(), {}, 178.0, DAY)
+    claimed = with_claims(replace(PLAN, legs=legs, net_price=price), book, {}, 178.0, DAY)
     alone = worst_loss((), (part_of(legs, 1, price),))
     assert claimed.max_loss >= round_trip_fees(legs, price, DAY) > 0
     if not alone.unbounded:

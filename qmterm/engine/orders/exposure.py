@@ -17,7 +17,7 @@ from qmterm.core.clock import NS, et_date
 from qmterm.core.instruments import is_option
 from qmterm.core.orders import OrderState, Purpose
 from qmterm.engine.orders.book import ZERO, Book, Position
-from qmterm.engine.orders.fillable import Ask, fillable, nobody_asks, parts_of
+from qmterm.engine.orders.fillable import Ask, PartsOf, fillable, nobody_asks, once
 from qmterm.engine.orders.ledger import Ledger, OrderRecord
 from qmterm.risk.book import RiskBook, order_key, root_of
 from qmterm.risk.cover import Group, lent_to
@@ -83,7 +83,8 @@ def risk_book(
     ask: Ask = nobody_asks,
     duplicate_s: float = 0.0,
 ) -> RiskBook:
-    held, parts = _holdings(book), fillable(book, ledger, ask)
+    now = once(ask)
+    held, parts = _holdings(book), fillable(book, ledger, ask, now)
     by_symbol: defaultdict[str, Decimal] = defaultdict(lambda: ZERO)
     by_strategy: defaultdict[str, Decimal] = defaultdict(lambda: ZERO)
     for (strategy, root), risk in _risks(held, parts).items():
@@ -91,7 +92,7 @@ def risk_book(
         by_strategy[strategy] += risk
     working = ledger.working
     entries = [record for record in working if _is_entry(record)]
-    spoken_for = sum((max(spent(record, ask) for record in chain) for chain in ledger.chains_of(working)), ZERO)
+    spoken_for = sum((max(_spent(record, now) for record in chain) for chain in ledger.chains_of(working)), ZERO)
     alike_since = now_ns - int(duplicate_s * NS)
     day_trades, unsettled = _of_today(ledger, et_date(now_ns))
     return RiskBook(
@@ -128,7 +129,11 @@ def _is_entry(record: OrderRecord) -> bool:
 
 def spent(record: OrderRecord, ask: Ask) -> Decimal:
     """Cash and buying power an order may still take: what it pays, at least what it claims it can lose."""
-    paid = sum((max(ZERO, part.paid) * part.units for part in parts_of(record, ask)), ZERO)
+    return _spent(record, once(ask))
+
+
+def _spent(record: OrderRecord, parts: PartsOf) -> Decimal:
+    paid = sum((max(ZERO, part.paid) * part.units for part in parts(record)), ZERO)
     return max(paid, record.worst_loss)
 
 

@@ -25,21 +25,38 @@ from qmterm.risk.cover import Group
 from qmterm.risk.worst_case import Part
 
 Ask = Callable[[str], Decimal | None]  # what somebody asks for a symbol now, dollars per share
+PartsOf = Callable[[OrderRecord], Sequence[Part]]
 
 
 def nobody_asks(_symbol: str) -> Decimal | None:
     return None
 
 
-def fillable(book: Book, ledger: Ledger, ask: Ask = nobody_asks) -> dict[Group, tuple[Part, ...]]:
+def once(ask: Ask) -> PartsOf:
+    """`parts_of` that remembers, for as long as nothing fills and no quote moves: within one look at the book."""
+    found: dict[str, Sequence[Part]] = {}
+
+    def of(record: OrderRecord) -> Sequence[Part]:
+        name = record.intent.intent_id
+        if name not in found:
+            found[name] = parts_of(record, ask)
+        return found[name]
+
+    return of
+
+
+def fillable(
+    book: Book, ledger: Ledger, ask: Ask = nobody_asks, parts: PartsOf | None = None
+) -> dict[Group, tuple[Part, ...]]:
     """All parts by strategy and option root; `ask` prices purchases without a limit of their own."""
+    parts = parts or once(ask)
     found: defaultdict[Group, list[Part]] = defaultdict(list)
     closing: defaultdict[str, int] = defaultdict(int)
     # The dearest first: of several closes of one position those that cost most are taken to fill.
     for chain in sorted((sorted(chain, key=_dearest_first) for chain in ledger.chains), key=_first_of):
         record = chain[0]
         fleeting = _sold_again(record, ledger)
-        for part in _parts_of_chain(chain, ask):
+        for part in _parts_of_chain(chain, parts):
             symbol, count = part.legs[0]
             if _closes(record.intent, symbol):
                 if len(part.legs) == 1:
@@ -56,12 +73,12 @@ def fillable(book: Book, ledger: Ledger, ask: Ask = nobody_asks) -> dict[Group, 
     return {group: tuple(of) for group, of in found.items()}
 
 
-def _parts_of_chain(chain: Sequence[OrderRecord], ask: Ask) -> Sequence[Part]:
+def _parts_of_chain(chain: Sequence[OrderRecord], parts_now: PartsOf) -> Sequence[Part]:
     """Orders that take each other's place: one of them fills what is left, at the dearest price.
 
     Of two stops that is the one with the higher trigger, which no limit tells.
     """
-    parts = [parts_of(record, ask) for record in chain]
+    parts = [parts_now(record) for record in chain]
     if len(chain) == 1:
         return parts[0]
     if all(len(of) == 1 and of[0].legs == parts[0][0].legs for of in parts):

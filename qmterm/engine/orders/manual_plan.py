@@ -59,7 +59,7 @@ def manual_plan(
         signal=signal,
         numbers={"bid_ask_mid": None if mid is None else float(abs(mid)), **_chain_numbers(trader, legs, worst > 0)},
     )
-    return with_claims(plan, trader.risk_book(), trader.quotes_of(legs), spot, today)
+    return with_claims(plan, trader.risk_book, trader.quotes_of(legs), spot, today)
 
 
 def unused_id(trader: Trader, wanted: str) -> str:
