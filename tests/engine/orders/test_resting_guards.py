@@ -339,7 +339,10 @@ async def test_an_exit_for_more_than_is_held_goes_after_three_seconds_in_a_row(h
     for seconds in (0, 2.9):
         await steps(house, seconds)
         assert house.broker.cancels == []
+    asked, ask = [], house.trader.way.ask
+    house.trader.way.ask = lambda of, why: asked.append((of, why)) or ask(of, why)
     await steps(house, 0.1)
+    assert asked == [(record, "is not what the position needs")]
     assert house.broker.cancels == [record.broker_id]
 
 
