@@ -33,7 +33,11 @@ FILES = {
     "qmterm/engine/orders/resting.py": (ORDERS + "test_resting_guards.py",),
     "qmterm/engine/orders/rolls.py": (ORDERS + "test_roll_answers.py",),
     "qmterm/engine/orders/walking.py": (ORDERS + "test_walking.py",),
-    "qmterm/engine/orders/ledger.py": (ORDERS + "test_ledger.py", ORDERS + "test_desk_told.py"),
+    "qmterm/engine/orders/ledger.py": (
+        ORDERS + "test_ledger.py",
+        ORDERS + "test_desk_told.py",
+        ORDERS + "test_brackets.py",
+    ),
     "qmterm/engine/orders/fillable.py": (ORDERS + "test_parts.py",),
     "qmterm/risk/worst_case.py": (RISK + "test_worst_case.py", RISK + "test_cover.py"),
     "qmterm/risk/verdict.py": (RISK + "test_gate_answers.py", RISK + "test_bad_orders.py"),

@@ -157,7 +157,9 @@ def test_a_plans_price_that_is_refused_is_named_beside_the_market_or_without_one
 
 @pytest.mark.parametrize("trigger", ["Infinity", "NaN", "0", "-1"])
 def test_a_trigger_that_is_no_price_is_refused_by_itself(trigger):
-    assert fault(replace(STOP, stop_trigger=Decimal(trigger))) is Reason.TRIGGER_INSANE
+    stop = replace(STOP, stop_trigger=Decimal(trigger))
+    assert fault(stop) is Reason.TRIGGER_INSANE
+    assert order_fault(stop, {}, 0.0) is Reason.TRIGGER_INSANE  # without a quote too
 
 
 @pytest.mark.parametrize(

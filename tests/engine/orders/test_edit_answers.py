@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 
-from qmterm.core.orders import Action, Leg, OrderState
+from qmterm.core.clock import et_date
+from qmterm.core.orders import Action, Leg, OrderState, TimeInForce
 from qmterm.core.reasons import Reason
+from qmterm.core.ticks import TickProgram, table_of
 from qmterm.engine.commands import DEARER, EditOrder, StageTicket
 from qmterm.engine.ladder import Level
+from qmterm.risk.verdict import Verdict
 from tests.engine.fakes import OCC, entry
 from tests.engine.house import opened
 
@@ -256,7 +260,8 @@ async def test_a_dearer_roll_counts_what_it_opens_at_the_price_that_crosses_now(
 async def test_a_roll_that_nobody_would_fill_now_gets_no_dearer(house):
     record = await rolling(house)
     house.quotes.table.pop(LATER)
-    _, data, refused = said(await edit(house, record, "1.00"))
+    text, data, refused = said(await edit(house, record, "1.00"))
+    assert text == "nobody quotes the side that opens: a dearer price cannot be judged"
     assert (data["code"], refused) == ("NO_QUOTE", True)
     assert house.broker.puts == []
 
@@ -268,3 +273,46 @@ async def test_a_roll_out_of_more_than_is_held_gets_no_dearer(house):
     text, data, refused = said(await edit(house, record, "1.00"))
     assert text == f"refused, nothing was sent: {data['code']} allows 1 of 2 at 1.00"
     assert refused
+
+
+@pytest.mark.parametrize(
+    ("reason", "code"), [(Reason.LIMIT_SYMBOL, "LIMIT_SYMBOL"), (None, "LIMIT_TRADE"), (Reason.NO_NLV, "NO_NLV")]
+)
+async def test_a_limit_that_allows_fewer_is_named_with_how_many(house, reason, code):
+    record = await working(house)
+    house.trader.judge = lambda *_args, **_more: Verdict(1, reason)
+    text, data, _ = said(await edit(house, record, "4.15"))
+    assert (text, data["code"]) == (f"refused, nothing was sent: {code} allows 1 of 2 at 4.15", code)
+    assert house.broker.puts == []
+
+
+async def test_a_strategy_that_holds_the_stock_may_pay_more_for_an_entry_that_works_already(house):
+    await house.hold(1)
+    house.quote(2.20, 2.30, HIGHER)
+    bought = entry(symbol=HIGHER, quantity=1, price="-2.20")
+    answer = await edit(house, await submitted(house, bought), "2.25")
+    assert answer.ok, answer.text
+
+
+async def test_the_brokers_own_grid_holds_for_an_edit(house):
+    house.trader.ticks._tables["NVDA"] = table_of(TickProgram.PENNY_ALL)
+    assert (await edit(house, await working(house), "4.12")).ok
+    assert house.broker.puts
+
+
+async def test_what_a_roll_opens_is_counted_on_the_brokers_own_grid(house):
+    record = await rolling(house)
+    house.trader.ticks._tables["NVDA"] = table_of(TickProgram.PENNY_ALL)
+    answer = await edit(house, record, "0.96")
+    assert answer.ok, answer.text
+    assert Decimal(1024) < replacement(house, record).intent.max_loss < Decimal(1029)
+
+
+async def test_an_order_whose_date_has_passed_is_refused_with_the_rule(house):
+    until = et_date(house.clock.now()) + timedelta(days=1)
+    record = await submitted(house, replace(entry(), time_in_force=TimeInForce.GTD, good_until=until))
+    house.clock.advance(86_400)
+    house.quote(4.10, 4.20)
+    text, data, _ = said(await edit(house, record, "4.10"))
+    assert data["code"] == "ORDER_RULES"
+    assert f"a GTD order needs a date in the future, not {until}" in text

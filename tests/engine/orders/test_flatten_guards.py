@@ -16,6 +16,7 @@ from qmterm.engine.orders.flatten import Flattener, _in_order
 from qmterm.risk.verdict import Verdict
 from tests.engine.fakes import CASH, OCC, entry
 from tests.engine.house import GONE, close_at, opened
+from tests.engine.orders.desk_seat import Sink
 
 UPPER, AMD = "NVDA  260417C00180000", "AMD   260417C00200000"
 
@@ -189,7 +190,8 @@ async def test_while_a_close_works_nothing_waits():
 
 async def test_each_reason_to_wait_is_said_once_in_its_own_words():
     async with held(position(OCC, 2)) as house:
-        flattener = flat(house)
+        flattener, told = flat(house), Sink()
+        house.log.keep_in(told)
         house.open = False
         for _ in range(3):
             assert await look(house, flattener) == {OCC: "waits for the market to open"}
@@ -198,8 +200,8 @@ async def test_each_reason_to_wait_is_said_once_in_its_own_words():
         words = "the broker's positions do not show it (yet): the comparison decides"
         for _ in range(3):
             assert await look(house, flattener) == {OCC: words}
-        told = [line.text for line in house.log.lines if "flatten" in line.text]
-        assert told == [f"flatten NVDA 17APR26 175C: {why}" for why in ("waits for the market to open", words)]
+        said = ("waits for the market to open", words)
+        assert told == [("warn", "RISK", f"flatten NVDA 17APR26 175C: {why}", OCC, {}) for why in said]
 
 
 @pytest.mark.parametrize(

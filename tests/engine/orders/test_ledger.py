@@ -163,6 +163,15 @@ def test_an_adopted_order_keeps_all_the_broker_said_of_it():
     assert adopt(report(), 5, 0.0).intent.time_in_force is TimeInForce.DAY
 
 
+@pytest.mark.parametrize(
+    ("word", "force"),
+    [("GTC", TimeInForce.GTC), ("GTC Ext", TimeInForce.GTC), ("GTD", TimeInForce.GTD), ("IOC", TimeInForce.IOC),
+     ("Ext", TimeInForce.DAY)],
+)  # fmt: skip
+def test_how_long_an_order_placed_elsewhere_works_is_read_from_the_brokers_word(word, force):
+    assert adopt(report(time_in_force=word), 5, 0.0).intent.time_in_force is force
+
+
 def test_what_the_broker_left_out_of_an_adopted_order_is_told_as_unknown():
     one = adopt(report(received_ns=0, net_price=None), 5, 0.0)
     assert (one.intent.created_ns, one.intent.net_price, one.intent.max_loss) == (5, None, None)

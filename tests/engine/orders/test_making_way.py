@@ -153,6 +153,15 @@ async def test_one_close_that_still_waits_does_not_keep_the_next_one_back():
     assert len(way.told) == 1
 
 
+async def test_all_that_have_a_free_way_leave_together():
+    way = Way()
+    other = replace(CLOSE, intent_id="x-2", legs=(Leg("AMD   260417C00200000", Action.SELL_TO_CLOSE, 1),))
+    for close in (CLOSE, other):
+        way.way.hold(close, by_person=False)
+    way.records[0].state = OrderState.CANCELLED
+    assert [held.intent for held in way.way.released()] == [CLOSE, other]
+
+
 async def test_it_is_blocked_by_an_exit_on_any_leg_and_says_so_only_when_it_is_about_to_leave():
     way = Way()
     spread = replace(CLOSE, legs=(Leg("NVDA  260417C00180000", Action.BUY_TO_CLOSE, 2), *CLOSE.legs))

@@ -87,7 +87,8 @@ async def test_a_target_at_the_market_or_below_it_is_left_out(house):
     target = float((await steps(house))[0].intent.net_price)
     for record in resting(house):
         await house.ended(record.broker_id)
-    assert [r.intent.role for r in await steps(house, 30, target - 0.10, target)] == [BracketRole.STOP]
+    found = await steps(house, 30, target - 0.10, target)
+    assert [(r.intent.role, r.intent.stop_trigger) for r in found] == [(BracketRole.STOP, Decimal("2.05"))]
 
 
 async def test_a_target_a_tick_above_the_market_rests(house):
@@ -130,6 +131,7 @@ async def test_not_while_its_stop_has_been_reached(house):
 async def test_not_while_even_one_contract_is_still_to_be_closed(house):
     await guard(house, goal=1, reason=Reason.SCALE_OUT)
     assert await steps(house) == []
+    assert len(house.desk.ledger.records) == 1  # not even to be taken back in the moment it would leave
 
 
 async def test_not_for_a_position_that_its_guard_does_not_know_of(house):
@@ -161,6 +163,7 @@ async def test_not_while_a_close_waits_for_its_way(house):
     close = replace(entry("x-9"), purpose=Purpose.EXIT, legs=SELL_4, quantity=4, net_price=Decimal("4.10"))
     house.trader.way.hold(close, by_person=True)
     assert await steps(house) == []
+    assert len(house.desk.ledger.records) == 1
 
 
 @pytest.mark.parametrize(("bid", "ask"), [(2.05, 2.15), (2.00, 2.10), (0.0, 4.20)])
@@ -336,7 +339,10 @@ async def test_an_exit_for_more_than_is_held_goes_after_three_seconds_in_a_row(h
     for seconds in (0, 2.9):
         await steps(house, seconds)
         assert house.broker.cancels == []
+    asked, ask = [], house.trader.way.ask
+    house.trader.way.ask = lambda of, why: asked.append((of, why)) or ask(of, why)
     await steps(house, 0.1)
+    assert asked == [(record, "is not what the position needs")]
     assert house.broker.cancels == [record.broker_id]
 
 

@@ -9,8 +9,8 @@ from types import SimpleNamespace
 import pytest
 
 from qmterm.core.errors import BadSymbol, DataError
-from qmterm.core.orders import Action, Leg, OrderState
-from qmterm.engine.commands import ClosePosition, RollPosition
+from qmterm.core.orders import Action, Leg, OrderState, TimeInForce
+from qmterm.engine.commands import ClosePosition, CommandResult, RollPosition
 from qmterm.engine.orders.book import Book, Position
 from qmterm.engine.orders.rolls import Rolls
 from tests.engine.fakes import CASH, OCC
@@ -96,6 +96,22 @@ async def test_what_it_rolls_to_is_opened_and_never_closes_something_sold_there(
     answer = await roll(house, "P1 15MAY26 175C @ 0.95 db")
     assert not answer.ok
     assert house.broker.posts == posts
+
+
+async def test_each_leg_says_whether_it_closes_or_opens_so_that_no_later_look_can_turn_it(house):
+    staged = []
+
+    async def stage_ticket(ticket, *, send):
+        staged.append((ticket, send))
+        return CommandResult(True, "")
+
+    house.tickets.stage_ticket = stage_ticket
+    await roll(house, "P1 15MAY26 175C @ 0.95 db gtc")
+    ((ticket, send),) = staged
+    assert [(leg.buys, leg.quantity, leg.symbol, leg.opens) for leg in ticket.legs] == [
+        (False, 2, OCC, False), (True, 2, MAY, True),
+    ]  # fmt: skip
+    assert (ticket.price, ticket.time_in_force, send) == (Decimal("-0.95"), TimeInForce.GTC, True)
 
 
 # --- not sent ---

@@ -1,0 +1,99 @@
+"""What the ledger remembers of orders that belong together, and all that an order placed elsewhere is adopted with."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+from decimal import Decimal
+
+import pytest
+
+from qmterm.core.orders import BracketRole, BrokerOrder, OrderKind, OrderState
+from qmterm.engine.orders.ledger import Ledger, OrderRecord, adopt
+from tests.engine.fakes import entry
+
+
+def record(name, state=OrderState.LIVE, replaces=None, **changes):
+    return OrderRecord(replace(entry(name, quantity=4), replaces=replaces), state, **changes)
+
+
+def report(**changes):
+    intent = entry(quantity=4)
+    base = BrokerOrder("78", None, "5WT00001", "NVDA", OrderState.LIVE, intent.legs, (), intent.net_price, "Day", 1, 1)
+    return replace(base, **changes)
+
+
+def ledger_of(*records):
+    ledger = Ledger()
+    for each in records:
+        ledger.add(each)
+    return ledger
+
+
+# --- who takes whose place ---
+
+
+@pytest.mark.parametrize("tag", [None, "", "qm-1"])
+def test_a_replacement_whose_answer_was_lost_is_known_by_what_it_replaces(tag):
+    new = record("qm-1.1", OrderState.UNKNOWN, replaces="qm-1")
+    ledger = ledger_of(record("qm-1", broker_id="77"), new)
+    assert ledger.find(report(external_id=tag, replaces="77")) is new
+    assert ledger.find(report(external_id="somebody", replaces="77")) is None
+
+
+def test_a_chain_that_bites_its_own_tail_has_an_end():
+    records = [record("a", replaces="b"), record("b", replaces="c"), record("c", replaces="b")]
+    assert ledger_of(*records).root(records[0]) in records
+
+
+@pytest.mark.parametrize(
+    ("new", "taken"),
+    [
+        ({"state": OrderState.LIVE, "broker_id": "78"}, True),
+        ({"state": OrderState.FILLED, "broker_id": "78"}, True),
+        ({"state": OrderState.SENT}, False),  # not at the broker yet
+        ({"state": OrderState.REMOVED, "broker_id": "78"}, False),  # called off
+    ],
+)
+def test_a_place_is_taken_by_an_order_that_the_broker_has_and_did_not_call_off(new, taken):
+    old, new = record("qm-1", OrderState.CANCELLED, broker_id="77"), record("qm-1.1", replaces="qm-1", **new)
+    assert ledger_of(old, new).taken_over(old) is (new if taken else None)
+
+
+def test_nobody_takes_the_place_of_an_order_that_was_just_cancelled():
+    old = record("qm-1", OrderState.CANCELLED, broker_id="77")
+    assert ledger_of(old).taken_over(old) is None
+
+
+def test_an_order_in_no_bracket_is_alone():
+    one = record("qm-1")
+    assert ledger_of(one, record("qm-2")).bracket(one) == [one]
+
+
+# --- what is adopted ---
+
+
+@pytest.mark.parametrize(
+    ("told", "price", "kind"),
+    [
+        (OrderKind.STOP_LIMIT, "-4.15", OrderKind.STOP_LIMIT),
+        (OrderKind.STOP, None, OrderKind.STOP),
+        (None, "-4.15", OrderKind.LIMIT),  # a word we do not know: by whether it has a price
+        (None, None, OrderKind.MARKET),
+    ],
+)
+def test_the_kind_is_the_brokers_or_read_from_the_price(told, price, kind):
+    found = adopt(report(kind=told, net_price=None if price is None else Decimal(price)), 5, 0.0)
+    assert found.intent.kind is kind
+
+
+def test_its_trigger_and_its_last_day_come_with_it():
+    found = adopt(report(stop_trigger=Decimal("3.20"), good_until=date(2026, 3, 9)), 5, 0.0).intent
+    assert (found.stop_trigger, found.good_until) == (Decimal("3.20"), date(2026, 3, 9))
+
+
+@pytest.mark.parametrize(("number", "bracket", "role"), [("77", "bracket-77", BracketRole.STOP), (None, None, None)])
+def test_only_with_the_number_of_a_bracket_it_has_a_part_in_one(number, bracket, role):
+    found = adopt(report(complex_id=number, role=BracketRole.STOP), 5, 0.0)
+    assert (found.complex_id, found.intent.role) == (number, role)
+    assert found.intent.bracket_id is None if bracket is None else found.intent.bracket_id.endswith(bracket)
