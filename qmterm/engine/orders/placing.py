@@ -263,11 +263,18 @@ async def _built_beside(
             ready = broker.ready(intents)
         await writing
     except BaseException:
+        writing.add_done_callback(_heard)
         writing.cancel()
         if ready is not None:
             await ready.drop()
         raise
     return ready
+
+
+def _heard(ended: asyncio.Future[object]) -> None:
+    """What becomes of a write that nobody waits for any more is no news."""
+    if not ended.cancelled():
+        ended.exception()
 
 
 def _check_first(records: tuple[OrderRecord, ...]) -> None:
