@@ -33,10 +33,17 @@ def nobody_asks(_symbol: str) -> Decimal | None:
 
 def fillable(book: Book, ledger: Ledger, ask: Ask = nobody_asks) -> dict[Group, tuple[Part, ...]]:
     """All parts by strategy and option root; `ask` prices purchases without a limit of their own."""
+    return fillable_of(book, ledger.chains, ask)
+
+
+def fillable_of(
+    book: Book, chains: Sequence[Sequence[OrderRecord]], ask: Ask = nobody_asks
+) -> dict[Group, tuple[Part, ...]]:
+    """`fillable` of a ledger's chains."""
     found: defaultdict[Group, list[Part]] = defaultdict(list)
     closing: defaultdict[str, int] = defaultdict(int)
     # The dearest first: of several closes of one position those that cost most are taken to fill.
-    for chain in sorted((sorted(chain, key=_dearest_first) for chain in ledger.chains), key=_first_of):
+    for chain in sorted((sorted(chain, key=_dearest_first) for chain in chains), key=_first_of):
         record = chain[0]
         for part in _parts_of_chain(chain, ask):
             symbol, count = part.legs[0]
