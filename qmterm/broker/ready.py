@@ -32,7 +32,9 @@ class HeldOrders:
         self._task = asyncio.create_task(place(self._door), name=f"ready {name}")
 
     async def leave(self) -> tuple[BrokerOrder, ...]:
-        """Let it go; answers and raises as Broker.place does."""
+        """Let it go; answers and raises as Broker.place does. InvariantBroken when it has left before."""
+        if self._task.done() and not self._task.cancelled() and self._task.exception() is None:
+            raise self._leaked()
         self._go.set_result(None)
         return await self._task
 
@@ -41,7 +43,10 @@ class HeldOrders:
         self._task.cancel()
         (ended,) = await asyncio.gather(self._task, return_exceptions=True)
         if not isinstance(ended, BaseException):
-            raise InvariantBroken(f"order {self._name} left before its intent was on the disk")
+            raise self._leaked()
+
+    def _leaked(self) -> InvariantBroken:
+        return InvariantBroken(f"order {self._name} left before its intent was on the disk")
 
     async def _door(self) -> None:
         await self._go

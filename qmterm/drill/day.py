@@ -85,7 +85,7 @@ def run_seed(script: Script, folder: Path, *, tell: bool = False) -> Outcome:
 class _Day:
     def __init__(self, script: Script, folder: Path, tell: bool) -> None:
         self._script = script
-        self._disk = Disk(folder)
+        self._disk = Disk(folder, Random(f"disk:{script.seed}"))
         self._tell = tell
         self._crashes = list(script.crashes)
         self._house: House | None = None

@@ -6,10 +6,12 @@ connection could tidy up.
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 from typing import Any, TypeVar
 
 from qmterm.drill.process import Process
@@ -20,11 +22,15 @@ T = TypeVar("T")
 
 
 class InlineDatabase:
-    """See journal.writer.Database: a virtual clock cannot wait for a thread, so functions run in place."""
+    """See journal.writer.Database: a virtual clock cannot wait for a thread, so functions run in place.
 
-    def __init__(self, connection: sqlite3.Connection, process: Process) -> None:
+    `slow` gives the seconds a commit takes before it is on the disk: meanwhile the engine goes on.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, process: Process, slow: Callable[[], float]) -> None:
         self.connection = connection
         self._process = process
+        self._slow = slow
 
     async def run(self, function: Callable[..., T], *arguments: Any) -> T:
         if function is not commit:
@@ -32,6 +38,11 @@ class InlineDatabase:
                 await self._process.gone()
             return function(self.connection, *arguments)
         await self._process.before("write")
+        seconds = self._slow()
+        if seconds:
+            await asyncio.sleep(seconds)
+            if not self._process.alive:
+                await self._process.gone()
         result = function(self.connection, *arguments)
         await self._process.after("write")
         return result
@@ -43,8 +54,10 @@ class InlineDatabase:
 class Disk:
     """A folder that outlives the engine's lives; `path` is the journal of the present one."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, random: Random | None = None) -> None:
+        """With `random` every second commit takes its time; without, none does."""
         self._folder = folder
+        self._random = random
         self._lives = 0
         self._open: sqlite3.Connection | None = None
         self.path = folder / "0" / "journal.sqlite"
@@ -53,9 +66,15 @@ class Disk:
         async def connect(path: Path) -> InlineDatabase:
             self._open = schema.connector(path)()
             schema.prepare(self._open, path)
-            return InlineDatabase(self._open, process)
+            return InlineDatabase(self._open, process, self._slow)
 
         return connect
+
+    def _slow(self) -> float:
+        """Milliseconds mostly, one time in forty a stall: an order is built meanwhile and must not leave."""
+        if self._random is None or self._random.random() < 0.5:
+            return 0.0
+        return self._random.uniform(0.001, 0.02) * (1 if self._random.random() < 0.95 else 40)
 
     def crash(self) -> None:
         """What is on the disk now is what the next life finds."""

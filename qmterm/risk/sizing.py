@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 
 from qmterm.core.reasons import Reason
 from qmterm.core.settings.risk import RiskSettings
@@ -88,9 +89,10 @@ def size(
 
 def _money(value: Money) -> Decimal:
     """Dollars as Decimal (floats through their shortest text)."""
-    return Decimal(str(value))
+    return value if isinstance(value, Decimal) else Decimal(str(value))
 
 
+@lru_cache(maxsize=64)  # of settings: an order waits for this
 def _share(fraction: float) -> Decimal:
     return Decimal(str(fraction))
 

@@ -68,6 +68,10 @@ async def test_an_order_that_found_another_way_out_is_a_broken_invariant():
     await turns()
     with pytest.raises(InvariantBroken, match="left before its intent"):
         await held.drop()
+    held = HeldOrders(leaks, lambda: None, "o2")
+    await turns()
+    with pytest.raises(InvariantBroken, match="left before its intent"):
+        await held.leave()
 
 
 async def test_another_request_on_the_way_does_not_wait_at_the_door():

@@ -6,6 +6,7 @@ from decimal import Decimal
 import pytest
 
 from qmterm.broker import orders as broker_orders
+from qmterm.broker.ready import HeldOrders
 from qmterm.core.orders import OrderState
 from qmterm.core.settings.risk import RiskSettings
 from qmterm.drill import house, script, work
@@ -23,6 +24,9 @@ from qmterm.sim.brokerage.desk import Desk
 
 RESTING = [seed for seed in range(40) if script_of(seed, "partial").resting][:10]
 FLATTENING = [seed for seed in range(60) if any(act.kind == "flatten" for act in script_of(seed).acts)][:12]
+DYING_AFTER_A_SEND = [
+    seed for seed in range(400) if any(c.act == "send" and c.after for c in script_of(seed, "crash").crashes)
+][:25]
 
 
 @pytest.fixture
@@ -57,6 +61,16 @@ def test_an_order_sent_before_its_intent_is_on_disk_is_seen(counted, monkeypatch
 
     monkeypatch.setattr(Placing, "send", send_first)
     assert counted("orders_without_intent", "crash", range(40)) > 0
+
+
+def test_an_order_built_ahead_that_does_not_wait_for_the_disk_is_seen(drill, monkeypatch):
+    assert all(outcome.passed for outcome in drill("crash", DYING_AFTER_A_SEND[-8:]))
+
+    async def open_door(self):
+        self._check()
+
+    monkeypatch.setattr(HeldOrders, "_door", open_door)
+    assert not all(outcome.passed for outcome in drill("crash", DYING_AFTER_A_SEND))  # by the engine or the judge
 
 
 def test_a_fill_that_is_not_counted_is_seen(counted, monkeypatch):

@@ -17,7 +17,7 @@ from qmterm.core.clock import NS, et_date
 from qmterm.core.instruments import is_option
 from qmterm.core.orders import OrderState, Purpose
 from qmterm.engine.orders.book import ZERO, Book, Position
-from qmterm.engine.orders.fillable import Ask, PartsOf, fillable, nobody_asks, once
+from qmterm.engine.orders.fillable import Ask, PartsOf, fillable, fillable_of, nobody_asks, once
 from qmterm.engine.orders.ledger import Ledger, OrderRecord
 from qmterm.risk.book import RiskBook, order_key, root_of
 from qmterm.risk.cover import Group, lent_to
@@ -83,16 +83,16 @@ def risk_book(
     ask: Ask = nobody_asks,
     duplicate_s: float = 0.0,
 ) -> RiskBook:
-    now = once(ask)
-    held, parts = _holdings(book), fillable(book, ledger, ask, now)
+    now, working = once(ask), ledger.working
+    chains = ledger.chains_of(working)
+    held, parts = _holdings(book), fillable_of(book, ledger, chains, now)
     by_symbol: defaultdict[str, Decimal] = defaultdict(lambda: ZERO)
     by_strategy: defaultdict[str, Decimal] = defaultdict(lambda: ZERO)
     for (strategy, root), risk in _risks(held, parts).items():
         by_symbol[root] += risk
         by_strategy[strategy] += risk
-    working = ledger.working
     entries = [record for record in working if _is_entry(record)]
-    spoken_for = sum((max(_spent(record, now) for record in chain) for chain in ledger.chains_of(working)), ZERO)
+    spoken_for = sum((max(_spent(record, now) for record in chain) for chain in chains), ZERO)
     alike_since = now_ns - int(duplicate_s * NS)
     day_trades, unsettled = _of_today(ledger, et_date(now_ns))
     return RiskBook(

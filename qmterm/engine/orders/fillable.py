@@ -45,15 +45,19 @@ def once(ask: Ask) -> PartsOf:
     return of
 
 
-def fillable(
-    book: Book, ledger: Ledger, ask: Ask = nobody_asks, parts: PartsOf | None = None
-) -> dict[Group, tuple[Part, ...]]:
+def fillable(book: Book, ledger: Ledger, ask: Ask = nobody_asks) -> dict[Group, tuple[Part, ...]]:
     """All parts by strategy and option root; `ask` prices purchases without a limit of their own."""
-    parts = parts or once(ask)
+    return fillable_of(book, ledger, ledger.chains, once(ask))
+
+
+def fillable_of(
+    book: Book, ledger: Ledger, chains: Sequence[Sequence[OrderRecord]], parts: PartsOf
+) -> dict[Group, tuple[Part, ...]]:
+    """`fillable` of the ledger's chains, each order's parts as `parts` has them."""
     found: defaultdict[Group, list[Part]] = defaultdict(list)
     closing: defaultdict[str, int] = defaultdict(int)
     # The dearest first: of several closes of one position those that cost most are taken to fill.
-    for chain in sorted((sorted(chain, key=_dearest_first) for chain in ledger.chains), key=_first_of):
+    for chain in sorted((sorted(chain, key=_dearest_first) for chain in chains), key=_first_of):
         record = chain[0]
         fleeting = _sold_again(record, ledger)
         for part in _parts_of_chain(chain, parts):

@@ -17,6 +17,7 @@ from qmterm.core.orders import BrokerOrder, Fill, Leg, OrderIntent, OrderState
 from qmterm.core.protocols import Broker
 from qmterm.core.reasons import Reason
 from qmterm.engine.latency import Percentiles
+from qmterm.engine.orders.fillable import parts_of
 from qmterm.engine.orders.ledger import Ledger, OrderRecord
 from qmterm.engine.runlog import RunLog
 from qmterm.engine.show.wording import describe_order, terms_text
@@ -193,6 +194,7 @@ class Placing:
             quantity=intent.quantity,
             worst=None if intent.worst_price is None else str(intent.worst_price),
         )
+        parts_of(record)  # kept with it: the next decision asks, and its order waits for the answer
 
     async def _place(self, records: tuple[OrderRecord, ...], ready: ReadyOrders | None) -> None:
         record = records[0]
@@ -263,11 +265,18 @@ async def _built_beside(
             ready = broker.ready(intents)
         await writing
     except BaseException:
+        writing.add_done_callback(_heard)
         writing.cancel()
         if ready is not None:
             await ready.drop()
         raise
     return ready
+
+
+def _heard(ended: asyncio.Future[object]) -> None:
+    """What becomes of a write that nobody waits for any more is no news."""
+    if not ended.cancelled():
+        ended.exception()
 
 
 def _check_first(records: tuple[OrderRecord, ...]) -> None:
