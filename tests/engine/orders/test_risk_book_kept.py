@@ -29,6 +29,7 @@ from qmterm.core.orders import (
 from qmterm.engine.orders.book import Book
 from qmterm.engine.orders.brackets import ExitTerms, exits_behind
 from qmterm.engine.orders.exposure import closable, open_risk, risk_book
+from qmterm.engine.orders.fillable import parts_of
 from qmterm.engine.orders.ledger import Ledger, OrderRecord, adopt
 from qmterm.risk.worst_case import _worst_loss
 
@@ -139,6 +140,19 @@ def elsewhere(number: int, symbol: str, action: Action, units: int, price: Decim
     return adopt(order, now, 0.0)
 
 
+def _fits(what: str, record: OrderRecord) -> bool:
+    """Can this happen to it?"""
+    match what:
+        case "state":
+            return bool(TRANSITIONS[record.state])
+        case "fit":
+            return record.working and (record.intent.replaces is not None or record.intent.rests)
+        case "step":
+            return record.working
+        case _:
+            return True
+
+
 class Day:
     """A book and a ledger that go through a day; each step is one event, or nothing where it does not fit."""
 
@@ -146,7 +160,7 @@ class Day:
         self.book, self.ledger, self.now = Book(Decimal(100_000)), Ledger(), T0
 
     def step(self, number, what, pick, symbol, action, units, price):
-        records = self.ledger.records
+        records = [record for record in self.ledger.records if _fits(what, record)]
         record = records[pick % len(records)] if records else None
         if what == "spread":
             self._add(spread(number, units, price, self.now))
@@ -164,7 +178,7 @@ class Day:
                 self.book.apply(fill, gone.strategy, "plan")
         elif what == "new" or record is None:
             self._add(intent(number, symbol, action, units, price, self.now))
-        elif what == "state" and TRANSITIONS[record.state]:
+        elif what == "state":
             ranked = sorted(TRANSITIONS[record.state])
             record.state = ranked[pick % len(ranked)]
         elif what == "fill":  # late ones come too, after the end
@@ -174,7 +188,7 @@ class Day:
                 fill = Fill(f"f{number}", "1", leg.symbol, leg.action, some, price, self.now)
                 record.fills[fill.fill_id] = fill
                 self.book.apply(fill, record.intent.strategy, "plan")
-        elif what == "fit" and (record.intent.replaces is not None or record.intent.rests):
+        elif what == "fit":
             legs = tuple(replace(leg, quantity=units) for leg in record.intent.legs)
             record.intent = replace(record.intent, legs=legs, quantity=units)
         elif what == "step":
@@ -201,6 +215,22 @@ def test_the_kept_book_is_the_one_built_from_nothing(steps):
         assert seen(day.book, day.ledger, day.now) == built_from_nothing(day.book, day.ledger, day.now)
         assert day.ledger.working == tuple(r for r in day.ledger.records if r.working)
         assert day.ledger.unknown == tuple(r for r in day.ledger.records if r.state is OrderState.UNKNOWN)
+
+
+def test_a_replacement_that_the_broker_sized_anew_is_counted_at_its_new_size():
+    day = Day()
+    day.step(0, "new", 0, SYMBOLS[0], Action.BUY_TO_OPEN, 4, Decimal(1))
+    day.step(1, "step", 0, SYMBOLS[0], Action.BUY_TO_OPEN, 4, Decimal(2))
+    seen(day.book, day.ledger, day.now)
+    day.step(2, "fit", 0, SYMBOLS[0], Action.BUY_TO_OPEN, 9, Decimal(2))
+    assert seen(day.book, day.ledger, day.now) == built_from_nothing(day.book, day.ledger, day.now)
+
+
+def test_an_order_that_works_again_may_fill_again():
+    record = OrderRecord(intent(0, SYMBOLS[0], Action.BUY_TO_OPEN, 3, Decimal(1), T0), OrderState.NOT_ACCEPTED)
+    ended = parts_of(record)
+    record.state = OrderState.LIVE
+    assert parts_of(record) == parts_of(replace(record, parts_seen=None)) != ended
 
 
 def test_entries_are_found_by_their_time_whatever_the_order_they_came_in():
