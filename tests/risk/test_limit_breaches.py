@@ -23,7 +23,7 @@ from qmterm.risk.gate import Gate
 from qmterm.risk.verdict import Verdict
 from tests.risk.random_books import RandomAccount
 
-STEPS = 20
+STEPS = 16
 MANY = 1500  # books in which a missing guard must be seen
 
 
