@@ -89,12 +89,12 @@ class Approvals:
         """Close at the price the person saw, or at a better one if the market offers it now."""
         trader = self._trader
         price = proposal.net_price
+        grid = Grid(proposal.legs, trader.ticks.of(proposal.legs[0].symbol))
         natural = natural_price(proposal.legs, proposal.quantity, trader.quotes_of(proposal.legs))
         if proposal.order is None and price is not None and natural is not None:
-            price = max(price, natural)
+            price = max(price, grid.theirs(natural))  # the natural price of a spread may lie between two
         staged, worst = proposal.order, None
         if proposal.order is None and price is not None and trader.settings.walk and proposal.purpose in UNHURRIED:
-            grid = Grid(proposal.legs, trader.ticks.of(proposal.legs[0].symbol))
             start = start_price(grid, trader.quotes_of(proposal.legs), price)
             price, worst = (price, None) if start is None else (start, price)
         intent = OrderIntent(
