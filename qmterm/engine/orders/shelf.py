@@ -6,16 +6,21 @@ meant that price.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from decimal import Decimal
 
 from qmterm.core.orders import Purpose
+from qmterm.core.quotes import Quote
 from qmterm.core.reasons import Reason
+from qmterm.core.ticks import NICKEL
 from qmterm.engine.orders.proposals import Proposal
 from qmterm.engine.show.wording import describe_leg
 from qmterm.engine.trader import Trader
 from qmterm.risk.price_sanity import natural_price, price_fault, tick_of, unit_mid
 
-EXIT_TICKS = 2  # an exit's limit may lie this far from the natural price
+EXIT_TICKS = 2  # an exit's limit may lie this far from the natural price, and as many for each further leg
+SPREAD_ROOM = NICKEL  # the least for several legs: one of them alone moves by that without the market going anywhere
 
 
 class Shelf:
@@ -61,5 +66,19 @@ class Shelf:
         natural = natural_price(proposal.legs, proposal.quantity, quotes)
         if not proposal.alarm or natural is None:
             return False
-        step = tick_of(proposal.legs, natural, trader.ticks.of(proposal.legs[0].symbol))
-        return abs(natural - proposal.net_price) > EXIT_TICKS * step
+        return abs(natural - proposal.net_price) > self._room(proposal, quotes)
+
+    def _room(self, proposal: Proposal, quotes: Mapping[str, Quote]) -> Decimal:
+        """How far a close's limit may lie from the natural price, dollars per share of one unit.
+
+        The price of several legs moves with each of them, by ticks that are coarser than its own step.
+        """
+        legs, units = proposal.legs, proposal.quantity
+        ticks = Decimal(0)
+        for leg in legs:
+            one = replace(leg, quantity=1)
+            side = natural_price((one,), 1, quotes) or Decimal(0)
+            ticks += tick_of((one,), side, self._trader.ticks.of(leg.symbol)) * leg.quantity / units
+        if len(legs) == 1:
+            return EXIT_TICKS * ticks
+        return max(EXIT_TICKS * max(ticks, tick_of(legs, Decimal(0), None)), SPREAD_ROOM)
