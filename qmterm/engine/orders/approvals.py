@@ -128,10 +128,10 @@ class Approvals:
             plan=proposal.plan,
             reason=Reason.PROPOSAL_REJECTED,
         )
-        if proposal.purpose is not Purpose.ENTRY:
-            await self._trader.guards.call_off(proposal.plan_id)
-        else:
+        if proposal.purpose is Purpose.ENTRY:
             self._trader.leave_alone(proposal.underlying)  # a no is not asked again at once
+        elif proposal.alarm:  # no to a close of one's own is no word about the stop
+            await self._trader.guards.call_off(proposal.plan_id)
         self._trader.log.info("PLAN", f"rejected by you: {proposal.underlying}", proposal.plan_id)
         return CommandResult(True, "rejected")
 
