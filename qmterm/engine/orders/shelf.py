@@ -1,4 +1,5 @@
-"""Keeps what waits for a person sendable: a proposal whose price has gone is taken back, and asked again at today's.
+"""Keeps what waits for a person sendable: a proposal whose price has gone is taken back, and asked again at today's;
+a close of what is not held any more goes for good.
 
 Without this a person in a moving market approves yesterday's limit and is told no. Hand-made closes stay: the person
 meant that price.
@@ -29,19 +30,24 @@ class Shelf:
 
     def look(self) -> tuple[Proposal, ...]:
         """Withdraw what could not be sent as it stands; the next scan or turn proposes it anew."""
-        gone = self._trader.proposals.withdraw(self._gone)
-        for proposal in gone:
-            self._trader.journal.decision(
-                proposal.underlying,
-                "withdrawn",
-                self._trader.clock.now(),
-                plan=proposal.plan,
-                reason=Reason.PRICE_MOVED,
-            )
-            self._trader.log.info(
-                "PLAN", f"taken back, the price moved: {describe_leg(proposal.legs[0])}", proposal.plan_id
-            )
-        return gone
+        closed = self._trader.proposals.withdraw(self._closed)
+        moved = self._trader.proposals.withdraw(self._gone)
+        for proposal in closed:
+            self._tell(proposal, Reason.NOTHING_TO_CLOSE, "nothing of it is held any more")
+        for proposal in moved:
+            self._tell(proposal, Reason.PRICE_MOVED, "the price moved")
+        return closed + moved
+
+    def _tell(self, proposal: Proposal, reason: Reason, why: str) -> None:
+        trader = self._trader
+        trader.journal.decision(proposal.underlying, "withdrawn", trader.clock.now(), plan=proposal.plan, reason=reason)
+        trader.log.info("PLAN", f"taken back, {why}: {describe_leg(proposal.legs[0])}", proposal.plan_id)
+
+    def _closed(self, proposal: Proposal) -> bool:
+        """A close of what somebody else's order closed meanwhile: its alarm would ask for nothing."""
+        book = self._trader.book
+        closes = (leg.symbol for leg in proposal.legs if not leg.action.opens)
+        return proposal.purpose is not Purpose.ENTRY and any(book.quantity(symbol) == 0 for symbol in closes)
 
     def _gone(self, proposal: Proposal) -> bool:
         trader = self._trader

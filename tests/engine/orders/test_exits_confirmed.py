@@ -10,6 +10,7 @@ from qmterm.core.orders import Purpose
 from qmterm.core.reasons import Reason
 from qmterm.core.settings.engine import Mode
 from qmterm.engine.commands import ApproveProposal, ClosePosition, RejectProposal, Terms
+from qmterm.engine.orders.shelf import Shelf
 from tests.engine.fakes import OCC
 from tests.engine.house import GONE, close_at, confirmed, opened
 
@@ -144,3 +145,14 @@ async def test_no_to_a_close_of_ones_own_leaves_the_stop_where_it_is():
         assert house.guards.of("P1").state.latched is Reason.ATR_STOP
         await house.turn()
         assert house.trader.proposals.waiting == (stop,)
+
+
+async def test_once_ones_own_close_has_filled_the_stops_question_goes():
+    async with opened(Mode.CONFIRM) as house:
+        stop, own = await own_close_and_stop(house)
+        assert house.approvals.approve(ApproveProposal(own.proposal_id, str(own.net_price))).ok
+        await house.lanes.idle()
+        assert Shelf(house.trader).look() == ()  # it works, and may stay where it is: the alarm stands
+        await house.filled(house.working[0].broker_id, 4, "4.90")
+        assert Shelf(house.trader).look() == (stop,)
+        assert house.journal.decisions[-1] == ("NVDA", "withdrawn", Reason.NOTHING_TO_CLOSE)

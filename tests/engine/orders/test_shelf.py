@@ -48,7 +48,7 @@ EXIT = replace(
 )
 
 
-def shelf_with(proposal, bid, ask, market_open=True, others=()):
+def shelf_with(proposal, bid, ask, market_open=True, others=(), flat=()):
     clock = clock_at()
     quotes = TableQuotes()
     if bid is not None:
@@ -66,6 +66,7 @@ def shelf_with(proposal, bid, ask, market_open=True, others=()):
         quotes_of=lambda legs: {leg.symbol: q for leg in legs if (q := quotes.quote(leg.symbol))},
         settings=OrderSettings(),
         gate=Gate(RiskSettings()),
+        book=SimpleNamespace(quantity=lambda symbol: 0 if symbol in flat else 2),
         ticks=TickBook(),
     )
     return Shelf(trader), proposals
@@ -90,6 +91,14 @@ def test_only_what_can_be_sent_keeps_waiting(proposal, bid, ask, stays):
     gone = shelf.look()
     assert (proposals.get(proposal.proposal_id) is not None) is stays
     assert bool(gone) is not stays
+
+
+@pytest.mark.parametrize(("proposal", "stays"), [(EXIT, False), (replace(EXIT, alarm=False), False), (ENTRY, True)])
+@pytest.mark.parametrize("market_open", [True, False])
+def test_a_close_of_what_is_not_held_any_more_is_taken_back(proposal, stays, market_open):
+    shelf, proposals = shelf_with(proposal, 4.05, 4.15, market_open, flat=(OCC,))
+    shelf.look()
+    assert bool(proposals.waiting) is stays
 
 
 def test_outside_the_session_everything_waits():
