@@ -12,8 +12,11 @@ from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal, InvalidOperation
 from enum import StrEnum
 
 from qmterm.core.errors import BadInput
+from qmterm.core.fees import INDEX_ROOTS
+from qmterm.core.instruments import option_root, underlying_of
 
 CENT = Decimal("0.01")
+NICKEL = Decimal("0.05")
 
 
 class TickProgram(StrEnum):
@@ -82,6 +85,8 @@ _TABLES = {
     TickProgram.NICKEL: TickTable(((_THREE, Decimal("0.05")), (None, Decimal("0.10")))),
 }
 
+SHARES = TickTable(((Decimal(1), Decimal("0.0001")), (None, CENT)))
+
 _PENNY_ALL = frozenset({"SPY", "QQQ", "IWM"})
 _NICKEL = frozenset({"SPX", "SPXW", "NDX", "NDXP", "RUT", "RUTW"})
 
@@ -113,11 +118,17 @@ def on_tick(program: TickProgram | TickTable, price: Decimal) -> bool:
     return table_of(program).on_tick(price)
 
 
+def net_step(symbols: Iterable[str]) -> Decimal:
+    """The step of the net price of several legs: a cent, with an index option among them a nickel (QUANT.md 6)."""
+    index = any(option_root(underlying_of(symbol)) in INDEX_ROOTS for symbol in symbols)
+    return NICKEL if index else CENT
+
+
 def round_net(price: Decimal, step: Decimal = CENT) -> Decimal:
     """The net price of a multi-leg order (positive = credit) on its grid, never zero, sign kept.
 
     A credit goes up and a debit shrinks: both are "up" in the signed price. Zero is not a price that can be sent;
-    it becomes the smallest credit. Index options pass their own step.
+    it becomes the smallest credit. `step` is that of `net_step`.
     """
     rounded = (price / step).to_integral_value(ROUND_CEILING) * step
     if rounded != 0:

@@ -21,7 +21,7 @@ from qmterm.core.orders import Action, Leg, OrderIntent, OrderState, Purpose
 from qmterm.core.quotes import Quote
 from qmterm.core.reasons import Reason
 from qmterm.core.signals import Signal, SignalState, TradePlan
-from qmterm.core.ticks import program_for, round_net, round_price
+from qmterm.core.ticks import net_step, program_for, round_net, round_price
 from qmterm.drill.house import House
 from qmterm.drill.market import DAY, EXPIRY, STOCKS, DrillMarket, call
 from qmterm.drill.script import Act
@@ -237,7 +237,7 @@ class Work:
             quotes[leg.symbol] = quote
         price = natural_price(legs, quotes) if far else net_mid(legs, quotes)
         if price is None or len(legs) > 1:
-            return None if price is None else round_net(price)
+            return None if price is None else round_net(price, net_step(leg.symbol for leg in legs))
         sign = -1 if legs[0].action.buys else 1
         return sign * round_price(program_for(legs[0].symbol[:6].strip()), abs(price), buys=legs[0].action.buys)
 

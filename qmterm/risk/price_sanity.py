@@ -6,25 +6,45 @@ Trap: prices here are signed per unit (negative = debit), so "paying more" is a 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import Decimal
+from decimal import ROUND_FLOOR, Decimal
 
 from qmterm.core.instruments import is_option, parse_option
 from qmterm.core.matching import net_mid
 from qmterm.core.orders import Leg, OrderIntent, OrderKind
 from qmterm.core.quotes import Quote
 from qmterm.core.reasons import Reason
-from qmterm.core.ticks import CENT, TickProgram, TickTable, program_for, table_of
+from qmterm.core.ticks import SHARES, TickProgram, TickTable, net_step, program_for, table_of
 
 STOP_LIMIT_ROOM = Decimal("0.25")  # of its trigger: what a stop limit may give way, so that it fills in a fall
 TRIGGER_REACH = 10  # a stop trigger further than this many times from the market has a digit too many
 
 
 def tick_of(legs: tuple[Leg, ...], price: Decimal, program: TickProgram | TickTable | None) -> Decimal:
-    """The grid step of an order price: the contract's own for one option, a cent for spreads and shares."""
-    if len(legs) != 1 or not is_option(legs[0].symbol):
-        return CENT
+    """The grid step of an order price: the contract's own for one option, the net step of a spread, the shares'."""
+    if len(legs) != 1:
+        return net_step(leg.symbol for leg in legs)
+    if not is_option(legs[0].symbol):
+        return SHARES.tick(price)
     chosen = program if program is not None else program_for(parse_option(legs[0].symbol).root)
     return table_of(chosen).tick(price)
+
+
+def crossing(legs: tuple[Leg, ...], price: Decimal, program: TickProgram | TickTable | None) -> Decimal:
+    """The nearest price on the grid that is no worse for the other side, less than a step from `price`; never zero."""
+    step = tick_of(legs, price, program)
+    crossed = ((price / step).to_integral_value(ROUND_FLOOR) * step).quantize(step)
+    return _with_side(legs, crossed, step)
+
+
+def one_beyond(legs: tuple[Leg, ...], price: Decimal, step: Decimal) -> Decimal:
+    """One step further for the other side: what a protective order may give."""
+    return _with_side(legs, price - step, step)
+
+
+def _with_side(legs: tuple[Leg, ...], price: Decimal, step: Decimal) -> Decimal:
+    """Zero has no side; what is only sold is never paid for."""
+    sells_all = bool(legs) and all(not leg.action.buys for leg in legs)
+    return max(price, step) if sells_all else price or -step
 
 
 def natural_price(legs: tuple[Leg, ...], units: int, quotes: Mapping[str, Quote]) -> Decimal | None:
@@ -104,8 +124,9 @@ def price_fault(
 ) -> Reason | None:
     """Why a price must not be sent: PRICE_INSANE, OFF_TICK, or None when it is fine.
 
-    The bound is the far side of the market plus one tick plus `band` of it. Without a quote only the price itself is
-    judged: a protective exit must not wait for one.
+    The bound is the far side of the market, on the grid, plus one tick plus `band` of it: the natural price of legs
+    with finer ticks than their net step lies between two prices, and the one that crosses is meant. Without a quote
+    only the price itself is judged: a protective exit must not wait for one.
     """
     if not net_price.is_finite() or net_price == 0 or units <= 0:
         return Reason.PRICE_INSANE
@@ -119,5 +140,6 @@ def price_fault(
     natural = natural_price(legs, units, quotes)
     if natural is None:
         return None
-    worst = natural - abs(natural) * Decimal(str(band)) - max(step, tick_of(legs, natural, program))
+    give = max(step, tick_of(legs, natural, program))
+    worst = one_beyond(legs, crossing(legs, natural, program), give) - abs(natural) * Decimal(str(band))
     return Reason.PRICE_INSANE if net_price < worst else None

@@ -9,18 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from decimal import ROUND_FLOOR, Decimal
+from decimal import Decimal
 
 from qmterm.core.clock import et_date
 from qmterm.core.orders import Leg, OrderIntent, OrderKind, Purpose
 from qmterm.core.quotes import Quote
 from qmterm.core.reasons import Reason
 from qmterm.core.signals import TradePlan
-from qmterm.core.ticks import CENT
 from qmterm.risk.book import RiskBook
 from qmterm.risk.claims import with_claims
 from qmterm.risk.gate import Gate, Program
-from qmterm.risk.price_sanity import natural_price, tick_of
+from qmterm.risk.price_sanity import crossing, natural_price
 from qmterm.risk.surroundings import Surroundings
 from qmterm.risk.verdict import Verdict
 
@@ -33,10 +32,7 @@ def is_mixed(order: OrderIntent) -> bool:
 def crossing_price(legs: tuple[Leg, ...], quotes: Mapping[str, Quote], program: Program) -> Decimal | None:
     """Net price of one unit that crosses the market, on the grid; None when a side is not quoted."""
     natural = natural_price(legs, 1, quotes)
-    if natural is None:
-        return None
-    step = tick_of(legs, natural, program)
-    return ((natural / step).to_integral_value(ROUND_FLOOR) * step).quantize(step) or -CENT
+    return None if natural is None else crossing(legs, natural, program)
 
 
 def roll_verdict(

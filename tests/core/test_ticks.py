@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qmterm.core.errors import BadInput
-from qmterm.core.ticks import TickProgram, TickTable, on_tick, program_for, round_net, round_price, tick
+from qmterm.core.ticks import TickProgram, TickTable, net_step, on_tick, program_for, round_net, round_price, tick
 from tests import golden
 
 PRICES = st.decimals("0.0001", "200", places=4)
@@ -86,3 +86,17 @@ def test_a_net_credit_goes_up_and_a_net_debit_shrinks_but_neither_is_zero(price,
 
 def test_index_net_prices_pass_their_own_step():
     assert round_net(Decimal("-2.33"), Decimal("0.05")) == Decimal("-2.30")
+
+
+@pytest.mark.parametrize(
+    ("symbols", "step"),
+    [
+        (("NVDA  260417C00175000", "NVDA  260417C00180000"), "0.01"),
+        (("SPXW  260417P05900000", "SPXW  260417P05890000"), "0.05"),
+        (("XSP   260417P00590000", "XSP   260417P00589000"), "0.05"),
+        (("NVDA", "NVDA  260417C00175000"), "0.01"),
+        ((), "0.01"),
+    ],
+)
+def test_the_net_price_of_several_legs_steps_by_cents_and_with_index_options_by_nickels(symbols, step):
+    assert net_step(symbols) == Decimal(step)

@@ -128,7 +128,7 @@ class House:
         )
         self.trader.balance = AccountBalance(CASH, CASH, CASH)
         self.approvals = Approvals(self.trader)
-        self.tickets = Tickets(self.trader, lambda: ("NVDA", "AMD", "SPY"), wait_s=0.0)
+        self.tickets = Tickets(self.trader, lambda: ("NVDA", "AMD", "SPY", "XSP"), wait_s=0.0)
         self.rolls = Rolls(self.trader, self.tickets)
         self.edits = Edits(self.trader, self.approvals)
         self.oversight = Oversight(

@@ -5,17 +5,23 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from qmterm.core.orders import Action, Leg
 from qmterm.core.reasons import Reason
 from qmterm.core.ticks import TickProgram
-from qmterm.risk.price_sanity import natural_price, price_fault, tick_of
+from qmterm.risk.price_sanity import crossing, natural_price, one_beyond, price_fault, tick_of
 from tests.risk.plans import CALL, HIGHER, legs, quote, quotes
 
 BUY, SELL = Action.BUY_TO_OPEN, Action.SELL_TO_OPEN
 LONG, SHORT = legs((CALL, 1)), legs((CALL, -1))
 SPREAD = legs((CALL, 1), (HIGHER, -1))
 BOTH = quotes(quote(), quote(HIGHER, 2.00, 2.10))
+INDEX_LEGS = ("XSP   260417P00590000", "XSP   260417P00589000")
+INDEX = legs((INDEX_LEGS[0], 1), (INDEX_LEGS[1], -1))
+INDEX_SOLD = legs((INDEX_LEGS[0], -1), (INDEX_LEGS[1], -1))
+UNEVEN = quotes(quote(INDEX_LEGS[0], 2.00, 2.04), quote(INDEX_LEGS[1], 1.72, 1.76))  # natural 0.32 to pay
 PENNY = legs(("SPY   260402C00105000", 1))
 
 
@@ -34,10 +40,14 @@ def fault(chosen, price, market=None, units=1, band=0.0, program=None):
         (LONG, "-4.15", TickProgram.NICKEL, "0.10"),
         (SPREAD, "-4.15", TickProgram.NICKEL, "0.01"),
         (legs(("AAPL", 100)), "-98.01", TickProgram.NICKEL, "0.01"),
+        (legs(("AAPL", 100)), "-0.98", None, "0.0001"),
+        (INDEX, "-4.15", None, "0.05"),
+        (INDEX, "-0.15", TickProgram.PENNY, "0.05"),
+        (legs((INDEX_LEGS[0], 1)), "-0.15", None, "0.01"),
         ((), "-4.15", None, "0.01"),
     ],
 )
-def test_one_option_has_its_own_tick_and_all_else_a_cent(chosen, price, program, step):
+def test_one_option_has_its_own_tick_a_spread_a_cent_and_one_of_index_options_a_nickel(chosen, price, program, step):
     assert tick_of(chosen, Decimal(price), program) == Decimal(step)
 
 
@@ -87,6 +97,13 @@ def test_the_natural_price_takes_the_far_side_of_every_leg(chosen, units, market
         (LONG, "-3.05", {"market": quotes(quote(bid=2.80, ask=2.95))}, Reason.PRICE_INSANE),
         (SHORT, "2.95", {"market": quotes(quote(bid=3.00, ask=3.10))}, None),
         (SHORT, "2.94", {"market": quotes(quote(bid=3.00, ask=3.10))}, Reason.PRICE_INSANE),
+        # between two prices of the grid the one that crosses is meant, and one step beyond it
+        (INDEX, "-0.30", {"market": UNEVEN}, None),
+        (INDEX, "-0.35", {"market": UNEVEN}, None),
+        (INDEX, "-0.40", {"market": UNEVEN}, None),
+        (INDEX, "-0.45", {"market": UNEVEN}, Reason.PRICE_INSANE),
+        (INDEX, "-0.32", {"market": UNEVEN}, Reason.OFF_TICK),
+        (INDEX, "-0.45", {"market": UNEVEN, "band": 0.2}, None),  # 0.35 + 0.05 + 0.064
         # several units: the price is of one
         (legs((CALL, 3)), "-4.20", {"units": 3}, None),
         (legs((CALL, 3)), "-4.30", {"units": 3}, Reason.PRICE_INSANE),
@@ -114,3 +131,42 @@ def test_the_natural_price_takes_the_far_side_of_every_leg(chosen, units, market
 )
 def test_a_price_is_sane_up_to_one_tick_beyond_the_market(chosen, price, given, reason):
     assert fault(chosen, price, **given) is reason
+
+
+@pytest.mark.parametrize(
+    ("chosen", "price", "crossed"),
+    [
+        (INDEX, "-0.32", "-0.35"),
+        (INDEX, "0.32", "0.30"),
+        (INDEX, "0.02", "-0.05"),  # zero has no side
+        (INDEX_SOLD, "0.02", "0.05"),  # what is only sold is never paid for
+        (SPREAD, "-0.32", "-0.32"),
+        (SPREAD, "0.004", "-0.01"),
+        (LONG, "-4.17", "-4.20"),
+        (SHORT, "4.17", "4.15"),
+        (SHORT, "0.004", "0.01"),
+    ],
+)
+def test_the_price_that_crosses_lies_on_the_grid_and_less_than_a_step_away(chosen, price, crossed):
+    assert str(crossing(chosen, Decimal(price), None)) == crossed
+
+
+CENTS = st.integers(min_value=2, max_value=700)
+
+
+@given(
+    pairs=st.lists(st.tuples(CENTS, st.integers(min_value=1, max_value=90)), min_size=2, max_size=2),
+    signs=st.sampled_from([(1, -1), (-1, 1), (1, 1), (-1, -1)]),
+    names=st.sampled_from([(CALL, HIGHER), INDEX_LEGS]),
+)
+def test_a_spread_one_step_beyond_what_crosses_is_sane_whatever_the_quotes_and_two_are_not(pairs, signs, names):
+    chosen = legs(*zip(names, signs, strict=True))
+    market = quotes(*(quote(n, bid / 100, (bid + wide) / 100) for n, (bid, wide) in zip(names, pairs, strict=True)))
+    natural = natural_price(chosen, 1, market)
+    step = tick_of(chosen, natural, None)
+    crossed = crossing(chosen, natural, None)
+    beyond = one_beyond(chosen, crossed, step)
+    assert fault(chosen, crossed, market) is None
+    assert fault(chosen, beyond, market) is None
+    if beyond - step != 0 and signs != (-1, -1):
+        assert fault(chosen, beyond - step, market) is Reason.PRICE_INSANE

@@ -145,6 +145,16 @@ def test_is_mixed_and_the_crossing_price():
     assert crossing_price(legs, {}, None) is None
 
 
+def test_the_crossing_price_of_index_options_lies_on_their_net_grid():
+    one, other = "XSP   260417P00590000", "XSP   260417P00589000"
+    legs = (Leg(one, Action.SELL_TO_OPEN, 1), Leg(other, Action.BUY_TO_OPEN, 1))
+    pairs = ((one, 2.00, 2.04), (other, 1.68, 1.72))
+    market = {symbol: Quote(symbol, bid, ask, 50, 50, NOW, NOW) for symbol, bid, ask in pairs}
+    assert str(crossing_price(legs, market, None)) == "0.25"  # its natural price is 0.28
+    back = (Leg(one, Action.BUY_TO_CLOSE, 1), Leg(other, Action.SELL_TO_CLOSE, 1))
+    assert str(crossing_price(back, market, None)) == "-0.40"
+
+
 @st.composite
 def spreads(draw):
     strikes = draw(st.lists(st.sampled_from(range(150, 210, 5)), min_size=1, max_size=4, unique=True))

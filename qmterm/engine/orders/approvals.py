@@ -89,12 +89,12 @@ class Approvals:
         """Close at the price the person saw, or at a better one if the market offers it now."""
         trader = self._trader
         price = proposal.net_price
+        grid = Grid(proposal.legs, trader.ticks.of(proposal.legs[0].symbol))
         natural = natural_price(proposal.legs, proposal.quantity, trader.quotes_of(proposal.legs))
         if proposal.order is None and price is not None and natural is not None:
-            price = max(price, natural)
+            price = max(price, grid.theirs(natural))  # the natural price of a spread may lie between two
         staged, worst = proposal.order, None
         if proposal.order is None and price is not None and trader.settings.walk and proposal.purpose in UNHURRIED:
-            grid = Grid(proposal.legs, trader.ticks.of(proposal.legs[0].symbol))
             start = start_price(grid, trader.quotes_of(proposal.legs), price)
             price, worst = (price, None) if start is None else (start, price)
         intent = OrderIntent(
@@ -130,10 +130,10 @@ class Approvals:
         )
         if Reason.ORPHAN_LEG.value in proposal.why:
             self._trader.orphans.call_off(proposal.legs[0].symbol)
-        elif proposal.purpose is not Purpose.ENTRY:
-            await self._trader.guards.call_off(proposal.plan_id)
-        else:
+        elif proposal.purpose is Purpose.ENTRY:
             self._trader.leave_alone(proposal.underlying)  # a no is not asked again at once
+        elif proposal.alarm:  # no to a close of one's own is no word about the stop
+            await self._trader.guards.call_off(proposal.plan_id)
         self._trader.log.info("PLAN", f"rejected by you: {proposal.underlying}", proposal.plan_id)
         return CommandResult(True, "rejected")
 

@@ -12,6 +12,7 @@ from math import gcd
 from qmterm.core.instruments import is_option
 from qmterm.core.orders import Action, Leg, OrderIntent, OrderKind, Purpose
 from qmterm.core.reasons import Reason
+from qmterm.core.settings.engine import Mode
 from qmterm.engine.commands import ClosePosition, CommandResult, Terms
 from qmterm.engine.orders.book import Book, Position
 from qmterm.engine.orders.exit_orders import exit_price
@@ -79,7 +80,7 @@ def close_position(trader: Trader, command: ClosePosition) -> CommandResult:
     if not verdict.approved:
         why = f"{verdict.reason.value}: {verdict.sentence}" if verdict.reason else "no reason was given"
         return CommandResult(False, f"refused: {why}", refused=True)
-    verb = "proposed" if any(p.legs == intent.legs for p in trader.proposals.waiting) else "sending"
+    verb = "sending" if command.send and trader.mode is not Mode.CONFIRM else "proposed"
     return CommandResult(True, f"{trader.way.words(intent, verb)} {describe_order(intent)}")
 
 

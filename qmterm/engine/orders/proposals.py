@@ -42,13 +42,17 @@ class Proposal:
     order: OrderIntent | None = None
 
     @property
-    def key(self) -> tuple[str, str, str]:
-        """Two proposals of one key are the same question asked twice; what a person typed is asked by its legs."""
-        about = self.legs[0].symbol
+    def key(self) -> tuple[object, ...]:
+        """Two proposals of one key are the same question asked twice.
+
+        A close is asked about by all its legs and the plan they belong to, a stop's apart from a person's: that one
+        waits at its own price and without an alarm, so it must not stand for the stop's. An entry that a person typed
+        is asked about by its legs too, a strategy's by the underlying.
+        """
+        legs = tuple(sorted((leg.symbol, leg.action.value) for leg in self.legs))
         if self.purpose is Purpose.ENTRY:
-            typed = self.order is not None
-            about = "/".join(leg.symbol for leg in self.legs) if typed else self.underlying
-        return (self.purpose.value, self.strategy, about)
+            return (self.purpose, self.strategy, self.underlying if self.order is None else legs)
+        return (self.purpose, self.strategy, legs, self.plan_id, self.alarm)
 
 
 def entry_proposal(

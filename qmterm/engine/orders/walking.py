@@ -10,16 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, Decimal
 
-from qmterm.core.fees import INDEX_ROOTS
-from qmterm.core.instruments import is_option, option_root, underlying_of
+from qmterm.core.instruments import is_option
 from qmterm.core.matching import net_mid
 from qmterm.core.orders import Leg
 from qmterm.core.quotes import Quote
-from qmterm.core.ticks import CENT, TickProgram, TickTable, round_net, table_of
-from qmterm.risk.price_sanity import natural_price
+from qmterm.core.ticks import SHARES, TickProgram, TickTable, net_step, round_net, table_of
+from qmterm.risk.price_sanity import crossing, natural_price, one_beyond
 
 _HAIR = Decimal("0.0001")  # below a threshold, the tick of what lies under it
-_NICKEL = Decimal("0.05")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +33,7 @@ class Grid:
 
     @property
     def _net_step(self) -> Decimal:
-        index = self.legs and option_root(underlying_of(self.legs[0].symbol)) in INDEX_ROOTS
-        return _NICKEL if index else CENT
+        return net_step(leg.symbol for leg in self.legs)
 
     @property
     def _sign(self) -> int:
@@ -50,10 +47,7 @@ class Grid:
 
     def theirs(self, price: Decimal) -> Decimal:
         """The nearest price that is no worse for the other side: it crosses."""
-        if self.single:
-            return self._sign * self._size(abs(price), up=self.legs[0].action.buys)
-        step = self._net_step
-        return (price / step).to_integral_value(ROUND_FLOOR) * step or -step
+        return crossing(self.legs, price, self.program)
 
     def toward(self, price: Decimal, ticks: int) -> Decimal:
         """The price `ticks` steps nearer to the market."""
@@ -63,8 +57,7 @@ class Grid:
 
     def _step(self, price: Decimal) -> Decimal:
         if not self.single:
-            step = self._net_step
-            return price - step or -step  # zero has no side
+            return one_beyond(self.legs, price, self._net_step)
         size, table = abs(price), self._table
         if self.legs[0].action.buys:
             return -(size + table.tick(size))
@@ -79,7 +72,7 @@ class Grid:
     def _table(self) -> TickTable:
         if is_option(self.legs[0].symbol):
             return table_of(self.program)
-        return TickTable(((Decimal(1), _HAIR), (None, CENT)))
+        return SHARES
 
 
 def start_price(grid: Grid, quotes: Mapping[str, Quote], worst: Decimal) -> Decimal | None:

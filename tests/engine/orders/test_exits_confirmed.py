@@ -9,7 +9,9 @@ import pytest
 from qmterm.core.orders import Purpose
 from qmterm.core.reasons import Reason
 from qmterm.core.settings.engine import Mode
-from qmterm.engine.commands import ApproveProposal, RejectProposal
+from qmterm.engine.commands import ApproveProposal, ClosePosition, RejectProposal, Terms
+from qmterm.engine.orders.shelf import Shelf
+from tests.engine.fakes import OCC
 from tests.engine.house import GONE, close_at, confirmed, opened
 
 
@@ -102,3 +104,55 @@ async def test_an_approved_exit_that_nobody_fills_is_taken_back_and_asked_again_
         (again,) = house.trader.proposals.waiting
         assert again.alarm
         assert again.net_price <= Decimal("1.20")
+
+
+async def own_close_and_stop(house):
+    """A person's close waits at a price of its own when the stop hits; returns both questions, the stop's first."""
+    await confirmed(house)
+    answer = house.approvals.close(ClosePosition(OCC, terms=Terms(limit=Decimal("4.90"))))
+    assert answer.ok, answer.text
+    close_at(house, GONE)
+    for _ in range(3):
+        await house.turn()
+    return house.trader.proposals.waiting
+
+
+async def test_a_close_of_ones_own_that_waits_does_not_stand_for_the_stops_question():
+    async with opened(Mode.CONFIRM) as house:
+        stop, own = await own_close_and_stop(house)
+        assert (stop.reason, stop.alarm, stop.net_price) == (Reason.ATR_STOP, True, Decimal("4.10"))
+        assert (own.reason, own.alarm, own.net_price) == (Reason.USER, False, Decimal("4.90"))
+        again = house.approvals.close(ClosePosition(OCC, terms=Terms(limit=Decimal("4.80"))))
+        assert len(house.trader.proposals.waiting) == 2, again.text
+
+
+async def test_of_two_questions_about_one_position_only_one_order_leaves():
+    async with opened(Mode.CONFIRM) as house:
+        stop, own = await own_close_and_stop(house)
+        assert house.approvals.approve(ApproveProposal(stop.proposal_id, str(stop.net_price))).ok
+        await house.lanes.idle()
+        refused = house.approvals.approve(ApproveProposal(own.proposal_id, str(own.net_price)))
+        await house.lanes.idle()
+        assert refused.refused
+        (order,) = house.working
+        assert order.intent.net_price == Decimal("4.10")
+
+
+async def test_no_to_a_close_of_ones_own_leaves_the_stop_where_it_is():
+    async with opened(Mode.CONFIRM) as house:
+        stop, own = await own_close_and_stop(house)
+        await house.approvals.reject(RejectProposal(own.proposal_id))
+        assert house.guards.of("P1").state.latched is Reason.ATR_STOP
+        await house.turn()
+        assert house.trader.proposals.waiting == (stop,)
+
+
+async def test_once_ones_own_close_has_filled_the_stops_question_goes():
+    async with opened(Mode.CONFIRM) as house:
+        stop, own = await own_close_and_stop(house)
+        assert house.approvals.approve(ApproveProposal(own.proposal_id, str(own.net_price))).ok
+        await house.lanes.idle()
+        assert Shelf(house.trader).look() == ()  # it works, and may stay where it is: the alarm stands
+        await house.filled(house.working[0].broker_id, 4, "4.90")
+        assert Shelf(house.trader).look() == (stop,)
+        assert house.journal.decisions[-1] == ("NVDA", "withdrawn", Reason.NOTHING_TO_CLOSE)

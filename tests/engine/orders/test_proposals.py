@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
-from qmterm.core.orders import Action, Leg, Purpose
+import pytest
+
+from qmterm.core.orders import Action, Leg, OrderIntent, Purpose
 from qmterm.engine.orders.proposals import Proposal, Proposals
 from tests.engine.fakes import OCC, clock_at
+
+HIGH = "NVDA  260417C00180000"
 
 
 def proposal(number=1, purpose=Purpose.ENTRY, underlying="NVDA", expires_at=180.0, alarm=False, symbol=OCC):
@@ -38,7 +43,46 @@ def test_the_same_question_is_not_asked_twice_but_may_be_asked_again():
 def test_exits_are_told_apart_by_their_contract():
     waiting = Proposals(clock_at())
     assert waiting.add(proposal(1, purpose=Purpose.EXIT))
-    assert waiting.add(proposal(2, purpose=Purpose.EXIT, symbol="NVDA  260417C00180000"))
+    assert waiting.add(proposal(2, purpose=Purpose.EXIT, symbol=HIGH))
+
+
+def closing(number, symbols=(OCC, HIGH), plan_id="m1", **changes):
+    """A person's question about a spread; `alarm=True` is a stop's."""
+    legs = tuple(Leg(symbol, Action.SELL_TO_CLOSE, 1) for symbol in symbols)
+    return replace(proposal(number, purpose=Purpose.EXIT), legs=legs, plan_id=plan_id, **changes)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        closing(2, symbols=(OCC,)),
+        closing(2, symbols=(OCC, "NVDA  260417C00185000")),
+        closing(2, plan_id="m2"),
+        closing(2, alarm=True),
+        replace(closing(2), purpose=Purpose.SCALE_OUT),
+    ],
+)
+def test_a_close_is_another_question_by_any_leg_its_plan_or_who_asks(other):
+    waiting = Proposals(clock_at())
+    assert waiting.add(closing(1))
+    assert waiting.add(other)
+    assert len(waiting.waiting) == 2
+
+
+@pytest.mark.parametrize("alarm", [False, True])
+def test_the_same_close_is_one_question_at_any_price_and_in_any_order_of_its_legs(alarm):
+    waiting = Proposals(clock_at())
+    assert waiting.add(closing(1, alarm=alarm))
+    again = closing(2, symbols=(HIGH, OCC), alarm=alarm, net_price=Decimal("1.00"), quantity=2)
+    assert not waiting.add(again)
+
+
+def test_two_typed_entries_of_the_same_legs_are_one_question_but_not_when_they_go_the_other_way():
+    waiting, (leg,) = Proposals(clock_at()), proposal().legs
+    order = OrderIntent("m1", 0, "manual", "NVDA", Purpose.ENTRY, (leg,), 1, Decimal("-4.15"))
+    assert waiting.add(replace(proposal(1), order=order))
+    assert not waiting.add(replace(proposal(2), order=order))
+    assert waiting.add(replace(proposal(3), order=order, legs=(replace(leg, action=Action.SELL_TO_OPEN),)))
 
 
 def test_an_unanswered_proposal_goes_at_its_time_and_not_before():

@@ -19,6 +19,7 @@ from qmterm.engine.runlog import RunLog
 from qmterm.risk.gate import Gate
 from tests.engine.fakes import OCC, TableQuotes, clock_at
 from tests.engine.house import GONE, close_at, confirmed, opened, plan
+from tests.engine.orders.test_spread_stops import BOUGHT, at, hold
 
 ENTRY = Proposal(
     proposal_id="p1",
@@ -47,11 +48,13 @@ EXIT = replace(
 )
 
 
-def shelf_with(proposal, bid, ask, market_open=True):
+def shelf_with(proposal, bid, ask, market_open=True, others=(), flat=()):
     clock = clock_at()
     quotes = TableQuotes()
     if bid is not None:
         quotes.set(OCC, bid, ask, clock.now())
+    for symbol, low, high in others:
+        quotes.set(symbol, low, high, clock.now())
     proposals = Proposals(clock)
     proposals.add(proposal)
     trader = SimpleNamespace(
@@ -63,6 +66,7 @@ def shelf_with(proposal, bid, ask, market_open=True):
         quotes_of=lambda legs: {leg.symbol: q for leg in legs if (q := quotes.quote(leg.symbol))},
         settings=OrderSettings(),
         gate=Gate(RiskSettings()),
+        book=SimpleNamespace(quantity=lambda symbol: 0 if symbol in flat else 2),
         ticks=TickBook(),
     )
     return Shelf(trader), proposals
@@ -87,6 +91,14 @@ def test_only_what_can_be_sent_keeps_waiting(proposal, bid, ask, stays):
     gone = shelf.look()
     assert (proposals.get(proposal.proposal_id) is not None) is stays
     assert bool(gone) is not stays
+
+
+@pytest.mark.parametrize(("proposal", "stays"), [(EXIT, False), (replace(EXIT, alarm=False), False), (ENTRY, True)])
+@pytest.mark.parametrize("market_open", [True, False])
+def test_a_close_of_what_is_not_held_any_more_is_taken_back(proposal, stays, market_open):
+    shelf, proposals = shelf_with(proposal, 4.05, 4.15, market_open, flat=(OCC,))
+    shelf.look()
+    assert bool(proposals.waiting) is stays
 
 
 def test_outside_the_session_everything_waits():
@@ -115,3 +127,54 @@ async def test_a_stop_that_waits_for_a_person_follows_the_market():
         await house.turn()
         (asked,) = house.trader.proposals.waiting
         assert (asked.net_price, asked.alarm) == (Decimal("3.90"), True)
+
+
+HIGH = "NVDA  260417C00180000"
+PENNIES = ("SPY   260417C00600000", "SPY   260417C00605000")
+INDEX = ("SPXW  260417P05900000", "SPXW  260417P05890000")
+
+
+def spread_exit(symbols, net_price):
+    """Two of a spread sold back: the first leg sold, the second bought; both legs quoted."""
+    legs = (Leg(symbols[0], Action.SELL_TO_CLOSE, 2), Leg(symbols[1], Action.BUY_TO_CLOSE, 2))
+    return replace(EXIT, legs=legs, net_price=Decimal(net_price))
+
+
+@pytest.mark.parametrize(
+    ("symbols", "limit", "bid", "ask", "stays"),
+    [
+        ((OCC, HIGH), "2.00", 4.25, 2.25, True),
+        ((OCC, HIGH), "2.00", 4.20, 2.25, True),  # one tick of one leg
+        ((OCC, HIGH), "2.00", 4.15, 2.25, True),  # two; the room is twice 0.05 + 0.01
+        ((OCC, HIGH), "2.00", 4.10, 2.25, False),
+        ((OCC, HIGH), "2.00", 4.40, 2.25, False),  # more is to be had
+        ((OCC, HIGH), "0.80", 1.75, 1.00, True),  # a nickel is no move of a spread, whatever its legs' ticks
+        ((OCC, HIGH), "0.80", 1.74, 1.00, False),
+        (PENNIES, "2.00", 4.20, 2.25, True),
+        (PENNIES, "2.00", 4.19, 2.25, False),
+        (INDEX, "0.20", 2.00, 1.80, True),
+        (INDEX, "0.20", 2.00, 2.00, True),  # two ticks of each leg
+        (INDEX, "0.20", 2.00, 2.05, False),
+        (INDEX, "5.00", 40.10, 35.50, True),  # and these are dimes from three dollars on
+        (INDEX, "5.00", 40.00, 35.50, False),
+    ],
+)
+def test_the_close_of_a_spread_has_the_room_of_all_its_legs_ticks(symbols, limit, bid, ask, stays):
+    others = ((symbols[0], bid, bid + 0.10), (symbols[1], ask - 0.10, ask))
+    shelf, proposals = shelf_with(spread_exit(symbols, limit), None, None, others=others)
+    shelf.look()
+    assert bool(proposals.waiting) is stays
+
+
+async def test_the_question_of_a_spreads_stop_stays_when_one_leg_moves_a_nickel():
+    async with opened() as house:
+        await hold(house, BOUGHT)
+        house.trader.mode = Mode.CONFIRM
+        at(house, 1.80, 0.90)
+        await house.turn()
+        (asked,) = house.trader.proposals.waiting
+        house.quote(1.75, 1.85)
+        assert Shelf(house.trader).look() == ()
+        await house.turn()
+        assert house.trader.proposals.waiting == (asked,)
+        assert len([line for line in house.log.lines if line.kind == "PLAN" and "close?" in line.text]) == 1

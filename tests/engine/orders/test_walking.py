@@ -63,6 +63,7 @@ def test_an_index_spread_steps_by_nickels():
     assert grid(legs).toward(Decimal("-1.00"), 1) == Decimal("-1.05")
 
 
+INDEX_SOLD = tuple(Leg(f"SPXW  260417{one}", Action.SELL_TO_CLOSE, 1) for one in ("P05000000", "C06000000"))
 INDEX = (Leg("SPXW  260417C05000000", Action.BUY_TO_OPEN, 1), Leg("SPXW  260417C05010000", Action.SELL_TO_OPEN, 1))
 
 
@@ -76,6 +77,7 @@ INDEX = (Leg("SPXW  260417C05000000", Action.BUY_TO_OPEN, 1), Leg("SPXW  260417C
         (INDEX, "-1.23", "-1.20", "-1.25"),
         (INDEX, "1.23", "1.25", "1.20"),
         (INDEX, "0.02", "0.05", "-0.05"),
+        (INDEX_SOLD, "0.02", "0.05", "0.05"),  # what is only sold is never paid for
         (BUY, "-3.02", "-3.00", "-3.05"),
         (SELL, "3.02", "3.05", "3.00"),
         (BUY, "-0.004", "-0.01", "-0.01"),  # a price below one tick is none
@@ -85,6 +87,10 @@ INDEX = (Leg("SPXW  260417C05000000", Action.BUY_TO_OPEN, 1), Leg("SPXW  260417C
 def test_a_price_off_the_grid_becomes_the_nearest_that_is_no_worse_for_one_side(legs, price, ours, theirs):
     steps = grid(legs)
     assert (steps.ours(Decimal(price)), steps.theirs(Decimal(price))) == (Decimal(ours), Decimal(theirs))
+
+
+def test_a_strangle_that_is_sold_stops_one_step_above_nothing():
+    assert grid(INDEX_SOLD).toward(Decimal("0.10"), 3) == Decimal("0.05")
 
 
 def test_shares_walk_by_cents_and_below_a_dollar_by_hundredths_of_them():
