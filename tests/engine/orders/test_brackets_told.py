@@ -68,3 +68,9 @@ async def test_one_whose_bracket_has_no_number_is_cancelled_alone_and_marks_no_o
     stop.complex_id = None
     await at.desk.cancel(stop, "x")
     assert (stop.cancel_asked, target.cancel_asked) == (True, False)
+
+
+async def test_an_order_that_may_be_walked_leaves_with_its_worst_price_in_the_log(at):
+    await at.desk.submit(replace(entry(), worst_price=Decimal("-4.30")))
+    (line,) = [line for line in at.told if line[2].startswith("sent ")]
+    assert (line[4]["worst"], line[4]["limit"]) == ("-4.30", "4.15 db")
