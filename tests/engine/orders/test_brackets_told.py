@@ -95,3 +95,10 @@ async def test_a_refusal_is_trouble_unless_a_replacement_only_came_too_late(at, 
     at.broker.before_accept = refuse
     await at.desk.submit(replace(entry("qm-1.1"), replaces="qm-1" if replacing else None))
     assert at.told[-1] == (level, "ORD", "refused by the broker: no", "qm-1.1", {"code": code})
+
+
+async def test_a_replacement_leaves_with_the_name_of_what_it_replaces(at):
+    old = await at.desk.submit(entry())
+    await at.desk.on_order(at.broker.set_state(old.broker_id, OrderState.LIVE))
+    await at.desk.submit(replace(entry("qm-1.1"), replaces="qm-1"))
+    assert at.told[-1][2] == "sent BUY 2 NVDA 17APR26 175C @ 4.15 db in the place of qm-1"
