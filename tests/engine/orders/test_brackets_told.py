@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import pytest
 
+from qmterm.core.errors import BrokerError
 from qmterm.core.orders import Action, OrderState
 from qmterm.engine.orders.brackets import ExitTerms, exits_behind
 from tests.engine.fakes import OCC, entry
@@ -68,3 +69,36 @@ async def test_one_whose_bracket_has_no_number_is_cancelled_alone_and_marks_no_o
     stop.complex_id = None
     await at.desk.cancel(stop, "x")
     assert (stop.cancel_asked, target.cancel_asked) == (True, False)
+
+
+async def test_an_order_that_may_be_walked_leaves_with_its_worst_price_in_the_log(at):
+    await at.desk.submit(replace(entry(), worst_price=Decimal("-4.30")))
+    (line,) = [line for line in at.told if line[2].startswith("sent ")]
+    assert (line[4]["worst"], line[4]["limit"]) == ("-4.30", "4.15 db")
+
+
+@pytest.mark.parametrize(
+    ("replacing", "code", "level"),
+    [
+        (True, "cannot_update_order", "info"),  # it came too late: news of its original, no trouble
+        (True, "margin_check_failed", "warn"),
+        (False, "cannot_update_order", "warn"),
+    ],
+)
+async def test_a_refusal_is_trouble_unless_a_replacement_only_came_too_late(at, replacing, code, level):
+    old = await at.desk.submit(entry())
+    await at.desk.on_order(at.broker.set_state(old.broker_id, OrderState.LIVE))
+
+    def refuse(_intent):
+        raise BrokerError("no", code)
+
+    at.broker.before_accept = refuse
+    await at.desk.submit(replace(entry("qm-1.1"), replaces="qm-1" if replacing else None))
+    assert at.told[-1] == (level, "ORD", "refused by the broker: no", "qm-1.1", {"code": code})
+
+
+async def test_a_replacement_leaves_with_the_name_of_what_it_replaces(at):
+    old = await at.desk.submit(entry())
+    await at.desk.on_order(at.broker.set_state(old.broker_id, OrderState.LIVE))
+    await at.desk.submit(replace(entry("qm-1.1"), replaces="qm-1"))
+    assert at.told[-1][2] == "sent BUY 2 NVDA 17APR26 175C @ 4.15 db in the place of qm-1"

@@ -11,6 +11,7 @@ import pytest
 from qmterm.core.orders import BracketRole, BrokerOrder, OrderKind, OrderState
 from qmterm.engine.orders.ledger import Ledger, OrderRecord, adopt
 from tests.engine.fakes import entry
+from tests.engine.orders.desk_seat import Seat
 
 
 def record(name, state=OrderState.LIVE, replaces=None, **changes):
@@ -68,6 +69,27 @@ def test_nobody_takes_the_place_of_an_order_that_was_just_cancelled():
 def test_an_order_in_no_bracket_is_alone():
     one = record("qm-1")
     assert ledger_of(one, record("qm-2")).bracket(one) == [one]
+
+
+@pytest.mark.parametrize(
+    ("new", "by", "why"),
+    [
+        ({"state": OrderState.LIVE, "broker_id": "78"}, "78", "replaced by qm-1.1"),
+        ({"state": OrderState.REMOVED, "broker_id": "78"}, "78", ""),  # called off: cancelled for its own sake
+        ({"state": OrderState.SENT}, "78", "replaced by qm-1.1"),  # its answer is still on the way
+        ({"state": OrderState.REJECTED}, "78", "replaced by order 78"),  # that one never was
+        ({"state": OrderState.LIVE, "broker_id": "79"}, "78", "replaced by order 78"),  # somebody else's edit
+        ({"state": OrderState.LIVE, "broker_id": "78"}, None, ""),
+    ],
+)
+def test_why_an_order_was_cancelled_names_what_took_its_place(new, by, why):
+    desk = Seat().desk
+    old = record("qm-1", broker_id="77")
+    for each in (old, record("qm-1.1", replaces="qm-1", **new)):
+        desk.ledger.add(each)
+    told = report(broker_id="77", state=OrderState.CANCELLED, replaced_by=by)
+    assert desk._replaced_by(old, told, OrderState.CANCELLED) == why
+    assert desk._replaced_by(old, told, OrderState.FILLED) == ""
 
 
 # --- what is adopted ---
