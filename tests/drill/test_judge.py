@@ -23,6 +23,8 @@ from qmterm.sim.brokerage.desk import Desk
 RESTING = [seed for seed in range(40) if script_of(seed, "partial").resting][:10]
 FLATTENING = [seed for seed in range(60) if any(act.kind == "flatten" for act in script_of(seed).acts)][:12]
 
+LEGS = (3004, 3013, 3047)  # days in which a spread's sold leg fills alone
+
 
 @pytest.fixture
 def counted(drill):
@@ -93,6 +95,19 @@ def test_an_engine_that_calls_itself_flat_too_early_is_seen(counted, monkeypatch
 def test_a_flatten_that_is_not_through_and_names_nothing_is_seen(counted, monkeypatch):
     monkeypatch.setattr(Proof, "left", "")
     assert counted("position_differences", "all", FLATTENING) > 0
+
+
+def test_an_engine_that_gives_up_an_entry_with_one_leg_filled_is_seen(counted, monkeypatch):
+    assert counted("legs_alone", "leg-only", LEGS) == 0
+    count = OrderDesk._count
+
+    async def and_give_up(self, record, fill):
+        await count(self, record, fill)
+        if len(record.intent.legs) > 1 and record.working:
+            await self.cancel(record, "one leg is enough")
+
+    monkeypatch.setattr(OrderDesk, "_count", and_give_up)
+    assert counted("legs_alone", "leg-only", LEGS) > 0
 
 
 @pytest.fixture
