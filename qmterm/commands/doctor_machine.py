@@ -167,6 +167,8 @@ def journal_check(path: Path | None) -> Check:
             whole = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
             owner = int(connection.execute("PRAGMA application_id").fetchone()[0])
             version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    except JournalError as error:
+        return fail("journal", str(error), move)
     except sqlite3.Error as error:
         return fail("journal", str(explain(error, path)), move)
     if whole != "ok":

@@ -93,6 +93,7 @@ class _Day:
         self._armed: list[ActiveFault] = []
         self._began: list[float] = []  # when each life began to look
         self._outages: list[float] = []  # ends
+        self._withdrawn: set[str] = set()
 
     async def run(self) -> Outcome:
         script = self._script
@@ -107,6 +108,7 @@ class _Day:
         )
         self._network = Network(self._brokerage, Random(f"network:{script.seed}"))
         judge = self._judge = Judge(self._brokerage, TIGHT if script.tight else RISK)
+        judge.withdrawn = self._withdrawn
         self._network.after_order = judge.after_order
         self._outcome = Outcome(script.seed, judge.findings)
         stepping = asyncio.create_task(self._step())
@@ -167,6 +169,7 @@ class _Day:
             if process.alive and opening.exception() is None:
                 self._house, self._context = house, context
                 self._work = Work(house, self._market, self._network)
+                self._work.withdrawn = self._withdrawn
                 self._outcome.restart_s.append(house.restart_s)
                 self._outcome.restart_own_s.append(house.restart_own_s)
                 return

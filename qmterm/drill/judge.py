@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 
 from qmterm.core.settings.risk import RiskSettings
+from qmterm.drill.cover import alone
 from qmterm.drill.judge_limits import Limits, ours
 from qmterm.journal.state import JournalState
 from qmterm.sim.brokerage.app import Brokerage
@@ -25,6 +26,7 @@ COUNTS = (
     "position_differences",
     "closes_that_opened",
     "limit_breaches",
+    "legs_alone",
 )
 _CENT = Decimal("0.01")
 
@@ -49,6 +51,7 @@ class Judge:
     def __init__(self, brokerage: Brokerage, risk: RiskSettings) -> None:
         self._brokerage = brokerage
         self._seen_orders = 0
+        self.withdrawn: set[str] | None = None  # orders that a person cancelled; None: nobody counts them
         self.findings = Findings()
         self._limits = Limits(brokerage, risk, self._breach)
 
@@ -87,6 +90,8 @@ class Judge:
         self._judge_fills(saved)
         self._judge_closes(saved)
         theirs = self._brokerage.book.holdings()
+        for text in alone(self._brokerage.desk.orders, self._brokerage.book.transactions, self.withdrawn):
+            self.findings.add("legs_alone", text)
         for symbol in sorted(theirs.keys() | positions.keys()):
             if theirs.get(symbol, 0) != positions.get(symbol, 0):
                 self.findings.add(

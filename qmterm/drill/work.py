@@ -53,6 +53,7 @@ class Work:
         self._market = market
         self._network = network
         self.kill_ms: list[float] = []
+        self.withdrawn: set[str] = set()  # orders that a person cancelled, by a kill or a flatten too
 
     # Made when they are asked for: the siege's own hand works beside the broker, without a house of ours.
 
@@ -101,6 +102,7 @@ class Work:
             case "kill":
                 await self._kill()
             case "flatten":
+                self._withdraw_all()
                 await self._house.person.answer(Flatten("drill"))
             case "resume":
                 if self._house.trader.ladder.level >= Level.REDUCE_ONLY:
@@ -286,10 +288,15 @@ class Work:
         working = [record for record in self._house.desk.ledger.working if record.state in _WORKING]
         record = _one(working, random)
         if record is not None:
+            self.withdrawn.add(record.intent.intent_id)
             await self._house.person.answer(CancelOrder(record.intent.intent_id))
+
+    def _withdraw_all(self) -> None:
+        self.withdrawn.update(record.intent.intent_id for record in self._house.desk.ledger.working)
 
     async def _kill(self) -> None:
         house, sent = self._house, len(self._network.cancels)
+        self._withdraw_all()
         began, real = house.clock.monotonic(), perf_counter()
         await house.person.answer(Kill("drill"))
         first: dict[str, tuple[float, float]] = {}  # the sweep of HALT asks again for what was not confirmed

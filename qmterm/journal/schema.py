@@ -9,9 +9,11 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 
 from qmterm.core.errors import JournalError
+from qmterm.journal import whole
 
 APPLICATION_ID = 0x716D746A  # "qmtj": tells our file from any other SQLite file
 
@@ -272,15 +274,27 @@ def check_ours(connection: sqlite3.Connection, path: Path, newest: int = len(MIG
 
 
 def connector(path: Path, read_only: bool = False) -> Callable[[], sqlite3.Connection]:
-    """How to open the file; runs on the thread that will own the connection."""
+    """How to open the file; runs on the thread that will own the connection. Where there is none, one is made.
+
+    Calling it raises JournalError when the file is cut short or cannot be made.
+    """
 
     def connect() -> sqlite3.Connection:
-        # isolation_level None: we say BEGIN and COMMIT ourselves, one pair a batch.
-        if read_only:
-            return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, isolation_level=None, timeout=5.0)
-        return sqlite3.connect(path, isolation_level=None, timeout=5.0)
+        if not read_only and whole.absent(path):
+            whole.appear(path, new_file(path))
+        whole.refuse_cut(path)
+        # Never "rwc": SQLite itself makes no file. isolation_level None: we say BEGIN and COMMIT ourselves.
+        uri = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rw'}"
+        return sqlite3.connect(uri, uri=True, isolation_level=None, timeout=5.0)
 
     return connect
+
+
+def new_file(path: Path) -> bytes:
+    """A journal without rows."""
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        migrate(connection, path)
+        return connection.serialize()
 
 
 def prepare(connection: sqlite3.Connection, path: Path) -> None:

@@ -67,6 +67,8 @@ async def open_connection(path: Path, read_only: bool = False) -> JournalConnect
 async def _abandon(connection: JournalConnection) -> None:
     if connection._connection is not None:
         await connection.close()
+    else:  # it never opened: its thread still has a last word for this loop
+        await asyncio.to_thread(connection._thread.join, 5.0)
 
 
 def commit(

@@ -22,7 +22,7 @@ from qmterm.commands.doctor_report import ok
 from qmterm.commands.doctor_stream import ask_stream
 from qmterm.commands.places import places
 from qmterm.journal.lock import JournalLock
-from qmterm.journal.schema import APPLICATION_ID, prepare
+from qmterm.journal.schema import APPLICATION_ID, new_file
 from tests.commands.conftest import write_config
 
 
@@ -248,10 +248,18 @@ def test_a_journal_that_is_not_ours_to_read_fails(home, tmp_path, owner, version
     assert check.todo
 
 
+def test_a_journal_that_is_cut_short_fails_with_what_to_do(home, tmp_path):
+    file = tmp_path / "journal.sqlite"
+    file.write_bytes(new_file(file)[:-100])
+    check = journal_check(file)
+    assert check.state == "FAIL"
+    assert "cut short" in check.saw
+    assert check.todo
+
+
 def test_a_good_journal_is_ok_and_looking_leaves_no_lock(home, tmp_path):
     file = tmp_path / "journal.sqlite"
-    with closing(sqlite3.connect(file, isolation_level=None)) as connection:
-        prepare(connection, file)
+    file.write_bytes(new_file(file))
     check = journal_check(file)
     assert check.state == "OK"
     assert "whole" in check.saw
@@ -261,7 +269,7 @@ def test_a_good_journal_is_ok_and_looking_leaves_no_lock(home, tmp_path):
 def test_a_journal_in_use_is_told_with_its_owner(qmterm, home):
     journal = home / "data" / "journal-paper.sqlite"
     journal.parent.mkdir(parents=True)
-    journal.touch()
+    journal.write_bytes(new_file(journal))
     lock = JournalLock(journal)
     lock.acquire()
     try:

@@ -15,6 +15,7 @@ from qmterm.engine.orders import desk as desk_module
 from qmterm.engine.orders.book import Book
 from qmterm.engine.orders.desk import OrderDesk
 from qmterm.engine.orders.making_way import MakingWay
+from qmterm.engine.orders.orphans import Orphans
 from qmterm.engine.orders.placing import Placing
 from qmterm.engine.proof import Proof
 from qmterm.risk import gate as gate_module
@@ -27,6 +28,8 @@ FLATTENING = [seed for seed in range(60) if any(act.kind == "flatten" for act in
 DYING_AFTER_A_SEND = [
     seed for seed in range(400) if any(c.act == "send" and c.after for c in script_of(seed, "crash").crashes)
 ][:25]
+
+LEGS = (3004, 3013, 3047)  # days in which a spread's sold leg fills alone
 
 
 @pytest.fixture
@@ -108,6 +111,22 @@ def test_an_engine_that_calls_itself_flat_too_early_is_seen(counted, monkeypatch
 def test_a_flatten_that_is_not_through_and_names_nothing_is_seen(counted, monkeypatch):
     monkeypatch.setattr(Proof, "left", "")
     assert counted("position_differences", "all", FLATTENING) > 0
+
+
+def test_an_engine_that_gives_up_a_half_filled_entry_is_seen_where_nothing_closes_the_leg(
+    counted, monkeypatch
+):
+    count = OrderDesk._count
+
+    async def and_give_up(self, record, fill):
+        await count(self, record, fill)
+        if len(record.intent.legs) > 1 and record.working:
+            await self.cancel(record, "one leg is enough")
+
+    monkeypatch.setattr(OrderDesk, "_count", and_give_up)
+    assert counted("legs_alone", "leg-only", LEGS) == 0
+    monkeypatch.setattr(Orphans, "look", lambda self, spoken_for: ())
+    assert counted("legs_alone", "leg-only", LEGS) > 0
 
 
 @pytest.fixture
