@@ -22,7 +22,7 @@ from qmterm.ui.palette import BOLD, REVERSE, Line, Palette, Span, age_marks, age
 from qmterm.ui.pane import Frame
 
 # Never a (opens this page), d, y, q or others that have a meaning where the hand comes from; no l, i, o (look alike).
-LETTERS: Final = "efghjmrtuvz"
+LETTERS: Final = "efmrtuvz"
 # A letter that is followed by another key within this time (seconds) was typing, not an answer.
 ALONE_S: Final = 0.06
 # Numbers of a plan that the page shows with today's values: the plan's own would only confuse.

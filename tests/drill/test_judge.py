@@ -113,9 +113,7 @@ def test_a_flatten_that_is_not_through_and_names_nothing_is_seen(counted, monkey
     assert counted("position_differences", "all", FLATTENING) > 0
 
 
-def test_an_engine_that_gives_up_a_half_filled_entry_is_seen_where_nothing_closes_the_leg(
-    counted, monkeypatch
-):
+def test_an_engine_that_gives_up_a_half_filled_entry_is_seen_where_nothing_closes_the_leg(counted, monkeypatch):
     count = OrderDesk._count
 
     async def and_give_up(self, record, fill):
