@@ -22,7 +22,7 @@ from qmterm.engine.commands import (
 from qmterm.engine.orders.closes import close_position
 from qmterm.engine.orders.ledger import OrderRecord
 from qmterm.engine.orders.manual_plan import manual_plan
-from qmterm.engine.orders.proposals import Proposal
+from qmterm.engine.orders.proposals import Proposal, drifted
 from qmterm.engine.orders.staged import as_staged
 from qmterm.engine.orders.walking import Grid, start_price
 from qmterm.engine.show.wording import describe_order, label, price_text
@@ -54,7 +54,7 @@ class Approvals:
         if waiting.purpose is Purpose.ENTRY and waiting.mid_seen is not None:
             if mid is None:
                 return CommandResult(False, "no two-sided quote right now; nothing was sent")
-            if abs(mid - waiting.mid_seen) > trader.settings.price_band * waiting.mid_seen:
+            if drifted(waiting, mid, trader.settings.price_band):
                 trader.proposals.take(command.proposal_id)
                 trader.reject(waiting.underlying, Reason.PRICE_MOVED, {"seen": waiting.mid_seen, "mid": mid})
                 return CommandResult(False, f"the mid moved from {waiting.mid_seen:.2f} to {mid:.2f}; nothing was sent")

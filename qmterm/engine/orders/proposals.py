@@ -10,6 +10,7 @@ from qmterm.core.clock import Clock
 from qmterm.core.orders import Leg, OrderIntent, OrderKind, Purpose, TimeInForce
 from qmterm.core.reasons import Reason
 from qmterm.core.signals import TradePlan
+from qmterm.core.ticks import NICKEL
 from qmterm.engine.show.wording import terms_text
 
 
@@ -53,6 +54,18 @@ class Proposal:
         if self.purpose is Purpose.ENTRY:
             return (self.purpose, self.strategy, self.underlying if self.order is None else legs)
         return (self.purpose, self.strategy, legs, self.plan_id, self.alarm)
+
+
+SPREAD_ROOM = NICKEL  # the least for several legs: one of them alone moves by that without the market going anywhere
+EDGE = 1e-9
+
+
+def drifted(proposal: Proposal, mid: float, band: float) -> bool:
+    """The market left what the person saw of an entry by more than `band`, a share of its price."""
+    if proposal.mid_seen is None:
+        return False
+    least = float(SPREAD_ROOM) if len(proposal.legs) > 1 else 0.0
+    return abs(mid - proposal.mid_seen) > max(band * proposal.mid_seen, least) + EDGE
 
 
 def entry_proposal(

@@ -14,14 +14,12 @@ from decimal import Decimal
 from qmterm.core.orders import Purpose
 from qmterm.core.quotes import Quote
 from qmterm.core.reasons import Reason
-from qmterm.core.ticks import NICKEL
-from qmterm.engine.orders.proposals import Proposal
+from qmterm.engine.orders.proposals import SPREAD_ROOM, Proposal, drifted
 from qmterm.engine.show.wording import describe_leg
 from qmterm.engine.trader import Trader
 from qmterm.risk.price_sanity import natural_price, price_fault, tick_of, unit_mid
 
 EXIT_TICKS = 2  # an exit's limit may lie this far from the natural price, and as many for each further leg
-SPREAD_ROOM = NICKEL  # the least for several legs: one of them alone moves by that without the market going anywhere
 
 
 class Shelf:
@@ -62,7 +60,7 @@ class Shelf:
                 return False  # no quote right now says nothing about the price
             program, staged = trader.ticks.of(proposal.legs[0].symbol), proposal.order
             meant = staged is not None and staged.worst_price is None  # the person's own price: it may wait
-            if not meant and abs(mid - proposal.mid_seen) > trader.settings.price_band * proposal.mid_seen:
+            if not meant and drifted(proposal, mid, trader.settings.price_band):
                 return True
             if staged is not None:
                 order = replace(staged, net_price=staged.counted_price)

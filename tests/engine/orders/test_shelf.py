@@ -12,6 +12,7 @@ from qmterm.core.orders import Action, Leg, Purpose
 from qmterm.core.reasons import Reason
 from qmterm.core.settings.engine import Mode, OrderSettings
 from qmterm.core.settings.risk import RiskSettings
+from qmterm.engine.commands import StageTicket
 from qmterm.engine.orders.proposals import Proposal, Proposals
 from qmterm.engine.orders.shelf import Shelf
 from qmterm.engine.orders.ticks import TickBook
@@ -19,7 +20,7 @@ from qmterm.engine.runlog import RunLog
 from qmterm.risk.gate import Gate
 from tests.engine.fakes import OCC, TableQuotes, clock_at
 from tests.engine.house import GONE, close_at, confirmed, opened, plan
-from tests.engine.orders.test_spread_stops import BOUGHT, at, hold
+from tests.engine.orders.test_spread_stops import BOUGHT, HIGH, at, hold
 
 ENTRY = Proposal(
     proposal_id="p1",
@@ -178,3 +179,16 @@ async def test_the_question_of_a_spreads_stop_stays_when_one_leg_moves_a_nickel(
         await house.turn()
         assert house.trader.proposals.waiting == (asked,)
         assert len([line for line in house.log.lines if line.kind == "PLAN" and "close?" in line.text]) == 1
+
+
+@pytest.mark.parametrize(("step", "stays"), [(0.05, True), (0.10, False)])
+async def test_a_typed_spread_waits_while_its_mid_moves_by_no_more_than_a_nickel(step, stays):
+    """A share of a small net mid is less than a tick of one leg: no question would live to its answer."""
+    async with opened(mode=Mode.CONFIRM, orders=OrderSettings(walk=True)) as house:
+        house.quote(2.90, 3.00, HIGH)
+        answer = await house.tickets.stage(StageTicket(BOUGHT.split(" @")[0], False))
+        assert answer.ok, answer.text
+        (waiting,) = house.trader.proposals.waiting
+        at(house, 4.10 - step, 2.90)
+        Shelf(house.trader).look()
+        assert (waiting in house.trader.proposals.waiting) is stays
