@@ -23,11 +23,12 @@ from qmterm.engine.orders.closes import close_position
 from qmterm.engine.orders.ledger import OrderRecord
 from qmterm.engine.orders.manual_plan import manual_plan
 from qmterm.engine.orders.proposals import Proposal, drifted
-from qmterm.engine.orders.staged import as_staged
+from qmterm.engine.orders.staged import as_staged, bounded
 from qmterm.engine.orders.walking import Grid, start_price
 from qmterm.engine.show.wording import describe_order, label, price_text
 from qmterm.engine.trader import Trader
 from qmterm.risk.price_sanity import natural_price, unit_mid
+from qmterm.risk.rolls import is_mixed
 from qmterm.risk.verdict import Verdict
 
 UNHURRIED = (Purpose.SCALE_OUT,)  # closes that start at the mid and are walked to the price that was approved
@@ -72,13 +73,18 @@ class Approvals:
             return CommandResult(False, "this proposal has no plan; nothing was sent")
         # The plan's own life was judged when it was made; a person's answer has the proposal's shelf life instead.
         alive = replace(plan, expires_ns=max(plan.expires_ns, trader.clock.now() + NS))
-        verdict = trader.judge(alive, trader.risk_book(), proposal.quantity, proposal.order)
+        staged = proposal.order
+        if staged is not None and staged.worst_price is not None:
+            staged = bounded(staged, trader.quotes_of(staged.legs), trader.ticks.of(staged.legs[0].symbol))
+            if not is_mixed(staged):  # what a roll opens is judged at its own price
+                alive = replace(alive, net_price=max(alive.net_price, staged.worst_price or alive.net_price))
+        verdict = trader.judge(alive, trader.risk_book(), proposal.quantity, staged)
         trader.trail.add_plan(plan, verdict)
         if not verdict.approved:
             reason = verdict.reason or Reason.NO_DATA
             trader.reject(plan.underlying, reason, verdict.numbers, plan)
             return CommandResult(False, f"the risk gate refuses it now: {_no(verdict)}; nothing was sent", refused=True)
-        intent = as_staged(trader.intent_of(plan, verdict.contracts), proposal.order)
+        intent = as_staged(trader.intent_of(plan, verdict.contracts), staged)
         trader.journal.decision(
             plan.underlying, "approved", trader.clock.now(), plan=plan, reason=verdict.reason, numbers=verdict.numbers
         )

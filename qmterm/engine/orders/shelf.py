@@ -15,6 +15,7 @@ from qmterm.core.orders import Purpose
 from qmterm.core.quotes import Quote
 from qmterm.core.reasons import Reason
 from qmterm.engine.orders.proposals import SPREAD_ROOM, Proposal, drifted
+from qmterm.engine.orders.staged import bounded
 from qmterm.engine.show.wording import describe_leg
 from qmterm.engine.trader import Trader
 from qmterm.risk.price_sanity import natural_price, price_fault, tick_of, unit_mid
@@ -63,7 +64,8 @@ class Shelf:
             if not meant and drifted(proposal, mid, trader.settings.price_band):
                 return True
             if staged is not None:
-                order = replace(staged, net_price=staged.counted_price)
+                now = bounded(staged, quotes, program)
+                order = replace(now, net_price=now.counted_price)
                 return trader.gate.order_refusal(order, quotes, program) is not None
             band = trader.gate.settings.price_band
             return price_fault(proposal.legs, proposal.quantity, proposal.net_price, quotes, band, program) is not None

@@ -5,9 +5,13 @@ One unit of the order is kept beside its plan; the intent that is sent, now or a
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from qmterm.core.orders import OrderIntent
+from qmterm.core.quotes import Quote
+from qmterm.core.ticks import TickProgram, TickTable
+from qmterm.risk.price_sanity import crossing, natural_price
 
 
 def as_staged(intent: OrderIntent, staged: OrderIntent | None) -> OrderIntent:
@@ -26,3 +30,15 @@ def as_staged(intent: OrderIntent, staged: OrderIntent | None) -> OrderIntent:
         good_until=staged.good_until,
         reason=staged.reason,
     )
+
+
+def bounded(staged: OrderIntent, quotes: Mapping[str, Quote], program: TickTable | TickProgram) -> OrderIntent:
+    """A walked order whose market came nearer since: its worst price is that of crossing now, as it walks no further.
+
+    Any other order stays as it was meant.
+    """
+    natural = natural_price(staged.legs, staged.quantity, quotes)
+    if staged.worst_price is None or staged.net_price is None or natural is None:
+        return staged
+    worst = max(staged.worst_price, crossing(staged.legs, natural, program))
+    return replace(staged, worst_price=worst, net_price=max(staged.net_price, worst))

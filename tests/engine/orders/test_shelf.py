@@ -12,7 +12,7 @@ from qmterm.core.orders import Action, Leg, Purpose
 from qmterm.core.reasons import Reason
 from qmterm.core.settings.engine import Mode, OrderSettings
 from qmterm.core.settings.risk import RiskSettings
-from qmterm.engine.commands import StageTicket
+from qmterm.engine.commands import ApproveProposal, StageTicket
 from qmterm.engine.orders.proposals import Proposal, Proposals
 from qmterm.engine.orders.shelf import Shelf
 from qmterm.engine.orders.ticks import TickBook
@@ -20,7 +20,7 @@ from qmterm.engine.runlog import RunLog
 from qmterm.risk.gate import Gate
 from tests.engine.fakes import OCC, TableQuotes, clock_at
 from tests.engine.house import GONE, close_at, confirmed, opened, plan
-from tests.engine.orders.test_spread_stops import BOUGHT, HIGH, at, hold
+from tests.engine.orders.test_spread_stops import BOUGHT, at, hold
 
 ENTRY = Proposal(
     proposal_id="p1",
@@ -181,7 +181,7 @@ async def test_the_question_of_a_spreads_stop_stays_when_one_leg_moves_a_nickel(
         assert len([line for line in house.log.lines if line.kind == "PLAN" and "close?" in line.text]) == 1
 
 
-@pytest.mark.parametrize(("step", "stays"), [(0.05, True), (0.10, False)])
+@pytest.mark.parametrize(("step", "stays"), [(0.05, True), (-0.05, True), (0.10, False), (-0.10, False)])
 async def test_a_typed_spread_waits_while_its_mid_moves_by_no_more_than_a_nickel(step, stays):
     """A share of a small net mid is less than a tick of one leg: no question would live to its answer."""
     async with opened(mode=Mode.CONFIRM, orders=OrderSettings(walk=True)) as house:
@@ -189,6 +189,16 @@ async def test_a_typed_spread_waits_while_its_mid_moves_by_no_more_than_a_nickel
         answer = await house.tickets.stage(StageTicket(BOUGHT.split(" @")[0], False))
         assert answer.ok, answer.text
         (waiting,) = house.trader.proposals.waiting
-        at(house, 4.10 - step, 2.90)
+        assert waiting.order.worst_price == Decimal("-1.30")
+        at(house, 4.10 + step, 2.90)
         Shelf(house.trader).look()
         assert (waiting in house.trader.proposals.waiting) is stays
+        if stays:
+            answer = house.approvals.approve(ApproveProposal(waiting.proposal_id, str(waiting.net_price)))
+            assert answer.ok, answer.text
+            await house.lanes.idle()
+            (sent,) = house.working
+            assert (sent.intent.net_price, sent.intent.worst_price) == (
+                Decimal("-1.20"),
+                Decimal("-1.30") if step > 0 else Decimal("-1.25"),
+            )
