@@ -63,7 +63,7 @@ def sitting(home, tmp_path_factory):
         seen["ticket"] = staged(thread, StageTicket(f"buy 1 {low} / sell 1 {high}"))
         until(lambda: held(thread) == seen["legs"], 90, lambda: log_of(thread))
         seen["rules"] = {position.rules for position in thread.snapshot.positions}
-        seen["roll"] = staged(thread, RollPosition(thread.snapshot.positions[0].position_id))
+        seen["roll"] = staged(thread, RollPosition(thread.snapshot.positions[0].trade_id))
         until(lambda: held(thread) and not held(thread).keys() & seen["legs"].keys(), 90, lambda: log_of(thread))
         seen["after"] = held(thread)
     seen["body"] = thread.result
@@ -75,9 +75,10 @@ def test_what_cannot_be_meant_is_a_sentence_and_nothing_is_sent(sitting):
     assert "expired on 2026-02-20" in sitting["expired"].text
 
 
-def test_a_typed_spread_walks_to_its_fill_and_says_that_nothing_guards_it(sitting):
+def test_a_typed_spread_walks_to_its_fill_and_both_legs_show_its_rules(sitting):
     assert "walks to" in sitting["ticket"].text
-    assert sitting["rules"] == {"no rules (watch it yourself)"}
+    (rules,) = sitting["rules"]
+    assert rules.startswith("no stop price · ")
 
 
 def test_a_roll_moves_every_leg_to_the_next_expiry_with_its_strike(sitting):

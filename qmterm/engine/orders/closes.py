@@ -27,7 +27,11 @@ def positions_named(book: Book, name: str) -> list[Position]:
     """One position by symbol; all legs of a trade by its id; what the screen shows or the underlying where that names
     one position, or the legs of one trade. Empty when it names none, or several trades."""
     positions = book.positions
-    for exact in ([p for p in positions if p.symbol == name], [p for p in positions if name and p.plan_id == name]):
+    plain = " ".join(name.split())  # a symbol's blanks do not survive a command line
+    for exact in (
+        [p for p in positions if " ".join(p.symbol.split()) == plain],
+        [p for p in positions if name and p.plan_id == name],
+    ):
         if exact:
             return exact
     shown = [p for p in positions if name.upper() in (label(p.symbol), p.underlying)]

@@ -35,7 +35,7 @@ async def test_a_trade_of_two_legs_is_named_by_its_id_or_its_stock_and_each_leg_
         guard = await hold(house, BOUGHT)
         for name in (guard.state.position_id, "NVDA"):
             assert {held.symbol for held in positions_named(house.book, name)} == {LOW, HIGH}
-        for name in (HIGH, HIGH_LABEL):
+        for name in (HIGH, " ".join(HIGH.split()), HIGH_LABEL):
             assert [held.symbol for held in positions_named(house.book, name)] == [HIGH]
 
 
