@@ -18,6 +18,7 @@ from qmterm.core.errors import BadInput, SimError
 from qmterm.sim.options import SimOptions
 
 READY_S = 60.0
+ENDING_S = 10.0  # a process that said something else, or nothing, is on its way out
 STOP_S = 5.0
 STDERR_LINES = 12
 
@@ -104,9 +105,7 @@ async def spawn(options: SimOptions, ready_s: float = READY_S) -> RunningSim:
         url, now_ns, notice = about["url"], int(about["now"]), about.get("notice", "")
         return RunningSim(url, about["ws_url"], token, now_ns, process, notice, errors, reader)
     except (TimeoutError, ValueError, KeyError) as error:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        code = await process.wait()
+        code = await _end(process, 0.0 if isinstance(error, TimeoutError) else ENDING_S)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(reader, 1.0)
         if code == BadInput.exit_code and errors:
@@ -114,6 +113,19 @@ async def spawn(options: SimOptions, ready_s: float = READY_S) -> RunningSim:
         late = f"was not ready in {ready_s:g} s" if isinstance(error, TimeoutError) else f"ended with code {code}"
         said = " | ".join(errors) or "it said nothing on stderr"
         raise SimError(f"the simulator {late}: {said}") from error
+
+
+async def _end(process: asyncio.subprocess.Process, patience_s: float) -> int:
+    """Its exit code; killed when it does not end by itself.
+
+    A kill looks first whether it lives, and takes the exit code away from asyncio when it does not: 255 is reported.
+    """
+    try:
+        return await asyncio.wait_for(process.wait(), patience_s)
+    except TimeoutError:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        return await process.wait()
 
 
 async def _keep_tail(process: asyncio.subprocess.Process, lines: list[str]) -> None:
