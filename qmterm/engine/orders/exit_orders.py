@@ -117,7 +117,7 @@ def worthless(quote: Quote, program: TickTable | TickProgram, now_ns: int) -> bo
 def exit_price(quote: Quote, attempts: int, program: TickTable | TickProgram, *, selling: bool) -> Decimal | None:
     """The natural price, one tick worse after a first try: a protective order wants out, not a bargain.
 
-    None when there is nobody on the other side.
+    Between two ticks it lands where the other side takes it. None when there is nobody on the other side.
     """
     side = quote.bid if selling else quote.ask
     if side <= 0:
@@ -126,4 +126,4 @@ def exit_price(quote: Quote, attempts: int, program: TickTable | TickProgram, *,
     step = tick(program, price)
     give = step * min(attempts, 1)  # the gate allows one tick beyond the market; later tries follow the quote
     price = price - give if selling else price + give
-    return round_price(program, max(price, step), buys=not selling)
+    return round_price(program, max(price, step), buys=selling)
