@@ -28,6 +28,7 @@ def alone(
     """
     net: Counter[_Series] = Counter()  # bought less sold
     forgiven: Counter[_Series] = Counter()
+    elsewhere: Counter[_Series] = Counter()  # bought less sold by orders without our tag
     for row in transactions:
         if row.action is None or row.symbol is None or not is_option(row.symbol):
             continue
@@ -35,8 +36,12 @@ def alone(
         before = max(0, -net[series])
         net[series] += row.action.sign * row.quantity
         bare = max(0, -net[series])
-        if bare > before and _of_a_person(orders.get(row.order_id or 0), withdrawn):
+        order = orders.get(row.order_id or 0)
+        if order is not None and order.external_identifier is None:
+            elsewhere[series] += row.action.sign * row.quantity
+        if bare > before and _of_a_person(order, withdrawn):
             forgiven[series] += bare - before
+        forgiven[series] = max(forgiven[series], -elsewhere[series])  # a cover may be sold before what it covers
         forgiven[series] = min(forgiven[series], bare)
     mending: Counter[_Series] = Counter()
     for order in orders.values():

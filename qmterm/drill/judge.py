@@ -14,6 +14,7 @@ from decimal import Decimal
 from qmterm.core.settings.risk import RiskSettings
 from qmterm.drill.cover import alone
 from qmterm.drill.judge_limits import Limits, ours
+from qmterm.engine.ladder import Level
 from qmterm.journal.state import JournalState
 from qmterm.sim.brokerage.app import Brokerage
 from qmterm.sim.brokerage.orders import SimOrder
@@ -90,8 +91,9 @@ class Judge:
         self._judge_fills(saved)
         self._judge_closes(saved)
         theirs = self._brokerage.book.holdings()
-        for text in alone(self._brokerage.desk.orders, self._brokerage.book.transactions, self.withdrawn):
-            self.findings.add("legs_alone", text)
+        if not _halted(saved):
+            for text in alone(self._brokerage.desk.orders, self._brokerage.book.transactions, self.withdrawn):
+                self.findings.add("legs_alone", text)
         for symbol in sorted(theirs.keys() | positions.keys()):
             if theirs.get(symbol, 0) != positions.get(symbol, 0):
                 self.findings.add(
@@ -145,6 +147,11 @@ class Judge:
             closing = row.order_id is not None and not row.action.opens
             if closing and abs(before) < row.quantity:
                 self.findings.add("closes_that_opened", f"order {row.order_id} closed {row.quantity} of {before}")
+
+
+def _halted(saved: JournalState) -> bool:
+    """A day that ends in HALT: no machine sends anything there, what stands alone is a person's to close."""
+    return saved.ladder is not None and saved.ladder.state == Level.HALT.label
 
 
 def _opens(order: SimOrder) -> bool:

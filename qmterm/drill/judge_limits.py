@@ -20,6 +20,7 @@ from qmterm.sim.brokerage.orders import OrderLeg, SimOrder, Status
 _ROOM = Decimal("1.01")  # NLV moves between the decision and the broker's acceptance
 _ZERO = Decimal(0)
 UNSEEN_NS = 10 * NS  # for so long a trade that was made elsewhere may be unknown to us
+WALKED = Decimal("1.03")  # a walk was judged at its worst price; its steps are no new decisions
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,9 @@ class Limits:
 
     def check(self, fresh: list[SimOrder], orders: list[SimOrder]) -> None:
         """`fresh` were just taken, of `orders`, all of ours."""
+        fresh = [order for order in fresh if not self._walks(order)]
+        if not fresh:
+            return
         worth = self._brokerage.desk.standing().net_liquidating_value
         for order in fresh:
             paid = _debit(order) * order.units
@@ -67,22 +71,26 @@ class Limits:
         if left < reserve:
             self._breach(f"cash: {left} stay of {worth} when all that works has filled")
 
+    def _walks(self, order: SimOrder) -> bool:
+        """It takes the place of another and pays little more: a step of a walk, decided when the walk began."""
+        original = None if order.replaces is None else self._brokerage.desk.orders.get(order.replaces)
+        return original is not None and _debit(order) <= _debit(original) * WALKED
+
     def _at_risk(self, order: SimOrder, closed: Counter[str]) -> Decimal:
         """What an order's positions cost and what it may still pay; `closed` is used up by the oldest first."""
         opened = [leg for leg in order.legs if leg.action.opens]
         if not opened:
             return _ZERO
         filled = min(leg.filled for leg in opened)
-        units, each = filled, _ZERO
-        if len(opened) < len(order.legs) or order.price is None:  # a roll, or no limit: what it opened cost
-            if filled:
-                each = max(_ZERO, -sum((_brought(leg) for leg in opened), _ZERO) / filled)
-        else:
-            units += 0 if order.terminal else order.remaining_units
-            each = self._beyond_original(order)
-        sold = min(closed[opened[0].symbol], units)
+        cost = max(_ZERO, -sum((_brought(leg) for leg in opened), _ZERO) / filled) if filled else _ZERO
+        left, each = 0, _ZERO
+        if (
+            len(opened) == len(order.legs) and order.price is not None and not order.terminal
+        ):  # a roll opens at no limit
+            left, each = order.remaining_units, self._beyond_original(order)
+        sold = min(closed[opened[0].symbol], filled + left)
         closed[opened[0].symbol] -= sold
-        return each * (units - sold)
+        return cost * max(0, filled - sold) + each * (left - max(0, sold - filled))
 
     def _beyond_original(self, order: SimOrder) -> Decimal:
         """Dollars a unit; while its original still works one of the two fills, so only what it costs more counts."""
@@ -97,7 +105,11 @@ class Limits:
         pays = sum((self._beyond_original(order) * order.remaining_units for order in working), _ZERO)
         since = desk.now_ns - UNSEEN_NS
         unseen = sum(
-            (row.fees.total - row.value for row in book.transactions if row.time_ns > since and self._elsewhere(row)),
+            (
+                max(_ZERO, row.fees.total - row.value)
+                for row in book.transactions
+                if row.time_ns > since and self._elsewhere(row)
+            ),
             _ZERO,
         )
         return book.cash - pays + unseen

@@ -58,7 +58,8 @@ class Proof:
 
     @property
     def confirmed(self) -> bool:
-        return self.wanted and self._level is self._ladder.level and self.confirmed_ns is not None
+        """The broker's word, for as long as our own books agree: what came later is not proven gone."""
+        return self.wanted and self._level is self._ladder.level and self.confirmed_ns is not None and not self._ours()
 
     @property
     def pending(self) -> bool:
@@ -150,7 +151,9 @@ class Proof:
         return f"{what}, confirmed by the broker at {at}"
 
     def remind(self, monotonic: float) -> None:
-        """An alarm now and then for as long as something is left."""
+        """An alarm now and then for as long as something is left; a proof that no longer holds must be brought anew."""
+        if self._ours():
+            self.confirmed_ns = None
         if not self.wanted or self.confirmed or monotonic - self._said_at < SAY_AGAIN_S:
             return
         first = self._said_at == float("-inf")

@@ -68,6 +68,15 @@ def test_a_cover_that_was_sold_elsewhere_is_the_persons_too():
     assert day.order(CLOSE[:1], (3,), Status.FILLED, None).alone() == []
 
 
+def test_a_cover_that_was_sold_elsewhere_before_the_rest_filled_is_the_persons_too():
+    day = Day().order(OPEN, (3, 0), Status.LIVE).order(CLOSE[:1], (3,), Status.FILLED, None)
+    later = day.orders[1].legs[1]
+    later.fills.append(Fill("late", 3, Decimal(2), 2))
+    day.book.trade(HIGH, Action.SELL_TO_OPEN, 3, Decimal(2), FeeBreakdown(), 2, order_id=1)
+    assert day.alone() == []
+    assert len(Day().order(OPEN, (3, 0), Status.LIVE).order(OPEN, (0, 6), Status.REJECTED).alone()) == 1
+
+
 def test_what_a_person_left_and_is_closed_since_hides_nothing_later():
     day = Day().order(OPEN, (0, 3), Status.CANCELLED, "qm-1").order(CLOSE[1:], (3,), Status.FILLED, "qm-2")
     assert day.alone({"qm-1"}) == []

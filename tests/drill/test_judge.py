@@ -127,6 +127,14 @@ def test_an_engine_that_gives_up_a_half_filled_entry_is_seen_where_nothing_close
     assert counted("legs_alone", "leg-only", LEGS) > 0
 
 
+def test_a_leg_alone_under_a_persons_halt_is_the_persons_to_close(drill):
+    """Day 3367: a spread's sold leg filled alone, its closer was lost with the line, then somebody killed."""
+    (outcome,) = drill("all", [3367], tell=True)
+    assert any("ORPHAN_LEG" in line for line in outcome.story)
+    assert "HALT" in [line for line in outcome.story if "ladder" in line][-1]
+    assert outcome.findings.clean
+
+
 @pytest.fixture
 def insistent(monkeypatch):
     """Whoever closes something asks for all his earlier closes once more: most of them are done long since."""

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from qmterm.core.orders import OrderState
+from decimal import Decimal
+
+from qmterm.core.orders import BrokerPosition, OrderState
+from qmterm.core.reasons import Reason
 from qmterm.engine.commands import ClosePosition, Kill, Resume
+from qmterm.engine.ladder import Level
 from qmterm.engine.proof import SAY_AGAIN_S
 from tests.engine.fakes import OCC, entry
 from tests.engine.house import opened
@@ -64,6 +68,23 @@ async def test_a_persons_close_under_halt_is_nothing_that_is_left():
         await house.lanes.idle()
         await house.oversight.read_account()
         assert house.oversight.proof.confirmed
+
+
+async def test_a_flatten_that_was_proven_says_so_no_longer_once_something_is_held_again():
+    async with opened() as house:
+        house.ladder.lower(Level.FLATTEN, Reason.USER, "all flat", house.clock.now(), by_person=True)
+        await house.oversight.read_account()
+        proof = house.oversight.proof
+        assert proof.text.startswith("flat: ")
+        house.book.adopt(BrokerPosition(OCC, 2, Decimal("4.15"), 100), "manual", "m1", house.clock.now())
+        assert not proof.confirmed
+        assert proof.text == "still there: 1 position (+2 NVDA 17APR26 175C)"
+        proof.remind(0.0)
+        house.book.adopt(BrokerPosition(OCC, 0, Decimal(0), 100), "manual", "m1", house.clock.now())
+        assert proof.text == "still there: the broker has not confirmed it yet"
+        assert proof.pending
+        await house.oversight.read_account()
+        assert proof.confirmed
 
 
 async def test_the_number_survives_a_restart_and_the_broker_is_asked_anew():

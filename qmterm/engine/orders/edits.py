@@ -129,7 +129,8 @@ class Edits:
             if crossing is None:
                 return refused(Reason.NO_QUOTE, "nobody quotes the side that opens: a dearer price cannot be judged")
             worst = crossing
-        plan = manual_plan(trader, opening, worst, None, intent.strategy)
+        bounded = intent.counted_price is not None
+        plan = manual_plan(trader, opening, worst, None, intent.strategy, bounded=bounded)
         book = trader.risk_book(without=record)
         own = frozenset({(intent.strategy, intent.underlying)})
         book = replace(book, held=book.held - own, recent=frozenset())  # it adds to nothing, it is sent no second time
@@ -150,8 +151,10 @@ def dearer_by(old: OrderIntent, new: OrderIntent) -> Decimal:
 
 
 def _pays(intent: OrderIntent, price: Decimal | None) -> Decimal:
-    """Dollars a share of one unit, negative for a credit: by its limit, else by its trigger."""
-    return -price if price is not None else intent.stop_trigger or Decimal(0)
+    """Dollars a share of one unit, negative for a credit: by its limit, else a buy's trigger; a sale's says nothing."""
+    if price is not None:
+        return -price
+    return intent.stop_trigger or Decimal(0) if intent.legs[0].action.buys else Decimal(0)
 
 
 def _asks_again(old: OrderIntent, new: OrderIntent, more: Decimal) -> CommandResult:

@@ -141,8 +141,8 @@ class Guards:
         """Follow a fill of an order that opened or closed a guarded position."""
         guard = self._guards.get(record.intent.plan_id)
         if guard is None or fill.symbol not in guard.symbols:  # placed elsewhere, or the leg that a roll closes
-            alike = [g for g in self._guards.values() if fill.symbol in g.symbols]
-            guard = self.watching(fill.symbol) or next(iter(alike), None)
+            alike = [g for g in self._guards.values() if g.moved_by(fill.symbol, fill.action)]
+            guard = next((g for g in alike if g.state.quantity), next(iter(alike), None))
         if guard is None:
             return
         if len(guard.legs) > 1:

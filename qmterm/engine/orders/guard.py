@@ -41,6 +41,13 @@ class Guard:
         """One leg that was bought: what can have exits that rest at the broker."""
         return len(self.legs) == 1 and self.legs[0].action.buys and is_option(self.symbol)
 
+    def moved_by(self, symbol: str, action: Action) -> bool:
+        """A fill of this kind opens or closes a leg: what is sold to open is no part of a position that was bought."""
+        return any(
+            leg.symbol == symbol and (action is leg.action or (not action.opens and action.sign != leg.action.sign))
+            for leg in self.legs
+        )
+
     def to_dict(self) -> dict[str, Any]:
         return {
             **self.state.to_dict(),

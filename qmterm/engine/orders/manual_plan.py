@@ -31,8 +31,16 @@ def manual_plan(
     mid: Decimal | None,
     strategy: str = MANUAL,
     letter: str = "m",
+    *,
+    bounded: bool = True,
 ) -> TradePlan:
-    """`legs` of one unit; `worst` is the signed net price at which it is judged, whatever it is sent at."""
+    """`legs` of one unit; `worst` is the signed net price at which it is judged, whatever it is sent at.
+
+    Not `bounded`: the order has no limit, and a sale of which nothing says what it brings counts as bringing nothing.
+    """
+    sold = worst > 0
+    if not bounded:
+        worst = min(worst, Decimal(0))
     now = trader.clock.now()
     today = et_date(now)
     underlying = underlying_of(legs[0].symbol)
@@ -57,7 +65,7 @@ def manual_plan(
         targets=(),
         horizon_date=max(today, min(expiries, default=today) - timedelta(days=7)),
         signal=signal,
-        numbers={"bid_ask_mid": None if mid is None else float(abs(mid)), **_chain_numbers(trader, legs, worst > 0)},
+        numbers={"bid_ask_mid": None if mid is None else float(abs(mid)), **_chain_numbers(trader, legs, sold)},
     )
     return with_claims(plan, trader.risk_book, trader.quotes_of(legs), spot, today)
 

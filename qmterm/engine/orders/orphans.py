@@ -27,7 +27,7 @@ from qmterm.engine.show.wording import describe_leg
 
 UNEVEN_NS = 15 * NS  # market time after its latest fill: by then a poll has seen the missing legs
 REARM_NS = 300 * NS  # after a person refused a closer
-_STRANGE = (OrderState.UNKNOWN, OrderState.NOT_ACCEPTED, OrderState.FILLED)  # more may turn up
+_STRANGE = (OrderState.UNKNOWN, OrderState.FILLED)  # more fills may turn up
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +72,9 @@ class Orphans:
         for orphan in found:
             symbol = orphan.leg.symbol
             rested = now - self._called_off.get(symbol, -REARM_NS) >= REARM_NS
-            if rested and not self._ledger.closing(symbol, resting=False):
-                order = self._order(orphan, now)
+            left = orphan.leg.quantity - self._ledger.closing(symbol, resting=False)
+            if rested and left > 0:
+                order = self._order(orphan, left, now)
                 if order is not None:
                     orders.append(order)
         return tuple(orders)
@@ -118,10 +119,11 @@ class Orphans:
 
     # --- closing ---
 
-    def _order(self, orphan: Orphan, now_ns: int) -> OrderIntent | None:
+    def _order(self, orphan: Orphan, wanted: int, now_ns: int) -> OrderIntent | None:
+        """For `wanted` contracts: what no working order closes already."""
         leg, root = orphan.leg, orphan.root.intent
         free = abs(closable(self._book, self._ledger, leg.symbol, resting=False))
-        count, quote = min(leg.quantity, free), self._quotes.quote(leg.symbol)
+        count, quote = min(wanted, free), self._quotes.quote(leg.symbol)
         if not count or quote is None:
             return None
         stem = f"o{root.intent_id}-{leg.symbol.replace(' ', '')}"

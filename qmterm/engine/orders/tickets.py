@@ -181,7 +181,8 @@ class Tickets:
             owners = {p.strategy for leg in order.legs if (p := trader.book.position(leg.symbol)) is not None}
             strategy = owners.pop() if len(owners) == 1 else MANUAL
         mid = net_mid(order.legs, trader.quotes_of(order.legs))
-        plan = manual_plan(trader, opening, worst, mid, strategy, "r" if rolled else "m")
+        bounded = order.counted_price is not None
+        plan = manual_plan(trader, opening, worst, mid, strategy, "r" if rolled else "m", bounded=bounded)
         staged = replace(order, strategy=strategy, plan_id=plan.plan_id)
         if rolled:
             self._lineage(staged, plan.plan_id)

@@ -10,7 +10,7 @@ from decimal import Decimal
 import pytest
 
 from qmterm.core.errors import BrokerError
-from qmterm.core.orders import OrderState, Purpose
+from qmterm.core.orders import Action, Leg, OrderState, Purpose
 from qmterm.core.quotes import Quote
 from qmterm.core.reasons import Reason
 from qmterm.core.ticks import TickProgram
@@ -66,6 +66,23 @@ async def test_stop_goal_order_reprice_flat():
         await house.guards.tidy()
         assert house.journal.protects == {}
         assert house.log.levels["alarm"] == 1  # told once
+
+
+async def test_what_is_sold_to_open_is_no_entry_of_a_guard_that_waits_for_a_purchase():
+    async with opened() as house:
+        bought = Leg(OCC, Action.BUY_TO_OPEN, 1)
+        await house.guards.prepare(plan(), (bought,))  # its own order was refused
+        other = Leg("NVDA  260417C00170000", Action.BUY_TO_OPEN, 2)
+        legs = (other, Leg(OCC, Action.SELL_TO_OPEN, 2))
+        record = await house.desk.submit(replace(entry("qm-9", 2), legs=legs, plan_id="P9"))
+        await house.filled(record.broker_id, 2, symbol=OCC)
+        assert house.book.quantity(OCC) == -2
+        assert house.guards.of("P1").state.quantity == 0
+
+        guard = house.guards.of("P1")
+        moving = [action for action in Action if guard.moved_by(OCC, action)]
+        assert moving == [Action.BUY_TO_OPEN, Action.SELL_TO_CLOSE]
+        assert not guard.moved_by(other.symbol, Action.BUY_TO_OPEN)
 
 
 async def test_a_scale_out_level_fires_once():

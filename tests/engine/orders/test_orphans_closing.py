@@ -106,12 +106,20 @@ def test_the_next_closer_has_a_name_of_its_own_and_gives_way_a_tick():
         place.ledger.add(OrderRecord(order, OrderState.CANCELLED))
 
 
-@pytest.mark.parametrize("state", [OrderState.UNKNOWN, OrderState.NOT_ACCEPTED, OrderState.FILLED, OrderState.LIVE])
+@pytest.mark.parametrize("state", [OrderState.UNKNOWN, OrderState.FILLED, OrderState.LIVE])
 def test_an_order_of_which_more_may_come_leaves_nothing_alone(state):
     place = Place()
     place.order("a", spread(3), 3, {LOW: 2}, state)
     place.hold(LOW, 2)
     assert place.look() == ()
+
+
+def test_a_replacement_that_the_broker_never_took_holds_no_closer_up():
+    place = Place()
+    place.order("a", spread(3), 3, {LOW: 2})
+    place.order("a.1", spread(1), 1, {}, OrderState.NOT_ACCEPTED, replaces="a")
+    place.hold(LOW, 2)
+    assert legs_of(place.look()) == [(LOW, STC, 2)]
 
 
 def test_an_order_of_one_leg_and_one_that_somebody_placed_elsewhere_leave_nothing_alone():
@@ -157,7 +165,7 @@ def test_only_closes_of_this_leg_since_count_against_it():
     assert place.look(lambda symbol: 9) == ()
 
 
-def test_a_close_that_works_is_waited_for_and_one_that_rests_gives_way():
+def test_what_a_working_close_covers_is_left_to_it_and_one_that_rests_gives_way():
     place = Place()
     place.order("a", spread(3), 3, {LOW: 2})
     place.hold(LOW, 2)
@@ -165,6 +173,8 @@ def test_a_close_that_works_is_waited_for_and_one_that_rests_gives_way():
     assert stop.intent.rests
     assert legs_of(place.look()) == [(LOW, STC, 2)]
     place.order("close", (Leg(LOW, STC, 1),), 1, {}, OrderState.LIVE, purpose=Purpose.EXIT)
+    assert legs_of(place.look()) == [(LOW, STC, 1)]
+    place.order("more", (Leg(LOW, STC, 1),), 1, {}, OrderState.LIVE, purpose=Purpose.EXIT)
     assert place.look() == ()
 
 
