@@ -101,6 +101,17 @@ async def test_a_stop_that_buys_waits_above_the_market_and_is_judged_at_its_trig
         assert house.broker.posts == []
 
 
+@pytest.mark.parametrize(("price", "claimed"), [("@ 4.10", "91.24"), ("@ mkt", "501.24"), ("stop 4.00", "501.24")])
+async def test_a_sale_without_a_limit_is_judged_as_if_it_brought_nothing(price, claimed):
+    async with opened() as house:
+        house.quote(2.20, 2.30, HIGHER)
+        assert (await stage(house, "buy 1 NVDA 17APR26 180C @ 2.30", send=True)).ok
+        await house.filled(house.working[0].broker_id, 1, "2.30", symbol=HIGHER)
+        answer = await stage(house, f"sell 1 NVDA 17APR26 175C {price}", send=True)
+        assert answer.ok, answer.text
+        assert house.working[0].intent.max_loss == Decimal(claimed)
+
+
 async def test_what_is_held_decides_whether_a_leg_closes_and_no_more_than_that_is_closed():
     async with opened() as house:
         await house.hold(2)
