@@ -24,8 +24,10 @@ from qmterm.engine.orders.orphans import uneven
 from qmterm.engine.orders.reconcile import Difference, Reconciler
 from qmterm.engine.orders.recovery import adopt_difference
 from qmterm.engine.orders.resting import Rester
+from qmterm.engine.orders.splits import owners_of
 from qmterm.engine.orders.walker import Walker
 from qmterm.engine.proof import DOCUMENT, Proof
+from qmterm.engine.show.wording import structure_label
 from qmterm.engine.trader import Trader
 
 SETTLE_EVERY_S = 0.5
@@ -346,7 +348,15 @@ class Oversight:
         serious = []
         causes = self._explainer.name(confirmed, FEE_DRIFT)
         # All at once, before anything is awaited: a fill that is counted in between must not be undone by older news.
-        changes = [adopt_difference(trader.book, d.symbol, d.theirs, state, now) for d in confirmed]
+        heirs = self._explainer.heirs(confirmed)
+        owners = owners_of(trader.book, heirs)
+        changes = [
+            adopt_difference(trader.book, d.symbol, d.theirs, state, now, owners.get(d.symbol)) for d in confirmed
+        ]
+        # Before the adjustments are on the disk: after a crash the same difference would show again, a guard not.
+        for guard in await trader.guards.follow(heirs):
+            text = f"split: the stops now watch {guard.state.quantity} {structure_label(guard.legs)}"
+            trader.log.warn("STOP", text, guard.symbol)
         for difference, change, cause in zip(confirmed, changes, causes, strict=True):
             text = f"{difference} ({cause.text})"
             await self._journal.write_adjustment(difference.symbol or None, change, f"reconcile: {text}", now)

@@ -138,6 +138,29 @@ async def test_a_split_is_adopted_with_its_name():
         assert house.ladder.level is Level.NORMAL
 
 
+async def test_a_stop_goes_on_with_the_contracts_that_a_split_made():
+    new = "NVDA  260417C00087500"
+    async with opened() as house:
+        await house.hold(2)
+        paper = await papered(house, **{OCC: 2})
+        house.oversight = Oversight(
+            house.trader, paper, house.journal, EngineSettings(), RiskSettings(), lambda: 0.0, house.lag,
+            split_ratio=lambda symbol, after, until: 2.0,
+        )  # fmt: skip
+        paper._book.positions = {new: BrokerPosition(new, 4, Decimal(2), 100)}
+        paper._book.cash = house.book.cash
+        premium = house.guards.of("P1").state.entry_premium
+        await stood(house)
+        await house.trader.tidy_guards()
+        position, guard = house.book.position(new), house.guards.of("P1")
+        assert (position.quantity, position.strategy, position.plan_id) == (4, "atr_matrix", "P1")
+        assert (guard.symbol, guard.state.quantity, guard.state.opened) == (new, 4, 4)
+        assert guard.state.entry_premium == premium / 2
+        assert house.journal.protects["P1"]["symbol"] == new
+        assert "split: the stops now watch 4 NVDA 17APR26 87.5C" in said(house)
+        assert house.ladder.level is Level.NORMAL
+
+
 @pytest.mark.parametrize("readable", [True, False])
 async def test_what_nothing_explains_still_alarms_and_says_that_its_cause_is_unknown(readable):
     async with opened() as house:

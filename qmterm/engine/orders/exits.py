@@ -24,6 +24,7 @@ from qmterm.engine.orders.exit_orders import ExitOrders, worthless
 from qmterm.engine.orders.guard import Guard
 from qmterm.engine.orders.ledger import Ledger, OrderRecord
 from qmterm.engine.orders.marks import Marks
+from qmterm.engine.orders.splits import Successor, renamed
 from qmterm.engine.orders.structure import (
     being_closed,
     may_still_fill,
@@ -188,6 +189,14 @@ class Guards:
             await self._keep(replace(guard, state=state, levels_day=today))
             touched.append(state.underlying)
         return tuple(touched)
+
+    async def follow(self, heirs: Mapping[str, Successor]) -> tuple[Guard, ...]:
+        """Go on with the contracts that a split made of what is guarded; those that now watch another symbol."""
+        moved = [changed for guard in self._guards.values() if (changed := renamed(guard, heirs)) is not None]
+        self._guards |= {guard.state.position_id: guard for guard in moved}  # all at once: nobody tidies one away
+        for guard in moved:
+            await self._keep(guard)
+        return tuple(moved)
 
     async def tidy(self) -> tuple[Guard, ...]:
         """Forget guards whose position is gone and whose entry can no longer fill; those of which a leg is left."""

@@ -17,6 +17,7 @@ from qmterm.core.protocols import Broker, TransactionsSource
 from qmterm.core.transactions import Transaction
 from qmterm.engine.orders.causes import NO_CAUSE, Cause, cause_of_money, causes_of_positions, deliveries, lately
 from qmterm.engine.orders.reconcile import Difference, compare
+from qmterm.engine.orders.splits import Successor, successors
 from qmterm.engine.trader import Trader
 
 
@@ -58,6 +59,10 @@ class Explainer:
             causes.get(d.symbol, NO_CAUSE) if d.symbol else cause_of_money(d.theirs - d.ours, self._rows, small)
             for d in differences
         )
+
+    def heirs(self, differences: Sequence[Difference]) -> dict[str, Successor]:
+        """What contracts became by a split, by their old symbols."""
+        return successors(differences, self._split_of)
 
     def _split_of(self, underlying: str) -> float:
         today = et_date(self._trader.clock.now())

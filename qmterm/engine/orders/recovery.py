@@ -106,15 +106,26 @@ def starting_positions(book: Book) -> tuple[BrokerPosition, ...]:
     return tuple(BrokerPosition(p.symbol, p.quantity, p.average, p.multiplier) for p in book.positions)
 
 
-def adopt_difference(book: Book, symbol: str, theirs: Decimal, broker: AccountState, now_ns: int) -> Decimal:
-    """Take the broker's word for one symbol ("" = cash); returns the change that the journal must record."""
+def adopt_difference(
+    book: Book,
+    symbol: str,
+    theirs: Decimal,
+    broker: AccountState,
+    now_ns: int,
+    owner: tuple[str, str] | None = None,
+) -> Decimal:
+    """Take the broker's word for one symbol ("" = cash); returns the change that the journal must record.
+
+    What is new belongs to `owner` (strategy, plan), else it came from elsewhere.
+    """
     if not symbol:
         change = theirs - book.cash
         book.adjustments += change
         return change
     change = theirs - book.quantity(symbol)
     reported = next((p for p in broker.positions if p.symbol == symbol), None)
-    book.adopt(reported or BrokerPosition(symbol, 0, Decimal(0), 100), "external", "", now_ns)
+    strategy, plan_id = owner or ("external", "")
+    book.adopt(reported or BrokerPosition(symbol, 0, Decimal(0), 100), strategy, plan_id, now_ns)
     return change
 
 
