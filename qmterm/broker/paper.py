@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from qmterm.broker.events import EventQueue
 from qmterm.broker.paper_book import PaperBook, PaperOrder
 from qmterm.broker.paper_brackets import follow, join, members
+from qmterm.broker.paper_checks import FillFees, OrderCost, check_order
 from qmterm.broker.paper_delivery import Scene
 from qmterm.broker.paper_end import order_over
 from qmterm.broker.paper_latency import arrived, ask_cancel, take_hold, take_over
@@ -28,12 +29,11 @@ from qmterm.core.corporate import CorporateFacts
 from qmterm.core.errors import BrokerError, JournalError
 from qmterm.core.fees import fill_fees
 from qmterm.core.instruments import is_option
-from qmterm.core.matching import match, natural_price, unit_ratios
-from qmterm.core.order_rules import bracket_fault, rules_fault
+from qmterm.core.matching import match
+from qmterm.core.order_rules import bracket_fault
 from qmterm.core.orders import (
     AccountBalance,
     AccountState,
-    Action,
     BracketRole,
     BrokerEvent,
     BrokerOrder,
@@ -61,14 +61,6 @@ class PaperLedger(Protocol):
     async def save(self, state: Mapping[str, Any]) -> None: ...
 
 
-class FillFees(Protocol):
-    """core.fees.fill_fees, or a table in tests: dollars one execution costs."""
-
-    def __call__(
-        self, symbol: str, action: Action, quantity: int, price: Decimal, day: date, already_opened_in_order: int = 0
-    ) -> Decimal: ...
-
-
 class PaperBroker:
     """See core.protocols.Broker; `on_market` is called by the engine after each batch of data."""
 
@@ -85,6 +77,7 @@ class PaperBroker:
         self.account = ACCOUNT
         self.flags = AccountFlags()
         self._quotes = quotes
+        self._cost = OrderCost(quotes, fees, clock)
         self._ledger = ledger
         self._clock = clock
         self._fees = fees
@@ -116,7 +109,7 @@ class PaperBroker:
 
     async def place(self, intent: OrderIntent) -> BrokerOrder:
         self._check(intent)
-        reserve = self._reserve(intent)
+        reserve = self._cost.reserve(intent)
         self._check_money(intent, reserve)
         report, live = self._taken(intent, reserve)
         try:
@@ -134,7 +127,7 @@ class PaperBroker:
         waits = any(intent.role is BracketRole.TRIGGER for intent in intents)
         for intent in intents:
             self._check(intent, waits=waits and intent.rests)
-        reserves = [self._reserve(intent) for intent in intents]
+        reserves = [self._cost.reserve(intent) for intent in intents]
         for intent, reserve in zip(intents, reserves, strict=True):
             self._check_money(intent, reserve)
         taken = [self._taken(intent, reserve)[0] for intent, reserve in zip(intents, reserves, strict=True)]
@@ -174,7 +167,7 @@ class PaperBroker:
         if intent.max_loss is not None:
             wanted = replace(wanted, max_loss=intent.max_loss * units / intent.quantity)
         self._check(wanted, without=broker_id)
-        reserve = self._reserve(wanted)
+        reserve = self._cost.reserve(wanted)
         self._check_money(wanted, reserve, freed=old.reserved * units)
         now = self._clock.now()
         asked = self._book.move(old, OrderState.REPLACE_REQUESTED, now)
@@ -197,33 +190,15 @@ class PaperBroker:
         self, intent: OrderIntent, reserve: Decimal, replaces: str | None = None
     ) -> tuple[BrokerOrder, BrokerOrder]:
         """Enter an order in the book: the report of its acceptance, and its newest: it works, if nothing takes time."""
-        now, book = self._clock.now(), self._book
-        report = BrokerOrder(
-            broker_id=str(book.next_order),
-            external_id=intent.intent_id,
-            account=self.account,
-            underlying=intent.underlying,
-            state=OrderState.ROUTED,
-            legs=intent.legs,
-            fills=(),
-            net_price=intent.net_price,
-            time_in_force=intent.time_in_force.value,
-            received_ns=now,
-            updated_ns=now,
-            remaining=tuple(leg.quantity for leg in intent.legs),
-            replaces=replaces,
-            kind=intent.kind,
-            stop_trigger=intent.stop_trigger,
-            good_until=intent.good_until,
-        )
-        book.next_order += 1
-        order = PaperOrder(report, intent, reserve, works_from_ns=now + self._latency_ns)
-        return report, (book.keep(order) if self._latency_ns else book.move(order, OrderState.LIVE, now)).report
+        now = self._clock.now()
+        order = self._book.accept(self.account, intent, reserve, now, now + self._latency_ns, replaces)
+        newest = order if self._latency_ns else self._book.move(order, OrderState.LIVE, now)
+        return order.report, newest.report
 
     async def dry_run(self, intent: OrderIntent) -> DryRun:
         self._check(intent)
-        reserve = self._reserve(intent)
-        fees = self._order_fees(intent)
+        reserve = self._cost.reserve(intent)
+        fees = self._cost.fees(intent)
         warnings = () if reserve * intent.quantity <= self._buying_power else ("margin_check_failed: not enough money",)
         return DryRun(-reserve * intent.quantity, -fees, warnings)
 
@@ -361,52 +336,10 @@ class PaperBroker:
             self._sessions = SessionCalendar.load(today - timedelta(days=10), today + timedelta(days=4 * 365))
         return self._sessions
 
-    # --- checks of a real broker ---
-
     def _check(self, intent: OrderIntent, without: str = "", *, waits: bool = False) -> None:
-        """`waits`: an exit behind a trigger, whose position is not there yet."""
         if not self._connected:
             raise BrokerError("the paper broker is not connected; nothing was placed", "not_connected")
-        if not intent.legs or intent.quantity <= 0:
-            raise BrokerError(f"paper order {intent.intent_id} has no legs or quantity", "bad_order")
-        fault = rules_fault(intent)
-        if fault is not None:
-            raise BrokerError(f"paper order {intent.intent_id} was not placed: {fault}", "bad_order")
-        once = len({leg.symbol for leg in intent.legs}) == len(intent.legs)
-        if not once or any(leg.quantity <= 0 for leg in intent.legs) or unit_ratios(intent.legs)[0] != intent.quantity:
-            raise BrokerError(f"the legs of paper order {intent.intent_id} are not its whole units", "bad_order")
-        one_sided = len({leg.action.buys for leg in intent.legs}) == 1
-        price = intent.net_price
-        if price is not None and one_sided and intent.legs[0].action.buys != (price < 0):
-            raise BrokerError("a buy needs a debit and a sale a credit; nothing was placed", "cant_buy_for_credit")
-        for leg in intent.legs:
-            free = self._book.closable(leg.symbol, leg.action, without)
-            if not leg.action.opens and not waits and leg.quantity > free:
-                raise BrokerError(
-                    f"{leg.quantity} {leg.symbol} cannot be closed: {free} are held and not being closed already",
-                    "cannot_close_against_more_than_existing_position",
-                )
-
-    def _reserve(self, intent: OrderIntent) -> Decimal:
-        """Dollars per unit an opening order ties up: its worst loss; a sale without a known one is refused."""
-        if not any(leg.action.opens for leg in intent.legs):
-            return Decimal(0)
-        if intent.max_loss is not None:
-            return intent.max_loss / intent.quantity
-        if any(leg.action is Action.SELL_TO_OPEN for leg in intent.legs):
-            raise BrokerError("the paper account sells to open only with a known worst loss", "margin_check_failed")
-        per_unit = -self._assumed_price(intent) * intent.legs[0].multiplier
-        return max(Decimal(0), per_unit) + self._order_fees(intent) / intent.quantity
-
-    def _assumed_price(self, intent: OrderIntent) -> Decimal:
-        """The limit; without one the trigger or the far side of the market. BrokerError when nobody is there."""
-        if intent.net_price is not None:
-            return intent.net_price
-        quotes = {leg.symbol: quote for leg in intent.legs if (quote := self._quotes.quote(leg.symbol)) is not None}
-        natural = natural_price(intent.legs, quotes)
-        if natural is None:
-            raise BrokerError("nobody quotes the side that this order would take; nothing was placed", "empty_book")
-        return min(natural, -(intent.stop_trigger or Decimal(0))) if intent.legs[0].action.buys else natural
+        check_order(intent, self._book, without, waits=waits)
 
     def _check_money(self, intent: OrderIntent, reserve: Decimal, freed: Decimal = Decimal(0)) -> None:
         needed, there = reserve * intent.quantity, self._buying_power + freed
@@ -415,11 +348,6 @@ class PaperBroker:
                 f"the order needs {needed:.2f} dollars, the paper account has {there:.2f}",
                 "margin_check_failed",
             )
-
-    def _order_fees(self, intent: OrderIntent) -> Decimal:
-        price = abs(self._assumed_price(intent)) / len(intent.legs)
-        day = et_date(self._clock.now())
-        return sum((self._fees(leg.symbol, leg.action, leg.quantity, price, day) for leg in intent.legs), Decimal(0))
 
     # --- what it says ---
 

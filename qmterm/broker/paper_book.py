@@ -130,6 +130,31 @@ class PaperBook:
                     taken[group] = max(taken.get(group, 0), left)
         return max(0, available - sum(taken.values()))
 
+    def accept(
+        self, account: str, intent: OrderIntent, reserve: Decimal, now_ns: int, works_from_ns: int, replaces: str | None
+    ) -> PaperOrder:
+        """A new order, `reserve` dollars per unit; it works from its time on."""
+        report = BrokerOrder(
+            broker_id=str(self.next_order),
+            external_id=intent.intent_id,
+            account=account,
+            underlying=intent.underlying,
+            state=OrderState.ROUTED,
+            legs=intent.legs,
+            fills=(),
+            net_price=intent.net_price,
+            time_in_force=intent.time_in_force.value,
+            received_ns=now_ns,
+            updated_ns=now_ns,
+            remaining=tuple(leg.quantity for leg in intent.legs),
+            replaces=replaces,
+            kind=intent.kind,
+            stop_trigger=intent.stop_trigger,
+            good_until=intent.good_until,
+        )
+        self.next_order += 1
+        return self.keep(PaperOrder(report, intent, reserve, works_from_ns=works_from_ns))
+
     def book(self, fill: Fill) -> BrokerPosition:
         """Apply one fill; returns the position after it (quantity 0 when it is gone)."""
         self.cash += fill.cash_flow
