@@ -210,7 +210,7 @@ class House:
         while True:
             self.marks.update()
             await self.oversight.look()
-            await self.trader.protect()
+            await self.oversight.protection.protect()
             await self.oversight.tend_orders()
             self.oversight.flattener.close_all()
             await asyncio.sleep(TURN_S)

@@ -268,7 +268,7 @@ class Engine:
         if parts.lockstep is not None:
             await engaged.portfolio.step()
         await engaged.portfolio.expiry.look()
-        await engaged.trader.protect()
+        await engaged.oversight.protection.protect()
         await engaged.oversight.tend_orders()
         engaged.oversight.flattener.close_all()
         self._see_ends()
@@ -276,7 +276,7 @@ class Engine:
         engaged.flow.turn()
         self._turns += 1
         if self._turns % TIDY_EVERY == 0:
-            await engaged.trader.tidy_guards()
+            await engaged.oversight.protection.tidy()
 
     def _proposal_expired(self, proposal: Proposal) -> None:
         engaged, symbol = self._need(), proposal.underlying

@@ -103,7 +103,7 @@ async def recover(opened: Opened, trader: Trader, oversight: Oversight, account:
     # Side by side: fifty underlyings one after the other at a slow broker would cost more than all the rest.
     underlyings = dict.fromkeys(position.underlying for position in trader.book.positions)
     await asyncio.gather(*(trader.ticks.learn(underlying) for underlying in underlyings))
-    await trader.tidy_guards()
+    await oversight.protection.tidy()
     await oversight.keep()
     return agreed and oversight.reconciler.clean
 

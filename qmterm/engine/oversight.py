@@ -27,6 +27,7 @@ from qmterm.engine.orders.resting import Rester
 from qmterm.engine.orders.splits import owners_of
 from qmterm.engine.orders.walker import Walker
 from qmterm.engine.proof import DOCUMENT, Proof
+from qmterm.engine.protection import Protection
 from qmterm.engine.show.wording import structure_label
 from qmterm.engine.trader import Trader
 
@@ -81,6 +82,7 @@ class Oversight:
         self.reconciler = Reconciler(trader.settings.readback_window_s)
         self._explainer = Explainer(trader, broker, split_ratio)
         self.flattener = Flattener(trader)
+        self.protection = Protection(trader)
         self.proof = Proof(
             trader.ladder, trader.desk.ledger, trader.book, lambda text: trader.log.alarm("RISK", text, "ladder")
         )

@@ -9,8 +9,8 @@ from datetime import date
 from decimal import Decimal
 from typing import Protocol
 
-from qmterm.core.clock import NS, Clock, et_date
-from qmterm.core.orders import AccountBalance, BrokerPosition, Leg, OrderIntent, OrderKind, OrderState, Purpose
+from qmterm.core.clock import Clock, et_date
+from qmterm.core.orders import AccountBalance, BrokerPosition, Leg, OrderIntent, OrderKind, Purpose
 from qmterm.core.protocols import QuoteSource
 from qmterm.core.quotes import Quote
 from qmterm.core.reasons import Reason
@@ -19,14 +19,12 @@ from qmterm.core.signals import MANUAL, TradePlan
 from qmterm.engine.decisions import DecisionHash, DecisionTrail
 from qmterm.engine.ladder import REFUSAL, Ladder, Level
 from qmterm.engine.losses import LossBase
-from qmterm.engine.orders.blocked_stops import BlockedStops
 from qmterm.engine.orders.book import Book
 from qmterm.engine.orders.brackets import exit_terms, exits_behind, one_long_option
 from qmterm.engine.orders.desk import OrderDesk
 from qmterm.engine.orders.dry_run import broker_refusal, sells
 from qmterm.engine.orders.exits import Guards
-from qmterm.engine.orders.exposure import closable, risk_book, rolls_out_of, spent
-from qmterm.engine.orders.guard import Guard
+from qmterm.engine.orders.exposure import closable, risk_book, spent
 from qmterm.engine.orders.lanes import Lanes
 from qmterm.engine.orders.ledger import OrderRecord
 from qmterm.engine.orders.making_way import MakingWay
@@ -34,11 +32,10 @@ from qmterm.engine.orders.marks import Marks
 from qmterm.engine.orders.orphans import Orphans
 from qmterm.engine.orders.proposals import Proposals, entry_proposal, exit_proposal, how
 from qmterm.engine.orders.staged import as_staged
-from qmterm.engine.orders.structure import needed
 from qmterm.engine.orders.ticks import TickBook
 from qmterm.engine.orders.walking import Grid, start_price
 from qmterm.engine.runlog import RunLog
-from qmterm.engine.show.wording import describe_order, label, structure_label, walk_line
+from qmterm.engine.show.wording import describe_order, walk_line
 from qmterm.risk.book import RiskBook
 from qmterm.risk.gate import Gate
 from qmterm.risk.price_sanity import unit_mid
@@ -100,7 +97,6 @@ class Trader:
         self._real_money_refusal = real_money_refusal
         self.closing_refusal = real_money_refusal  # set by the engine: arming that ended by its loss still closes
         self.way = MakingWay(desk, lanes, clock, log)
-        self._blocked = BlockedStops(desk.ledger, log)
         self.orphans = Orphans(book, desk.ledger, quotes, self.ticks, clock, log)
         self.proposals = Proposals(clock)
         self.trail = DecisionTrail()
@@ -358,53 +354,6 @@ class Trader:
 
     # --- exits ---
 
-    async def protect(self) -> None:
-        """Run the stops, then turn what is due into closing orders or alarmed proposals."""
-        await self.guards.look(self._announce, self._blinded)
-        held = [guard for guard in self.guards.all if guard.state.quantity > 0]
-        going = (guard for guard in held if guard.goal > 0 or guard.state.latched is not None)
-        stopped = {symbol for guard in going for symbol in guard.symbols}
-        for record in rolls_out_of(self.desk.ledger, stopped):
-            record.unwanted = True  # the sweep cancels it: a stop never waits behind an order that opens
-            record.cancel_asked |= record.state is OrderState.INTENT
-        for waiting in self.way.released():
-            verdict = self.close(waiting.intent, by_person=waiting.by_person, approved=True)
-            if not verdict.approved:
-                reason = verdict.reason or Reason.NO_DATA
-                text = f"not sent any more ({reason.value}): {describe_order(waiting.intent)}"
-                self.log.warn("ORD", text, waiting.intent.intent_id)
-        if not self.market_open() or self.ladder.level is Level.FLATTEN:  # there everything is closed: flatten.py
-            return
-        self._blocked.look(self.guards.all, self.clock.now() - int(self.settings.exit_reprice_s * NS))
-        spoken_for = needed((guard.legs, guard.state.quantity) for guard in held)
-        for intent in (*self.orphans.look(spoken_for), *self.guards.due()):
-            self._blocked.answered(intent, self.close(intent, by_person=False))
-
-    async def tidy_guards(self) -> None:
-        """Forget what guards nothing any more; that a trade of which a leg is left has lost its stops is said."""
-        for guard in await self.guards.tidy():
-            if self.ladder.level >= Level.FLATTEN:
-                continue  # everything goes, leg by leg
-            left = " / ".join(label(symbol) for symbol in sorted(guard.symbols) if self.book.quantity(symbol))
-            text = f"{left} is left of {structure_label(guard.legs)}: the trade's stops no longer watch it"
-            self.log.alarm("STOP", text, guard.symbol)
-
-    def _announce(self, guard: Guard, reason: Reason, numbers: Mapping[str, float | None]) -> None:
-        self.log.alarm("STOP", f"{reason.value}: {structure_label(guard.legs)}", guard.symbol, **numbers)
-
-    def _blinded(self, guard: Guard, why: Reason | None) -> None:
-        symbol, name = guard.symbol, structure_label(guard.legs)
-        if why is None:
-            self.log.info("STOP", f"the stop of {name} sees its stock again", symbol)
-            return
-        self.log.alarm(
-            "STOP",
-            f"the stop of {name} is blind: the stock's price is refused ({why.value}); "
-            "the position's own mark is still watched",
-            symbol,
-            reason=why.value,
-        )
-
     def close(self, intent: OrderIntent, *, by_person: bool, approved: bool = False, propose: bool = False) -> Verdict:
         """A closing order: capped by what is closable, never refused by limits; proposed first in confirm mode."""
         permission = self.closing_refusal()
@@ -433,7 +382,7 @@ class Trader:
         if (propose or self.mode is Mode.CONFIRM) and not approved:
             self._propose_exit(intent, by_person=by_person)
             return verdict
-        if blocked:  # it leaves from `protect`, judged anew, once what rests at the broker is gone
+        if blocked:  # it leaves from protection.py, judged anew, once what rests at the broker is gone
             self.way.hold(intent, by_person=by_person)
             return verdict
         if intent.worst_price is not None and not approved and not by_person:

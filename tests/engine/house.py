@@ -172,7 +172,7 @@ class House:
         self.marks.update()
         await self.oversight.look()
         self.trader.proposals.expire(lambda proposal: None)
-        await self.trader.protect()
+        await self.oversight.protection.protect()
         await self.oversight.tend_orders()
         self.oversight.flattener.close_all()
         await self.lanes.idle()

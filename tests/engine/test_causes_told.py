@@ -151,7 +151,7 @@ async def test_a_stop_goes_on_with_the_contracts_that_a_split_made():
         paper._book.cash = house.book.cash
         premium = house.guards.of("P1").state.entry_premium
         await stood(house)
-        await house.trader.tidy_guards()
+        await house.oversight.protection.tidy()
         position, guard = house.book.position(new), house.guards.of("P1")
         assert (position.quantity, position.strategy, position.plan_id) == (4, "atr_matrix", "P1")
         assert (guard.symbol, guard.state.quantity, guard.state.opened) == (new, 4, 4)

@@ -70,7 +70,7 @@ async def test_what_a_broken_close_left_goes_before_the_rest_of_the_position():
         await house.filled(rest.broker_id, 1, "1.80", LOW)
         await house.filled(rest.broker_id, 1, "1.00", HIGH)
         await house.turn()
-        await house.trader.tidy_guards()
+        await house.oversight.protection.tidy()
         assert (house.working, house.book.positions, house.journal.protects) == ((), (), {})
 
 
@@ -104,7 +104,7 @@ async def test_an_entry_that_the_broker_calls_filled_leaves_nothing_alone_while_
         await house.filled(entry.broker_id, 3, "4.15", LOW)
         await house.ended(entry.broker_id, OrderState.FILLED)
         await wait(house, 60)
-        await house.trader.tidy_guards()
+        await house.oversight.protection.tidy()
         assert house.working == ()
         await house.filled(entry.broker_id, 3, "2.25", HIGH)
         (guard,) = house.guards.all  # and its stops wait for it

@@ -283,7 +283,7 @@ async def test_an_entry_that_turns_up_late_finds_its_stop():
         await house.lanes.idle()
         (entry,) = house.working
         entry.state = OrderState.NOT_ACCEPTED
-        await house.trader.tidy_guards()
+        await house.oversight.protection.tidy()
         await house.filled(next(iter(house.broker.orders)), 2)
         (guard,) = house.guards.all
         assert guard.state.quantity == house.book.quantity(LOW) == 2
@@ -303,6 +303,6 @@ async def test_a_trade_of_which_a_leg_is_left_says_that_nothing_watches_it():
     async with opened() as house:
         await hold(house, BOUGHT)
         house.book.adopt(BrokerPosition(HIGH, 0, Decimal(0), 100), "external", "", house.clock.now())
-        await house.trader.tidy_guards()
+        await house.oversight.protection.tidy()
         (told,) = [line.text for line in house.log.lines if "no longer watch" in line.text]
         assert told.startswith("NVDA 17APR26 175C is left of +1 NVDA 17APR26 175C / -1")

@@ -1,0 +1,74 @@
+"""Each turn's stops: what is due leaves before anything else is looked at, in any mode and on any level but FLATTEN.
+
+The trap: a stop never waits behind an order of ours that opens or rests; those give way here first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from qmterm.core.clock import NS
+from qmterm.core.orders import OrderState
+from qmterm.core.reasons import Reason
+from qmterm.engine.ladder import Level
+from qmterm.engine.orders.blocked_stops import BlockedStops
+from qmterm.engine.orders.exposure import rolls_out_of
+from qmterm.engine.orders.guard import Guard
+from qmterm.engine.orders.structure import needed
+from qmterm.engine.show.wording import describe_order, label, structure_label
+from qmterm.engine.trader import Trader
+
+
+class Protection:
+    def __init__(self, trader: Trader) -> None:
+        self._trader = trader
+        self._blocked = BlockedStops(trader.desk.ledger, trader.log)
+
+    async def protect(self) -> None:
+        """Run the stops, then turn what is due into closing orders or alarmed proposals."""
+        trader = self._trader
+        await trader.guards.look(self._announce, self._blinded)
+        held = [guard for guard in trader.guards.all if guard.state.quantity > 0]
+        going = (guard for guard in held if guard.goal > 0 or guard.state.latched is not None)
+        stopped = {symbol for guard in going for symbol in guard.symbols}
+        for record in rolls_out_of(trader.desk.ledger, stopped):
+            record.unwanted = True  # the sweep cancels it: a stop never waits behind an order that opens
+            record.cancel_asked |= record.state is OrderState.INTENT
+        for waiting in trader.way.released():
+            verdict = trader.close(waiting.intent, by_person=waiting.by_person, approved=True)
+            if not verdict.approved:
+                reason = verdict.reason or Reason.NO_DATA
+                text = f"not sent any more ({reason.value}): {describe_order(waiting.intent)}"
+                trader.log.warn("ORD", text, waiting.intent.intent_id)
+        if not trader.market_open() or trader.ladder.level is Level.FLATTEN:  # there everything is closed: flatten.py
+            return
+        self._blocked.look(trader.guards.all, trader.clock.now() - int(trader.settings.exit_reprice_s * NS))
+        spoken_for = needed((guard.legs, guard.state.quantity) for guard in held)
+        for intent in (*trader.orphans.look(spoken_for), *trader.guards.due()):
+            self._blocked.answered(intent, trader.close(intent, by_person=False))
+
+    async def tidy(self) -> None:
+        """Forget what guards nothing any more; that a trade of which a leg is left has lost its stops is said."""
+        trader = self._trader
+        for guard in await trader.guards.tidy():
+            if trader.ladder.level >= Level.FLATTEN:
+                continue  # everything goes, leg by leg
+            left = " / ".join(label(symbol) for symbol in sorted(guard.symbols) if trader.book.quantity(symbol))
+            text = f"{left} is left of {structure_label(guard.legs)}: the trade's stops no longer watch it"
+            trader.log.alarm("STOP", text, guard.symbol)
+
+    def _announce(self, guard: Guard, reason: Reason, numbers: Mapping[str, float | None]) -> None:
+        self._trader.log.alarm("STOP", f"{reason.value}: {structure_label(guard.legs)}", guard.symbol, **numbers)
+
+    def _blinded(self, guard: Guard, why: Reason | None) -> None:
+        symbol, name = guard.symbol, structure_label(guard.legs)
+        if why is None:
+            self._trader.log.info("STOP", f"the stop of {name} sees its stock again", symbol)
+            return
+        self._trader.log.alarm(
+            "STOP",
+            f"the stop of {name} is blind: the stock's price is refused ({why.value}); "
+            "the position's own mark is still watched",
+            symbol,
+            reason=why.value,
+        )
