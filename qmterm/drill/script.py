@@ -11,6 +11,7 @@ from qmterm.drill.process import CrashPoint
 
 ALL = "all"
 TIGHT_SHARE = 0.25  # of all days
+NEWS_SHARE = 0.5  # of all days: a stock of which something is held falls far
 LASTS_S = 45.0  # market seconds of work; then the faults end, and everything must settle
 
 # What a person, a strategy or the market does, with its weight.
@@ -96,6 +97,9 @@ def script_of(seed: int, name: str = ALL) -> Script:
     apart = Random(f"words:{name}:{seed}")
     words = apart.choices(list(WORDS), list(WORDS.values()), k=apart.randint(0, 3))
     acts += [Act(apart.uniform(3.0, LASTS_S), kind, apart.getrandbits(30)) for kind in words]
+    news = Random(f"news:{name}:{seed}")
+    if news.random() < NEWS_SHARE:
+        acts.append(Act(news.uniform(10.0, LASTS_S - 8.0), "fall", news.getrandbits(30)))
     if any(act.kind in ("kill", "flatten") for act in acts) and random.random() < 0.7:  # else it stays down
         acts.append(Act(LASTS_S - 5, "resume", 0))
     pool = tuple(FAULTS) if name == ALL else () if name == CRASH else (name,)

@@ -99,6 +99,8 @@ class Work:
                 self._close_elsewhere(random)
             case "jump":
                 self._market.jump(random.choice(list(STOCKS)), random.uniform(-0.02, 0.02))
+            case "fall":
+                self._fall(random)
             case "kill":
                 await self._kill()
             case "flatten":
@@ -153,26 +155,7 @@ class Work:
             signal=signal,
             numbers={"iv": IV_SPOT / spot} if atr else {},
         )
-        wanted = random.randint(1, 6)
-        if len(legs) == 1:
-            house.trader.open(plan, house.clock.monotonic(), wanted=wanted)
-        else:
-            self._open_spread(plan, wanted)
-
-    def _open_spread(self, plan: TradePlan, wanted: int) -> None:
-        """Through the same gate and lane; stops (engine/orders/exits.py) are for single legs, so there is none."""
-        trader = self._house.trader
-        verdict = trader.gate.check(
-            plan,
-            trader.risk_book(),
-            trader.clock.now(),
-            ladder=trader.entry_refusal(),
-            quotes=trader.quotes_of(plan.legs),
-            wanted=wanted,
-        )
-        if verdict.approved:
-            record = trader.desk.register(trader.intent_of(plan, verdict.contracts))
-            trader.lanes.entry(lambda: trader.desk.send(record, lambda _record: trader.entry_refusal()))
+        house.trader.open(plan, house.clock.monotonic(), wanted=random.randint(1, 6))
 
     def _exit(self, random: Random) -> None:
         trader = self._house.trader
@@ -306,7 +289,13 @@ class Work:
             virtual, wall = list(first.values())[-1]
             self.kill_ms.append((virtual - began + wall - real) * 1000)
 
-    # --- what happens at the broker without us ---
+    # --- what happens without us ---
+
+    def _fall(self, random: Random) -> None:
+        """Bad news of a stock on which something is held: premium stops are hit, of spreads too."""
+        stock = _one(sorted({position.underlying for position in self._house.book.positions}), random)
+        if stock is not None:
+            self._market.jump(stock, -random.uniform(0.01, 0.06))
 
     def _replace_elsewhere(self, random: Random) -> None:
         desk = self._network.brokerage.desk

@@ -49,7 +49,7 @@ def test_it_ends_flat_whatever_the_broker_loses(fault):
         flattened(day(seed, faults=(fault,)))
 
 
-@pytest.mark.parametrize("nth", range(1, 10))
+@pytest.mark.parametrize("nth", range(1, 14))
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 def test_an_engine_that_dies_at_a_send_goes_on_flattening(nth, after):
     outcome = flattened(day(3, faults=(FRAMES_LOST,), crashes=(CrashPoint("send", nth, after),)))
@@ -57,7 +57,7 @@ def test_an_engine_that_dies_at_a_send_goes_on_flattening(nth, after):
 
 
 def test_some_of_these_deaths_happen_in_the_middle_of_the_flatten():
-    stories = [flattened(day(3, crashes=(CrashPoint("send", nth, True),))).story for nth in range(4, 9)]
+    stories = [flattened(day(3, crashes=(CrashPoint("send", nth, True),))).story for nth in range(4, 14)]
 
     def in_the_middle(story):
         flat = next(number for number, line in enumerate(story) if "act flatten" in line)
