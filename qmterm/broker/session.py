@@ -38,6 +38,8 @@ LONGER = 1.5  # times the patience after a question without an answer
 MOST_SILENCES = 8
 LOGIN_PAUSED = "login_paused"
 REFUSED_PAUSE_S = 300.0  # too many refused logins block the address for hours
+STRANGE_PAUSE_S = 15.0  # a page of a proxy in the login's place says nothing of the login: tried again soon, twice
+STRANGE_LOGINS = 2
 SDK_MARGIN_S = 60.0  # the SDK refreshes on the caller's time once less than this is left
 _LOUD = ("tastytrade", "httpx2", "httpx", "httpcore2", "httpcore", "wsproto")
 
@@ -60,6 +62,17 @@ def is_loopback(url: str) -> bool:
         return host == "localhost"
 
 
+class _KeptSession(Session):
+    """The SDK's session, which uses a token to its end while no login may be tried: a cancel must not wait for one."""
+
+    held_up: Callable[[], bool] = staticmethod(lambda: False)
+
+    async def refresh(self, force: bool = False) -> None:
+        if not force and self.held_up() and time.time() < self.session_expiration:
+            return
+        await super().refresh(force)
+
+
 class BrokerSession:
     """One SDK session and the tasks that keep it ready. `call` belongs to the loop that opened it."""
 
@@ -78,7 +91,7 @@ class BrokerSession:
         self.streamer_url = settings.streamer_url or (CERT_STREAMER_URL if is_test else LIVE_STREAMER_URL)
         self.scrub = Scrubber(secret, refresh_token)
         local = is_loopback(self.rest_url) and is_loopback(self.streamer_url)
-        self.sdk = Session(
+        self.sdk = _KeptSession(
             secret,
             refresh_token,
             is_test=is_test,
@@ -94,6 +107,7 @@ class BrokerSession:
             transport=transport,
         )
         self.sdk._client.base_url = self.rest_url
+        self.sdk.held_up = lambda: self._pause_left_s() > 0
         # Pacing is a courtesy to the vendor; a simulator on this machine in lockstep would only be slowed down.
         self._pacer = Pacer(settings.calls_per_second * (_LOCAL_HASTE if local else 1), settings.burst)
         self._tasks: list[asyncio.Task[None]] = []
@@ -101,6 +115,7 @@ class BrokerSession:
         self._silences: dict[str, int] = {}  # questions in a row that had no answer, by path
         self._renew = asyncio.Event()
         self._no_login_until = 0.0
+        self._strange_logins = 0  # in a row: refused without the broker's own word
         self.round_trip_ms: float | None = None
         self.refreshes = 0
         self.login_trouble: str | None = None
@@ -245,19 +260,29 @@ class BrokerSession:
 
     def _spare_the_login(self) -> None:
         """BrokerAuthError instead of a call in which the SDK would repeat a login that was refused a moment ago."""
-        if self.token_left_s() < SDK_MARGIN_S:
+        if self.token_left_s() <= 0:
             self._check_pause()
 
+    def _pause_left_s(self) -> float:
+        return self._no_login_until - asyncio.get_running_loop().time()
+
     def _check_pause(self) -> None:
-        left = self._no_login_until - asyncio.get_running_loop().time()
+        left = self._pause_left_s()
         if left > 0:
             raise BrokerAuthError(f"{self.login_trouble}; the next login is tried in {left:.0f} s", LOGIN_PAUSED)
 
     def _note_refused_login(self, failure: Exception, exchange: Exchange) -> None:
         """A refusal before the request itself left is the answer to the SDK's own login."""
         if isinstance(failure, BrokerAuthError) and not exchange.sent:
-            self.login_trouble = str(failure)
-            self._no_login_until = asyncio.get_running_loop().time() + REFUSED_PAUSE_S
+            self._refused_login(failure)
+
+    def _refused_login(self, failure: BrokerAuthError) -> None:
+        """No login for a while: only the broker's own word is a wrong login, anything else may pass."""
+        strange = failure.code not in errors.AUTH_CODES
+        self._strange_logins = self._strange_logins + 1 if strange else 0
+        pause = STRANGE_PAUSE_S if 0 < self._strange_logins <= STRANGE_LOGINS else REFUSED_PAUSE_S
+        self.login_trouble = str(failure)
+        self._no_login_until = asyncio.get_running_loop().time() + pause
 
     async def _refresh(self) -> None:
         self._check_pause()
@@ -268,16 +293,17 @@ class BrokerSession:
             failure = self._login_failure(error, exchange)
             self.login_trouble = str(failure)
             if isinstance(failure, BrokerAuthError):
-                self._no_login_until = asyncio.get_running_loop().time() + REFUSED_PAUSE_S
+                self._refused_login(failure)
             raise failure from None
         self.scrub.add(self.sdk.session_token)
         self.refreshes += 1
         self.login_trouble = None
         self._no_login_until = 0.0
+        self._strange_logins = 0
 
     def _login_failure(self, error: BaseException, exchange: Exchange) -> BrokerError:
         status = exchange.status
-        if status is not None and 400 <= status < 500 and status != 429:
+        if status is not None and 400 <= status < 500 and status not in (408, 429):
             codes = errors.codes_of(error) if isinstance(error, TastytradeError) else ()
             return BrokerAuthError(
                 f"tastytrade at {self.rest_url} does not accept the login ({', '.join(codes) or f'HTTP {status}'}); "
@@ -303,7 +329,7 @@ class BrokerSession:
                 pause = 1.0
             except BrokerAuthError as error:
                 log.error("%s", error)
-                await asyncio.sleep(REFUSED_PAUSE_S)
+                await asyncio.sleep(self._pause_left_s())
             except BrokerError as error:
                 log.warning("%s", error)
                 await asyncio.sleep(pause)

@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from qmterm.core.calendar import SessionCalendar
 from qmterm.core.clock import et_date, from_et
 from qmterm.core.compute import ComputeThread
 from qmterm.core.errors import ConfigError
+from qmterm.core.settings.broker import CERT_REST_URL, CERT_STREAMER_URL, TastytradeSettings
 from qmterm.core.settings.connections import PolygonSettings
 from qmterm.core.settings.engine import BrokerName, MarketClock, Source
 from qmterm.core.settings.model import Settings
@@ -24,7 +26,7 @@ from qmterm.engine.arming import Permit
 from qmterm.engine.control import ControlSocket
 from qmterm.engine.parts import HeldQuotes, Limits, Lockstep, Parts, SteppedBroker
 from qmterm.engine.runlog import RunLog
-from qmterm.engine.sim_link import SimLink
+from qmterm.engine.sim_link import LOOPBACK, SimLink
 from qmterm.journal.journal import Journal
 from qmterm.market.clock import ServerClock, StepClock, SystemClock
 from qmterm.market.feed import PolygonFeed
@@ -55,6 +57,9 @@ class Credentials:
     @property
     def secrets(self) -> tuple[str, ...]:
         return tuple(s for s in (self.polygon_key, self.tt_secret, self.tt_refresh) if s)
+
+
+_SANDBOX = frozenset(urlsplit(address).hostname for address in (CERT_REST_URL, CERT_STREAMER_URL))
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +95,20 @@ def check_sense(settings: Settings) -> None:
         raise ConfigError('broker = "sim" needs source = "sim"; for live prices without orders use broker = "paper"')
     if engine.live and engine.broker is not BrokerName.LIVE:
         raise ConfigError('engine.live = true means real money and needs broker = "tastytrade"')
+    if engine.broker is BrokerName.CERT and (host := _foreign_host(settings.tastytrade)):
+        raise ConfigError(
+            f'broker = "tastytrade-cert" must not reach {host}: there may be real money; leave [tastytrade] rest_url and '
+            'streamer_url empty for the sandbox, or say broker = "tastytrade", which asks to be armed'
+        )
+
+
+def _foreign_host(settings: TastytradeSettings) -> str:
+    """The first host given that is neither the sandbox nor this machine; "" when there is none."""
+    for address in (settings.rest_url, settings.streamer_url):
+        host = urlsplit(address).hostname or ""
+        if host and host not in _SANDBOX and host not in LOOPBACK:
+            return host
+    return ""
 
 
 async def build(
@@ -270,6 +289,8 @@ async def _broker(
         return paper, paper.on_market
     from qmterm.broker.tastytrade import TastytradeBroker
 
+    if name is BrokerName.SIM and urlsplit(settings.tastytrade.rest_url).hostname not in LOOPBACK:
+        raise ConfigError(f"the simulated broker must be on this machine, not at {settings.tastytrade.rest_url!r}")
     broker = TastytradeBroker(
         settings.tastytrade,
         credentials.tt_secret,

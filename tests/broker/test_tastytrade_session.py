@@ -2,11 +2,12 @@
 
 import asyncio
 import logging
+import time
 
 import pytest
 from aiohttp import web
 
-from qmterm.broker.session import quiet_vendor_logs
+from qmterm.broker.session import REFUSED_PAUSE_S, STRANGE_PAUSE_S, quiet_vendor_logs
 from qmterm.core.errors import BrokerAuthError, BrokerError, OutcomeUnknown
 from qmterm.sim.brokerage.app import Brokerage
 from tests.broker.conftest import buy, until
@@ -74,6 +75,36 @@ async def test_a_login_that_was_refused_is_not_repeated_by_every_poll(broker, br
             await broker.place(buy())
     assert wire.count("POST", "/oauth/token") - before <= 2
     assert wire.count("POST", "/orders") == 0
+
+
+@pytest.mark.parametrize("status", [401, 403, 404, 408])
+async def test_a_strange_answer_to_the_login_holds_no_cancel_back(broker, wire, status):
+    """A proxy's page in place of the renewal: the token is good to its end, and the login is tried again soon."""
+    placed = await broker.place(buy())
+    session = broker._session
+    wire.instead[TOKENS] = [web.Response(status=status, text="<html>busy</html>")]
+    with pytest.raises(BrokerError):
+        await session._refresh()
+    session.sdk.session_expiration = time.time() + 50  # the SDK would log in now
+    await broker.cancel(placed.broker_id)
+    assert wire.count("DELETE", f"/orders/{placed.broker_id}") == 1
+    assert session._pause_left_s() <= STRANGE_PAUSE_S
+
+
+async def test_a_login_that_stays_strange_is_tried_more_rarely_and_one_that_is_refused_at_once(broker, wire):
+    session, pauses = broker._session, []
+    pages = [web.Response(status=403, text="<html>") for _ in range(3)]
+    refused = web.json_response({"error_code": "invalid_grant", "error_description": "revoked"}, status=401)
+    wire.instead[TOKENS] = [*pages, refused]
+    for _ in range(4):
+        session._no_login_until = 0.0
+        with pytest.raises(BrokerAuthError):
+            await session._refresh()
+        pauses.append(round(session._pause_left_s()))
+    assert pauses == [STRANGE_PAUSE_S, STRANGE_PAUSE_S, REFUSED_PAUSE_S, REFUSED_PAUSE_S]
+    session._no_login_until = 0.0
+    await session._refresh()
+    assert session._strange_logins == 0
 
 
 async def test_an_order_with_a_forgotten_token_is_a_certain_refusal_and_is_not_sent_again(broker, brokerage, wire):
