@@ -10,7 +10,7 @@ from typing import Protocol
 
 from qmterm.core.clock import et_date
 from qmterm.core.errors import BrokerError, JournalError, OutcomeUnknown
-from qmterm.core.orders import AccountState, OrderState, Purpose
+from qmterm.core.orders import AccountState
 from qmterm.core.protocols import Broker
 from qmterm.core.reasons import Reason
 from qmterm.core.settings.engine import EngineSettings
@@ -19,8 +19,6 @@ from qmterm.engine.ladder import Ladder, Level
 from qmterm.engine.latency import Percentiles
 from qmterm.engine.orders.explaining import Explainer
 from qmterm.engine.orders.flatten import Flattener
-from qmterm.engine.orders.ledger import OrderRecord
-from qmterm.engine.orders.orphans import uneven
 from qmterm.engine.orders.reconcile import Difference, Reconciler
 from qmterm.engine.orders.recovery import adopt_difference
 from qmterm.engine.orders.resting import Rester
@@ -29,6 +27,7 @@ from qmterm.engine.orders.walker import Walker
 from qmterm.engine.proof import DOCUMENT, Proof
 from qmterm.engine.protection import Protection
 from qmterm.engine.show.wording import structure_label
+from qmterm.engine.tending import wanted_gone
 from qmterm.engine.trader import Trader
 
 SETTLE_EVERY_S = 0.5
@@ -253,36 +252,7 @@ class Oversight:
     async def tend_orders(self) -> None:
         """Cancel entries past their time or under a ladder that forbids them; re-price exits that wait (auto)."""
         trader = self._trader
-        now = trader.clock.now()
-        level = self.ladder.level
-        limit = int(trader.settings.entry_timeout_s * 1e9)
-        wanted: list[tuple[OrderRecord, str]] = []
-        for record in trader.desk.ledger.working:
-            if not _may_cancel(record, trader):
-                continue
-            if record.unwanted:
-                wanted.append((record, "by you"))
-            elif level is Level.HALT:
-                if not record.spared:
-                    wanted.append((record, "HALT"))
-            elif level is Level.FLATTEN:
-                continue  # below: it takes more than entries away
-            elif not record.external and uneven(record, now):
-                wanted.append((record, Reason.ORPHAN_LEG.value))  # what stands alone then is closed: orphans.py
-            elif record.external or record.intent.purpose is not Purpose.ENTRY:
-                continue
-            elif level >= Level.REDUCE_ONLY:
-                wanted.append((record, level.label))
-            elif record.intent.reason is Reason.USER:
-                continue  # how long it works is in the order itself
-            elif now - trader.desk.ledger.root(record).worked_from_ns >= limit:
-                wanted.append((record, Reason.ENTRY_TIMEOUT.value))
-        if level is Level.FLATTEN:
-            wanted += [(record, level.label) for record in self.flattener.unwanted() if _may_cancel(record, trader)]
-        named = {record.intent.intent_id for record, _ in wanted}
-        # The goal behind it stands: auto sends the next one at the new price, confirm asks again with an alarm.
-        stale = (record for record in trader.guards.stale_exits() if record.intent.intent_id not in named)
-        wanted += [(r, "re-price") for r in stale if not self._walker.reprices(r)]
+        wanted = wanted_gone(trader, self.flattener.unwanted, self._walker.reprices)
         # Together: a silent broker costs the turn one time-out, not one for each order.
         await asyncio.gather(*(trader.desk.cancel(record, why) for record, why in wanted))
         self._walker.step()
@@ -379,10 +349,3 @@ class Oversight:
     def _compare(self, state: AccountState) -> tuple[Difference, ...]:
         clock = self._trader.clock
         return self.reconciler.look(self._trader.book, state, clock.now(), clock.monotonic())
-
-
-def _may_cancel(record: OrderRecord, trader: Trader) -> bool:
-    """Is there an order at the broker that a cancel could end, and was it not asked just now."""
-    if record.state in (OrderState.INTENT, OrderState.SENT, OrderState.UNKNOWN):
-        return False
-    return not record.cancelling(trader.clock.monotonic(), trader.clock.now())

@@ -144,6 +144,10 @@ class Trader:
             return REFUSAL[level]
         return self._real_money_refusal()
 
+    def money_refusal(self) -> Reason | None:
+        """Why real money may not open anything now (live, arming); None for paper too."""
+        return self._real_money_refusal()
+
     def quotes_of(self, legs: tuple[Leg, ...]) -> dict[str, Quote]:
         found = {leg.symbol: self.quotes.quote(leg.symbol) for leg in legs}
         return {symbol: quote for symbol, quote in found.items() if quote is not None}

@@ -97,8 +97,8 @@ def check_sense(settings: Settings) -> None:
         raise ConfigError('engine.live = true means real money and needs broker = "tastytrade"')
     if engine.broker is BrokerName.CERT and (host := _foreign_host(settings.tastytrade)):
         raise ConfigError(
-            f'broker = "tastytrade-cert" must not reach {host}: there may be real money; leave [tastytrade] rest_url and '
-            'streamer_url empty for the sandbox, or say broker = "tastytrade", which asks to be armed'
+            f'broker = "tastytrade-cert" must not reach {host}: that may be real money; leave [tastytrade] rest_url and'
+            ' streamer_url empty for the sandbox, or say broker = "tastytrade", which asks to be armed'
         )
 
 
