@@ -20,6 +20,7 @@ from qmterm.ui.dialogs import DEAD_S, Dialog
 from qmterm.ui.formats import age, dropped_zero, fixed, money, plain, wrap
 from qmterm.ui.palette import BOLD, REVERSE, Line, Palette, Span, age_marks, aged
 from qmterm.ui.pane import Frame
+from qmterm.ui.panes.orders import short_id
 
 # Never a (opens this page), d, y, q or others that have a meaning where the hand comes from; no l, i, o (look alike).
 LETTERS: Final = "efmrtuvz"
@@ -107,7 +108,8 @@ def proposal_lines(proposal: ProposalView, width: int, settings: ScreenSettings)
     shown = "none" if limit is None else f"{abs(limit)} {'credit' if limit > 0 else 'debit'}"
     seconds, steps = proposal.quote_age_s, settings.quote_age_s
     marks = age_marks(seconds, steps)
-    lines: list[Line] = [(Span(plain(proposal.text), "proposal", BOLD), Span(f"   {plain(proposal.purpose)}", "dim"))]
+    what = f"   {plain(proposal.purpose)} {short_id(proposal)}"
+    lines: list[Line] = [(Span(plain(proposal.text), "proposal", BOLD), Span(what, "dim"))]
     lines.extend((Span(f"  {plain(leg)}"),) for leg in proposal.legs if proposal.legs != (proposal.text,))
     lines += [
         (),

@@ -71,6 +71,7 @@ class Desk(Screen[None], inherit_bindings=False):
         self.key_time = 0.0
         self.kill_armed_at = -1e9
         self.paused_at = -1e9
+        self.waiting_moved_at = -1e9  # when another proposal than before began to be there to approve
         self.consumed: set[str] = set()  # proposals whose letter was pressed: a second press sends nothing
         self.command_history: list[str] = []
         self.filter_history: list[str] = []
@@ -173,6 +174,9 @@ class Desk(Screen[None], inherit_bindings=False):
 
     def frame(self, frame: Frame) -> None:
         """Once per frame of the one clock: everything on the screen from one snapshot."""
+        before, after = ({row.proposal_id for row in s.proposals} for s in (self.snapshot, frame.snapshot))
+        if before and before != after:
+            self.waiting_moved_at = frame.now
         self.frame_ = frame
         self.answers.poll(frame.now)
         self.draw()

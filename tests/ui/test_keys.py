@@ -186,6 +186,7 @@ async def test_kill_needs_two_presses_within_a_second():
 
 async def test_the_kill_keys_work_above_a_dialog():
     async with running() as screen:
+        await screen.press("5")
         await screen.press("a")
         assert "CONFIRM" in screen.text
         await screen.press("K", "K")
