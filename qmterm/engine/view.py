@@ -47,6 +47,7 @@ class HeaderView:
     broker_state: str = "connecting"  # up | down | connecting
     broker_ms: float | None = None  # real milliseconds of the latest REST call
     market_ns: int = 0
+    market_rate: float | None = 1.0  # market seconds a real second; None: it steps as fast as it goes
     session: str = "closed"  # pre | regular | post | closed
     ladder: str = "NORMAL"  # NORMAL | NO-NEW | REDUCE-ONLY | FLATTEN | HALT
     ladder_reason: str = ""

@@ -113,10 +113,21 @@ def header_parts(header: HeaderView, extra_s: float, wide: bool) -> list[Part]:
     return [part for part in parts if part.line]
 
 
+def pace(rate: float | None) -> str:
+    """`8x` where market time is no real time: who thinks in minutes must know how long one is. "" in real time."""
+    if rate is None:
+        return "max"
+    if rate == 1.0:
+        return ""
+    return f"{rate:.0f}x" if rate >= 2.5 else f"{rate:.1f}x"
+
+
 def header_line(header: HeaderView, width: int, extra_s: float) -> Line:
     parts = header_parts(header, extra_s, wide=width >= 120)
     gap = 3 if width >= 120 else 1
     end: Line = (Span("ET ", "label"), Span(f"{clock(header.market_ns)} ", "text", BOLD))
+    if runs := pace(header.market_rate):
+        end = (Span(f"{runs} ", "warn", BOLD), *end)
     if header.session != "regular":
         end = (Span(f"{header.session} ", "warn"), *end)
     while parts and sum(width_of(part.line) + gap for part in parts) + width_of(end) > width:

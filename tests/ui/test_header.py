@@ -92,3 +92,14 @@ def test_minutes_that_are_lost_stand_beside_the_feed_and_repaired_ones_do_not():
 
 def test_a_minute_of_which_no_symbol_is_known_is_lost_without_a_number():
     assert "lost 1min" in words(lost_minutes=1)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize(
+    ("rate", "words"),
+    [(1.0, "  ET 10:42:07"), (8.02, " 8x ET "), (0.5, " 0.5x ET "), (60.3, " 60x ET "), (None, " max ET ")],
+)
+def test_a_clock_that_is_no_real_time_says_how_fast_it_runs_at_every_width(width, rate, words):
+    text = header_of(width, market_rate=rate)
+    assert words in text
+    assert "NLV 100,842" in text
