@@ -294,6 +294,9 @@ class FlowView:
     dropped: int = 0  # prints that came while nobody read
 
 
+LADDER = "ladder"  # the subject of lines about the ladder; such a line names the level that it is about
+
+
 @dataclass(frozen=True, slots=True)
 class LogLine:
     seq: int
@@ -301,6 +304,7 @@ class LogLine:
     level: str  # info | warn | error | alarm
     kind: str  # short: SIG, PLAN, ORD, FILL, RISK, FEED, …
     text: str
+    subject: str = ""  # what it is about: an order, a symbol, LADDER
 
 
 @dataclass(frozen=True, slots=True)

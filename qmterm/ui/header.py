@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from qmterm.engine.view import HeaderView, Snapshot
+from qmterm.engine.view import LADDER, HeaderView, LogLine, Snapshot
 from qmterm.ui.formats import age, clip, clock, count, countdown, fixed, money, percent, plain, signed_money
 from qmterm.ui.palette import BOLD, REVERSE, Line, Span, fit, spread, width_of
 from qmterm.ui.pane import PANE_WORDS, PANES
@@ -181,12 +181,17 @@ def right_of_tabs(snapshot: Snapshot, silent_s: float, room: int) -> Line:
     return ()
 
 
+def is_over(line: LogLine, ladder: str) -> bool:
+    """A line about a level of the ladder that does not hold any more: history, no trouble."""
+    return line.subject == LADDER and ladder not in line.text
+
+
 def status_line(snapshot: Snapshot, notice: tuple[str, str] | None, width: int) -> Line:
     """The answer to the last key for a while, else the latest line of the log that is not mere information."""
     if notice is not None:
         text, tone = notice
         return fit((Span(f" {plain(text)}", tone, BOLD if tone == "alarm" else 0),), width)
-    troubles = [line for line in snapshot.log if line.level != "info"]
+    troubles = [line for line in snapshot.log if line.level != "info" and not is_over(line, snapshot.header.ladder)]
     if not troubles:
         return fit((), width)
     last = troubles[-1]

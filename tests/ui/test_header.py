@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from qmterm.engine.view import HeaderView
-from qmterm.ui.header import header_line, header_parts, tabs_line
+from qmterm.engine.view import LADDER, HeaderView, LogLine
+from qmterm.ui.header import header_line, header_parts, status_line, tabs_line
 from qmterm.ui.palette import text_of, width_of
 from tests.ui.fake_engine import rich_snapshot
 
@@ -103,3 +103,26 @@ def test_a_clock_that_is_no_real_time_says_how_fast_it_runs_at_every_width(width
     text = header_of(width, market_rate=rate)
     assert words in text
     assert "NLV 100,842" in text
+
+
+HALTED = (
+    LogLine(8, 1, "warn", "RISK", "ladder HALT: kill by a person (screen)", LADDER),
+    LogLine(9, 2, "alarm", "RISK", "HALT: 3 order(s) asked to cancel in 9 ms; nothing new leaves", LADDER),
+)
+
+
+def status_of(ladder, *lines):
+    snapshot = replace(SNAPSHOT, log=lines, header=replace(SNAPSHOT.header, ladder=ladder))
+    return text_of(status_line(snapshot, None, 80)).strip()
+
+
+def test_the_line_of_a_halt_stands_while_it_holds_and_goes_with_the_resume():
+    assert "HALT: 3 order(s)" in status_of("HALT", *HALTED)
+    assert status_of("NORMAL", *HALTED) == ""
+    assert status_of("NO-NEW", *HALTED) == ""
+
+
+def test_what_is_no_word_about_the_ladder_stays_after_a_resume():
+    stop = LogLine(7, 1, "alarm", "RISK", "AMD under its stop 130.10", "AMD")
+    assert status_of("NORMAL", stop, *HALTED).endswith("! AMD under its stop 130.10")
+    assert "2 more" in status_of("HALT", stop, *HALTED)
