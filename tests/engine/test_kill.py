@@ -247,5 +247,7 @@ async def test_orders_are_listed_for_a_shell():
         await house.ended("1000")
         working = (await house.answering.answer(ListOrders())).data
         assert [row["order_id"] for row in working] == ["qm-2"]
+        house.clock.advance(5)
         every = (await house.answering.answer(ListOrders("all"))).data
+        assert every[0]["age_s"] - working[0]["age_s"] >= 5
         assert [row["state"] for row in every] == ["cancelled", "received"]
