@@ -160,7 +160,9 @@ class Work:
             self._open_spread(plan, wanted)
 
     def _open_spread(self, plan: TradePlan, wanted: int) -> None:
-        """Through the same gate and lane; stops (engine/orders/exits.py) are for single legs, so there is none."""
+        """Through the same gate and lane, but past `Trader.send_entry`, which alone puts a guard on the disk before its
+        order: no stop watches these spreads. Those that `_ticket` opens have one.
+        """
         trader = self._house.trader
         verdict = trader.gate.check(
             plan,

@@ -7,7 +7,7 @@ import pytest
 
 from qmterm.core.settings.screen import ScreenSettings
 from qmterm.engine import commands
-from qmterm.ui.confirm import LETTERS, ConfirmDialog, against_market, proposal_lines, tick_of, what_changed
+from qmterm.ui.confirm import LETTERS, ConfirmDialog, against_market, order_lines, reason_lines, tick_of, what_changed
 from qmterm.ui.palette import text_of
 from tests.ui.fake_engine import FakeDoor, proposal, rich_snapshot
 from tests.ui.running import LARGE, SMALL, running
@@ -272,13 +272,14 @@ def test_letters_are_none_that_a_hand_types_by_itself():
 
 
 def test_the_page_shows_everything_that_decides():
-    text = "\n".join(text_of(line) for line in proposal_lines(ENTRY, 72, ScreenSettings()))
+    lines = [*order_lines(ENTRY, 72, ScreenSettings()), *reason_lines(ENTRY, 72)]
+    text = "\n".join(text_of(line) for line in lines)
     for words in ("4.15 debit", "at the mid", "bid 4.10", "ask 4.20", "quantity 2", "832.26", "148 → 252", "trade 2 %"):
         assert words in text
     for reason in ENTRY.why:
         assert reason[:40] in text
     assert "! earnings in 12 days" in text
-    stale = "\n".join(text_of(line) for line in proposal_lines(replace(ENTRY, quote_age_s=31.0), 72, ScreenSettings()))
+    stale = "\n".join(text_of(line) for line in order_lines(replace(ENTRY, quote_age_s=31.0), 72, ScreenSettings()))
     assert "31s old" in stale
     assert "~4.15" in stale
 
@@ -306,3 +307,35 @@ def test_the_tick_follows_price_and_underlying():
 def test_exactly_two_ticks_are_no_reason_to_close():
     assert what_changed(ENTRY, replace(ENTRY, mid=4.25), 2.0) == ""
     assert what_changed(ENTRY, replace(ENTRY, mid=4.26), 2.0) != ""
+
+
+async def test_reasons_that_do_not_fit_are_scrolled_to_their_last_word_and_the_order_stays_in_sight():
+    why = tuple(f"reason {number}: {'word ' * 20}end{number}" for number in range(9))
+    async with running(SMALL, one_proposal(why=why)) as screen:
+        dialog = await readable(screen)
+        assert "more lines: j" in screen.text
+        seen = screen.text
+        for _ in range(40):
+            await screen.press("j")
+            seen += screen.text
+            assert "limit 4.15 debit" in screen.text
+            assert " to send" in screen.text
+        assert all(f"end{number}" in seen for number in range(9))
+        assert "expected pnl 61" in screen.text
+        assert "lines above: k" in screen.text
+        await screen.press("g")
+        assert "reason 0" in screen.text
+        assert not dialog._pressed
+        assert screen.door.sent == []
+
+
+async def test_a_letter_right_after_a_scroll_is_dead():
+    why = ("word " * 300,)
+    async with running(SMALL, one_proposal(why=why)) as screen:
+        dialog = await readable(screen)
+        start = dialog.shown_at + 1.0
+        dialog.press("j", start)
+        dialog.press(dialog.letter, start + 0.2)
+        assert not dialog._pressed
+        dialog.press(dialog.letter, start + 0.6)
+        assert dialog._pressed
