@@ -130,7 +130,7 @@ def header_line(header: HeaderView, width: int, extra_s: float) -> Line:
         end = (Span(f"{runs} ", "warn", BOLD), *end)
     if header.session != "regular":
         end = (Span(f"{header.session} ", "warn"), *end)
-    while parts and sum(width_of(part.line) + gap for part in parts) + width_of(end) > width:
+    while parts and sum(width_of(part.line) + gap for part in parts) + width_of(end) >= width:
         least = min(part.keep for part in parts)
         if least == 10:
             break

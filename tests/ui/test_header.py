@@ -126,3 +126,10 @@ def test_what_is_no_word_about_the_ladder_stays_after_a_resume():
     stop = LogLine(7, 1, "alarm", "RISK", "AMD under its stop 130.10", "AMD")
     assert status_of("NORMAL", stop, *HALTED).endswith("! AMD under its stop 130.10")
     assert "2 more" in status_of("HALT", stop, *HALTED)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_clock_never_leaves_the_header_whatever_else_fits(width):
+    for milliseconds in (2, 52, 352, 1_352, 11_352):
+        for rate in (1.0, 7.3, 60.0, None):
+            assert "ET 10:42:07" in header_of(width, broker_ms=milliseconds, market_rate=rate)

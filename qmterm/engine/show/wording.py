@@ -80,10 +80,9 @@ def expectation(numbers: Mapping[str, object]) -> tuple[str, ...]:
     expected, reward, target = (numbers.get(name) for name in ("expected_pnl", "risk_reward", "p_target"))
     if not isinstance(expected, int | float) or expected >= 0:
         return ()
-    told = f", the target is reached in {target:.0%} of cases" if isinstance(target, int | float) else ""
+    told = f" (the target is reached in {target:.0%} of cases)" if isinstance(target, int | float) else ""
     ratio = f"{reward:.1f}" if isinstance(reward, int | float) else "–"
     return (
-        f"expected P/L {expected:,.2f} a contract is negative{told}: no reason to refuse it, because R:R "
-        f"(here {ratio}) is what [option_choice] min_risk_reward asks for; require_positive_ev = true "
-        "refuses such contracts",
+        f"expected P/L {expected:,.2f} a contract is negative{told}: R:R {ratio} decides, by [option_choice] "
+        "min_risk_reward; require_positive_ev is off",
     )

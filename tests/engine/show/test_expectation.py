@@ -13,14 +13,13 @@ from qmterm.journal.queries import EventRow
 from tests.engine.house import opened, plan
 
 LOSING = {"expected_pnl": -143.79, "risk_reward": 5.579, "p_target": 0.0454}
-SAID = "expected P/L -143.79 a contract is negative, the target is reached in 5% of cases"
+SAID = "expected P/L -143.79 a contract is negative (the target is reached in 5% of cases): R:R 5.6 decides"
 
 
 def test_a_negative_expectation_is_told_with_its_number_and_the_rule_that_decides():
     (line,) = expectation(LOSING)
     assert line.startswith(SAID)
-    assert "R:R (here 5.6) is what [option_choice] min_risk_reward asks for" in line
-    assert "require_positive_ev = true refuses" in line
+    assert line.endswith("by [option_choice] min_risk_reward; require_positive_ev is off")
 
 
 @pytest.mark.parametrize("numbers", [{}, {"expected_pnl": None}, {"expected_pnl": 0.0}, {"expected_pnl": 61.0}])
@@ -31,7 +30,7 @@ def test_what_is_not_negative_or_not_known_says_nothing(numbers):
 def test_numbers_that_are_not_known_are_left_out():
     (line,) = expectation({"expected_pnl": -1.0})
     assert line.startswith("expected P/L -1.00 a contract is negative: ")
-    assert "(here –)" in line
+    assert "R:R – decides" in line
 
 
 @pytest.mark.parametrize(("numbers", "told"), [(LOSING, True), ({**LOSING, "expected_pnl": 20.0}, False)])
