@@ -198,8 +198,11 @@ def drop(desk: Desk, args: Sequence[str]) -> None:
             desk.say(f"no order or proposal {args[0]!r}; ids stand in the first column of pane 5", "warn")
             return
     else:
-        pane = desk.panes["orders"]
-        if not isinstance(pane, OrdersPane) or not row_is_steady(desk):
+        pane = desk.pane
+        if not isinstance(pane, OrdersPane):  # its cursor may be out of sight: nobody means that row
+            desk.say("cancel what? :orders cancel ID; ids stand in the first column of pane 5", "warn")
+            return
+        if not row_is_steady(desk):
             return
         row = pane.table.current
     if row is None:
