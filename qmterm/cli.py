@@ -106,11 +106,15 @@ def demo(
     )
 
 
-@app.command()
+@app.command(context_settings={"ignore_unknown_options": True})  # ctl approve ID -4.15
 def ctl(
     words: Annotated[
         list[str],
-        typer.Argument(help="status, scan N, flow, pause, resume, kill, flatten, arm, disarm, stop, why ID …"),
+        typer.Argument(
+            help="status, scan N, flow SYMBOL …, positions, portfolio, expiry, orders (or orders all), why ID, "
+            "trail ID; pause, resume, kill, flatten, arm, disarm, reconcile, stop; order TEXT, roll TEXT, close NAME, "
+            "edit ID PRICE, cancel ID|all, approve ID LIMIT, reject ID (docs/headless.md)"
+        ),
     ],
     send: Annotated[bool, typer.Option("--send", help="order, roll: send at once in auto mode")] = False,
     dearer: Annotated[bool, typer.Option("--dearer", help="edit: yes, at a price that can lose more")] = False,
@@ -123,8 +127,7 @@ def ctl(
 
     For unattended real money: ctl arm --until 16:00 --max-loss 500.
 
-    Orders in words: ctl order "buy 2 NVDA 17APR26 175C @ 4.15" [--send], ctl roll "NVDA 15MAY26 180C", ctl edit ID
-    4.20. docs/orders.md has the grammar.
+    Orders in words (docs/orders.md): ctl order "buy 2 NVDA 17APR26 175C @ 4.15" [--send], ctl roll "NVDA 15MAY26 180C".
 
     Exit code: 0 done, 1 failed, 2 wrong use, 3 refused by risk.
     """

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from qmterm.cli import main
 from qmterm.core.order_text import read_order
 from qmterm.core.settings.model import Settings
 from qmterm.core.tickets import Ticket
@@ -55,6 +56,17 @@ def test_every_key_in_the_readme_is_bound():
     bound = {name for action in ACTIONS for key in action.keys for name in (key, shown_key(key))}
     assert named - bound == set()
     assert {"a", "P", "K", "w", "q"} <= named
+
+
+def test_every_verb_of_ctl_is_in_its_help_and_on_the_page_about_it(capsys):
+    with pytest.raises(SystemExit):
+        main(["ctl", "--help"])
+    told = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    page = text_of("docs/headless.md")
+    for verb in VERBS:
+        assert re.search(rf"\b{verb}\b", told), verb
+        assert f"qmterm ctl {verb}" in page, verb
+    assert set(re.findall(r"^qmterm ctl (\w+)", page, re.MULTILINE)) == set(VERBS)
 
 
 def test_the_json_keys_of_a_headless_run_are_all_explained():

@@ -125,7 +125,8 @@ class Answering:
             case Why():
                 return await self._why(command)
             case ListOrders():
-                rows = ledger_rows(engaged.desk.ledger, everything=command.which == "all")
+                now = self._parts.clock.now()
+                rows = ledger_rows(engaged.desk.ledger, now, everything=command.which == "all")
                 return CommandResult(True, f"{len(rows)} order(s)", rows)
             case ReadFlow():
                 flow = engaged.flow.view(command.symbols)

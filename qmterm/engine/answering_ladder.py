@@ -10,6 +10,7 @@ from qmterm.engine.arming import SCREEN_S, TAIL, parse_loss, parse_until
 from qmterm.engine.commands import Arm, CommandResult, Disarm, Flatten
 from qmterm.engine.ladder import Level
 from qmterm.engine.parts import Engaged, Parts
+from qmterm.engine.view import LADDER
 
 
 async def pause(engaged: Engaged, source: str) -> CommandResult:
@@ -25,7 +26,7 @@ async def resume(engaged: Engaged, parts: Parts, source: str) -> CommandResult:
         agreed, _ = await oversight.settle()
     await oversight.rearm()
     ok, text = engaged.ladder.resume(reconciled_clean=agreed, left=oversight.proof.flatten_left)
-    parts.log.info("RISK", f"resume asked ({source}): {text}", "ladder")
+    parts.log.info("RISK", f"resume asked ({source}): {text}", LADDER)
     await oversight.keep()
     return CommandResult(ok, text)
 
@@ -36,7 +37,7 @@ async def kill(engaged: Engaged, parts: Parts, source: str) -> CommandResult:
     answers = await engaged.oversight.halt(Reason.KILL, f"kill by a person ({source})", by_person=True)
     took = (parts.clock.monotonic() - started) * 1000
     text = f"HALT: {len(answers)} order(s) asked to cancel in {took:.0f} ms; nothing new leaves"
-    parts.log.alarm("RISK", text, "ladder", kill_ms=took)
+    parts.log.alarm("RISK", text, LADDER, kill_ms=took)
     return CommandResult(True, text, list(answers))
 
 

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from qmterm.core.orders import Leg
 from qmterm.core.signals import Signal, TradePlan
-from qmterm.engine.show.wording import label, price_text
+from qmterm.engine.show.wording import expectation, label, price_text
 from qmterm.risk.verdict import Verdict
 
 KEPT = 2000
@@ -39,7 +39,8 @@ class DecisionTrail:
         if plan_id not in self._plans:
             return notes
         plan, verdict = self._plans[plan_id]
-        return (signal_line(plan.signal), option_line(plan), gate_line(verdict), *notes)
+        lines = (signal_line(plan.signal), option_line(plan), *expectation(plan.numbers), gate_line(verdict))
+        return (*lines, *notes)
 
 
 def signal_line(signal: Signal) -> str:

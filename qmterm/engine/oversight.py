@@ -29,6 +29,7 @@ from qmterm.engine.protection import Protection
 from qmterm.engine.show.wording import structure_label
 from qmterm.engine.tending import wanted_gone
 from qmterm.engine.trader import Trader
+from qmterm.engine.view import LADDER
 
 SETTLE_EVERY_S = 0.5
 SETTLE_MARGIN_S = 3.0
@@ -83,7 +84,7 @@ class Oversight:
         self.flattener = Flattener(trader)
         self.protection = Protection(trader)
         self.proof = Proof(
-            trader.ladder, trader.desk.ledger, trader.book, lambda text: trader.log.alarm("RISK", text, "ladder")
+            trader.ladder, trader.desk.ledger, trader.book, lambda text: trader.log.alarm("RISK", text, LADDER)
         )
 
     @property
@@ -121,7 +122,7 @@ class Oversight:
     def lower(self, level: Level, reason: Reason, text: str, *, by_person: bool = False) -> None:
         if self.ladder.lower(level, reason, text, self._trader.clock.now(), by_person=by_person):
             write = self._trader.log.warn if level is Level.NO_NEW or by_person else self._trader.log.alarm
-            write("RISK", f"ladder {self.ladder.level.label}: {text}", "ladder", reason=reason.value)
+            write("RISK", f"ladder {self.ladder.level.label}: {text}", LADDER, reason=reason.value)
 
     def lane_failed(self, error: Exception) -> None:
         """An order job broke: a journal that cannot keep intents stops entries, anything else needs a person."""
@@ -165,7 +166,7 @@ class Oversight:
         if self._risk.auto_flatten:
             await self.flatten(Reason.DAILY_LOSS_FLATTEN, text)
         else:
-            self._trader.log.alarm("RISK", f"{text}: F closes everything (ctl flatten)", "ladder")
+            self._trader.log.alarm("RISK", f"{text}: F closes everything (ctl flatten)", "day")
         day.flatten_told = True  # once a day: what a person has ended since is not begun again
         await self._journal.write_document(DAY, day.to_dict())
 
@@ -198,7 +199,7 @@ class Oversight:
         waits = [f"{symbol}: {why}" for symbol, why in self.flattener.waiting.items()]
         said = f"FLATTEN: {len(unwanted)} order(s) asked to cancel, closing {held} position(s)"
         said += f"; {len(waits)} wait: {'; '.join(waits[:WAITS_NAMED])}" if waits else ""
-        trader.log.alarm("RISK", said, "ladder")
+        trader.log.alarm("RISK", said, LADDER)
         return True, said
 
     async def halt(self, reason: Reason, text: str, *, by_person: bool) -> list[str]:
@@ -274,7 +275,7 @@ class Oversight:
         if book.fill_count == fills:  # else the positions may be older than a fill we know
             book.settle(state.positions, self._trader.clock.now())
             if self.proof.witness(state, self._trader.clock.now()):
-                self._trader.log.info("RISK", f"{self.ladder.level.label}: {self.proof.text}", "ladder")
+                self._trader.log.info("RISK", f"{self.ladder.level.label}: {self.proof.text}", LADDER)
         return state if state.complete else None
 
     async def poll_orders(self) -> None:

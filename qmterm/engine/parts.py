@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from qmterm.core.calendar import SessionCalendar
-from qmterm.core.clock import Clock
 from qmterm.core.compute import ComputeThread
 from qmterm.core.orders import BrokerEvent
 from qmterm.core.protocols import Broker
@@ -46,6 +45,7 @@ from qmterm.market.feed import PolygonFeed
 from qmterm.market.flow.volumes import VolumeStore
 from qmterm.market.history.history import History
 from qmterm.market.news.desk import NewsDesk
+from qmterm.market.status import PacedClock
 from qmterm.market.stream.lockstep import LockstepDriver
 
 
@@ -93,7 +93,7 @@ class Parts:
     """Everything from outside, built by wiring.py; tests build it from fakes."""
 
     settings: Settings
-    clock: Clock
+    clock: PacedClock
     calendar: SessionCalendar
     feed: PolygonFeed
     history: History

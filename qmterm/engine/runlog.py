@@ -73,7 +73,7 @@ class RunLog:
         subject = self._scrub(subject)
         # A number may be called "level" as well (a scale-out's): it must not pass for the event's own.
         body = {f"{key}_" if key in OWN else key: self._scrub.value(value) for key, value in numbers.items()}
-        line = LogLine(self._seq, self._clock.now(), level, kind, text)
+        line = LogLine(self._seq, self._clock.now(), level, kind, text, subject)
         self._lines.append(line)
         if self._sink is not None:
             self._sink.note(kind, subject, {"level": level, "text": text, **body}, line.time_ns)

@@ -47,6 +47,7 @@ class HeaderView:
     broker_state: str = "connecting"  # up | down | connecting
     broker_ms: float | None = None  # real milliseconds of the latest REST call
     market_ns: int = 0
+    market_rate: float | None = 1.0  # market seconds a real second; None: it steps as fast as it goes
     session: str = "closed"  # pre | regular | post | closed
     ladder: str = "NORMAL"  # NORMAL | NO-NEW | REDUCE-ONLY | FLATTEN | HALT
     ladder_reason: str = ""
@@ -293,6 +294,9 @@ class FlowView:
     dropped: int = 0  # prints that came while nobody read
 
 
+LADDER = "ladder"  # the subject of lines about the ladder; such a line names the level that it is about
+
+
 @dataclass(frozen=True, slots=True)
 class LogLine:
     seq: int
@@ -300,6 +304,7 @@ class LogLine:
     level: str  # info | warn | error | alarm
     kind: str  # short: SIG, PLAN, ORD, FILL, RISK, FEED, …
     text: str
+    subject: str = ""  # what it is about: an order, a symbol, LADDER
 
 
 @dataclass(frozen=True, slots=True)

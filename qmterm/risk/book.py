@@ -130,15 +130,21 @@ class RiskBook:
                         return "is held the other way: close it instead"
                     return "" if owner == strategy else f"is held by {owner}"
         for (owner, _), parts in self.parts.items():
-            for count in (count for part in parts for name, count in part.legs if name == symbol):
+            found = [(part, count) for part in parts for name, count in part.legs if name == symbol]
+            for part, count in found:
                 if count * sign < 0:
-                    return "is being opened the other way"
+                    return f"{_opens(part)} the other way{_first(part)}"
                 if owner != strategy:
-                    return f"is being opened by {owner}"
+                    return f"{_opens(part)} by {owner}{_first(part)}"
         return ""
 
+    def only_asked(self, strategy: str, underlying: str) -> bool:
+        """True when what `works` there are proposals, no order."""
+        parts = self.parts.get((strategy, option_root(underlying)), ())
+        return bool(parts) and all(part.asked for part in parts)
+
     def counting(self, intent: OrderIntent) -> RiskBook:
-        """The book with one more entry counted as filled at its worst limit; other orders change nothing."""
+        """The book with one more proposal counted as filled at its worst limit; one that closes changes nothing."""
         if intent.purpose is not Purpose.ENTRY:
             return self
         loss = intent.max_loss if intent.max_loss is not None else ZERO
@@ -161,8 +167,17 @@ class RiskBook:
     def _with_parts(self, intent: OrderIntent) -> dict[Group, tuple[Part, ...]]:
         parts = dict(self.parts)
         group = (intent.strategy, root_of(intent.legs[0].symbol))
-        parts[group] = (*parts.get(group, ()), part_of(intent.legs, intent.quantity, _assumed_price(intent)))
+        asked = replace(part_of(intent.legs, intent.quantity, _assumed_price(intent)), asked=True)
+        parts[group] = (*parts.get(group, ()), asked)
         return parts
+
+
+def _opens(part: Part) -> str:
+    return "would be opened" if part.asked else "is being opened"
+
+
+def _first(part: Part) -> str:
+    return ", as a proposal that waits: answer that one first" if part.asked else ""
 
 
 def _assumed_price(intent: OrderIntent) -> Decimal:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from decimal import Decimal
 
+from qmterm.core.instruments import is_option, parse_option
 from qmterm.core.order_rules import rules_fault
 from qmterm.core.orders import Leg, OrderIntent, OrderKind
 from qmterm.core.quotes import Quote
@@ -30,6 +31,7 @@ from qmterm.risk.verdict import Refusal, Verdict
 from qmterm.risk.worst_case import Part, worst_loss
 
 Program = TickProgram | TickTable | None
+WAITS = "a proposal of this strategy in the stock waits for an answer"
 CENT = Decimal("0.01")  # the worst case is rounded up to it
 
 
@@ -196,7 +198,8 @@ class Gate:
             if book.holds(plan.strategy, plan.underlying):
                 return Refusal(Reason.ALREADY_HELD)
             if book.works(plan.strategy, plan.underlying):
-                return Refusal(Reason.ALREADY_WORKING)
+                asked = book.only_asked(plan.strategy, plan.underlying)
+                return Refusal(Reason.ALREADY_WORKING, note=WAITS if asked else "")
         return (
             _risk_fault(plan, part, book, effect)
             or account_refusal(plan, book, around.flags, self.settings)
@@ -269,7 +272,8 @@ def _state_refusal(
     for leg in plan.legs:
         crossed = book.crossed(plan.strategy, leg.symbol, leg.action.sign)
         if crossed:
-            return Refusal(Reason.ALREADY_HELD, note=f"{leg.symbol} {crossed}")
+            name = str(parse_option(leg.symbol)) if is_option(leg.symbol) else leg.symbol
+            return Refusal(Reason.ALREADY_HELD, note=f"{name} {crossed}")
     return None
 
 

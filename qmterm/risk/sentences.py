@@ -61,8 +61,14 @@ _OF_THE_GATE: Mapping[Reason, str] = {
 }
 
 
+# Refusals whose note is the whole sentence: what is in the way is another thing than the code's own sentence says.
+_TOLD_BY_NOTE = frozenset({Reason.ALREADY_HELD, Reason.ALREADY_WORKING})
+
+
 def sentence(reason: Reason, numbers: Numbers, note: str = "") -> str:
     """`reason` in words; codes of other rooms are given as they are. `note` is what the broker or a check adds."""
+    if note and reason in _TOLD_BY_NOTE:
+        return note
     template = _OF_THE_GATE.get(reason, reason.value)
     text = template.format_map(_Shown(numbers))
     return f"{text} ({note})" if note else text

@@ -44,6 +44,7 @@ class Part:
 
     `price` is dollars per share of one unit, positive = received; `fees` dollars a unit. What is `fleeting` may be
     sold again for nothing once it filled (a bought option whose stop rests): it loses what it cost at every price.
+    What is `asked` is a proposal, which counts like an order and is none: only words differ by it.
     """
 
     legs: tuple[tuple[str, int], ...]
@@ -51,6 +52,7 @@ class Part:
     price: Decimal
     fees: Decimal = Decimal(0)
     fleeting: bool = False
+    asked: bool = field(default=False, compare=False)
 
     @property
     def multiplier(self) -> int:

@@ -1,6 +1,7 @@
 """What keys and verbs ask of the engine about orders: stage, look, drop, pause, kill. None of them sends an order.
 
-The trap is the wrong row: an act on a row is refused for half a second after the row under the cursor vanished.
+The trap is the wrong row: an act on a row is refused for half a second after the row under the cursor became another
+one, and away from pane 5 `a` opens a proposal only where no other can be meant.
 """
 
 from __future__ import annotations
@@ -28,14 +29,14 @@ from qmterm.ui import typed_lines
 from qmterm.ui.grid import Grid
 from qmterm.ui.holdings import HoldingRow, holdings
 from qmterm.ui.panes.chain import ChainPane
-from qmterm.ui.panes.orders import OrdersPane
+from qmterm.ui.panes.orders import OrdersPane, short_id
 from qmterm.ui.panes.positions import PositionsPane
 from qmterm.ui.typed_dialogs import FLAT, ArmDialog, FlattenDialog
 
 if TYPE_CHECKING:
     from qmterm.ui.desk import Desk
 
-# After the row under the cursor vanished, acts on a row wait this long (seconds).
+# After the row under the cursor became another one, acts on a row wait this long (seconds).
 WRONG_ROW_GUARD_S = 0.5
 # The second K must come this soon; P after a pause must not come sooner (a key pressed twice in a hurry is no resume).
 KILL_TWICE_WITHIN_S = 1.0
@@ -45,7 +46,7 @@ RESUME_NOT_BEFORE_S = 2.0
 def row_is_steady(desk: Desk) -> bool:
     pane = desk.pane
     if isinstance(pane, Grid) and desk.now() - pane.table.moved_at < WRONG_ROW_GUARD_S:
-        desk.say("the row you were on has gone: look again, then press again", "warn")
+        desk.say("the rows moved under your hand, yours may have gone: look again, then press again", "warn")
         return False
     return True
 
@@ -124,12 +125,16 @@ def _names(row: HoldingRow) -> tuple[str, ...]:
 
 
 def named(desk: Desk, name: str) -> ProposalView | OrderRow | None:
-    """A proposal or order by its id, short id or the start of its id."""
+    """A proposal or order by its id, short id or the start of its id; None where it could be two proposals."""
     wanted = name.lower()
     for order in desk.snapshot.orders:
         if wanted in (order.short_id.lower(), order.order_id.lower()):
             return order
-    matches = [row for row in desk.snapshot.proposals if row.proposal_id.lower().startswith(wanted)]
+    matches = [
+        row
+        for row in desk.snapshot.proposals
+        if row.proposal_id.lower().startswith(wanted) or short_id(row).lower() == wanted
+    ]
     return matches[0] if len(matches) == 1 else None
 
 
@@ -139,7 +144,10 @@ def most_urgent(proposals: Sequence[ProposalView]) -> ProposalView | None:
 
 
 def approve(desk: Desk, args: Sequence[str]) -> None:
-    """Opens the dialog: the row's proposal, the named one, or the most urgent."""
+    """Opens the dialog: the row's proposal, the named one, or elsewhere than in pane 5 the only one that waits.
+
+    Of several none is guessed: which one is the most urgent can change between the look and the key.
+    """
     pane = desk.pane
     if args:
         found = named(desk, args[0])
@@ -156,12 +164,29 @@ def approve(desk: Desk, args: Sequence[str]) -> None:
             desk.say("this row is an order; the proposals stand above (g)")
             return
         proposal = row
+    elif len(desk.snapshot.proposals) > 1:
+        _choose_proposal(desk)
+        return
+    elif desk.now() - desk.waiting_moved_at < WRONG_ROW_GUARD_S:
+        desk.say("another proposal waits than a moment ago: look again, then press again", "warn")
+        return
     else:
         proposal = most_urgent(desk.snapshot.proposals)
     if proposal is None:
         desk.say("no proposal waits")
         return
     desk.open_confirm(proposal)
+
+
+def _choose_proposal(desk: Desk) -> None:
+    """Pane 5 with the cursor on the most urgent one; a second `a` in a hurry does not open it."""
+    first, pane = most_urgent(desk.snapshot.proposals), desk.panes["orders"]
+    desk.go_to("orders")
+    if first is not None and isinstance(pane, OrdersPane):
+        pane.table.go_to_key(pane.row_key(first))
+        pane.table.moved_at = desk.now()
+        pane.redraw()
+    desk.say(f"{len(desk.snapshot.proposals)} proposals wait: choose one (j/k), then a")
 
 
 def drop(desk: Desk, args: Sequence[str]) -> None:
@@ -173,8 +198,11 @@ def drop(desk: Desk, args: Sequence[str]) -> None:
             desk.say(f"no order or proposal {args[0]!r}; ids stand in the first column of pane 5", "warn")
             return
     else:
-        pane = desk.panes["orders"]
-        if not isinstance(pane, OrdersPane) or not row_is_steady(desk):
+        pane = desk.pane
+        if not isinstance(pane, OrdersPane):  # its cursor may be out of sight: nobody means that row
+            desk.say("cancel what? :orders cancel ID; ids stand in the first column of pane 5", "warn")
+            return
+        if not row_is_steady(desk):
             return
         row = pane.table.current
     if row is None:

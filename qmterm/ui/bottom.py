@@ -1,4 +1,7 @@
-"""The three lines at the bottom: what just happened, the command line (or the row's keys), the keys of everywhere."""
+"""The three lines at the bottom: what just happened, the command line (or the row's keys), the keys of everywhere.
+
+An answer that is longer than a line takes the lines of the keys while it stands: a reason is never cut.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +10,17 @@ from dataclasses import dataclass
 
 from qmterm.engine.view import Snapshot
 from qmterm.ui.editor import LineEditor
-from qmterm.ui.formats import plain
+from qmterm.ui.formats import plain, wrap
 from qmterm.ui.header import hints_line, status_line
+from qmterm.ui.layout import BOTTOM_LINES
 from qmterm.ui.lines import LineWidget
 from qmterm.ui.palette import BOLD, REVERSE, Line, Palette, Span, fit, width_of
 from qmterm.ui.verbs import Mistake
 
-# How long an answer stands before the latest trouble of the log takes its place (seconds).
+# How long an answer stands before the latest trouble of the log takes its place (seconds); a long one as long as it
+# takes to read.
 NOTICE_S = 8.0
+READ_PER_S = 16.0
 # Hints that stand at the end of the row's line: who knows these finds everything else.
 ALWAYS = ("command", "help", "quit")
 Hints = Sequence[tuple[str, str]]
@@ -31,6 +37,15 @@ class OpenLine:
     mistake: Mistake | None = None
 
 
+def told_lines(notice: tuple[str, str] | None, width: int) -> list[Line]:
+    """An answer in as many lines as it needs, none when there is none."""
+    if notice is None:
+        return []
+    text, tone = notice
+    marks = BOLD if tone == "alarm" else 0
+    return [(Span(f" {part}", tone, marks),) for part in wrap(plain(text), max(1, width - 1))]
+
+
 class Bottom(LineWidget):
     def __init__(self, palette: Palette) -> None:
         super().__init__(palette, id="bottom")
@@ -40,7 +55,11 @@ class Bottom(LineWidget):
 
     def say(self, text: str, tone: str, now: float) -> None:
         self._notice = (text, tone) if text else None
-        self._notice_until = now + NOTICE_S
+        self._notice_until = now + self._notice_s
+
+    @property
+    def _notice_s(self) -> float:
+        return max(NOTICE_S, len(self.notice) / READ_PER_S)
 
     @property
     def notice(self) -> str:
@@ -50,15 +69,20 @@ class Bottom(LineWidget):
         width = self.size.width
         if now > self._notice_until:
             self._notice = None
+        told = told_lines(self._notice, width)
         status = status_line(snapshot, self._notice, width)
         if self.open is None:
             always = [hint for hint in global_hints if hint[1] in ALWAYS]
             others = [hint for hint in global_hints if hint[1] not in ALWAYS]
             end: Line = tuple(span for key, word in always for span in (Span(key, "accent"), Span(f" {word}  ", "dim")))
             rows = hints_line(row_hints, width - width_of(end))
-            self.show([status, (*rows, *end), hints_line(others, width)])
-        else:
-            self.show([status, self._typing(self.open, width), self._under(self.open, width)])
+            hints = [(*rows, *end), hints_line(others, width)]
+            self.show([*(told or [status]), *hints][:BOTTOM_LINES])
+            return
+        if len(told) > 1:  # cut while something is typed: it stands long enough afterwards
+            self._notice_until = now + self._notice_s
+        under = self._under(self.open, width)
+        self.show([*([status] if len(under) == 1 else []), self._typing(self.open, width), *under])
 
     def _typing(self, line: OpenLine, width: int) -> Line:
         editor = line.editor
@@ -76,17 +100,18 @@ class Bottom(LineWidget):
             width,
         )
 
-    def _under(self, line: OpenLine, width: int) -> Line:
-        """The mistake under the word it is about, else what tab would offer."""
+    def _under(self, line: OpenLine, width: int) -> list[Line]:
+        """The mistake under the word it is about (two lines when it needs them), else what tab would offer."""
         editor = line.editor
         if line.mistake is not None:
-            column = len(editor.prefix) + line.mistake.column
             message = f"^ {plain(line.mistake.text)}"
-            column = max(0, min(column, width - len(message)))
-            return fit((Span(" " * column), Span(message, "warn", BOLD)), width)
+            if len(message) > width:
+                return [(Span(part, "warn", BOLD),) for part in wrap(message, width)[:2]]
+            column = min(len(editor.prefix) + line.mistake.column, width - len(message))
+            return [(Span(" " * column), Span(message, "warn", BOLD))]
         if editor.choices:
-            return hints_line([("", choice) for choice in editor.choices], width)
-        return hints_line([("enter", "does it"), ("tab", "completes"), ("↑", "history"), ("esc", "leaves")], width)
+            return [hints_line([("", choice) for choice in editor.choices], width)]
+        return [hints_line([("enter", "does it"), ("tab", "completes"), ("↑", "history"), ("esc", "leaves")], width)]
 
     # --- keys while a line is open ---
 

@@ -16,10 +16,11 @@ from typing import Final
 from qmterm.core.settings.screen import ScreenSettings
 from qmterm.core.ticks import program_for, tick
 from qmterm.engine.view import HeaderView, ProposalView
-from qmterm.ui.dialogs import DEAD_S, Dialog
+from qmterm.ui.dialogs import DEAD_S, SCROLL, Dialog
 from qmterm.ui.formats import age, dropped_zero, fixed, money, plain, wrap
 from qmterm.ui.palette import BOLD, REVERSE, Line, Palette, Span, age_marks, aged
 from qmterm.ui.pane import Frame
+from qmterm.ui.panes.orders import short_id
 
 # Never a (opens this page), d, y, q or others that have a meaning where the hand comes from; no l, i, o (look alike).
 LETTERS: Final = "efmrtuvz"
@@ -101,13 +102,14 @@ def number_lines(proposal: ProposalView, width: int) -> list[Line]:
     return [*lines, (Span(text, "dim"),)] if text else lines
 
 
-def proposal_lines(proposal: ProposalView, width: int, settings: ScreenSettings) -> list[Line]:
-    """The page without its last lines."""
+def order_lines(proposal: ProposalView, width: int, settings: ScreenSettings) -> list[Line]:
+    """What would be sent, against today's market, and what it may cost: never out of sight."""
     limit = proposal.limit
     shown = "none" if limit is None else f"{abs(limit)} {'credit' if limit > 0 else 'debit'}"
     seconds, steps = proposal.quote_age_s, settings.quote_age_s
     marks = age_marks(seconds, steps)
-    lines: list[Line] = [(Span(plain(proposal.text), "proposal", BOLD), Span(f"   {plain(proposal.purpose)}", "dim"))]
+    what = f"   {plain(proposal.purpose)} {short_id(proposal)}"
+    lines: list[Line] = [(Span(plain(proposal.text), "proposal", BOLD), Span(what, "dim"))]
     lines.extend((Span(f"  {plain(leg)}"),) for leg in proposal.legs if proposal.legs != (proposal.text,))
     lines += [
         (),
@@ -135,12 +137,22 @@ def proposal_lines(proposal: ProposalView, width: int, settings: ScreenSettings)
     ]
     for warning in proposal.warnings:
         lines.extend((Span(f"! {part}", "warn", BOLD),) for part in wrap(plain(warning), width - 2))
-    if proposal.why:
-        lines.append(())
+    return lines
+
+
+def reason_lines(proposal: ProposalView, width: int) -> list[Line]:
+    """Why it is proposed, and the numbers that decided."""
+    lines: list[Line] = [()] if proposal.why else []
     for reason in proposal.why:
         parts = wrap(plain(reason), width - 4)
         lines.extend((Span("why " if index == 0 else "    ", "label"), Span(part)) for index, part in enumerate(parts))
     return [*lines, *number_lines(proposal, width)]
+
+
+def _fitted(lines: list[Line], room: int) -> list[Line]:
+    if len(lines) <= room or room < 1:
+        return lines[: max(0, room)]
+    return [*lines[: room - 1], (Span(f"… {len(lines) - room + 1} more lines", "dim"),)]
 
 
 class ConfirmDialog(Dialog[Verdict]):
@@ -164,6 +176,7 @@ class ConfirmDialog(Dialog[Verdict]):
         self._left = int(settings.confirm_timeout_s)
         self._note = ""
         self._pressed = False
+        self._top = 0  # first line of the reasons that is shown
         self.tone = "live" if header.real_money else "accent"
 
     # --- drawing ---
@@ -178,7 +191,8 @@ class ConfirmDialog(Dialog[Verdict]):
         return (Span(" CONFIRM ", "accent", BOLD), Span("PAPER ", "paper", BOLD))
 
     def content(self, width: int) -> list[Line]:
-        lines = proposal_lines(self._now, width, self._settings)
+        lines = order_lines(self._now, width, self._settings)
+        reasons = reason_lines(self._now, width)
         last: list[Line] = [
             (),
             (
@@ -192,9 +206,17 @@ class ConfirmDialog(Dialog[Verdict]):
             (Span(f"closes in {self._left:>2} s", "dim"), Span(f"   {self._note}", "warn")),
         ]
         room = max(1, self.canvas.size.height - 2 - len(last))
-        if len(lines) > room:
-            lines = [*lines[: room - 1], (Span(f"… {len(lines) - room + 1} more lines", "dim"),)]
-        return [*lines, *last]
+        return [*_fitted(lines, room), *self._scrolled(reasons, room - len(lines)), *last]
+
+    def _scrolled(self, lines: list[Line], room: int) -> list[Line]:
+        """The reasons from where they were scrolled to; a line says how many are out of sight."""
+        if room < 2 or len(lines) <= room:
+            return _fitted(lines, room)
+        self._top = max(0, min(self._top, len(lines) - room + 1))
+        shown = lines[self._top : self._top + room - 1]
+        below = len(lines) - self._top - len(shown)
+        where = f"{below} more lines: j" if below else f"{self._top} lines above: k"
+        return [*shown, (Span(f"… {where}", "dim"),)]
 
     def frame(self, frame: Frame) -> None:
         if self.closed:
@@ -229,6 +251,9 @@ class ConfirmDialog(Dialog[Verdict]):
             self.set_timer(ALONE_S, self._send)
         else:
             self._quiet_since = at
+            if key in SCROLL:
+                self._top += SCROLL[key]
+                self.paint()
 
     def _was_typing(self, at: float) -> None:
         """Another key on the heels of the letter: a paste or type-ahead. A new letter, and the wait starts again."""

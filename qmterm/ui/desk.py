@@ -19,13 +19,13 @@ from qmterm.engine.commands import ApproveProposal, Command, CommandResult, Why
 from qmterm.engine.view import ProposalView, Snapshot
 from qmterm.ui.actions import ACTIONS, actions_for, footer, verbs
 from qmterm.ui.answers import Answers, Then
-from qmterm.ui.bottom import Bottom
+from qmterm.ui.bottom import Bottom, told_lines
 from qmterm.ui.confirm import ConfirmDialog, Verdict
 from qmterm.ui.dialogs import TextDialog, help_lines, trail_lines
 from qmterm.ui.grid import Grid
 from qmterm.ui.header import SILENT_FROM_S, header_line, tabs_line
 from qmterm.ui.keymap import build_keymap, key_name
-from qmterm.ui.layout import Plan, PlanLayout, has_desk, plan, too_small
+from qmterm.ui.layout import BOTTOM_LINES, Plan, PlanLayout, has_desk, plan, too_small
 from qmterm.ui.lines import LineWidget
 from qmterm.ui.palette import Line, Palette, Span
 from qmterm.ui.pane import PANES, Frame, Pane
@@ -71,6 +71,7 @@ class Desk(Screen[None], inherit_bindings=False):
         self.key_time = 0.0
         self.kill_armed_at = -1e9
         self.paused_at = -1e9
+        self.waiting_moved_at = -1e9  # when another proposal than before began to be there to approve
         self.consumed: set[str] = set()  # proposals whose letter was pressed: a second press sends nothing
         self.command_history: list[str] = []
         self.filter_history: list[str] = []
@@ -93,6 +94,11 @@ class Desk(Screen[None], inherit_bindings=False):
         self.bottom.say(text, tone, self.now())
         self.draw_edges()
 
+    def _open_long(self, text: str) -> None:
+        """An answer that the bottom lines cannot hold is a page, too."""
+        if len(told_lines((text, "text"), self.size.width)) > BOTTOM_LINES and self.bottom.open is None:
+            self.open_text("ANSWER", trail_lines(text, None))
+
     def ask(self, command: Command, *, quiet: bool = False, then: Then | None = None) -> None:
         """Hand a command to the engine; its answer appears in the status line (quiet: only when it is a no)."""
 
@@ -101,6 +107,8 @@ class Desk(Screen[None], inherit_bindings=False):
                 self.say(result.text, "text" if result.ok else "warn")
             if then is not None:
                 then(result)
+            if result.text and not (quiet and result.ok):
+                self._open_long(result.text)
 
         self.answers.ask(command, answered, self.now())
         self.host.expect_answers()
@@ -173,6 +181,9 @@ class Desk(Screen[None], inherit_bindings=False):
 
     def frame(self, frame: Frame) -> None:
         """Once per frame of the one clock: everything on the screen from one snapshot."""
+        before, after = ({row.proposal_id for row in s.proposals} for s in (self.snapshot, frame.snapshot))
+        if before and before != after:
+            self.waiting_moved_at = frame.now
         self.frame_ = frame
         self.answers.poll(frame.now)
         self.draw()

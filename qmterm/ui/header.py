@@ -10,7 +10,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from qmterm.engine.view import HeaderView, Snapshot
+from qmterm.engine.view import LADDER, HeaderView, LogLine, Snapshot
 from qmterm.ui.formats import age, clip, clock, count, countdown, fixed, money, percent, plain, signed_money
 from qmterm.ui.palette import BOLD, REVERSE, Line, Span, fit, spread, width_of
 from qmterm.ui.pane import PANE_WORDS, PANES
@@ -113,13 +113,24 @@ def header_parts(header: HeaderView, extra_s: float, wide: bool) -> list[Part]:
     return [part for part in parts if part.line]
 
 
+def pace(rate: float | None) -> str:
+    """`8x` where market time is no real time: who thinks in minutes must know how long one is. "" in real time."""
+    if rate is None:
+        return "max"
+    if rate == 1.0:
+        return ""
+    return f"{rate:.0f}x" if rate >= 2.5 else f"{rate:.1f}x"
+
+
 def header_line(header: HeaderView, width: int, extra_s: float) -> Line:
     parts = header_parts(header, extra_s, wide=width >= 120)
     gap = 3 if width >= 120 else 1
     end: Line = (Span("ET ", "label"), Span(f"{clock(header.market_ns)} ", "text", BOLD))
+    if runs := pace(header.market_rate):
+        end = (Span(f"{runs} ", "warn", BOLD), *end)
     if header.session != "regular":
         end = (Span(f"{header.session} ", "warn"), *end)
-    while parts and sum(width_of(part.line) + gap for part in parts) + width_of(end) > width:
+    while parts and sum(width_of(part.line) + gap for part in parts) + width_of(end) >= width:
         least = min(part.keep for part in parts)
         if least == 10:
             break
@@ -170,12 +181,17 @@ def right_of_tabs(snapshot: Snapshot, silent_s: float, room: int) -> Line:
     return ()
 
 
+def is_over(line: LogLine, ladder: str) -> bool:
+    """A line about a level of the ladder that does not hold any more: history, no trouble."""
+    return line.subject == LADDER and ladder not in line.text
+
+
 def status_line(snapshot: Snapshot, notice: tuple[str, str] | None, width: int) -> Line:
     """The answer to the last key for a while, else the latest line of the log that is not mere information."""
     if notice is not None:
         text, tone = notice
         return fit((Span(f" {plain(text)}", tone, BOLD if tone == "alarm" else 0),), width)
-    troubles = [line for line in snapshot.log if line.level != "info"]
+    troubles = [line for line in snapshot.log if line.level != "info" and not is_over(line, snapshot.header.ladder)]
     if not troubles:
         return fit((), width)
     last = troubles[-1]

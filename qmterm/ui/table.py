@@ -1,7 +1,8 @@
 """Rows of a pane in the order they are drawn, and the row under the cursor; no drawing here.
 
 The trap this guards against is acting on the wrong row: the cursor belongs to a row's key, not to a line number, and
-rows change places at most once a second. When the row under the cursor vanishes, `moved_at` says so and acts wait.
+rows change places at most once a second. When the row under the cursor vanishes, or the cursor goes to a line whose
+row has just changed, `moved_at` says so and acts wait.
 """
 
 from __future__ import annotations
@@ -107,7 +108,8 @@ class Table(Generic[R]):
         self.rows: tuple[R, ...] = ()
         self.total = 0
         self.cursor = 0
-        self.moved_at = -1e9  # monotonic seconds when the row under the cursor vanished
+        self.moved_at = -1e9  # monotonic seconds when the row under the cursor became another one than was seen there
+        self._shifted_at = -1e9  # when a line of the table last became another row's by itself
         self.sort: str = ""  # column id, "" = as delivered
         self.descending = True
         self.filter: Filter | None = None
@@ -135,9 +137,11 @@ class Table(Generic[R]):
         self._place(fresh, now)
 
     def reorder(self, now: float) -> None:
-        """Sort or filter changed: apply it at once."""
+        """Sort or filter changed: apply it at once. Whoever asked for that looks at what comes."""
+        shifted_at = self._shifted_at
         self._stale_order = True
         self.load(self._source, now)
+        self._shifted_at = shifted_at
 
     def _ordered(self, source: Sequence[R]) -> list[R]:
         kept = self.filter
@@ -162,6 +166,8 @@ class Table(Generic[R]):
     def _place(self, fresh: Sequence[R], now: float) -> None:
         current = self.current
         at_end = self.cursor >= len(self.rows) - 1
+        if [self._key(row) for row in fresh[: len(self.rows)]] != [self._key(row) for row in self.rows]:
+            self._shifted_at = now
         self.rows = tuple(fresh)
         if current is None:
             self.cursor = max(0, min(self.cursor, len(self.rows) - 1))
@@ -194,13 +200,19 @@ class Table(Generic[R]):
         self.go(self.cursor + step)
 
     def go(self, index: int) -> None:
+        """To a line: a step, a page, an end or a click, which all aim at what stood there a moment ago."""
+        self._put(index)
+        self.moved_at = self._shifted_at
+
+    def _put(self, index: int) -> None:
+        """To a row that is meant by what it is."""
         self.cursor = max(0, min(index, len(self.rows) - 1))
         self.moved_at = -1e9
 
     def go_to_key(self, key: str) -> bool:
         for index, row in enumerate(self.rows):
             if self._key(row) == key:
-                self.go(index)
+                self._put(index)
                 return True
         return False
 
@@ -213,7 +225,7 @@ class Table(Generic[R]):
         for distance in range(1, size + 1):
             index = (self.cursor + step * distance) % size
             if wanted.keeps(self._search(self.rows[index])):
-                self.go(index)
+                self._put(index)
                 return True
         return False
 

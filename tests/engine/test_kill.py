@@ -9,8 +9,9 @@ from qmterm.core.errors import BrokerError, OutcomeUnknown
 from qmterm.core.orders import OrderState
 from qmterm.core.reasons import Reason
 from qmterm.core.settings.engine import Mode, OrderSettings
-from qmterm.engine.commands import Kill, Pause, Reconcile, Resume, Status, StopEngine
+from qmterm.engine.commands import Flatten, Kill, Pause, Reconcile, Resume, Status, StopEngine
 from qmterm.engine.ladder import Level
+from qmterm.engine.view import LADDER
 from tests.engine.fakes import OCC, entry, lost
 from tests.engine.house import opened, plan
 
@@ -41,6 +42,19 @@ async def test_a_kill_asks_for_every_cancel_and_withdraws_every_proposal():
         assert house.trader.proposals.waiting == ()
         assert ("ladder", "HALT") in house.journal.rows
         assert house.journal.documents["ladder"]["KILL"]["by_person"] is True
+
+
+async def test_every_line_about_the_ladder_names_the_level_it_is_about():
+    """The screen keeps such a line while that level holds, and no longer."""
+    async with opened() as house:
+        await house.desk.submit(entry())
+        for command, level in ((Pause(), "NO-NEW"), (Flatten("ctl"), "FLATTEN"), (Kill(), "HALT")):
+            before = len(house.log.lines)
+            await house.answering.answer(command)
+            told = [line for line in house.log.lines[before:] if line.level in ("warn", "alarm")]
+            assert told
+            assert {line.subject for line in told} == {LADDER}
+            assert all(level in line.text for line in told)
 
 
 async def test_one_cancel_that_fails_holds_up_no_other_and_is_asked_again():
@@ -233,5 +247,7 @@ async def test_orders_are_listed_for_a_shell():
         await house.ended("1000")
         working = (await house.answering.answer(ListOrders())).data
         assert [row["order_id"] for row in working] == ["qm-2"]
+        house.clock.advance(5)
         every = (await house.answering.answer(ListOrders("all"))).data
+        assert every[0]["age_s"] - working[0]["age_s"] >= 5
         assert [row["state"] for row in every] == ["cancelled", "received"]

@@ -9,6 +9,7 @@ import pytest
 
 from qmterm.core.account import AccountFlags
 from qmterm.core.clock import NS
+from qmterm.core.instruments import parse_option
 from qmterm.core.orders import Action, Leg
 from qmterm.core.reasons import Reason
 from qmterm.core.settings.risk import RiskSettings
@@ -166,7 +167,7 @@ IN_ORDER = [
     ("expired", Reason.PROPOSAL_EXPIRED, ""),
     ("closed", Reason.MARKET_CLOSED, ""),
     ("frozen", Reason.SYMBOL_FROZEN, ""),
-    ("crossed", Reason.ALREADY_HELD, f"{CALL} is being opened the other way"),
+    ("crossed", Reason.ALREADY_HELD, f"{parse_option(CALL)} is being opened the other way"),
     ("held", Reason.ALREADY_HELD, ""),
     ("working", Reason.ALREADY_WORKING, ""),
     ("claim", Reason.UNDEFINED_RISK, ""),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 
+from qmterm.core.instruments import parse_option
 from qmterm.core.reasons import Reason
 from qmterm.core.settings.risk import RiskSettings
 from qmterm.risk.gate import Gate
@@ -108,6 +110,30 @@ def test_so_is_one_contract_that_an_order_may_open(owner, side, words):
     verdict = check(plan(), book(parts={(owner, "AAPL"): (part,)}))
     assert (verdict.reason is Reason.ALREADY_HELD) == bool(side)
     assert words in verdict.sentence
+
+
+@pytest.mark.parametrize(
+    ("owner", "side", "words"), [("atr_matrix", -1, "the other way"), ("breakout", 1, "by breakout")]
+)
+def test_a_contract_that_only_a_proposal_would_open_is_not_said_to_be_held(owner, side, words):
+    part = Part(((CALL, side),), 1, Decimal(-4), asked=True)
+    verdict = check(plan(), book(parts={(owner, "AAPL"): (part,)}))
+    assert verdict.reason is Reason.ALREADY_HELD
+    said = f"{parse_option(CALL)} would be opened {words}, as a proposal that waits: answer that one first"
+    assert verdict.sentence == said
+
+
+def test_a_strategy_whose_entry_is_only_proposed_is_not_said_to_have_an_order_working():
+    part = Part(((HIGHER, 1),), 1, Decimal(-4), asked=True)
+    mine = {"working": frozenset({("atr_matrix", "AAPL")})}
+    asked = check(plan(), book(parts={("atr_matrix", "AAPL"): (part,)}, **mine))
+    assert (asked.reason, asked.sentence) == (
+        Reason.ALREADY_WORKING,
+        "a proposal of this strategy in the stock waits for an answer",
+    )
+    for parts in ((replace(part, asked=False),), (part, replace(part, asked=False)), ()):
+        sent = check(plan(), book(parts={("atr_matrix", "AAPL"): parts}, **mine))
+        assert sent.sentence == "an entry of this strategy in the stock is still working"
 
 
 def test_the_same_strategy_may_hold_the_same_contract_without_that_guard():

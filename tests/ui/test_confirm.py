@@ -7,7 +7,7 @@ import pytest
 
 from qmterm.core.settings.screen import ScreenSettings
 from qmterm.engine import commands
-from qmterm.ui.confirm import LETTERS, ConfirmDialog, against_market, proposal_lines, tick_of, what_changed
+from qmterm.ui.confirm import LETTERS, ConfirmDialog, against_market, order_lines, reason_lines, tick_of, what_changed
 from qmterm.ui.palette import text_of
 from tests.ui.fake_engine import FakeDoor, proposal, rich_snapshot
 from tests.ui.running import LARGE, SMALL, running
@@ -171,16 +171,90 @@ async def test_a_refused_approval_may_be_looked_at_again():
         assert dialog_of(screen)
 
 
-async def test_a_without_a_proposal_says_so_and_an_alarm_goes_first():
+async def test_a_without_a_proposal_says_so():
     door = FakeDoor()
+    door.set(proposals=())
     async with running(door=door) as screen:
         await screen.press("a")
+        assert screen.status == "no proposal waits"
+
+
+@BOTH
+async def test_of_several_proposals_a_away_from_their_pane_guesses_none_and_goes_to_the_most_urgent(size):
+    async with running(size) as screen:
+        await screen.press("a")
+        assert screen.app.screen is screen.app.desk
+        assert screen.focused == "orders"
+        assert screen.status == "2 proposals wait: choose one (j/k), then a"
+        assert screen.app.desk.pane.table.current.proposal_id == "prop-1c07"
+        await screen.press("a")
+        assert "moved under your hand" in screen.status
+        screen.app.desk.pane.table.moved_at = -1e9
+        await screen.press("a")
         assert "SELL 1 AMD" in screen.text
-        await screen.press("enter")
-        door.set(proposals=())
+
+
+def one_above(door):
+    """A stop's question comes, which sorts above the entry that the cursor is on."""
+    door.set(proposals=(ENTRY, proposal("prop-77aa", text="SELL 3 MU 20MAR26 110P", purpose="exit", alarm=True)))
+
+
+@BOTH
+async def test_a_stays_with_the_row_it_was_on_when_another_sorts_above_it(size):
+    async with running(size, one_proposal()) as screen:
+        await screen.press("5")
+        one_above(screen.door)
+        screen.app.desk.pane.table._stale_order = True
+        await screen.frame()
+        assert screen.app.desk.pane.table.cursor == 1
+        await screen.press("a")
+        assert dialog_of(screen).proposal.proposal_id == "prop-9f31"
+
+
+async def test_a_jump_to_a_line_whose_row_has_just_changed_opens_nothing_for_half_a_second():
+    async with running(door=one_proposal()) as screen:
+        await screen.press("5")
+        one_above(screen.door)
+        table = screen.app.desk.pane.table
+        table._stale_order = True
+        await screen.frame()
+        await screen.press("g", "a")
+        assert screen.app.screen is screen.app.desk
+        assert "moved under your hand" in screen.status
+        table.moved_at -= 0.5
+        await screen.press("a")
+        assert dialog_of(screen).proposal.proposal_id == "prop-77aa"
+
+
+async def test_a_that_was_meant_for_a_proposal_that_has_just_been_replaced_opens_nothing():
+    async with running(door=one_proposal()) as screen:
+        screen.door.set(proposals=(proposal("prop-77aa"),))
         await screen.frame()
         await screen.press("a")
-        assert screen.status == "no proposal waits"
+        assert screen.app.screen is screen.app.desk
+        assert "another proposal waits" in screen.status
+        screen.app.desk.waiting_moved_at -= 0.5
+        await screen.press("a")
+        assert dialog_of(screen).proposal.proposal_id == "prop-77aa"
+
+
+async def test_proposals_are_told_apart_and_named_by_the_end_of_their_ids():
+    async with running() as screen:
+        await screen.press("5")
+        assert "p1c07" in screen.text
+        assert "p9f31" in screen.text
+        await screen.command("approve p9f31")
+        assert dialog_of(screen).proposal.proposal_id == "prop-9f31"
+        assert "entry p9f31" in screen.text
+
+
+async def test_an_id_that_could_be_two_proposals_opens_neither():
+    door = FakeDoor()
+    door.set(proposals=(proposal("prop-1-9f31"), proposal("prop-2-9f31")))
+    async with running(door=door) as screen:
+        await screen.command("approve p9f31")
+        assert screen.app.screen is screen.app.desk
+        assert "no proposal 'p9f31'" in screen.status
 
 
 async def test_real_money_is_said_on_the_page():
@@ -198,13 +272,14 @@ def test_letters_are_none_that_a_hand_types_by_itself():
 
 
 def test_the_page_shows_everything_that_decides():
-    text = "\n".join(text_of(line) for line in proposal_lines(ENTRY, 72, ScreenSettings()))
+    lines = [*order_lines(ENTRY, 72, ScreenSettings()), *reason_lines(ENTRY, 72)]
+    text = "\n".join(text_of(line) for line in lines)
     for words in ("4.15 debit", "at the mid", "bid 4.10", "ask 4.20", "quantity 2", "832.26", "148 → 252", "trade 2 %"):
         assert words in text
     for reason in ENTRY.why:
         assert reason[:40] in text
     assert "! earnings in 12 days" in text
-    stale = "\n".join(text_of(line) for line in proposal_lines(replace(ENTRY, quote_age_s=31.0), 72, ScreenSettings()))
+    stale = "\n".join(text_of(line) for line in order_lines(replace(ENTRY, quote_age_s=31.0), 72, ScreenSettings()))
     assert "31s old" in stale
     assert "~4.15" in stale
 
@@ -232,3 +307,35 @@ def test_the_tick_follows_price_and_underlying():
 def test_exactly_two_ticks_are_no_reason_to_close():
     assert what_changed(ENTRY, replace(ENTRY, mid=4.25), 2.0) == ""
     assert what_changed(ENTRY, replace(ENTRY, mid=4.26), 2.0) != ""
+
+
+async def test_reasons_that_do_not_fit_are_scrolled_to_their_last_word_and_the_order_stays_in_sight():
+    why = tuple(f"reason {number}: {'word ' * 20}end{number}" for number in range(9))
+    async with running(SMALL, one_proposal(why=why)) as screen:
+        dialog = await readable(screen)
+        assert "more lines: j" in screen.text
+        seen = screen.text
+        for _ in range(40):
+            await screen.press("j")
+            seen += screen.text
+            assert "limit 4.15 debit" in screen.text
+            assert " to send" in screen.text
+        assert all(f"end{number}" in seen for number in range(9))
+        assert "expected pnl 61" in screen.text
+        assert "lines above: k" in screen.text
+        await screen.press("g")
+        assert "reason 0" in screen.text
+        assert not dialog._pressed
+        assert screen.door.sent == []
+
+
+async def test_a_letter_right_after_a_scroll_is_dead():
+    why = ("word " * 300,)
+    async with running(SMALL, one_proposal(why=why)) as screen:
+        dialog = await readable(screen)
+        start = dialog.shown_at + 1.0
+        dialog.press("j", start)
+        dialog.press(dialog.letter, start + 0.2)
+        assert not dialog._pressed
+        dialog.press(dialog.letter, start + 0.6)
+        assert dialog._pressed

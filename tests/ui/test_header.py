@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from qmterm.engine.view import HeaderView
-from qmterm.ui.header import header_line, header_parts, tabs_line
+from qmterm.engine.view import LADDER, HeaderView, LogLine
+from qmterm.ui.header import header_line, header_parts, status_line, tabs_line
 from qmterm.ui.palette import text_of, width_of
 from tests.ui.fake_engine import rich_snapshot
 
@@ -92,3 +92,44 @@ def test_minutes_that_are_lost_stand_beside_the_feed_and_repaired_ones_do_not():
 
 def test_a_minute_of_which_no_symbol_is_known_is_lost_without_a_number():
     assert "lost 1min" in words(lost_minutes=1)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize(
+    ("rate", "words"),
+    [(1.0, "  ET 10:42:07"), (8.02, " 8x ET "), (0.5, " 0.5x ET "), (60.3, " 60x ET "), (None, " max ET ")],
+)
+def test_a_clock_that_is_no_real_time_says_how_fast_it_runs_at_every_width(width, rate, words):
+    text = header_of(width, market_rate=rate)
+    assert words in text
+    assert "NLV 100,842" in text
+
+
+HALTED = (
+    LogLine(8, 1, "warn", "RISK", "ladder HALT: kill by a person (screen)", LADDER),
+    LogLine(9, 2, "alarm", "RISK", "HALT: 3 order(s) asked to cancel in 9 ms; nothing new leaves", LADDER),
+)
+
+
+def status_of(ladder, *lines):
+    snapshot = replace(SNAPSHOT, log=lines, header=replace(SNAPSHOT.header, ladder=ladder))
+    return text_of(status_line(snapshot, None, 80)).strip()
+
+
+def test_the_line_of_a_halt_stands_while_it_holds_and_goes_with_the_resume():
+    assert "HALT: 3 order(s)" in status_of("HALT", *HALTED)
+    assert status_of("NORMAL", *HALTED) == ""
+    assert status_of("NO-NEW", *HALTED) == ""
+
+
+def test_what_is_no_word_about_the_ladder_stays_after_a_resume():
+    stop = LogLine(7, 1, "alarm", "RISK", "AMD under its stop 130.10", "AMD")
+    assert status_of("NORMAL", stop, *HALTED).endswith("! AMD under its stop 130.10")
+    assert "2 more" in status_of("HALT", stop, *HALTED)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_clock_never_leaves_the_header_whatever_else_fits(width):
+    for milliseconds in (2, 52, 352, 1_352, 11_352):
+        for rate in (1.0, 7.3, 60.0, None):
+            assert "ET 10:42:07" in header_of(width, broker_ms=milliseconds, market_rate=rate)

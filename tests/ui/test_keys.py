@@ -113,6 +113,15 @@ async def test_d_rejects_a_proposal_and_cancels_a_working_order_only(size):
         assert screen.door.sent == [commands.CancelOrder("intent-3")]
 
 
+async def test_a_cancel_without_an_id_is_of_no_row_that_another_pane_may_hide():
+    async with running() as screen:
+        await screen.press("5")
+        await screen.press("1")
+        await screen.command("orders cancel")
+        assert screen.door.sent == []
+        assert "cancel what?" in screen.status
+
+
 async def test_an_act_typed_ahead_of_a_pane_that_was_never_drawn_does_nothing():
     async with running() as screen:
         await screen.press("3", "x")
@@ -186,6 +195,7 @@ async def test_kill_needs_two_presses_within_a_second():
 
 async def test_the_kill_keys_work_above_a_dialog():
     async with running() as screen:
+        await screen.press("5")
         await screen.press("a")
         assert "CONFIRM" in screen.text
         await screen.press("K", "K")

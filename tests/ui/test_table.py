@@ -50,13 +50,32 @@ def test_in_a_ranking_an_untouched_cursor_stays_on_top_and_says_that_the_row_cha
     assert table.current_key == "A"
 
 
-def test_a_vanished_row_is_noticed_and_moving_ends_the_guard():
+def test_a_vanished_row_is_noticed_and_naming_another_ends_the_guard():
     table = table_of(A, B, C)
     table.go_to_key("B")
     table.load((A, C), 7.0)
     assert table.current_key == "C"
     assert table.moved_at == 7.0
-    table.move(-1)
+    table.go_to_key("A")
+    assert table.moved_at < 0
+
+
+def test_a_step_or_a_jump_right_after_the_rows_moved_is_guarded_too():
+    table = table_of(A, B)
+    table.load((C, A, B), 7.0)
+    assert table.current_key == "A"
+    assert table.moved_at < 0
+    for aim in (lambda: table.go(0), lambda: table.move(-1), lambda: table.move(1)):
+        aim()
+        assert table.moved_at == 7.0
+
+
+def test_rows_that_come_at_the_end_or_by_the_persons_own_sort_guard_nothing():
+    table = table_of(A, B)
+    table.load((A, B, C), 7.0)
+    table.set_sort("price", False, 8.0)
+    assert names(table) == ["B", "A", "C"]
+    table.go(0)
     assert table.moved_at < 0
 
 

@@ -19,7 +19,7 @@ from qmterm.engine.commands import (
     RejectProposal,
     StageOrder,
 )
-from qmterm.engine.orders.closes import close_position
+from qmterm.engine.orders.closes import close_position, named
 from qmterm.engine.orders.ledger import OrderRecord
 from qmterm.engine.orders.manual_plan import manual_plan
 from qmterm.engine.orders.proposals import Proposal, drifted
@@ -89,7 +89,7 @@ class Approvals:
             plan.underlying, "approved", trader.clock.now(), plan=plan, reason=verdict.reason, numbers=verdict.numbers
         )
         trader.send_entry(plan, intent, trader.clock.monotonic())
-        return CommandResult(True, f"sending {describe_order(intent)}")
+        return CommandResult(True, f"sending {describe_order(intent)}", named(intent, sent=True))
 
     def _send_exit(self, proposal: Proposal) -> CommandResult:
         """Close at the price the person saw, or at a better one if the market offers it now."""
@@ -121,7 +121,8 @@ class Approvals:
         verdict = trader.close(intent, by_person=True, approved=True)
         if not verdict.approved:
             return CommandResult(False, f"refused: {_no(verdict)}", refused=True)
-        return CommandResult(True, f"{trader.way.words(intent, 'sending')} {describe_order(intent)}")
+        text = f"{trader.way.words(intent, 'sending')} {describe_order(intent)}"
+        return CommandResult(True, text, named(intent, sent=True))
 
     async def reject(self, command: RejectProposal) -> CommandResult:
         proposal = self._trader.proposals.take(command.proposal_id)

@@ -84,8 +84,21 @@ def close_position(trader: Trader, command: ClosePosition) -> CommandResult:
     if not verdict.approved:
         why = f"{verdict.reason.value}: {verdict.sentence}" if verdict.reason else "no reason was given"
         return CommandResult(False, f"refused: {why}", refused=True)
-    verb = "sending" if command.send and trader.mode is not Mode.CONFIRM else "proposed"
-    return CommandResult(True, f"{trader.way.words(intent, verb)} {describe_order(intent)}")
+    sends = command.send and trader.mode is not Mode.CONFIRM
+    if not sends and trader.proposals.get(f"p{intent.intent_id}") is None:
+        return CommandResult(False, "the same question waits in pane 5 already: answer it first")
+    text = f"{trader.way.words(intent, 'sending' if sends else 'proposed')} {describe_order(intent)}"
+    return CommandResult(True, text, named(intent, sent=sends))
+
+
+def named(intent: OrderIntent, *, sent: bool) -> dict[str, object]:
+    """What an answer says of its order to programs: its id, or the id of the proposal that it waits as."""
+    return {
+        "proposal": None if sent else f"p{intent.intent_id}",
+        "order": intent.intent_id if sent else None,
+        "quantity": intent.quantity,
+        "limit": None if intent.counted_price is None else str(intent.counted_price),
+    }
 
 
 def _whole_fault(held: list[Position], terms: Terms) -> str:

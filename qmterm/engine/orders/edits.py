@@ -14,6 +14,7 @@ from qmterm.core.orders import OrderIntent, OrderState, Purpose
 from qmterm.core.reasons import Reason
 from qmterm.engine.commands import DEARER, CommandResult, EditOrder
 from qmterm.engine.orders.approvals import Approvals
+from qmterm.engine.orders.closes import named
 from qmterm.engine.orders.ledger import OrderRecord
 from qmterm.engine.orders.manual_plan import manual_plan
 from qmterm.engine.orders.tickets import off_tick, refused, risk_said_no
@@ -65,7 +66,8 @@ class Edits:
             intent.underlying, "edited", trader.clock.now(), reason=Reason.USER, numbers={"from": old, "to": str(price)}
         )
         trader.replace_order(record, intent)
-        return CommandResult(True, f"replacing {describe_order(record.intent)} with {terms_text(intent)}")
+        text = f"replacing {describe_order(record.intent)} with {terms_text(intent)}"
+        return CommandResult(True, text, named(intent, sent=True))
 
     def _latest(self, record: OrderRecord) -> OrderRecord:
         """The screen may still show an order whose place another has taken."""

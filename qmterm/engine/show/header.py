@@ -55,6 +55,7 @@ class Header:
             broker_state="up" if parts.broker.stream_up else "down",
             broker_ms=parts.broker.round_trip_ms,
             market_ns=parts.clock.now(),
+            market_rate=parts.limits.speed if parts.clock.rate is None else parts.clock.rate,
             session=SESSION_WORD[parts.calendar.phase(parts.clock.now())],
             ladder=ladder.level.label,
             ladder_reason=ladder.text,

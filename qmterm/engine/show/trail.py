@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from qmterm.core.clock import to_et
 from qmterm.engine.orders.priced import quote_lines
+from qmterm.engine.show.wording import expectation
 
 
 class TrailRow(Protocol):
@@ -60,7 +61,9 @@ def _decided(body: Mapping[str, Any]) -> list[str]:
     plan, numbers = body.get("plan"), body.get("numbers")
     found = []
     if isinstance(plan, Mapping):
-        found.append(("filters", _numbers(plan.get("numbers"))))
+        chosen = plan.get("numbers")
+        found.append(("filters", _numbers(chosen)))
+        found += [("note", line) for line in expectation(chosen if isinstance(chosen, Mapping) else {})]
     if isinstance(numbers, Mapping):
         caps = {key: value for key, value in numbers.items() if key.startswith("cap_")}
         rest = {key: value for key, value in numbers.items() if key not in caps}

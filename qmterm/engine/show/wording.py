@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 
 from qmterm.core.instruments import is_option, parse_option
@@ -71,4 +72,17 @@ def describe_signal(signal: Signal) -> str:
     return (
         f"{signal.state.value} {signal.symbol} {signal.close:.2f} "
         f"d={signal.atr_distance:.2f} conf={signal.confidence:.2f}"
+    )
+
+
+def expectation(numbers: Mapping[str, object]) -> tuple[str, ...]:
+    """A plan whose expected P/L is negative says so, and which rule lets it pass (QUANT.md 1.5); no line for others."""
+    expected, reward, target = (numbers.get(name) for name in ("expected_pnl", "risk_reward", "p_target"))
+    if not isinstance(expected, int | float) or expected >= 0:
+        return ()
+    told = f" (the target is reached in {target:.0%} of cases)" if isinstance(target, int | float) else ""
+    ratio = f"{reward:.1f}" if isinstance(reward, int | float) else "–"
+    return (
+        f"expected P/L {expected:,.2f} a contract is negative{told}: R:R {ratio} decides, by [option_choice] "
+        "min_risk_reward; require_positive_ev is off",
     )

@@ -24,9 +24,14 @@ STATE_TONES = {
 }
 
 
+def short_id(proposal: ProposalView) -> str:
+    """`p9f31`: the end of the id tells it from the others, as an order's does."""
+    return f"p{proposal.proposal_id[-4:]}"
+
+
 def _id(row: Row) -> Cell:
     if isinstance(row, ProposalView):
-        return Cell("PROP", "alarm" if row.alarm else "proposal", BOLD)
+        return Cell(short_id(row), "alarm" if row.alarm else "proposal", BOLD)
     return Cell(row.short_id, "symbol" if row.working else "dim")
 
 
@@ -81,7 +86,7 @@ class OrdersPane(Grid[Row]):
 
     def row_search(self, row: Row) -> str:
         if isinstance(row, ProposalView):
-            return f"proposal {row.text} {row.purpose}"
+            return f"proposal {short_id(row)} {row.text} {row.purpose}"
         return f"{row.short_id} {row.text} {row.state} {row.purpose} {row.reason}"
 
     def rows_of(self, snapshot: Snapshot) -> Sequence[Row]:

@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from qmterm.core.orders import Action, BrokerPosition, OrderKind
-from qmterm.engine.commands import ClosePosition, Terms
+from qmterm.engine.commands import ApproveProposal, ClosePosition, Terms
 from qmterm.engine.orders.closes import positions_named
 from tests.engine.fakes import OCC
 from tests.engine.house import opened
@@ -58,6 +58,34 @@ async def test_a_trade_is_closed_as_one_order_at_its_natural_price(text, legs, p
         assert (legs_of(order), order.intent.quantity) == (legs, 3)
         assert order.intent.net_price == Decimal(price)
         assert not close(house, guard.state.position_id).ok  # it is being closed already
+
+
+async def test_a_close_that_is_sent_names_its_order_and_one_that_is_asked_its_proposal():
+    async with opened() as house:
+        await house.hold(4)
+        asked = house.approvals.close(ClosePosition("NVDA"))
+        (waiting,) = house.trader.proposals.waiting
+        assert (asked.data["proposal"], asked.data["order"]) == (waiting.proposal_id, None)
+        assert asked.data["limit"] == str(waiting.net_price)
+        sent = house.approvals.approve(ApproveProposal(waiting.proposal_id, asked.data["limit"]))
+        await house.lanes.idle()
+        (order,) = house.working
+        assert (sent.data["proposal"], sent.data["order"]) == (None, order.intent.intent_id)
+    async with opened() as house:
+        await house.hold(4)
+        answer = close(house, "NVDA")
+        await house.lanes.idle()
+        assert answer.data["order"] == house.working[0].intent.intent_id
+
+
+async def test_the_same_close_asked_twice_is_said_to_wait_and_not_proposed_again():
+    async with opened() as house:
+        await house.hold(4)
+        assert house.approvals.close(ClosePosition("NVDA")).ok
+        house.clock.advance(1)
+        again = house.approvals.close(ClosePosition("NVDA"))
+        assert (again.ok, again.text) == (False, "the same question waits in pane 5 already: answer it first")
+        assert len(house.trader.proposals.waiting) == 1
 
 
 async def test_a_price_typed_without_a_sign_is_paid_where_the_market_has_the_trade_cost_money():

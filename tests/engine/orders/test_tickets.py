@@ -9,10 +9,10 @@ import pytest
 from qmterm.core.orders import Action, OrderKind, OrderState, Purpose, TimeInForce
 from qmterm.core.reasons import Reason
 from qmterm.core.settings.engine import Mode, OrderSettings
-from qmterm.engine.commands import ApproveProposal, StageTicket
+from qmterm.engine.commands import ApproveProposal, EditOrder, StageTicket
 from qmterm.engine.ladder import Level
 from tests.engine.fakes import OCC
-from tests.engine.house import opened
+from tests.engine.house import opened, plan
 
 HIGHER = "NVDA  260417C00180000"
 SPREAD = "buy 1 NVDA 17APR26 175C / sell 1 NVDA 17APR26 180C"
@@ -242,6 +242,29 @@ async def test_what_is_held_the_other_way_is_not_opened_against():
         answer = await stage(house, "sto 1 NVDA 17APR26 175C @ 4.15", send=True)
         assert answer.data["code"] == "ALREADY_HELD"
         assert "stc" in answer.text
+
+
+async def test_an_answer_names_the_order_and_so_do_its_approval_and_its_edit():
+    async with opened() as house:
+        asked = await stage(house, "buy 1 NVDA 17APR26 175C @ 4.15")
+        (waiting,) = house.trader.proposals.waiting
+        assert (asked.data["proposal"], asked.data["order"]) == (waiting.proposal_id, None)
+        sent = approve(house)
+        await house.lanes.idle()
+        (order,) = house.working
+        assert sent.data["order"] == order.intent.intent_id
+        edited = house.edits.edit(EditOrder(sent.data["order"], "4.10"))
+        await house.lanes.idle()
+        assert edited.data["order"] == house.working[-1].intent.intent_id != order.intent.intent_id
+
+
+async def test_what_a_machines_proposal_would_open_is_said_to_wait_not_to_be_held():
+    async with opened(Mode.CONFIRM) as house:
+        assert house.trader.open(plan(), 0.0).approved
+        answer = await stage(house, "buy 1 NVDA 17APR26 175C @ 4.15")
+        assert answer.data["code"] == "ALREADY_HELD"
+        assert "NVDA 17APR26 175C would be opened by atr_matrix, as a proposal that waits" in answer.text
+        assert "holds" not in answer.text
 
 
 async def test_under_no_new_a_ticket_may_close_and_not_open():
