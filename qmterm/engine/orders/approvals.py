@@ -31,6 +31,7 @@ from qmterm.risk.price_sanity import natural_price, unit_mid
 from qmterm.risk.rolls import is_mixed
 from qmterm.risk.verdict import Verdict
 
+SHOWN_END = 4  # characters of an id that the screen shows
 UNHURRIED = (Purpose.SCALE_OUT,)  # closes that start at the mid and are walked to the price that was approved
 
 
@@ -170,12 +171,14 @@ class Approvals:
         return CommandResult(_asked(text), text)
 
     def find_order(self, name: str) -> OrderRecord | None:
-        """By our id, the broker's, or the unique end of ours that the screen shows."""
+        """By our id, the broker's, or the unique end of ours that the screen shows: never by less than that."""
         ledger = self._trader.desk.ledger
         exact = ledger.get(name)
         if exact is not None:
             return exact
-        matches = [r for r in ledger.records if r.broker_id == name or r.intent.intent_id.endswith(name)]
+        numbered = [record for record in ledger.records if record.broker_id == name]
+        ends = [record for record in ledger.records if record.intent.intent_id.endswith(name)]
+        matches = numbered or (ends if len(name) >= SHOWN_END else [])
         return matches[0] if len(matches) == 1 else None
 
     def close(self, command: ClosePosition) -> CommandResult:
