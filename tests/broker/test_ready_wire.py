@@ -76,6 +76,22 @@ async def test_a_connection_that_still_stands_after_a_long_wait_is_kept(broker, 
     assert set(pool.connections) == before
 
 
+async def test_an_idle_connection_is_readable_once_the_broker_has_closed_it():
+    peers: asyncio.Queue[asyncio.StreamWriter] = asyncio.Queue()
+    server = await asyncio.start_server(lambda _reader, writer: peers.put_nowait(writer), "127.0.0.1", 0)
+    async with server, httpx2.AsyncClient() as client:
+        door.at_connections(client)
+        backend = client._transport._pool._network_backend
+        stream = await backend.connect_tcp("127.0.0.1", server.sockets[0].getsockname()[1])
+        peer = await peers.get()
+        assert [stream.get_extra_info("is_readable") for _ in range(2)] == [False, False]
+        peer.close()
+        await peer.wait_closed()
+        assert stream.get_extra_info("is_readable")
+        assert stream.get_extra_info("server_addr") == server.sockets[0].getsockname()
+        await stream.aclose()
+
+
 async def test_a_client_with_a_way_around_the_doors_gets_none():
     async with httpx2.AsyncClient(transport=httpx2.MockTransport(lambda _request: httpx2.Response(200))) as client:
         assert not door.at_connections(client)
