@@ -239,7 +239,7 @@ class Journal:
             "numbers": numbers or {},
             "plan": plan,
         }
-        self._writer.note(self._record(records.DECISION, subject, time_ns, values))
+        self._writer.note(self._event(records.DECISION, subject, time_ns, *records.decision_values(values)))
 
     def mark(self, symbol: str, mark: Decimal, flag: str, time_ns: int) -> None:
         """The mark a position is valued at from here on; note it before the equity that uses it."""
