@@ -46,13 +46,26 @@ class Exchange:
     path: str  # the end of the path of the request that matters (a token refresh is another)
     patience_s: float | None = None  # for connecting and for the answer; None: the client's own
     door: Callable[[httpx2.Request], Awaitable[None]] | None = None  # awaited before the request that matters leaves
+    at_wire: bool = False  # the door stands at the connection (door.py), not at the hook
+    held: httpx2.Request | None = None  # what the connection must not let out before the door opens
     sent: bool = False
     left_at: float | None = None  # the loop's seconds when the door opened
     response: httpx2.Response | None = None
 
+    async def open_door(self, request: httpx2.Request) -> None:
+        """Wait for the door, which is there once: a second try finds it open. What it raises keeps the request here."""
+        door, self.door, self.held = self.door, None, None
+        if door is not None:
+            await door(request)
+            self.left_at = asyncio.get_running_loop().time()
+
     @property
     def status(self) -> int | None:
         return None if self.response is None else self.response.status_code
+
+
+class NotLeft(Exception):
+    """What a request was built for ended while it was held: it has not left, and is to be built anew."""
 
 
 current_exchange: ContextVar[Exchange | None] = ContextVar("qmterm_broker_exchange", default=None)
@@ -68,9 +81,10 @@ async def on_request(request: httpx2.Request) -> None:
         shorter = {name: min(limits.get(name) or exchange.patience_s, exchange.patience_s) for name in _WAITS}
         request.extensions = {**request.extensions, "timeout": {**limits, **shorter}}
     if request.method == exchange.method and request.url.path.endswith(exchange.path):
-        if exchange.door is not None:
-            await exchange.door(request)
-            exchange.left_at = asyncio.get_running_loop().time()
+        if exchange.door is not None and exchange.at_wire:
+            exchange.held = request
+            return
+        await exchange.open_door(request)
         exchange.sent = True
 
 

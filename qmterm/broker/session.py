@@ -19,8 +19,9 @@ import httpx2
 from tastytrade import Session
 from tastytrade.utils import TastytradeError
 
+from qmterm.broker import door as doors
 from qmterm.broker import errors
-from qmterm.broker.errors import Exchange, Scrubber
+from qmterm.broker.errors import Exchange, NotLeft, Scrubber
 from qmterm.broker.pacing import Pacer, Urgency
 from qmterm.core.errors import BrokerAuthError, BrokerError
 from qmterm.core.settings.broker import (
@@ -108,6 +109,7 @@ class BrokerSession:
         )
         self.sdk._client.base_url = self.rest_url
         self.sdk.held_up = lambda: self._pause_left_s() > 0
+        self._doors = doors.at_connections(self.sdk._client)
         # Pacing is a courtesy to the vendor; a simulator on this machine in lockstep would only be slowed down.
         self._pacer = Pacer(settings.calls_per_second * (_LOCAL_HASTE if local else 1), settings.burst)
         self._tasks: list[asyncio.Task[None]] = []
@@ -209,9 +211,13 @@ class BrokerSession:
         try:
             # A body that trickles in never trips the client's own time-out, which is per read.
             async with asyncio.timeout(at_most) as limit:
-                if door is not None:
-                    exchange.door = self._held(door, limit, at_most)
-                return await function()
+                if door is None:
+                    return await function()
+                exchange.door, exchange.at_wire = self._held(door, limit, at_most), self._doors
+                try:
+                    return await function()
+                except NotLeft:
+                    return await function()
         finally:
             errors.current_exchange.reset(token)
             self._last_call = loop.time()
@@ -228,11 +234,17 @@ class BrokerSession:
     ) -> Callable[[httpx2.Request], Awaitable[None]]:
         """A request at its door waits for the disk, not for the broker: its time begins when it leaves."""
 
+        token = self.sdk.session_token
+
         async def opened(request: httpx2.Request) -> None:
             limit.reschedule(None)
             await door()
             limit.reschedule(asyncio.get_running_loop().time() + at_most)
-            request.headers["Authorization"] = self.sdk._client.headers["Authorization"]  # it may have been renewed
+            if self.sdk.session_token == token:
+                return
+            if self._doors:
+                raise NotLeft("the token was renewed while the order was held")
+            request.headers["Authorization"] = self.sdk._client.headers["Authorization"]
 
         return opened
 

@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 ET = ZoneInfo("America/New_York")
 NS = 1_000_000_000
 NS_PER_MS = 1_000_000
+_HOUR_NS = 3_600 * NS
 
 
 class Clock(Protocol):
@@ -50,10 +51,15 @@ def to_et(ns: int) -> datetime:
     return datetime.fromtimestamp(ns // 1000 / 1_000_000, UTC).astimezone(ET)
 
 
-@lru_cache(maxsize=4096)
 def et_date(ns: int) -> date:
     """The New York calendar date of an instant."""
-    return to_et(ns).date()
+    return _date_of_hour(ns // _HOUR_NS)
+
+
+@lru_cache(maxsize=4096)
+def _date_of_hour(hour: int) -> date:
+    """New York's midnight is a whole hour of UTC, all year: an order asks several times on its way."""
+    return to_et(hour * _HOUR_NS).date()
 
 
 def from_et(day: date, hour: int = 0, minute: int = 0, second: int = 0) -> int:

@@ -40,6 +40,9 @@ class InlineDatabase:
         await self._process.before("write")
         seconds = self._slow()
         if seconds:
+            *_, syncing = arguments
+            if syncing is not None:
+                syncing()
             await asyncio.sleep(seconds)
             if not self._process.alive:
                 await self._process.gone()

@@ -119,12 +119,13 @@ class Trader:
 
     def risk_book(self, without: OrderRecord | None = None) -> RiskBook:
         """`without` an order that is about to be replaced, and whatever takes its place already."""
+        nlv = self.marks.nlv
         return risk_book(
             self.book,
             self.desk.ledger if without is None else self.desk.ledger.without(without),
-            nlv=self.marks.nlv,
+            nlv=nlv,
             now_ns=self.clock.now(),
-            losses=self.day.losses(self.marks.nlv),
+            losses=self.day.losses(nlv),
             buying_power=self.balance.option_buying_power if self.balance else None,
             frozen=self.frozen,
             ask=self._ask,
@@ -268,7 +269,9 @@ class Trader:
             strategy=plan.strategy,
             underlying=plan.underlying,
             purpose=Purpose.ENTRY,
-            legs=tuple(replace(leg, quantity=leg.quantity * contracts) for leg in plan.legs),
+            legs=plan.legs
+            if contracts == 1
+            else tuple(replace(leg, quantity=leg.quantity * contracts) for leg in plan.legs),
             quantity=contracts,
             net_price=plan.net_price if start is None else start,
             worst_price=None if start is None else plan.net_price,

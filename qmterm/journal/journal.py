@@ -155,15 +155,22 @@ class Journal:
     async def end_session(self, summary: Mapping[str, object]) -> None:
         await self._durable(records.SESSION_END, f"session-{self._session}", None, summary)
 
-    async def write_intent(self, intent: OrderIntent, quotes: Mapping[str, object] | None = None) -> None:
-        """Returns only when the intent is on the disk: the order may leave after that, never before.
+    def write_intent(self, intent: OrderIntent, quotes: Mapping[str, object] | None = None) -> Awaitable[None]:
+        """Queue the intent now; done only when it is on the disk: the order may leave after that, never before.
 
         `quotes` are those that priced it, with their ages, at decision and at send: on the disk with it, in its body.
         """
         values = records.intent_values(intent, quotes)
         record = self._event(records.INTENT, intent.intent_id, intent.created_ns, *values)
-        if not await self._writer.durable(record):
-            raise JournalError(f"Order {intent.intent_id} is already in the journal {self.path}; it is not sent again")
+        return self._new(self._writer.durable(record), intent.intent_id)
+
+    async def _new(self, written: Awaitable[bool], intent_id: str) -> None:
+        if not await written:
+            raise JournalError(f"Order {intent_id} is already in the journal {self.path}; it is not sent again")
+
+    def while_writing(self, work: Callable[[], object]) -> None:
+        """Have `work` called once the disk is at work on what was queued; later or never when that fails."""
+        self._writer.while_writing(work)
 
     async def write_order(
         self, intent_id: str, state: OrderState, broker_id: str | None, time_ns: int, reason: str | None
@@ -185,12 +192,11 @@ class Journal:
         values = {"symbol": symbol, "amount": amount, "reason": reason}
         await self._durable(records.ADJUSTMENT, symbol or "cash", time_ns, values)
 
-    async def write_protect(self, position_id: str, state: Mapping[str, object] | None) -> None:
-        """The state of a position's stops; None when the position is gone."""
+    def write_protect(self, position_id: str, state: Mapping[str, object] | None) -> Awaitable[object]:
+        """The state of a position's stops, queued now; None when the position is gone."""
         if state is None:
-            await self._durable(records.PROTECT_END, position_id, None, {})
-        else:
-            await self._durable(records.PROTECT, position_id, None, state)
+            return self._durable(records.PROTECT_END, position_id, None, {})
+        return self._durable(records.PROTECT, position_id, None, state)
 
     async def write_ladder(
         self, state: str, reason: str | None, by_person: bool, time_ns: int, *, before: str = "", text: str = ""
@@ -233,7 +239,7 @@ class Journal:
             "numbers": numbers or {},
             "plan": plan,
         }
-        self._writer.note(self._record(records.DECISION, subject, time_ns, values))
+        self._writer.note(self._event(records.DECISION, subject, time_ns, *records.decision_values(values)))
 
     def mark(self, symbol: str, mark: Decimal, flag: str, time_ns: int) -> None:
         """The mark a position is valued at from here on; note it before the equity that uses it."""
@@ -278,8 +284,8 @@ class Journal:
             body,
         )
 
-    async def _durable(self, kind: str, subject: str, time_ns: int | None, value: object) -> bool:
-        return await self._writer.durable(self._record(kind, subject, time_ns, value))
+    def _durable(self, kind: str, subject: str, time_ns: int | None, value: object) -> Awaitable[bool]:
+        return self._writer.durable(self._record(kind, subject, time_ns, value))
 
     async def _read(self, function: Callable[..., T], *arguments: Any) -> T:
         if not self._closed:

@@ -131,6 +131,21 @@ def intent_values(intent: OrderIntent, quotes: Body | None) -> tuple[Body, str]:
     }, body
 
 
+def decision_values(values: Body) -> tuple[Body, str]:
+    """As `intent_values`, for a plan and what became of it: its order waits for this too."""
+    try:
+        body = to_json(values)
+    except UnicodeEncodeError:
+        return with_json(plain(values))
+    reason = values["reason"]
+    return {
+        "plan_id": values["plan_id"],
+        "underlying": values["underlying"],
+        "outcome": values["outcome"],
+        "reason": None if reason is None else str(reason),
+    }, body
+
+
 def fill_values(fill: Fill, account: str) -> tuple[Body, str]:
     """As `intent_values`, for a fill of the account."""
     try:

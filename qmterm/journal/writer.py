@@ -72,19 +72,25 @@ async def _abandon(connection: JournalConnection) -> None:
 
 
 def commit(
-    connection: sqlite3.Connection, records: list[Record], batch: int, path: Path, file: tuple[int, int]
+    connection: sqlite3.Connection,
+    records: list[Record],
+    batch: int,
+    path: Path,
+    file: tuple[int, int],
+    syncing: Callable[[], object] | None = None,
 ) -> list[bool]:
     """All records in one transaction; on an error nothing of it remains. False for a row that is there already.
 
+    `syncing` is called when nothing but the wait for the disk is left, which needs no interpreter.
     SQLite goes on writing to a file that was moved or deleted, and the next start would not find these rows.
     """
     if schema.identity(path) != file:
         raise schema.FileMoved(f"{path} is another file now, or none")
     try:
-        return _transaction(connection, _all_new, records, batch)
+        return _transaction(connection, _all_new, records, batch, syncing)
     except sqlite3.IntegrityError:
         # One of them is a duplicate, which is rare: only now is it worth asking for each.
-        return _transaction(connection, insert_each, records, batch)
+        return _transaction(connection, insert_each, records, batch, syncing)
 
 
 def _all_new(connection: sqlite3.Connection, records: list[Record], batch: int) -> list[bool]:
@@ -97,10 +103,13 @@ def _transaction(
     insert: Callable[[sqlite3.Connection, list[Record], int], list[bool]],
     records: list[Record],
     batch: int,
+    syncing: Callable[[], object] | None,
 ) -> list[bool]:
     connection.execute("BEGIN IMMEDIATE")
     try:
         written = insert(connection, records, batch)
+        if syncing is not None:
+            syncing()
         connection.execute("COMMIT")
     except BaseException:
         # SQLite has already rolled back after "disk full"; a second rollback would hide that error.
@@ -131,6 +140,7 @@ class GroupWriter:
         self._queued_total = 0
         self._done_total = 0
         self._flushing: list[tuple[int, asyncio.Future[None]]] = []
+        self._beside: list[Callable[[], object]] = []
         self._closing = False
         self._unreported = 0
         self.dropped = 0
@@ -160,6 +170,19 @@ class GroupWriter:
             return
         self._notes += 1
         self._put((record, None))
+
+    def while_writing(self, work: Callable[[], object]) -> None:
+        """Have `work` called here once the disk is at work on what was queued; later or never when that fails."""
+        self._beside.append(work)
+
+    def _tell_syncing(self) -> None:
+        """On the database's thread."""
+        self._loop.call_soon_threadsafe(self._syncing)
+
+    def _syncing(self) -> None:
+        works, self._beside = self._beside, []
+        for work in works:
+            work()
 
     def _put(self, waiting: _Waiting) -> None:
         self._queue.append(waiting)
@@ -236,7 +259,8 @@ class GroupWriter:
         if self._unreported:
             rows.append(self._drop_report(rows[-1]))
         try:
-            written = await self._connection.run(commit, rows, self._batch, self._path, self._file)
+            syncing = self._tell_syncing if self._beside else None
+            written = await self._connection.run(commit, rows, self._batch, self._path, self._file, syncing)
         except (sqlite3.Error, ValueError, OverflowError) as error:
             if len(batch) > 1 and not isinstance(error, sqlite3.OperationalError):
                 # One row that cannot be stored must not take its neighbours with it: it is found by halving.

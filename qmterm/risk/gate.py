@@ -76,7 +76,8 @@ class Gate:
             priced = self._price_refusal(plan.legs, 1, plan.net_price, quotes, program)
         if not plan.net_price.is_finite():
             return _refused(priced or Refusal(Reason.PRICE_INSANE), numbers)
-        part = replace(part_of(plan.legs, 1, plan.net_price), fleeting=fleeting)
+        part = part_of(plan.legs, 1, plan.net_price)
+        part = replace(part, fleeting=True) if fleeting else part
         effect = book.effect(plan.strategy, (part,))
         asked = self.settings.max_contracts if wanted is None else min(wanted, self.settings.max_contracts)
         free = 0 if priced is not None else _harmless(plan.strategy, part, book, effect, asked)

@@ -2,8 +2,10 @@
 
 import asyncio
 
+import httpx2
 import pytest
 
+from qmterm.broker import door
 from qmterm.broker.tastytrade import TastytradeBroker
 from qmterm.core.errors import BrokerError
 from qmterm.core.orders import OrderState
@@ -35,6 +37,66 @@ async def test_a_held_order_is_at_the_broker_once_it_is_let_go_and_no_sooner(bro
     assert wire.count("POST", "/orders") == 0
     (order,) = await held.leave()
     assert (order.external_id, wire.count("POST", "/orders")) == ("qm-1", 1)
+
+
+async def test_a_held_order_has_its_connection_already_and_stands_before_the_first_byte(broker, wire):
+    pool = broker._session.sdk._client._transport._pool
+    held = broker.ready((buy(),))
+    for _ in range(30):
+        await asyncio.sleep(0)
+    assert any("ACTIVE" in repr(each) for each in pool.connections)
+    assert wire.count("POST", "/orders") == 0
+    await held.leave()
+    assert wire.count("POST", "/orders") == 1
+
+
+async def test_a_connection_that_ended_while_the_order_was_held_is_left_for_another_and_it_leaves_once(
+    broker, wire, monkeypatch
+):
+    pool = broker._session.sdk._client._transport._pool
+    held = await at_the_door(broker, buy())
+    for _ in range(30):
+        await asyncio.sleep(0)
+    active = [each for each in pool.connections if "ACTIVE" in repr(each)]
+    monkeypatch.setattr(door, "LONG_S", 0.0)
+    stream = active[0]._connection._network_stream
+    stream.get_extra_info = {"is_readable": True}.get  # what a closed socket says
+    (order,) = await held.leave()
+    assert (order.external_id, wire.count("POST", "/orders")) == ("qm-1", 1)
+    assert active[0] not in pool.connections
+
+
+async def test_a_connection_that_still_stands_after_a_long_wait_is_kept(broker, wire, monkeypatch):
+    pool = broker._session.sdk._client._transport._pool
+    held = await at_the_door(broker, buy())
+    monkeypatch.setattr(door, "LONG_S", 0.0)
+    before = set(pool.connections)
+    await held.leave()
+    assert wire.count("POST", "/orders") == 1
+    assert set(pool.connections) == before
+
+
+async def test_an_idle_connection_is_readable_once_the_broker_has_closed_it():
+    peers: asyncio.Queue[asyncio.StreamWriter] = asyncio.Queue()
+    server = await asyncio.start_server(lambda _reader, writer: peers.put_nowait(writer), "127.0.0.1", 0)
+    async with server, httpx2.AsyncClient() as client:
+        door.at_connections(client)
+        backend = client._transport._pool._network_backend
+        stream = await backend.connect_tcp("127.0.0.1", server.sockets[0].getsockname()[1])
+        peer = await peers.get()
+        assert [stream.get_extra_info("is_readable") for _ in range(2)] == [False, False]
+        peer.close()
+        await peer.wait_closed()
+        assert stream.get_extra_info("is_readable")
+        assert stream.get_extra_info("server_addr") == server.sockets[0].getsockname()
+        await stream.aclose()
+
+
+async def test_a_client_with_a_way_around_the_doors_gets_none():
+    async with httpx2.AsyncClient(transport=httpx2.MockTransport(lambda _request: httpx2.Response(200))) as client:
+        assert not door.at_connections(client)
+    async with httpx2.AsyncClient(proxy="http://127.0.0.1:1") as client:
+        assert door.at_connections(client)
 
 
 async def test_a_held_bracket_leaves_as_one_call(broker, wire):

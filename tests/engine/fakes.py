@@ -248,6 +248,9 @@ class MemoryJournal:
         self.quotes[intent.intent_id] = quotes
         self.rows.append(("intent", intent.intent_id))
 
+    def while_writing(self, work: Callable[[], object]) -> None:
+        """A disk that is done before anything could be begun beside it."""
+
     async def write_order(
         self, intent_id: str, state: OrderState, broker_id: str | None, time_ns: int, reason: str | None
     ) -> None:

@@ -16,6 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qmterm.core.errors import JournalError
+from qmterm.core.reasons import Reason
 from qmterm.journal import Journal, inserts, records, schema, writer
 from qmterm.journal.records import Record
 from tests.journal.journal_rows import T0, clock, fill, intent
@@ -208,13 +209,18 @@ def test_a_note_says_the_same_without_the_way_through_columns(value):
 
 
 @pytest.mark.parametrize("name", ["qm-1", 'a "b" \\ ü', "\ud800"])
-def test_an_order_and_a_fill_say_the_same_without_the_way_through_plain_values(name):
+def test_an_order_a_fill_and_a_decision_say_the_same_without_the_way_through_plain_values(name):
     quotes = {"sent": {name: {"bid": 4.1, "age_s": float("nan")}}, "mid": Decimal("4.15")}
     order, part = replace(intent(1), plan_id=name, good_until=date(2026, 3, 6)), replace(fill(1), fill_id=name)
+    decided = {
+        "plan_id": name, "underlying": None, "outcome": "sent", "reason": Reason.LIMIT_CASH,
+        "numbers": {"mid": Decimal("4.15"), "quotes": quotes}, "plan": order,
+    }  # fmt: skip
     for (values, body), expected in (
         (records.intent_values(order, None), records.plain(order)),
         (records.intent_values(order, quotes), {**records.plain(order), "quotes": quotes}),
         (records.fill_values(part, name), {**records.plain(part), "account": name}),
+        (records.decision_values(decided), records.plain(decided)),
     ):
         assert body == records.with_json(expected)[1]
         told = records.from_json(body)

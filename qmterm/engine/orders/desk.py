@@ -73,7 +73,9 @@ class OrderDesk:
         self.ledger.add(record)
         return record
 
-    async def send(self, record: OrderRecord, still_wanted: StillWanted, beside: Awaitable[None] | None = None) -> None:
+    async def send(
+        self, record: OrderRecord, still_wanted: StillWanted, beside: Awaitable[object] | None = None
+    ) -> None:
         """Write the intent, look once more whether it is still wanted, send it once, record what came of it.
 
         `beside` is made durable in the same commit (an entry's stop): the order waits for both.
@@ -85,7 +87,7 @@ class OrderDesk:
         self,
         records: tuple[OrderRecord, ...],
         still_wanted: StillWanted,
-        beside: Awaitable[None] | None = None,
+        beside: Awaitable[object] | None = None,
     ) -> None:
         """`send` for orders that belong together: all are durable before anything leaves, and they leave as one."""
         await self._placing.send(records, still_wanted, beside)

@@ -6,7 +6,7 @@ hit stays hit across cancels, re-pricing and restarts, and a scale-out level is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
@@ -47,7 +47,7 @@ REARM_NS = 300 * NS  # a refused exit asks again after a 5-minute bar that a per
 
 
 class ProtectJournal(Protocol):
-    async def write_protect(self, position_id: str, state: Mapping[str, object] | None) -> None: ...
+    def write_protect(self, position_id: str, state: Mapping[str, object] | None) -> Awaitable[object]: ...
 
 
 class Guards:
@@ -117,8 +117,8 @@ class Guards:
 
     # --- life of a guard ---
 
-    async def prepare(self, plan: TradePlan, legs: tuple[Leg, ...], rolled_from: str | None = None) -> None:
-        """Before an entry is sent its guard is on disk, so that a fill after a crash finds its stop.
+    def prepare(self, plan: TradePlan, legs: tuple[Leg, ...], rolled_from: str | None = None) -> Awaitable[object]:
+        """Before an entry is sent its guard is on disk, so that a fill after a crash finds its stop: queued now.
 
         `legs` open one unit. Rolled from another contract, it takes over the levels of that one's guard.
         """
@@ -130,7 +130,7 @@ class Guards:
         if old is not None:
             state = rolled(state, old.state, et_date(now))
             levels_day = old.levels_day or et_date(old.opened_ns)
-        await self._keep(Guard(unit, now, state, levels_day=levels_day))
+        return self._keep(Guard(unit, now, state, levels_day=levels_day))
 
     def watching(self, symbol: str) -> Guard | None:
         """The guard of a contract that is held."""
@@ -212,9 +212,9 @@ class Guards:
                 await self._journal.write_protect(position_id, None)
         return tuple(bereft)
 
-    async def _keep(self, guard: Guard) -> None:
+    def _keep(self, guard: Guard) -> Awaitable[object]:
         self._guards[guard.state.position_id] = guard
-        await self._journal.write_protect(guard.state.position_id, guard.to_dict())
+        return self._journal.write_protect(guard.state.position_id, guard.to_dict())
 
     # --- deciding ---
 

@@ -11,7 +11,6 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
-from functools import lru_cache
 
 from qmterm.core.clock import NS, et_date
 from qmterm.core.instruments import is_option
@@ -24,7 +23,6 @@ from qmterm.risk.cover import Group, lent_to
 from qmterm.risk.worst_case import Holding, Part, worst_loss
 
 MINUTE_NS = 60 * NS
-HOUR_NS = 3_600 * NS
 NEVER_AT_BROKER = (OrderState.NOT_SENT, OrderState.REJECTED)
 
 
@@ -142,21 +140,13 @@ def _of_today(ledger: Ledger, today: date) -> tuple[int, Decimal]:
     opened: set[str] = set()
     closed: set[str] = set()
     sold = ZERO
-    for record in ledger.records:
-        if not record.fills:
-            continue
+    for record in [record for record in ledger.records if record.fills]:  # few of a day's many
         for fill in record.fills.values():
-            if _day_of_hour(fill.time_ns // HOUR_NS) == today:
+            if et_date(fill.time_ns) == today:
                 (opened if fill.action.opens else closed).add(fill.symbol)
                 if not fill.action.buys:
                     sold += fill.cash_flow
     return len(opened & closed), sold
-
-
-@lru_cache(maxsize=1024)
-def _day_of_hour(hour: int) -> date:
-    """New York's day: its midnight is a whole hour of UTC, all year."""
-    return et_date(hour * HOUR_NS)
 
 
 def closable(book: Book, ledger: Ledger, symbol: str, *, resting: bool = True) -> int:

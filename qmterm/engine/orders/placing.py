@@ -7,7 +7,7 @@ the disk has answered, and whatever ends the wait in another way must drop it. N
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
@@ -22,7 +22,6 @@ from qmterm.engine.orders.ledger import Ledger, OrderRecord
 from qmterm.engine.runlog import RunLog
 from qmterm.engine.show.wording import describe_order, terms_text
 
-DISK_AT_WORK_S = 0.001  # by then the disk has the intent: sooner, building the order would keep it from beginning
 TOLD_AFTER_S = 0.02  # at the latest: that an order was sent is said once its bytes are on their way
 TOO_LATE = "cannot_update_order"  # the broker's word for an order that has ended
 _STANDS = (OrderState.RECEIVED, OrderState.ROUTED, OrderState.LIVE)
@@ -34,7 +33,9 @@ StillWanted = Callable[[OrderRecord], Reason | None]
 class OrderJournal(Protocol):
     """The durable part of the journal that the desk waits for."""
 
-    async def write_intent(self, intent: OrderIntent, quotes: Mapping[str, object] | None = None) -> None: ...
+    def write_intent(self, intent: OrderIntent, quotes: Mapping[str, object] | None = None) -> Awaitable[None]: ...
+
+    def while_writing(self, work: Callable[[], object]) -> None: ...
 
     async def write_order(
         self, intent_id: str, state: OrderState, broker_id: str | None, time_ns: int, reason: str | None
@@ -91,7 +92,7 @@ class Placing:
         self._untold: dict[str, asyncio.TimerHandle] = {}  # sent a moment ago, its line of the log is not written yet
 
     async def send(
-        self, records: tuple[OrderRecord, ...], still_wanted: StillWanted, beside: Awaitable[None] | None
+        self, records: tuple[OrderRecord, ...], still_wanted: StillWanted, beside: Awaitable[object] | None
     ) -> None:
         """OrderDesk.send_bracket."""
         _check_first(records)
@@ -116,24 +117,29 @@ class Placing:
             for record in records:
                 self.tell(record)
 
-    async def _durable(self, records: tuple[OrderRecord, ...], beside: Awaitable[None] | None) -> ReadyOrders | None:
+    async def _durable(self, records: tuple[OrderRecord, ...], beside: Awaitable[object] | None) -> ReadyOrders | None:
         """Returns when the intents are on the disk. Meanwhile the order is built, as far as that goes without leaving.
 
         JournalError when they are not: then nothing is held any more.
         """
-        rows: list[Awaitable[None]] = [self._journal.write_intent(r.intent, self._quotes(r)) for r in records]
-        rows += () if beside is None else (beside,)
-        written = rows[0] if len(rows) == 1 else asyncio.gather(*rows)
+        building = None
+        if self._readying is not None and records[0].intent.replaces is None:
+            building = _Building(self._readying, tuple(record.intent for record in records))
         try:
-            if self._readying is None or records[0].intent.replaces is not None:
-                await written
-                return None
-            return await _built_beside(written, self._readying, tuple(record.intent for record in records))
-        except JournalError:
-            for record in records:
-                record.state = OrderState.NOT_SENT
-                record.reason = Reason.JOURNAL_FAILED.value
+            rows: list[Awaitable[object]] = [self._journal.write_intent(r.intent, self._quotes(r)) for r in records]
+            rows += () if beside is None else (beside,)
+            if building is not None:
+                self._journal.while_writing(building.begin)
+            await _all(rows)
+        except BaseException as ended:
+            if building is not None:
+                await building.stop()
+            if isinstance(ended, JournalError):
+                for record in records:
+                    record.state = OrderState.NOT_SENT
+                    record.reason = Reason.JOURNAL_FAILED.value
             raise
+        return None if building is None else building.taken()
 
     def _quotes(self, record: OrderRecord) -> Mapping[str, object] | None:
         if record.decided_on is None:
@@ -253,30 +259,57 @@ class Placing:
             )
 
 
-async def _built_beside(
-    written: Awaitable[object], broker: ReadyingBroker, intents: tuple[OrderIntent, ...]
-) -> ReadyOrders | None:
-    """Waits for the disk, and has the order built meanwhile; nothing is held when the disk fails, or was faster."""
-    writing = asyncio.ensure_future(written)
-    ready: ReadyOrders | None = None
-    try:
-        await asyncio.wait({writing}, timeout=DISK_AT_WORK_S)
-        if not writing.done():
-            ready = broker.ready(intents)
-        await writing
-    except BaseException:
-        writing.add_done_callback(_heard)
-        writing.cancel()
-        if ready is not None:
-            await ready.drop()
-        raise
-    return ready
+class _Building:
+    """An order that is built while the disk keeps its intent, unless the disk is faster."""
+
+    def __init__(self, broker: ReadyingBroker, intents: tuple[OrderIntent, ...]) -> None:
+        self._broker = broker
+        self._intents = intents
+        self._ready: ReadyOrders | None = None
+        self._over = False
+
+    def begin(self) -> None:
+        """The disk is at work: sooner, building the order would only keep it from beginning."""
+        if not self._over and self._ready is None:
+            self._ready = self._broker.ready(self._intents)
+
+    def taken(self) -> ReadyOrders | None:
+        """The intents are on the disk; None when nothing was built meanwhile."""
+        self._over = True
+        return self._ready
+
+    async def stop(self) -> None:
+        """They are not: nothing stays held."""
+        self._over = True
+        if self._ready is not None:
+            await self._ready.drop()
 
 
-def _heard(ended: asyncio.Future[object]) -> None:
-    """What becomes of a write that nobody waits for any more is no news."""
-    if not ended.cancelled():
-        ended.exception()
+async def _all(rows: list[Awaitable[object]]) -> None:
+    """Waits for each row, in whichever order they come; the first failure is raised once all have ended.
+
+    They are queued already and wait for one commit: a task for each would only cost turns of the loop.
+    """
+    failure: Exception | None = None
+    while rows:
+        try:
+            await rows.pop(0)
+        except Exception as error:
+            failure = failure or error
+        except BaseException:
+            for row in rows:
+                _forgotten(row)
+            raise
+    if failure is not None:
+        raise failure
+
+
+def _forgotten(row: Awaitable[object]) -> None:
+    """What becomes of a row that nobody waits for any more is no news."""
+    if isinstance(row, Coroutine):
+        row.close()
+    elif isinstance(row, asyncio.Future):
+        row.cancel()
 
 
 def _check_first(records: tuple[OrderRecord, ...]) -> None:
