@@ -123,6 +123,8 @@ class Oversight:
         if self.ladder.lower(level, reason, text, self._trader.clock.now(), by_person=by_person):
             write = self._trader.log.warn if level is Level.NO_NEW or by_person else self._trader.log.alarm
             write("RISK", f"ladder {self.ladder.level.label}: {text}", "ladder", reason=reason.value)
+            if level is Level.HALT:  # spared is only what a person asks from now on
+                self._trader.way.drop(level.label)
 
     def lane_failed(self, error: Exception) -> None:
         """An order job broke: a journal that cannot keep intents stops entries, anything else needs a person."""
@@ -185,6 +187,7 @@ class Oversight:
         if self.ladder.level is Level.HALT:
             await self.keep()
             return False, "HALT stands above it: nothing is closed by the machine; a resume goes to FLATTEN first"
+        trader.way.drop(Level.FLATTEN.label)  # the flatten closes it itself
         working, unwanted = trader.desk.ledger.working, self.flattener.unwanted()
         self.proof.begin(len(working))
         for proposal in trader.proposals.waiting:
@@ -209,6 +212,7 @@ class Oversight:
         """
         trader = self._trader
         self.lower(Level.HALT, reason, text, by_person=by_person)
+        trader.way.drop(Level.HALT.label)  # before the first cancel: those are what it waits for
         working = trader.desk.ledger.working
         for record in working:
             record.spared = False
