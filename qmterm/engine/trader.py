@@ -106,6 +106,7 @@ class Trader:
         self.told: tuple[BrokerPosition, ...] = ()  # the broker's positions as last read
         self.frozen: set[str] = set()
         self.around: Callable[[TradePlan], Surroundings] = lambda _plan: Surroundings()  # set by the engine
+        self.lots_of: Callable[[str], Mapping[str, int]] = lambda _trade: {}  # set by the engine: signed, by symbol
         self.leave_alone: Callable[[str], None] = lambda _underlying: None  # set by the engine: no entry for a while
         self.stopping = False  # a stop was asked: what is still queued does not leave any more
         self.plans = 0
