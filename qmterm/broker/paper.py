@@ -287,7 +287,8 @@ class PaperBroker:
 
     def _meet(self, order: PaperOrder, now_ns: int) -> list[BrokerEvent]:
         fresh = {leg.symbol: quote for leg in order.intent.legs if (quote := self._fresh(leg.symbol, now_ns))}
-        if not order.triggered and order.intent.stop_trigger is not None:
+        reached = not order.triggered and order.intent.stop_trigger is not None
+        if reached:
             if not stop_reached(order.intent, fresh):
                 return []
             order = self._book.keep(replace(order, triggered=True))
@@ -301,7 +302,7 @@ class PaperBroker:
             waited_s=(now_ns - order.report.received_ns) / NS,
         )
         if not legs:
-            return []
+            return [order.report] if reached else []  # told, and so saved: a stop that was reached stays reached
         events: list[BrokerEvent] = []
         fills = list(order.report.fills)
         for leg in legs:

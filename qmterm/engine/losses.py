@@ -14,6 +14,8 @@ from decimal import Decimal
 from qmterm.core.settings.risk import RiskSettings
 from qmterm.engine.orders.exposure import Losses
 
+DOCUMENT = "day"  # what the journal keeps of it
+
 
 @dataclass(slots=True)
 class LossBase:

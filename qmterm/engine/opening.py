@@ -15,6 +15,7 @@ from qmterm.core.orders import AccountState
 from qmterm.core.protocols import Broker
 from qmterm.core.reasons import Reason
 from qmterm.engine.ladder import Level
+from qmterm.engine.losses import DOCUMENT as DAY
 from qmterm.engine.orders.recovery import (
     BASELINE,
     Rebuilt,
@@ -52,6 +53,7 @@ class Opened:
     rebuilt: Rebuilt
     ladder: Mapping[str, object] | None
     stand_down: Mapping[str, object] | None = None  # what HALT or FLATTEN had to prove
+    day: Mapping[str, object] | None = None  # what losses are measured from
 
 
 async def open_account(broker: Broker, journal: Journal, clock: Clock, terms: SessionTerms) -> Opened:
@@ -69,17 +71,20 @@ async def open_account(broker: Broker, journal: Journal, clock: Clock, terms: Se
         broker.account, terms.mode, terms.source, terms.broker, book.cash, starting_positions(book), terms.fingerprint
     )
     ladder, stand_down = await journal.read_document("ladder"), await journal.read_document(STAND_DOWN)
-    return Opened(saved, state, rebuilt, ladder, stand_down)
+    return Opened(saved, state, rebuilt, ladder, stand_down, await journal.read_document(DAY))
 
 
 async def restore_orders(opened: Opened, trader: Trader) -> None:
-    """Orders, stops and marks as the journal left them."""
+    """Orders, stops and marks as the journal left them, and what losses are measured from: money that came or went
+    while we were away is found next, and is taken out of it.
+    """
     saved = opened.saved
     restore(trader.desk.ledger, opened.rebuilt)
     trader.guards.restore({name: body for name, body in saved.protects.items() if "symbol" in body})
     await trader.guards.catch_up()
     trader.marks.restore({s: (m.mark, m.flag, m.time_ns) for s, m in saved.marks.items()})
     trader.balance = opened.state.balance
+    trader.day.restore(opened.day or {})
 
 
 async def recover(opened: Opened, trader: Trader, oversight: Oversight, account: str) -> bool:

@@ -17,16 +17,15 @@ from qmterm.core.settings.engine import EngineSettings
 from qmterm.core.settings.risk import RiskSettings
 from qmterm.engine.ladder import Ladder, Level
 from qmterm.engine.latency import Percentiles
+from qmterm.engine.losses import DOCUMENT as DAY
+from qmterm.engine.orders.adoption import Adoption
 from qmterm.engine.orders.explaining import Explainer
 from qmterm.engine.orders.flatten import Flattener
 from qmterm.engine.orders.reconcile import Difference, Reconciler
-from qmterm.engine.orders.recovery import adopt_difference
 from qmterm.engine.orders.resting import Rester
-from qmterm.engine.orders.splits import owners_of
 from qmterm.engine.orders.walker import Walker
 from qmterm.engine.proof import DOCUMENT, Proof
 from qmterm.engine.protection import Protection
-from qmterm.engine.show.wording import structure_label
 from qmterm.engine.tending import wanted_gone
 from qmterm.engine.trader import Trader
 from qmterm.engine.view import LADDER
@@ -35,8 +34,6 @@ SETTLE_EVERY_S = 0.5
 SETTLE_MARGIN_S = 3.0
 WAITS_NAMED = 5
 DISK_PATIENCE_S = 0.25
-DAY = "day"  # the document that keeps the NLV at the day's start
-FEE_DRIFT = Decimal("5.00")  # dollars of cash difference that is put down to fees and adopted with a note
 
 
 class LadderJournal(Protocol):
@@ -81,6 +78,7 @@ class Oversight:
         self._kept_proof: dict[str, object] = {}
         self.reconciler = Reconciler(trader.settings.readback_window_s)
         self._explainer = Explainer(trader, broker, split_ratio)
+        self._adoption = Adoption(trader, journal, self._explainer)
         self.flattener = Flattener(trader)
         self.protection = Protection(trader)
         self.proof = Proof(
@@ -123,6 +121,8 @@ class Oversight:
         if self.ladder.lower(level, reason, text, self._trader.clock.now(), by_person=by_person):
             write = self._trader.log.warn if level is Level.NO_NEW or by_person else self._trader.log.alarm
             write("RISK", f"ladder {self.ladder.level.label}: {text}", LADDER, reason=reason.value)
+            if level is Level.HALT:  # spared is only what a person asks from now on
+                self._trader.way.drop(level.label)
 
     def lane_failed(self, error: Exception) -> None:
         """An order job broke: a journal that cannot keep intents stops entries, anything else needs a person."""
@@ -185,6 +185,7 @@ class Oversight:
         if self.ladder.level is Level.HALT:
             await self.keep()
             return False, "HALT stands above it: nothing is closed by the machine; a resume goes to FLATTEN first"
+        trader.way.drop(Level.FLATTEN.label)  # the flatten closes it itself
         working, unwanted = trader.desk.ledger.working, self.flattener.unwanted()
         self.proof.begin(len(working))
         for proposal in trader.proposals.waiting:
@@ -209,6 +210,7 @@ class Oversight:
         """
         trader = self._trader
         self.lower(Level.HALT, reason, text, by_person=by_person)
+        trader.way.drop(Level.HALT.label)  # before the first cancel: those are what it waits for
         working = trader.desk.ledger.working
         for record in working:
             record.spared = False
@@ -317,35 +319,13 @@ class Oversight:
             if self.reconciler.clean:
                 return True, "book and broker agree"
             return False, "a difference was seen that may be news on its way; the next comparisons decide"
-        now = trader.clock.now()
-        serious = []
-        causes = self._explainer.name(confirmed, FEE_DRIFT)
-        # All at once, before anything is awaited: a fill that is counted in between must not be undone by older news.
-        heirs = self._explainer.heirs(confirmed)
-        owners = owners_of(trader.book, heirs)
-        changes = [
-            adopt_difference(trader.book, d.symbol, d.theirs, state, now, owners.get(d.symbol)) for d in confirmed
-        ]
-        # Before the adjustments are on the disk: after a crash the same difference would show again, a guard not.
-        for guard in await trader.guards.follow(heirs):
-            text = f"split: the stops now watch {guard.state.quantity} {structure_label(guard.legs)}"
-            trader.log.warn("STOP", text, guard.symbol)
-        for difference, change, cause in zip(confirmed, changes, causes, strict=True):
-            text = f"{difference} ({cause.text})"
-            await self._journal.write_adjustment(difference.symbol or None, change, f"reconcile: {text}", now)
-            if not cause.explained:
-                serious.append(text)
-            if not difference.symbol and cause.is_flow:
-                trader.day.flow(change)
-            write = trader.log.warn if cause.explained else trader.log.alarm
-            write("RECO", f"difference adopted: {text}", difference.symbol or "cash", cause=cause.kind.value)
+        adopted = await self._adoption.adopt(confirmed, state)
         self.reconciler.accept()
-        if serious:
-            self.lower(
-                Level.REDUCE_ONLY, Reason.RECONCILE_DIFFERENCE, f"book and broker differed: {'; '.join(serious)}"
-            )
+        if adopted.serious:
+            text = f"book and broker differed: {'; '.join(adopted.serious)}"
+            self.lower(Level.REDUCE_ONLY, Reason.RECONCILE_DIFFERENCE, text)
             await self.keep()
-        return not serious, "; ".join(f"{d} ({cause.text})" for d, cause in zip(confirmed, causes, strict=True))
+        return not adopted.serious, "; ".join(adopted.texts)
 
     def _compare(self, state: AccountState) -> tuple[Difference, ...]:
         clock = self._trader.clock

@@ -30,7 +30,7 @@ from qmterm.engine.orders.shelf import Shelf
 from qmterm.engine.orders.surroundings import Lookout
 from qmterm.engine.orders.tickets import Tickets
 from qmterm.engine.orders.ticks import TickBook
-from qmterm.engine.oversight import DAY, Oversight
+from qmterm.engine.oversight import Oversight
 from qmterm.engine.parts import Engaged, Parts
 from qmterm.engine.portfolio.opening import portfolio_rooms, restore_portfolio
 from qmterm.engine.show.chainview import ChainLook
@@ -320,9 +320,8 @@ async def split_alarm(engaged: Engaged, parts: Parts) -> None:
 
 
 async def _day_base(parts: Parts, engaged: Engaged) -> None:
-    """NLV at the day's first start, kept over restarts of the same day."""
+    """NLV at the day's first start; after a restart of the same day it stands as restored (opening.py)."""
     day = engaged.trader.day
-    day.restore(await parts.journal.read_document(DAY) or {})
     if day.nlv is not None and day.date == et_date(parts.clock.now()):
         return
     await engaged.oversight.begin_day()

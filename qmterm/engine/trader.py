@@ -106,6 +106,7 @@ class Trader:
         self.told: tuple[BrokerPosition, ...] = ()  # the broker's positions as last read
         self.frozen: set[str] = set()
         self.around: Callable[[TradePlan], Surroundings] = lambda _plan: Surroundings()  # set by the engine
+        self.lots_of: Callable[[str], Mapping[str, int]] = lambda _trade: {}  # set by the engine: signed, by symbol
         self.leave_alone: Callable[[str], None] = lambda _underlying: None  # set by the engine: no entry for a while
         self.stopping = False  # a stop was asked: what is still queued does not leave any more
         self.plans = 0
@@ -354,7 +355,7 @@ class Trader:
         def still_wanted(_record: OrderRecord) -> Reason | None:
             if entry:
                 return self.entry_refusal()
-            return self.closing_refusal() or self._exit_refusal(old.spared or intent.reason is Reason.USER)
+            return self.closing_refusal() or self._exit_refusal(record.spared)
 
         (self.lanes.entry if entry else self.lanes.exit)(lambda: self.desk.send(record, still_wanted))
         return record
@@ -397,11 +398,12 @@ class Trader:
         record = self._register(intent, self.clock.monotonic())
         record.spared = by_person and level is Level.HALT
         self.guards.tried(intent.plan_id)
-        self.lanes.exit(lambda: self.desk.send(record, lambda _record: self._exit_refusal(by_person)))
+        self.lanes.exit(lambda: self.desk.send(record, lambda _record: self._exit_refusal(record.spared)))
         return verdict
 
-    def _exit_refusal(self, by_person: bool) -> Reason | None:
-        return Reason.LADDER_HALT if self.ladder.level is Level.HALT and not by_person else None
+    def _exit_refusal(self, spared: bool) -> Reason | None:
+        """Under HALT only what a person asked after it leaves: not what one had asked before."""
+        return Reason.LADDER_HALT if self.ladder.level is Level.HALT and not spared else None
 
     def _propose_exit(self, intent: OrderIntent, *, by_person: bool) -> None:
         reason = intent.reason or Reason.USER

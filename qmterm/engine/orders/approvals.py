@@ -148,10 +148,12 @@ class Approvals:
     async def cancel(self, command: CancelOrder) -> CommandResult:
         if command.order_id == "all":
             working = self._trader.desk.ledger.working
+            dropped = self._trader.way.drop("by you")  # what waits for one of these to go would leave in its place
             for each in working:
                 each.unwanted = each.unwanted or each.intent.rests
                 _not_wanted(each)
-            said = await asyncio.gather(*(self._trader.desk.cancel(record, "by you") for record in working))
+            answers = await asyncio.gather(*(self._trader.desk.cancel(record, "by you") for record in working))
+            said = [*dropped, *answers]
             return CommandResult(all(_asked(text) for text in said), "\n".join(said) or "no working orders", said)
         record = self.find_order(command.order_id)
         if record is None:

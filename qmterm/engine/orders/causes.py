@@ -56,10 +56,28 @@ class Cause:
     @property
     def is_flow(self) -> bool:
         """Money from or to outside: no profit and no loss of the day."""
-        return self.kind not in (CauseKind.DIVIDEND, CauseKind.CHARGE, CauseKind.FEE_DRIFT)
+        return self.kind is CauseKind.TRANSFER
 
 
 NO_CAUSE = Cause(CauseKind.UNKNOWN, "cause unknown")
+
+
+def flow_of(adopted: Iterable[tuple[Difference, Decimal, Cause]], price_of: Callable[[str], Decimal]) -> Decimal:
+    """Dollars that came from or went outside with differences just adopted: no profit and no loss.
+
+    Each with its change (dollars, contracts or shares) and its cause; `price_of` gives dollars per share. What was
+    bought or sold elsewhere is an exchange: the cash that moved and what the positions are worth cancel out, in one
+    comparison or, where the broker shows one of them first, over two.
+    """
+    total = Decimal(0)
+    for difference, change, cause in adopted:
+        symbol = difference.symbol
+        if not symbol:
+            total += change if cause.is_flow or not cause.explained else 0
+        elif not cause.explained:
+            total += change * price_of(symbol) * (100 if is_option(symbol) else 1)
+    return total
+
 
 # The words of removals, as tastytrade writes them (sub-types of Receive Deliver).
 _REMOVALS = {

@@ -1,11 +1,14 @@
 """A person's close of a position or of a whole trade, by name: all legs of a trade leave as one order.
 
 The trap: a trade's legs closed one by one leave what was sold without its cover for a while; so a trade is named by its
-id and closed whole, and a single leg only when it is named itself.
+id and closed whole, and a single leg only when it is named itself. And trades may share a contract: a trade's id
+closes what is the trade's, never the position that carries its name.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from math import gcd
 
@@ -14,7 +17,7 @@ from qmterm.core.orders import Action, Leg, OrderIntent, OrderKind, Purpose
 from qmterm.core.reasons import Reason
 from qmterm.core.settings.engine import Mode
 from qmterm.engine.commands import ClosePosition, CommandResult, Terms
-from qmterm.engine.orders.book import Book, Position
+from qmterm.engine.orders.book import Position
 from qmterm.engine.orders.exit_orders import exit_price
 from qmterm.engine.orders.exposure import closable
 from qmterm.engine.show.wording import describe_order, label
@@ -23,39 +26,98 @@ from qmterm.risk.order_checks import MOST_LEGS
 from qmterm.risk.rolls import crossing_price
 
 
-def positions_named(book: Book, name: str) -> list[Position]:
-    """One position by symbol; all legs of a trade by its id; what the screen shows or the underlying where that names
-    one position, or the legs of one trade. Empty when it names none, or several trades."""
-    positions = book.positions
+def positions_named(trader: Trader, name: str) -> list[Position]:
+    """One position by symbol; the part of every position that a trade holds by its id; what the screen shows or the
+    underlying where that names one position, or the legs of one trade. Empty when it names none, or several trades."""
+    positions = trader.book.positions
     plain = " ".join(name.split())  # a symbol's blanks do not survive a command line
-    for exact in (
-        [p for p in positions if " ".join(p.symbol.split()) == plain],
-        [p for p in positions if name and p.plan_id == name],
-    ):
-        if exact:
-            return exact
+    exact = [p for p in positions if " ".join(p.symbol.split()) == plain]
+    if exact:
+        return exact
+    traded = _held_by(trader, name) if name else None
+    if traded is not None:
+        return traded
     shown = [p for p in positions if name.upper() in (label(p.symbol), p.underlying)]
-    one_trade = len({p.plan_id for p in shown}) == 1 and bool(shown[0].plan_id)
-    return shown if len(shown) == 1 or one_trade else []
+    if len(shown) < 2:
+        return shown
+    trades = {p.plan_id for p in shown}
+    one = _held_by(trader, shown[0].plan_id) if len(trades) == 1 and shown[0].plan_id else None
+    return shown if one is not None and _counts(one) == _counts(shown) else []
+
+
+def _held_by(trader: Trader, trade: str) -> list[Position] | None:
+    """What of each position is the trade's: its guard knows, else its lots, else whose the book says the whole is.
+
+    A contract may be shared by trades, and the book's position then carries the name of the first. None: no such trade.
+    """
+    guard = trader.guards.of(trade)
+    if guard is not None:
+        units = guard.state.quantity
+        counts: Mapping[str, int] = {leg.symbol: leg.action.sign * leg.quantity * units for leg in guard.legs}
+    else:
+        counts = trader.lots_of(trade) or {p.symbol: p.quantity for p in trader.book.positions if p.plan_id == trade}
+        if not counts:
+            return None
+    parts = []
+    for symbol, count in counts.items():
+        whole = trader.book.position(symbol) or Position(symbol, 0, Decimal(0), "external", trade, 0)
+        if count:
+            parts.append(replace(whole, quantity=count, plan_id=trade))
+    return parts
+
+
+def name_of(trader: Trader, position: Position) -> str:
+    """What a screen names a position by to close what it shows: its trade's id, but the contract itself where other
+    trades hold some of it too."""
+    parts = _held_by(trader, position.plan_id) if position.plan_id else None
+    if parts is None:
+        return position.symbol
+    counts = _counts(parts)
+    of_this_alone = counts.keys() <= {position.symbol}
+    return position.symbol if of_this_alone and counts != _counts([position]) else position.plan_id
+
+
+def _counts(positions: Iterable[Position]) -> dict[str, int]:
+    return {position.symbol: position.quantity for position in positions}
+
+
+def free_parts(trader: Trader, held: Sequence[Position], *, resting: bool = False) -> tuple[int, ...] | str:
+    """Signed contracts of each leg that may leave, in equal units; else why not.
+
+    An order of which nobody knows whose contracts it closes (a roll, a ticket) counts against every trade.
+    """
+    most = gcd(*(part.quantity for part in held))
+    free = [_free(trader, part, resting=resting) for part in held]
+    units = [count * most // abs(part.quantity) for part, count in zip(held, free, strict=True)]
+    least = min(units)
+    if least and least == max(units):
+        return tuple(part.quantity // most * least for part in held)
+    short = held[units.index(least)]
+    closing = trader.desk.ledger.closing(short.symbol, resting=resting)
+    why = "a working order closes it already" if closing else "the broker does not show it (yet)"
+    return why if len(held) == 1 else f"not all of its legs are free ({label(short.symbol)}: {why}): name each leg"
+
+
+def _free(trader: Trader, part: Position, *, resting: bool) -> int:
+    ledger = trader.desk.ledger
+    free = closable(trader.book, ledger, part.symbol, resting=resting)
+    others = {guard.state.position_id for guard in trader.guards.all if guard.state.quantity} - {part.plan_id}
+    own = ledger.closing(part.symbol, resting=resting, beside=others)
+    return max(0, min(abs(part.quantity) - own, free if part.quantity > 0 else -free))
 
 
 def close_position(trader: Trader, command: ClosePosition) -> CommandResult:
     """Stage a close of all that nothing closes already."""
-    held = positions_named(trader.book, command.position_id)
+    held = positions_named(trader, command.position_id)
     if not held:
-        return CommandResult(False, f"no position {command.position_id!r}")
-    free = [closable(trader.book, trader.desk.ledger, each.symbol, resting=False) for each in held]
+        return CommandResult(False, _nobody(trader, command.position_id))
     names = " / ".join(label(each.symbol) for each in held)
-    units = gcd(*free)
-    if not all(free):
-        return CommandResult(False, f"{names}: a working order closes it already")
     terms = command.terms or Terms()
-    if len(held) > 1:
-        fault = _whole_fault(held, terms)
-        if fault:
-            return CommandResult(False, f"{names}: {fault}")
-    else:
-        units = abs(free[0])
+    free = free_parts(trader, held)
+    fault = free if isinstance(free, str) else "" if len(held) == 1 else _whole_fault(held, terms)
+    if isinstance(free, str) or fault:
+        return CommandResult(False, f"{names}: {fault}")
+    units = gcd(*free)
     legs = tuple(
         Leg(each.symbol, Action.SELL_TO_CLOSE if count > 0 else Action.BUY_TO_CLOSE, abs(count))
         for each, count in zip(held, free, strict=True)
@@ -99,6 +161,16 @@ def named(intent: OrderIntent, *, sent: bool) -> dict[str, object]:
         "quantity": intent.quantity,
         "limit": None if intent.counted_price is None else str(intent.counted_price),
     }
+
+
+def _nobody(trader: Trader, name: str) -> str:
+    """That nothing is named so, and what to name instead."""
+    guard = trader.guards.of(name)
+    left = [] if guard is None else [label(symbol) for symbol in sorted(guard.symbols) if trader.book.quantity(symbol)]
+    if left:
+        return f"no position {name!r}: what is held of {' / '.join(left)} is other trades'; name the contract itself"
+    several = any(p.underlying == name.upper() for p in trader.book.positions)
+    return f"no position {name!r}{': it has several, name one' if several else ''}"
 
 
 def _whole_fault(held: list[Position], terms: Terms) -> str:

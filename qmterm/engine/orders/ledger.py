@@ -6,7 +6,7 @@ Pure state, no I/O: the desk (desk.py) does the sending and the journalling arou
 from __future__ import annotations
 
 from bisect import bisect_right, insort
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 
@@ -275,12 +275,15 @@ class Ledger:
     def unknown(self) -> tuple[OrderRecord, ...]:
         return tuple(record for record in self.working if record.state is OrderState.UNKNOWN)
 
-    def closing(self, symbol: str, *, resting: bool = True) -> int:
-        """Contracts of `symbol` that working orders may still close; without `resting`, beside our resting exits."""
+    def closing(self, symbol: str, *, resting: bool = True, beside: Collection[str] = ()) -> int:
+        """Contracts of `symbol` that working orders may still close; without `resting`, beside our resting exits.
+
+        Orders of the plans `beside` are not counted.
+        """
         return sum(
             max(record.remaining(symbol) if _closes(record, symbol) else 0 for record in chain)
             for chain in self.chains
-            if resting or not _rests_on(chain[0], symbol)
+            if (resting or not _rests_on(chain[0], symbol)) and chain[0].intent.plan_id not in beside
         )
 
 

@@ -71,6 +71,15 @@ class MakingWay:
 
         self._lanes.exit(job)
 
+    def drop(self, why: str) -> tuple[str, ...]:
+        """Forget every close that waits and say so; the sentences. What is asked afterwards waits anew."""
+        dropped, self._held = tuple(self._held.values()), {}
+        said = []
+        for held in dropped:
+            said.append(f"not sent ({why}): {describe_order(held.intent)}")
+            self._log.warn("ORD", said[-1], held.intent.intent_id)
+        return tuple(said)
+
     def released(self) -> Iterator[Held]:
         """Closes whose way is free now; the others' cancels are asked again where they came to nothing."""
         for symbol, held in list(self._held.items()):

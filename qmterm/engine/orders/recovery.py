@@ -14,7 +14,7 @@ from qmterm.core.orders import AccountState, BrokerPosition, OrderState, Purpose
 from qmterm.engine.orders.book import Book, Position
 from qmterm.engine.orders.guard import legs_of
 from qmterm.engine.orders.ledger import ADOPTED, Ledger, OrderRecord
-from qmterm.journal.state import JournalState, StoredSession
+from qmterm.journal.state import Adjustment, JournalState, StoredFill, StoredSession
 
 BASELINE = "baseline"  # the document that names fills older than the journal
 
@@ -63,7 +63,8 @@ def rebuild(
             earlier.apply(stored.fill, intent.strategy if intent else strategy, intent.plan_id if intent else plan_id)
     for adjustment in saved.adjustments:
         if adjustment.session_id == session.session_id:
-            _adjust(earlier, adjustment.symbol, adjustment.amount, adjustment.time_ns)
+            owner = owners.get(adjustment.symbol or "", ("external", ""))
+            _adjust(earlier, adjustment.symbol, adjustment.amount, adjustment.time_ns, owner)
     for reported in broker.positions:
         held = earlier.position(reported.symbol)
         if held is not None and held.average == 0:  # adopted by its quantity alone; the broker knows what it cost
@@ -129,28 +130,49 @@ def adopt_difference(
     return change
 
 
-def _adjust(book: Book, symbol: str | None, amount: Decimal, time_ns: int) -> None:
+def _adjust(book: Book, symbol: str | None, amount: Decimal, time_ns: int, owner: tuple[str, str]) -> None:
     if symbol is None:
         book.adjustments += amount
         return
     held = book.position(symbol)
     quantity = (held.quantity if held else 0) + int(amount)
     average = held.average if held else Decimal(0)
-    book.adopt(BrokerPosition(symbol, quantity, average, 100), "external", "", time_ns)
+    book.adopt(BrokerPosition(symbol, quantity, average, 100), *owner, time_ns)
 
 
 def _owners(saved: JournalState) -> dict[str, tuple[str, str]]:
-    """Which strategy and plan opened a symbol: the newest opening intent, else the stop state that names it."""
+    """Strategy and plan of what is held, as the book had them: whose fill began the position, else whose stop still
+    watches some of it (what a split made). An order that filled nothing owns nothing, nor does its stop.
+    """
     owners: dict[str, tuple[str, str]] = {}
     for plan_id, state in saved.protects.items():
-        if "symbol" in state:
+        if "symbol" in state and state.get("quantity") != 0:
             for leg in legs_of(state):
                 owners[leg.symbol] = (str(state.get("strategy", "external")), plan_id)
-    for order in saved.orders:
-        for leg in order.intent.legs:
-            if leg.action.opens:
-                owners[leg.symbol] = (order.intent.strategy, order.intent.plan_id)
-    return owners
+    return owners | _openers(saved)
+
+
+def _openers(saved: JournalState) -> dict[str, tuple[str, str]]:
+    held: dict[str, int] = {}
+    openers: dict[str, tuple[str, str]] = {}
+    moves: list[StoredFill | Adjustment] = sorted((*saved.fills, *saved.adjustments), key=lambda move: move.seq)
+    for move in moves:
+        if isinstance(move, StoredFill):
+            fill = move.fill
+            symbol, before = fill.symbol, held.get(fill.symbol, 0)
+            change = fill.action.sign * fill.quantity
+            if not fill.action.opens:  # of what was there before the journal began we know nothing: never through zero
+                change = fill.action.sign * min(fill.quantity, max(0, -before * fill.action.sign))
+            elif not before and move.plan_id:
+                openers[symbol] = (move.strategy, move.plan_id)
+        elif move.symbol is None:
+            continue
+        else:
+            symbol, before, change = move.symbol, held.get(move.symbol, 0), int(move.amount)
+        held[symbol] = before + change
+        if not held[symbol]:
+            openers.pop(symbol, None)
+    return openers
 
 
 def _position(reported: BrokerPosition, owners: Mapping[str, tuple[str, str]], now_ns: int) -> Position:

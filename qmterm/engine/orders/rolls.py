@@ -21,8 +21,7 @@ from qmterm.core.reasons import Reason
 from qmterm.core.tickets import Ticket, TicketLeg, order_text
 from qmterm.engine.commands import CommandResult, RollPosition
 from qmterm.engine.orders.book import Position
-from qmterm.engine.orders.closes import positions_named
-from qmterm.engine.orders.exposure import closable
+from qmterm.engine.orders.closes import free_parts, positions_named
 from qmterm.engine.orders.tickets import Tickets, refused
 from qmterm.engine.show.wording import label
 from qmterm.engine.trader import Trader
@@ -73,10 +72,9 @@ class Rolls:
 
     def _named(self, words: Sequence[str]) -> tuple[list[Position], Sequence[str]]:
         """The position's legs and the words after its name; several legs of one plan roll together."""
-        book = self._trader.book
         for length in range(min(LABEL_WORDS, len(words)), 0, -1):
             name = " ".join(words[:length])
-            found = positions_named(book, name)
+            found = positions_named(self._trader, name)
             if found:
                 return found, words[length:]
         return [], words
@@ -121,10 +119,10 @@ class Rolls:
         expiry, strike, right = target
         trader = self._trader
         closes, opens = [], []
-        for position in held:
-            free = closable(trader.book, trader.desk.ledger, position.symbol)
-            if free == 0:
-                return refused(Reason.NOTHING_TO_CLOSE, f"{label(position.symbol)}: a working order closes it already")
+        parts = free_parts(trader, held, resting=True)
+        if isinstance(parts, str):
+            return refused(Reason.NOTHING_TO_CLOSE, f"{_names(held)}: {parts}")
+        for position, free in zip(held, parts, strict=True):
             old = parse_option(position.symbol)
             new = replace(old, expiry=expiry, strike=strike or old.strike, right=right or old.right)
             if new == old:

@@ -80,6 +80,15 @@ class PortfolioKeeper:
             self._earlier.fold(self.lots, from_et(today, 0, 0))
         return accounts(self.lots, self._mark, today, self.fees_today, self._earlier)
 
+    def held_by(self, trade: str) -> dict[str, int]:
+        """Signed contracts or shares that a trade's lots hold, by symbol."""
+        self.align()
+        counts: dict[str, int] = {}
+        for lot in self.lots.all:
+            if lot.trade == trade:
+                counts[lot.symbol] = counts.get(lot.symbol, 0) + lot.quantity
+        return counts
+
     @property
     def fees_today(self) -> Decimal:
         day, fees = self._fees_today

@@ -18,11 +18,12 @@ from qmterm.journal.state import JournalState
 
 
 def portfolio_rooms(parts: Parts, trader: Trader, guards: Guards, scanning: Scanning) -> PortfolioRooms:
-    """The stops read volatilities from here on."""
+    """The stops read volatilities from here on, and a close by a trade's name its lots."""
     chains = parts.feed.chains
     greeks = HeldGreeks(parts.calendar, chains.rates)
     keeper = PortfolioKeeper(trader.book, trader.marks, scanning, greeks, parts.compute, parts.clock)
     guards.iv_of = keeper.iv
+    trader.lots_of = keeper.held_by
     watch = ExpiryWatch(
         book=trader.book,
         marks=trader.marks,

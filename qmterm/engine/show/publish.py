@@ -13,6 +13,7 @@ from qmterm.core.clock import NS, Clock, et_date
 from qmterm.core.settings.risk import RiskSettings
 from qmterm.core.signals import SignalState
 from qmterm.engine.orders.book import Position
+from qmterm.engine.orders.closes import name_of
 from qmterm.engine.orders.exposure import open_risk
 from qmterm.engine.orders.ledger import OrderRecord
 from qmterm.engine.orders.proposals import Proposal
@@ -189,7 +190,7 @@ class Publisher:
             found = greeks.get(position.symbol)
             views.append(
                 PositionView(
-                    position_id=position.plan_id if position.plan_id and alone else position.symbol,
+                    position_id=name_of(trader, position) if alone else position.symbol,
                     trade_id="" if alone else position.plan_id,
                     symbol=position.symbol,
                     label=label(position.symbol),

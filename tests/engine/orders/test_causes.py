@@ -120,7 +120,7 @@ def test_money_has_the_cause_that_adds_up(change, rows, kind, words):
     assert cause.kind is kind
     assert words in cause.text
     assert cause.explained is (kind is not CauseKind.UNKNOWN)
-    assert cause.is_flow is (kind in (CauseKind.TRANSFER, CauseKind.UNKNOWN))
+    assert cause.is_flow is (kind is CauseKind.TRANSFER)
 
 
 def of_positions(*differences, rows=(), known=(), ratio=1.0):

@@ -25,25 +25,25 @@ async def test_a_position_is_named_by_what_the_screen_shows():
     async with opened() as house:
         await house.hold(4)
         for name in ("NVDA", "nvda 17apr26 175c", OCC, "P1"):
-            assert [held.symbol for held in positions_named(house.book, name)] == [OCC]
-        assert positions_named(house.book, "AMD") == []
-        assert positions_named(house.book, "") == []
+            assert [held.symbol for held in positions_named(house.trader, name)] == [OCC]
+        assert positions_named(house.trader, "AMD") == []
+        assert positions_named(house.trader, "") == []
 
 
 async def test_a_trade_of_two_legs_is_named_by_its_id_or_its_stock_and_each_leg_by_itself():
     async with opened() as house:
         guard = await hold(house, BOUGHT)
         for name in (guard.state.position_id, "NVDA"):
-            assert {held.symbol for held in positions_named(house.book, name)} == {LOW, HIGH}
+            assert {held.symbol for held in positions_named(house.trader, name)} == {LOW, HIGH}
         for name in (HIGH, " ".join(HIGH.split()), HIGH_LABEL):
-            assert [held.symbol for held in positions_named(house.book, name)] == [HIGH]
+            assert [held.symbol for held in positions_named(house.trader, name)] == [HIGH]
 
 
 async def test_a_stock_with_two_trades_names_neither():
     async with opened() as house:
         await hold(house, BOUGHT)
         house.book.adopt(BrokerPosition(PUT, 1, Decimal(3), 100), "external", "", house.clock.now())
-        assert positions_named(house.book, "NVDA") == []
+        assert positions_named(house.trader, "NVDA") == []
         assert "no position" in close(house, "NVDA").text
 
 

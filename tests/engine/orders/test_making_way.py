@@ -172,3 +172,14 @@ async def test_it_is_blocked_by_an_exit_on_any_leg_and_says_so_only_when_it_is_a
     way.records[0].state = OrderState.FILLED
     assert not way.way.blocked(spread)
     assert way.way.words(CLOSE, "sending") == "sending"
+
+
+def test_what_is_dropped_is_said_and_never_released():
+    way = Way()
+    way.way.hold(CLOSE, by_person=True)
+    text = "not sent (HALT): SELL 2 NVDA 17APR26 175C @ 4.10 cr"
+    assert way.way.drop("HALT") == (text,)
+    way.records[0].state = OrderState.CANCELLED
+    assert list(way.way.released()) == []
+    assert way.told == [("warn", "ORD", text, "x-1", {})]
+    assert way.way.drop("HALT") == ()

@@ -103,16 +103,65 @@ def test_a_fill_without_its_order_belongs_to_whom_a_stop_names_or_to_nobody_of_o
     ]  # fmt: skip
 
 
-def test_the_newest_order_that_opened_a_contract_owns_it_and_a_close_owns_nothing():
-    closes = replace(entry("qm-3"), strategy="closer", legs=(Leg(OCC, Action.SELL_TO_CLOSE, 2),))
-    orders = [
-        stored(replace(entry("qm-1"), strategy="first", plan_id="p1")),
-        stored(replace(entry("qm-2"), strategy="second", plan_id="p2")),
-        stored(closes),
+def known(number, intent, session=6, **more):
+    """A fill of an earlier session as the journal gives it: with its order's strategy and plan."""
+    return StoredFill(fill(number, **more), intent.intent_id, session, number, intent.strategy, intent.plan_id)
+
+
+FIRST, SECOND = (
+    replace(entry(f"qm-{number}"), strategy=name, plan_id=f"p{number}")
+    for number, name in ((1, "first"), (2, "second"))
+)
+CLOSER = replace(FIRST, intent_id="qm-3", legs=(Leg(OCC, Action.SELL_TO_CLOSE, 2),))
+
+
+def owner_of(*fills, orders=(FIRST, SECOND), protects=None, adjustments=(), quantity=2):
+    saved = replace(
+        journal([stored(order) for order in orders], starting_positions=(held(OCC, quantity),), protects=protects),
+        fills=fills,
+        adjustments=adjustments,
+    )
+    return [(p.strategy, p.plan_id) for p in built(saved).book.positions]
+
+
+def test_a_position_is_whose_fill_began_it_whoever_ordered_the_contract_later():
+    assert owner_of(known(1, FIRST)) == [("first", "p1")]  # the second filled nothing
+    assert owner_of(known(1, FIRST), known(2, SECOND), quantity=4) == [("first", "p1")]  # as the book says, running
+    assert owner_of(known(1, FIRST), orders=()) == [("first", "p1")]  # however old
+
+
+def test_what_was_closed_in_between_is_whose_order_opened_it_again():
+    closing = known(2, CLOSER, action=Action.SELL_TO_CLOSE)
+    assert owner_of(known(1, FIRST), closing, known(3, SECOND)) == [("second", "p2")]
+    part = known(2, CLOSER, action=Action.SELL_TO_CLOSE, quantity=1)
+    assert owner_of(known(1, FIRST), part, known(3, SECOND), quantity=3) == [("first", "p1")]
+
+
+def test_what_the_broker_took_away_is_whose_order_opened_it_again():
+    gone = Adjustment(OCC, Decimal(-2), "reconcile: expiry", 9, 6, 2)
+    assert owner_of(known(1, FIRST), known(3, SECOND), adjustments=(gone,)) == [("second", "p2")]
+    assert owner_of(known(1, FIRST), known(3, SECOND), adjustments=(replace(gone, symbol=None),), quantity=4) == [
+        ("first", "p1")
     ]
-    protects = {"p0": {"symbol": OCC, "strategy": "stop"}}
-    saved = journal(orders, starting_positions=(held(OCC, 2),), protects=protects)
-    assert [(p.strategy, p.plan_id) for p in built(saved).book.positions] == [("second", "p2")]
+
+
+def test_orders_that_filled_nothing_own_nothing_nor_do_their_stops():
+    waits = {"p2": {"symbol": OCC, "strategy": "second", "quantity": 0}}
+    assert owner_of(protects=waits) == [("external", "")]
+    assert owner_of(known(1, FIRST), protects=waits) == [("first", "p1")]
+
+
+def test_a_close_of_more_than_the_journal_knows_opened_nothing():
+    closing = known(1, CLOSER, action=Action.SELL_TO_CLOSE, quantity=5)
+    assert owner_of(closing) == [("external", "")]
+    assert owner_of(closing, known(2, SECOND)) == [("second", "p2")]
+
+
+def test_what_a_split_made_is_whose_stop_watches_it_also_after_a_crash_in_the_same_session():
+    watches = {"p1": {"symbol": OCC, "strategy": "first", "quantity": 4}}
+    saved = replace(journal(protects=watches), adjustments=(Adjustment(OCC, Decimal(4), "split", 9, 7, 1),))
+    (position,) = built(saved).book.positions
+    assert (position.quantity, position.strategy, position.plan_id) == (4, "first", "p1")
 
 
 def test_a_fill_belongs_to_the_order_it_filled_whoever_opened_the_contract_later():

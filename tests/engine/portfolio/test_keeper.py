@@ -118,3 +118,16 @@ async def test_a_fallen_volatility_is_said_once_and_closes_nothing(compute):
         assert len(said) == 1
         assert house.working == ()
         await asyncio.sleep(0)
+
+
+async def test_a_trades_own_contracts_are_those_of_its_lots_also_where_another_trade_has_the_same(compute):
+    async with opened() as house:
+        keeper, now = keeper_of(house, compute), house.clock.now()
+        for number, (trade, count) in enumerate((("T1", 2), ("T2", 4))):
+            fill = Fill(f"f{number}", "1000", OCC, Action.BUY_TO_OPEN, count, Decimal("4.10"), now)
+            house.book.apply(fill, "manual", trade)
+            keeper.on_fill(fill, "manual", trade)
+        assert (keeper.held_by("T1"), keeper.held_by("T2")) == ({OCC: 2}, {OCC: 4})
+        house.book.adopt(BrokerPosition(OCC, 5, Decimal("4.10"), 100), "external", "", now)
+        assert keeper.held_by("T1") == {OCC: 1}  # the broker's word counts: first in, first out
+        assert keeper.held_by("T3") == {}

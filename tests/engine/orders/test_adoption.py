@@ -1,0 +1,149 @@
+"""What somebody trades elsewhere, deposits or withdraws is adopted; no limit on losses takes it for profit or loss."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+from qmterm.core.orders import BrokerPosition
+from qmterm.core.settings.risk import RiskSettings
+from qmterm.engine.ladder import Level
+from qmterm.engine.losses import DOCUMENT, LossBase
+from tests.engine.fakes import CASH, OCC
+from tests.engine.house import opened
+from tests.engine.orders.test_causes import money
+from tests.engine.orders.test_spread_stops import HIGH
+
+
+async def lasting(house):
+    """Compare until a difference has stood for the window."""
+    for _ in range(3):
+        house.clock.advance(12)
+        fresh(house)
+        answer = await house.oversight.reconcile()
+    house.marks.update()
+    return answer
+
+
+def fresh(house):
+    house.quote(4.10, 4.20)
+    house.quote(4.10, 4.20, HIGH)
+
+
+async def begun(house, **held):
+    """A day begins with these contracts, both sides agreeing."""
+    fresh(house)
+    for symbol, quantity in held.items():
+        house.broker.held[symbol] = quantity
+        house.book.adopt(BrokerPosition(symbol, quantity, Decimal("4.15"), 100), "external", "", house.clock.now())
+    house.marks.update()
+    await house.oversight.begin_day()
+
+
+def bases(house):
+    return LossBase.to_dict(house.trader.day)
+
+
+async def test_a_purchase_elsewhere_is_no_deposit():
+    async with opened() as house:
+        await begun(house)
+        house.broker.held[OCC], house.broker.cash = 10, CASH - 4_150
+        await lasting(house)
+        assert house.book.quantity(OCC) == 10
+        assert house.ladder.level is Level.REDUCE_ONLY
+        assert house.trader.day_pnl == 0
+        assert house.trader.day.nlv == CASH
+
+
+async def test_a_sale_elsewhere_moves_no_limit_and_flattens_nothing():
+    async with opened() as house:
+        house.oversight._risk = RiskSettings(auto_flatten=True)
+        await begun(house, **{HIGH: 10, OCC: 4})
+        before = bases(house)
+        house.broker.held[HIGH], house.broker.cash = 0, CASH + 4_150
+        await lasting(house)
+        await house.turn()
+        assert house.trader.day_pnl == 0
+        assert bases(house) == before
+        assert house.ladder.level is Level.REDUCE_ONLY
+        assert house.working == ()
+
+
+@pytest.mark.parametrize("cash_first", [True, False])
+async def test_a_sale_of_which_the_broker_shows_one_half_first_is_neither_loss_nor_gain_at_any_moment(cash_first):
+    async with opened() as house:
+        house.oversight._risk = RiskSettings(auto_flatten=True)
+        await begun(house, **{HIGH: 10, OCC: 4})
+        before = bases(house)
+        for half in (cash_first, not cash_first):
+            if half:
+                house.broker.cash = CASH + 4_150
+            else:
+                house.broker.held[HIGH] = 0
+            await lasting(house)
+            await house.turn()
+            assert house.trader.day_pnl == 0
+            assert house.ladder.level is Level.REDUCE_ONLY
+        assert bases(house) == before
+
+
+async def test_a_position_that_nobody_has_quoted_yet_counts_at_what_it_cost():
+    async with opened() as house:
+        await begun(house)
+        house.broker.held["AMD   260417C00200000"], house.broker.cash = 10, CASH - 4_100  # the broker says 4.10
+        await lasting(house)
+        assert house.trader.day_pnl == 0
+        del house.broker.held["AMD   260417C00200000"]
+        house.broker.cash = CASH
+        await lasting(house)
+        assert house.trader.day_pnl == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "rows", "pnl"),
+    [
+        ("5000", [money(1, "Deposit", "5000")], 0),
+        ("-5000", [money(1, "Withdrawal", "-5000")], 0),
+        ("-5000", [], 0),  # nobody knows why it went: then the machine must not sell everything over it
+        ("26", [money(1, "Dividend", "26")], 26),
+        ("-9", [money(1, "Debit Interest", "-9")], -9),
+        ("-4.20", [], Decimal("-4.20")),
+    ],
+)
+async def test_money_that_comes_or_goes_is_no_profit_a_dividend_and_a_charge_are(change, rows, pnl):
+    async with opened() as house:
+        await begun(house)
+        house.oversight._explainer._rows = tuple(rows)
+        house.broker.cash = CASH + Decimal(change)
+        await lasting(house)
+        assert house.trader.day_pnl == pnl
+        assert house.trader.day.peak == house.trader.day.nlv == house.broker.cash - pnl
+
+
+async def test_what_losses_are_measured_from_is_on_the_disk_with_the_adjustment():
+    async with opened() as house:
+        await begun(house)
+        house.broker.cash = CASH + 5_000
+        await lasting(house)
+        assert house.journal.documents[DOCUMENT]["nlv"] == str(CASH + 5_000)
+        house.journal.documents.clear()
+        house.broker.cash -= Decimal("0.40")
+        await lasting(house)
+        assert DOCUMENT not in house.journal.documents  # nothing came or went
+
+
+async def test_nobody_can_measure_a_loss_while_the_disk_keeps_the_adjustments():
+    async with opened() as house:
+        house.oversight._risk = RiskSettings(auto_flatten=True)
+        await begun(house, **{HIGH: 10, OCC: 4})
+        seen = []
+
+        async def slow(symbol, amount, reason, time_ns):
+            house.marks.update()
+            seen.append(house.trader.day_pnl)
+
+        house.journal.write_adjustment = slow
+        house.broker.held[HIGH], house.broker.cash = 0, CASH - 5_000
+        await lasting(house)
+        assert seen == [0, 0]
