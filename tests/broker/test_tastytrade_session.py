@@ -205,6 +205,7 @@ async def test_an_account_that_cannot_trade_options_is_refused(connect, wire, st
 
 async def test_a_question_without_an_answer_is_given_up_sooner_than_an_order_and_waits_longer_next_time(connect, wire):
     broker = await connect(read_timeout_s=2.0, question_timeout_s=0.1)
+    await until(lambda: wire.count("GET", "/orders/live") > 0)  # the start's own question is none of these
 
     async def silent(_request):
         await asyncio.sleep(1.0)
