@@ -20,30 +20,27 @@ from qmterm.core.reasons import Reason
 from qmterm.core.settings.engine import OrderSettings
 from qmterm.core.signals import TradePlan
 from qmterm.engine.orders.book import Book, Position
-from qmterm.engine.orders.exit_orders import ExitOrders, worthless
+from qmterm.engine.orders.exit_orders import ExitOrders
 from qmterm.engine.orders.guard import Guard
 from qmterm.engine.orders.ledger import Ledger, OrderRecord
 from qmterm.engine.orders.marks import Marks
 from qmterm.engine.orders.splits import Successor, renamed
+from qmterm.engine.orders.stop_inputs import REARM_NS, StopSight
 from qmterm.engine.orders.structure import (
     being_closed,
     may_still_fill,
     needed,
     reduced,
     unit_cost,
-    unit_value,
     units_broken,
     units_closable,
     units_entered,
     units_held,
-    volatility,
 )
 from qmterm.engine.orders.ticks import TickBook
 from qmterm.engine.orders.underlyings import Sight, Underlyings
-from qmterm.risk.protect import StopInputs, protect, rolled
+from qmterm.risk.protect import protect, rolled
 from qmterm.risk.stops import StopRules, decide, iv_alert, rules_text
-
-REARM_NS = 300 * NS  # a refused exit asks again after a 5-minute bar that a person has not seen
 
 
 class ProtectJournal(Protocol):
@@ -68,17 +65,17 @@ class Guards:
     ) -> None:
         self._book = book
         self._ledger = ledger
-        self._marks = marks
         self._underlyings = underlyings
         self._journal = journal
         self._clock = clock
         self._rules = rules
         self._settings = settings
-        self._quotes = quotes
         self._ticks = ticks or TickBook()
         self._orders = ExitOrders(ledger, quotes, self._ticks, settings)
         self._guards: dict[str, Guard] = {}
         self._sight = Sight(underlyings)
+        seen_by = marks, quotes, underlyings
+        self._inputs = StopSight(book, ledger, *seen_by, self._ticks, lambda symbol: self.iv_of(symbol))
         self.iv_of: Callable[[str], float | None] = lambda _symbol: None  # set by the engine: a mark's own volatility
 
     def restore(self, saved: Mapping[str, Mapping[str, Any]]) -> None:
@@ -236,7 +233,7 @@ class Guards:
             if guard.state.quantity <= 0 or (guard.goal > 0 and not scaling):
                 continue
             refused = self._sight.look(position_id, guard.state.underlying, partial(blinded, guard))
-            inputs, guard = self._inputs(guard, refused)
+            inputs, guard = self._inputs.of(guard, refused, self._clock.now())
             alert = iv_alert(guard.state, inputs, self._rules)
             if alert is not None:
                 guard = replace(guard, state=guard.state.after([alert]))
@@ -272,52 +269,6 @@ class Guards:
         state = guard.state.wanted_out(reason)
         await self._keep(replace(guard, state=state, goal=state.quantity, reason=reason, attempts=0))
         return True
-
-    def _inputs(self, guard: Guard, refused: Reason | None) -> tuple[StopInputs, Guard]:
-        now = self._clock.now()
-        underlying = guard.state.underlying
-        opened = et_date(guard.opened_ns)
-        # A trade picked by hand (no ATR behind it) has no setup whose end could close it.
-        seen = guard.daily_seen or _day_before(opened)
-        daily = self._underlyings.daily(underlying, seen) if guard.state.atr > 0 else None
-        if daily is not None:
-            guard = replace(guard, state=guard.state.new_session(daily.sma50, daily.atr), daily_seen=daily.session)
-        mark, sold = self._mark(guard, now), guard.state.sold
-        rested = now - guard.called_off_ns >= REARM_NS
-        seen_iv = rested and all(self._believed(leg.symbol) for leg in guard.legs if leg.action.buys is not sold)
-        return (
-            StopInputs(
-                today=et_date(now),
-                closable=units_closable(self._book, self._ledger, guard.legs),
-                five_minute_close=None
-                if refused
-                else self._underlyings.five_minute_close(underlying, max(guard.opened_ns, guard.called_off_ns)),
-                last_trade=self._underlyings.last(underlying) if rested and not refused else None,
-                daily_close=daily.close if daily else None,
-                daily_sma50=daily.sma50 if daily else None,
-                mark=None if mark is None or not rested else -mark if sold else mark,
-                iv=volatility(guard.legs, self.iv_of, sold=sold) if seen_iv else None,
-            ),
-            guard,
-        )
-
-    def _believed(self, symbol: str) -> Decimal | None:
-        mark = self._marks.of(symbol)
-        return None if mark is None or mark.flag else mark.price
-
-    def _mark(self, guard: Guard, now_ns: int) -> Decimal | None:
-        """What one unit is worth (owed: negative); a leg of several that is worth nothing is counted at its worst."""
-        owned = {leg.symbol: leg.action.buys for leg in guard.legs}
-
-        def each(symbol: str) -> Decimal | None:
-            price, quote = self._believed(symbol), self._quotes.quote(symbol)
-            if price is not None or len(owned) == 1 or quote is None:
-                return price
-            if not worthless(quote, self._ticks.of(symbol), now_ns):
-                return None
-            return Decimal(0) if owned[symbol] else Decimal(str(round(quote.ask, 4)))
-
-        return unit_value(guard.legs, each)
 
     # --- turning goals into orders ---
 
@@ -383,7 +334,3 @@ def _closed(guard: Guard, units: int) -> Guard:
         reason=guard.reason if goal else None,
         attempts=guard.attempts if goal else 0,
     )
-
-
-def _day_before(day: date) -> date:
-    return date.fromordinal(day.toordinal() - 1)
