@@ -1,4 +1,4 @@
-"""Stops that cannot leave, as a person's order closes their position already or the gate refuses: said once, loudly.
+"""Stops that cannot leave, all or part, as a person's order closes it already or the gate refuses: said once, loudly.
 
 Such an order is the person's: the machine neither moves nor cancels it. The trap: a limit far from the market looks
 like a close and protects nothing, so silence here would be a stop that never comes.
@@ -25,11 +25,13 @@ class BlockedStops:
         self._refused: dict[tuple[str, str], str] = {}  # position and legs -> the gate's last word
 
     def look(self, guards: Iterable[Guard], waited_since_ns: int) -> None:
-        """Orders younger than `waited_since_ns` (market time) may be about to fill: they block nothing yet."""
+        """`guards` are those whose stop wants to close more than is free.
+
+        Orders younger than `waited_since_ns` (market time) may be about to fill: they block nothing yet.
+        """
         blocked = {
             (guard.state.position_id, record.intent.intent_id): (guard, record)
             for guard in guards
-            if guard.state.quantity > 0 and (guard.goal > 0 or guard.state.latched is not None)
             for record in self._ledger.working
             if record.worked_from_ns <= waited_since_ns and _of_a_person(record) and _closes(record, guard)
         }

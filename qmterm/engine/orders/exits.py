@@ -27,7 +27,6 @@ from qmterm.engine.orders.marks import Marks
 from qmterm.engine.orders.splits import Successor, renamed
 from qmterm.engine.orders.stop_inputs import REARM_NS, StopSight
 from qmterm.engine.orders.structure import (
-    being_closed,
     may_still_fill,
     needed,
     reduced,
@@ -36,6 +35,7 @@ from qmterm.engine.orders.structure import (
     units_closable,
     units_entered,
     units_held,
+    units_leaving,
 )
 from qmterm.engine.orders.ticks import TickBook
 from qmterm.engine.orders.underlyings import Sight, Underlyings
@@ -273,15 +273,24 @@ class Guards:
     # --- turning goals into orders ---
 
     def due(self) -> tuple[OrderIntent, ...]:
-        """Closing orders that goals ask for now: nothing closes the position yet and a price is known."""
+        """Closing orders that goals ask for now: what no exit of ours closes yet, as far as it is free and priced."""
         orders, now = [], self._clock.now()
         for guard in self._guards.values():
-            if guard.goal <= 0 or being_closed(self._ledger, guard.legs) or self._just_refused(guard):
+            if guard.goal <= 0 or self._just_refused(guard):
                 continue
-            units = min(guard.goal, units_closable(self._book, self._ledger, guard.legs))
-            if units:
+            units = min(guard.goal - self._leaving(guard), units_closable(self._book, self._ledger, guard.legs))
+            if units > 0:
                 orders.append(self._orders.of_units(guard, units, now))
         return tuple(order for order in orders if order is not None)
+
+    def _leaving(self, guard: Guard) -> int:
+        return units_leaving(self._ledger, guard.state.position_id, guard.legs)
+
+    def held_up(self, guard: Guard) -> bool:
+        """A stop hit, and some of what it wants to close is neither on its way nor free to leave."""
+        wanted = guard.goal if guard.state.latched is None else guard.state.quantity
+        free = units_closable(self._book, self._ledger, guard.legs)
+        return min(wanted, guard.state.quantity) > self._leaving(guard) + free
 
     def _just_refused(self, guard: Guard) -> bool:
         """The broker said no to this exit a moment ago: it is asked again at re-pricing pace, not every turn."""

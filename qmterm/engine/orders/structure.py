@@ -11,7 +11,8 @@ from dataclasses import replace
 from decimal import Decimal
 from math import gcd
 
-from qmterm.core.orders import Action, Leg, OrderState
+from qmterm.core.orders import Action, Leg, OrderState, Purpose
+from qmterm.core.reasons import Reason
 from qmterm.engine.orders.book import Book
 from qmterm.engine.orders.exposure import closable
 from qmterm.engine.orders.ledger import Ledger, OrderRecord
@@ -30,9 +31,10 @@ def units_closable(book: Book, ledger: Ledger, legs: tuple[Leg, ...]) -> int:
     return max(0, min(free))
 
 
-def being_closed(ledger: Ledger, legs: tuple[Leg, ...]) -> bool:
-    """A working order closes one of the legs (one that rests gives way: making_way.py)."""
-    return any(ledger.closing(leg.symbol, resting=False) for leg in legs)
+def units_leaving(ledger: Ledger, plan_id: str, legs: tuple[Leg, ...]) -> int:
+    """Whole units that working exits of the machine's own still close (one that rests gives way: making_way.py)."""
+    own = ([record for record in chain if _is_exit(record, plan_id)] for chain in ledger.chains)
+    return sum(max((_still_closes(record, legs) for record in chain), default=0) for chain in own)
 
 
 def units_entered(ledger: Ledger, plan_id: str, legs: tuple[Leg, ...]) -> int:
@@ -108,6 +110,18 @@ def volatility(legs: tuple[Leg, ...], iv_of: Callable[[str], float | None], *, s
         total += iv * leg.quantity
         count += leg.quantity
     return total / count if count else None
+
+
+def _is_exit(record: OrderRecord, plan_id: str) -> bool:
+    intent = record.intent
+    mine = intent.plan_id == plan_id and intent.purpose in (Purpose.EXIT, Purpose.SCALE_OUT)
+    return mine and intent.reason not in (Reason.USER, Reason.ORPHAN_LEG) and not intent.rests
+
+
+def _still_closes(record: OrderRecord, legs: tuple[Leg, ...]) -> int:
+    """Units of which it may still take a leg."""
+    whole = [closed(leg, leg.quantity) for leg in legs]
+    return max(-(-record.remaining(leg.symbol) // leg.quantity) if _has(record, leg) else 0 for leg in whole)
 
 
 def _done(record: OrderRecord, opening: Leg) -> int:
