@@ -22,6 +22,7 @@ from qmterm.core.signals import TradePlan
 from qmterm.engine.orders.book import Book, Position
 from qmterm.engine.orders.exit_orders import ExitOrders
 from qmterm.engine.orders.guard import Guard
+from qmterm.engine.orders.guard_units import after_fill, fit, recounted
 from qmterm.engine.orders.ledger import Ledger, OrderRecord
 from qmterm.engine.orders.marks import Marks
 from qmterm.engine.orders.splits import Successor, renamed
@@ -31,9 +32,7 @@ from qmterm.engine.orders.structure import (
     needed,
     reduced,
     unit_cost,
-    units_broken,
     units_closable,
-    units_entered,
     units_held,
     units_leaving,
 )
@@ -83,8 +82,8 @@ class Guards:
 
     async def catch_up(self) -> None:
         """After a restart: a fill whose guard was not written any more (killed between the two) is counted now."""
-        for guard in list(self._guards.values()):
-            await self._count(guard)
+        recount = fit((recounted(guard, self._ledger, self._cost) for guard in self.all), self._book)
+        await self._follow([guard for guard in recount if guard != self._guards[guard.state.position_id]])
 
     @property
     def rules(self) -> StopRules:
@@ -135,39 +134,12 @@ class Guards:
             (guard for guard in self._guards.values() if symbol in guard.symbols and guard.state.quantity), None
         )
 
-    async def on_fill(self, record: OrderRecord, fill: Fill, after: Position | None) -> None:
+    async def on_fill(self, record: OrderRecord, fill: Fill, _after: Position | None) -> None:
         """Follow a fill of an order that opened or closed a guarded position."""
-        guard = self._guards.get(record.intent.plan_id)
-        if guard is None or fill.symbol not in guard.symbols:  # placed elsewhere, or the leg that a roll closes
-            alike = [g for g in self._guards.values() if g.moved_by(fill.symbol, fill.action)]
-            guard = next((g for g in alike if g.state.quantity), next(iter(alike), None))
-        if guard is None:
-            return
-        if len(guard.legs) > 1:
-            await self._count(guard)
-            return
-        if fill.action.opens:
-            average = after.average if after is not None else fill.price
-            await self._keep(replace(guard, state=guard.state.filled_entry(fill.quantity, average)))
-        else:
-            await self._keep(_closed(guard, fill.quantity))
+        await self._follow(after_fill(self.all, record, fill, self._cost))
 
-    async def _count(self, guard: Guard) -> None:
-        """Units anew from ledger and book: after a leg of several filled, and after a restart (a fill may be on the
-        disk whose guard was not written any more).
-        """
-        state, legs = guard.state, guard.legs
-        fresh = units_entered(self._ledger, state.position_id, legs) - state.opened
-        if fresh > 0:
-            cost = unit_cost(self._book, legs)
-            premium = state.entry_premium if cost is None else -cost if state.sold else cost
-            guard = replace(guard, state=state.filled_entry(fresh, premium))
-        left = min(guard.state.quantity, units_held(self._book, legs))
-        if len(legs) > 1:
-            left = min(left, max(0, guard.state.opened - units_broken(self._ledger, state.position_id, legs)))
-        gone = guard.state.quantity - left
-        if fresh > 0 or gone:
-            await self._keep(_closed(guard, gone) if gone else guard)
+    def _cost(self, guard: Guard) -> Decimal | None:
+        return unit_cost(self._book, guard.legs)
 
     async def adjust_for_splits(self) -> tuple[str, ...]:
         """Bring stops and levels to today's shares: a split is no loss. Returns the underlyings concerned."""
@@ -190,9 +162,7 @@ class Guards:
     async def follow(self, heirs: Mapping[str, Successor]) -> tuple[Guard, ...]:
         """Go on with the contracts that a split made of what is guarded; those that now watch another symbol."""
         moved = [changed for guard in self._guards.values() if (changed := renamed(guard, heirs)) is not None]
-        self._guards |= {guard.state.position_id: guard for guard in moved}  # all at once: nobody tidies one away
-        for guard in moved:
-            await self._keep(guard)
+        await self._follow(moved)
         return tuple(moved)
 
     async def tidy(self) -> tuple[Guard, ...]:
@@ -208,6 +178,14 @@ class Guards:
                 self._sight.forget(position_id)
                 await self._journal.write_protect(position_id, None)
         return tuple(bereft)
+
+    async def _follow(self, changed: list[Guard]) -> None:
+        # All at once: another fill may come while we write.
+        self._guards |= {guard.state.position_id: guard for guard in changed}
+        for guard in changed:
+            name = guard.state.position_id
+            if (now := self._guards.get(name)) is not None:
+                await self._journal.write_protect(name, now.to_dict())
 
     async def _keep(self, guard: Guard) -> None:
         self._guards[guard.state.position_id] = guard
@@ -331,15 +309,3 @@ class Guards:
             and not record.cancelling(self._clock.monotonic(), now)
             and now - record.worked_from_ns >= limit
         )
-
-
-def _closed(guard: Guard, units: int) -> Guard:
-    """After `units` were closed, whoever sent it."""
-    goal = max(0, guard.goal - units)
-    return replace(
-        guard,
-        state=guard.state.filled_exit(units),
-        goal=goal,
-        reason=guard.reason if goal else None,
-        attempts=guard.attempts if goal else 0,
-    )
