@@ -166,6 +166,8 @@ def _expiry_near(state: ProtectState, inputs: StopInputs, rules: StopRules) -> b
 def _premium_lost(state: ProtectState, inputs: StopInputs, rules: StopRules) -> bool:
     if state.sold or inputs.mark is None or state.entry_premium <= 0:
         return False
+    if inputs.mark < 0:  # owed, not owned: nothing that was paid for looks like that
+        return False
     return inputs.mark <= state.entry_premium * (1 - Decimal(str(rules.premium_stop)))
 
 

@@ -14,6 +14,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from qmterm.core.clock import NS, Clock, et_date
+from qmterm.core.matching import net_mid
 from qmterm.core.orders import Fill, Leg, OrderIntent, OrderState, Purpose
 from qmterm.core.protocols import QuoteSource
 from qmterm.core.reasons import Reason
@@ -64,6 +65,7 @@ class Guards:
     ) -> None:
         self._book = book
         self._ledger = ledger
+        self._quotes = quotes
         self._underlyings = underlyings
         self._journal = journal
         self._clock = clock
@@ -121,7 +123,8 @@ class Guards:
         now = self._clock.now()
         unit = reduced(legs)
         share = unit[0].quantity / Decimal(legs[0].quantity)  # a plan's price may be of two contracts a unit
-        state, levels_day = protect(plan, plan.plan_id, 0, -plan.net_price * share), None
+        quotes = {leg.symbol: quote for leg in unit if (quote := self._quotes.quote(leg.symbol)) is not None}
+        state, levels_day = protect(plan, plan.plan_id, 0, -plan.net_price * share, net_mid(unit, quotes)), None
         old = None if rolled_from is None else self.watching(rolled_from)
         if old is not None:
             state = rolled(state, old.state, et_date(now))

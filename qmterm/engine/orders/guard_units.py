@@ -17,7 +17,8 @@ from qmterm.core.reasons import Reason
 from qmterm.engine.orders.book import Book
 from qmterm.engine.orders.guard import Guard
 from qmterm.engine.orders.ledger import Ledger, OrderRecord
-from qmterm.engine.orders.structure import closed, needed
+from qmterm.engine.orders.structure import closed, needed, unit_value
+from qmterm.risk.protect import premium_sold
 
 CostOf = Callable[[Guard], Decimal | None]
 
@@ -60,10 +61,21 @@ def opened(guard: Guard, symbol: str, count: int, cost_of: CostOf) -> Guard:
 
 
 def _entered(guard: Guard, units: int, cost_of: CostOf) -> Guard:
-    state, cost = guard.state, cost_of(guard)
+    cost = cost_of(guard)
     if cost is None:
-        return replace(guard, state=state.filled_entry(units, state.entry_premium))
+        return replace(guard, state=guard.state.filled_entry(units, guard.state.entry_premium))
+    state = guard.state if guard.state.opened else _signed(guard, cost).state  # the first unit says what it is
     return replace(guard, state=state.filled_entry(units, -cost if state.sold else cost))
+
+
+def _signed(guard: Guard, cost: Decimal) -> Guard:
+    """Bought or sold as its fills say; the volatility that it was planned with is that of the other legs then."""
+    state = guard.state
+    sold = premium_sold(guard.legs, -cost) if cost or len(guard.legs) == 1 else state.sold
+    if sold is state.sold:
+        return guard
+    iv = state.entry_iv if len(guard.legs) == 1 else None
+    return replace(guard, state=replace(state, sold=sold, entry_iv=iv, entry_premium=abs(cost)))
 
 
 def took(guard: Guard, symbol: str, count: int, *, whole: bool = True) -> tuple[Guard, int]:
@@ -106,6 +118,9 @@ def recounted(guard: Guard, ledger: Ledger, cost_of: CostOf) -> Guard:
     came = [_filled(own, leg) for leg in guard.legs]
     went = [_filled(own, closed(leg, leg.quantity)) for leg in guard.legs]
     ratios = [leg.quantity for leg in guard.legs]
+    cost = entry_cost(ledger, guard)
+    if cost is not None and guard.state.opened:  # an earlier version read it from the order's worst price
+        guard = _signed(guard, cost)
     fresh = min(count // ratio for count, ratio in zip(came, ratios, strict=True)) - guard.state.opened
     if fresh > 0:
         guard = _entered(guard, fresh, cost_of)
@@ -144,6 +159,23 @@ def fit(guards: Iterable[Guard], book: Book) -> list[Guard]:
 def _held_loose(guard: Guard, spare: Callable[[str], int]) -> Guard:
     loose = tuple(min(have, spare(leg.symbol)) for have, leg in zip(_loose(guard), guard.legs, strict=True))
     return _with_loose(guard, loose)
+
+
+# --- what a unit cost ---
+
+
+def entry_cost(ledger: Ledger, guard: Guard) -> Decimal | None:
+    """Dollars per share of one unit at the average of the plan's own opening fills, negative for what was received;
+    None where a leg has none.
+    """
+    own = [record for record in ledger.records if record.intent.plan_id == guard.state.position_id]
+
+    def average(symbol: str) -> Decimal | None:
+        fills = [f for record in own for f in record.fills.values() if f.symbol == symbol and f.action.opens]
+        count = sum(fill.quantity for fill in fills)
+        return sum((fill.price * fill.quantity for fill in fills), Decimal(0)) / count if count else None
+
+    return unit_value(guard.legs, average)
 
 
 def _filled(records: Iterable[OrderRecord], leg: Leg) -> int:
