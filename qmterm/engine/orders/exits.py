@@ -23,7 +23,7 @@ from qmterm.core.signals import TradePlan
 from qmterm.engine.orders.book import Book, Position
 from qmterm.engine.orders.exit_orders import ExitOrders
 from qmterm.engine.orders.guard import Guard
-from qmterm.engine.orders.guard_units import after_fill, fit, recounted
+from qmterm.engine.orders.guard_units import after_fill, entry_cost, fit, recounted
 from qmterm.engine.orders.ledger import Ledger, OrderRecord
 from qmterm.engine.orders.marks import Marks
 from qmterm.engine.orders.splits import Successor, renamed
@@ -142,7 +142,9 @@ class Guards:
         await self._follow(after_fill(self.all, record, fill, self._cost))
 
     def _cost(self, guard: Guard) -> Decimal | None:
-        return unit_cost(self._book, guard.legs)
+        """Its own fills say it; the book's average is of every trade in the contract."""
+        own = entry_cost(self._ledger, guard)
+        return unit_cost(self._book, guard.legs) if own is None else own
 
     async def adjust_for_splits(self) -> tuple[str, ...]:
         """Bring stops and levels to today's shares: a split is no loss. Returns the underlyings concerned."""

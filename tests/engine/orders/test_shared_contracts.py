@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from decimal import Decimal
 
 from qmterm.core.reasons import Reason
 from qmterm.engine.commands import StageTicket
@@ -103,3 +104,23 @@ async def test_sales_that_name_a_trade_that_is_sold_already_are_the_next_trades(
         await house.turn()
         assert units(house)[third.intent.plan_id] == 2
         assert [(r.intent.quantity, r.intent.plan_id) for r in house.working] == [(2, second.intent.plan_id)]
+
+
+async def test_what_is_added_to_a_winner_has_its_own_premium_stop():
+    async with opened() as house:
+        house.quote(0.95, 1.00)
+        await traded(house, "buy 4 NVDA 17APR26 175C @ 1.00 db", 4, "1.00")
+        added = await traded(house, "buy 4 NVDA 17APR26 175C @ 4.20 db", 2, "4.10")
+        await house.filled(added.broker_id, 2, "4.20")
+        assert house.guards.of(added.intent.plan_id).state.entry_premium == Decimal("4.15")
+        house.quote(1.90, 2.00)
+        await house.turn()
+        assert [(r.intent.plan_id, r.intent.quantity) for r in house.working] == [(added.intent.plan_id, 4)]
+
+
+async def test_what_nothing_of_ours_opened_is_reckoned_at_the_books_average():
+    async with opened() as house:
+        await house.hold(2)
+        (guard,) = house.guards.all
+        house.desk.ledger.get("eP1").fills.clear()
+        assert house.guards._cost(guard) == house.book.position(LOW).average == Decimal("4.10")
