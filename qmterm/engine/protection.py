@@ -42,10 +42,11 @@ class Protection:
                 trader.log.warn("ORD", text, waiting.intent.intent_id)
         if not trader.market_open() or trader.ladder.level is Level.FLATTEN:  # there everything is closed: flatten.py
             return
-        held_up = (guard for guard in held if trader.guards.held_up(guard))
-        self._blocked.look(held_up, trader.clock.now() - int(trader.settings.exit_reprice_s * NS))
+        held_up, due = (guard for guard in held if trader.guards.held_up(guard)), trader.guards.due()
+        waited_since = trader.clock.now() - int(trader.settings.exit_reprice_s * NS)
+        self._blocked.look(held_up, waited_since, trader.guards.waiting())
         spoken_for = needed((guard.legs, guard.state.quantity) for guard in held)
-        for intent in (*trader.orphans.look(spoken_for), *trader.guards.due()):
+        for intent in (*trader.orphans.look(spoken_for), *due):
             self._blocked.answered(intent, trader.close(intent, by_person=False))
 
     async def tidy(self) -> None:

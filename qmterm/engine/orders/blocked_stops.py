@@ -22,10 +22,11 @@ class BlockedStops:
         self._ledger = ledger
         self._log = log
         self._told: set[tuple[str, str]] = set()  # position and order
+        self._idle: set[str] = set()  # positions of which that was said
         self._refused: dict[tuple[str, str], str] = {}  # position and legs -> the gate's last word
 
-    def look(self, guards: Iterable[Guard], waited_since_ns: int) -> None:
-        """`guards` are those whose stop wants to close more than is free.
+    def look(self, guards: Iterable[Guard], waited_since_ns: int, waiting: Iterable[Guard]) -> None:
+        """`guards` are those whose stop wants to close more than is free; of those `waiting` no order could be made.
 
         Orders younger than `waited_since_ns` (market time) may be about to fill: they block nothing yet.
         """
@@ -44,6 +45,20 @@ class BlockedStops:
                 text += f" ({describe_order(record.intent)}): cancel it to let the stop out"
                 self._log.alarm("STOP", text, guard.symbol, order=record.intent.intent_id)
         self._told = set(blocked)
+        idle = {guard.state.position_id: guard for guard in waiting}
+        behind_a_person = {position for position, _ in blocked}
+        for position, guard in idle.items():
+            if position not in self._idle | behind_a_person:
+                self._tell_idle(guard)
+        self._idle = set(idle)
+
+    def _tell_idle(self, guard: Guard) -> None:
+        reason = guard.reason or guard.state.latched
+        text = f"{reason.value if reason else ''} of {structure_label(guard.legs)} has no order yet: "
+        text += "not all of it is priced and free to close"
+        if len(guard.legs) > 1:
+            text += "; what was sold is bought back alone where it can be"
+        self._log.alarm("STOP", text, guard.symbol)
 
     def answered(self, intent: OrderIntent, verdict: Verdict) -> None:
         """What the gate said of a protective order of the machine's: a no is an alarm, once a position and reason."""

@@ -75,6 +75,7 @@ class Guards:
         self._orders = ExitOrders(ledger, quotes, self._ticks, settings)
         self._guards: dict[str, Guard] = {}
         self._sight = Sight(underlyings)
+        self._idle: dict[str, tuple[int, int]] = {}  # by position: no order could be made since, and until
         seen_by = marks, quotes, underlyings
         self._inputs = StopSight(book, ledger, *seen_by, self._ticks, lambda symbol: self.iv_of(symbol))
         self.iv_of: Callable[[str], float | None] = lambda _symbol: None  # set by the engine: a mark's own volatility
@@ -181,6 +182,7 @@ class Guards:
                     bereft.append(guard)
                 del self._guards[position_id]
                 self._sight.forget(position_id)
+                self._idle.pop(position_id, None)
                 await self._journal.write_protect(position_id, None)
         return tuple(bereft)
 
@@ -259,21 +261,46 @@ class Guards:
         """Closing orders that goals ask for now: what no exit of ours closes yet, as far as it is free and priced."""
         orders, now = [], self._clock.now()
         for guard in self._guards.values():
-            if guard.goal <= 0 or self._just_refused(guard):
+            wanted = self._wanted(guard) - self._leaving(guard)
+            if wanted <= 0 or self._just_refused(guard):
+                self._idle.pop(guard.state.position_id, None)
                 continue
-            units = min(guard.goal - self._leaving(guard), units_closable(self._book, self._ledger, guard.legs))
-            if units > 0:
-                orders.append(self._orders.of_units(guard, units, now))
+            units = min(guard.goal, wanted, units_closable(self._book, self._ledger, guard.legs))
+            order = self._orders.of_units(guard, units, now) if units > 0 else None
+            if order is not None:
+                self._idle.pop(guard.state.position_id, None)
+            elif self._waits(guard, now) and units > 0:
+                order = self._orders.of_sold_legs(guard, units, now)
+            orders.append(order)
         return tuple(order for order in orders if order is not None)
+
+    def _waits(self, guard: Guard, now: int) -> bool:
+        """No order for the whole could be made for as long as one may stand at its price."""
+        patience = int(self._settings.exit_reprice_s * NS)
+        since, seen = self._idle.get(guard.state.position_id, (now, now))
+        if now - seen > REARM_NS:  # the night, or a stop that was called off: it begins anew
+            since = now
+        self._idle[guard.state.position_id] = since, now
+        return now - since >= patience
+
+    def waiting(self) -> tuple[Guard, ...]:
+        """Guards whose stop hit, and of which the whole could not be ordered for that long."""
+        patience = int(self._settings.exit_reprice_s * NS)
+        long = [name for name, (since, seen) in self._idle.items() if seen - since >= patience]
+        return tuple(guard for name in long if (guard := self._guards.get(name)) is not None)
+
+    def _wanted(self, guard: Guard) -> int:
+        """Units that its stop wants closed."""
+        wanted = guard.goal if guard.state.latched is None else guard.state.quantity
+        return min(wanted, guard.state.quantity)
 
     def _leaving(self, guard: Guard) -> int:
         return units_leaving(self._ledger, guard.state.position_id, guard.legs)
 
     def held_up(self, guard: Guard) -> bool:
         """A stop hit, and some of what it wants to close is neither on its way nor free to leave."""
-        wanted = guard.goal if guard.state.latched is None else guard.state.quantity
         free = units_closable(self._book, self._ledger, guard.legs)
-        return min(wanted, guard.state.quantity) > self._leaving(guard) + free
+        return self._wanted(guard) > self._leaving(guard) + free
 
     def _just_refused(self, guard: Guard) -> bool:
         """The broker said no to this exit a moment ago: it is asked again at re-pricing pace, not every turn."""
