@@ -222,13 +222,15 @@ class Guards:
             alert = iv_alert(guard.state, inputs, self._rules)
             if alert is not None:
                 guard = replace(guard, state=guard.state.after([alert]))
-                await self._keep(guard)
                 announce(guard, alert.reason, alert.numbers)
             decisions = decide(guard.state, inputs, self._rules)
             if scaling:
                 decisions = [decision for decision in decisions if decision.reason is not Reason.SCALE_OUT]
+            # In the table before anything is awaited: a fill that comes meanwhile moves the guard as it is now.
+            self._guards[position_id] = guard
             if not decisions:
-                self._guards[position_id] = guard
+                if alert is not None:
+                    await self._keep(guard)
                 continue
             state = guard.state.after(decisions)
             # A working scale-out closes part of it already; the whole exit's goal is everything that is held.
@@ -238,7 +240,7 @@ class Guards:
             await self._keep(
                 replace(guard, state=state, goal=contracts, reason=first.reason if contracts else None, attempts=0)
             )
-            if fresh and contracts:
+            if fresh and (contracts or state.latched is not None):
                 announce(guard, first.reason, first.numbers)
 
     async def want_out(self, symbol: str, reason: Reason) -> bool:
