@@ -27,6 +27,7 @@ class Protection:
     def __init__(self, trader: Trader) -> None:
         self._trader = trader
         self._blocked = BlockedStops(trader.desk.ledger, trader.log)
+        trader.guards.forgotten = self._forgotten
         self._room: dict[str, int] = {}  # by position: market time since which orders that open are to go for its stop
 
     async def protect(self) -> None:
@@ -92,6 +93,10 @@ class Protection:
 
     def _announce(self, guard: Guard, reason: Reason, numbers: Mapping[str, float | None]) -> None:
         self._trader.log.alarm("STOP", f"{reason.value}: {structure_label(guard.legs)}", guard.symbol, **numbers)
+
+    def _forgotten(self, record: OrderRecord) -> None:
+        text = f"filled after its stop was forgotten, nothing watches it: {describe_order(record.intent)}"
+        self._trader.log.alarm("STOP", text, record.intent.legs[0].symbol, order=record.intent.intent_id)
 
     def _blinded(self, guard: Guard, why: Reason | None) -> None:
         symbol, name = guard.symbol, structure_label(guard.legs)

@@ -29,6 +29,7 @@ from qmterm.engine.orders.marks import Marks
 from qmterm.engine.orders.splits import Successor, renamed
 from qmterm.engine.orders.stop_inputs import REARM_NS, StopSight
 from qmterm.engine.orders.structure import (
+    ended_short,
     may_still_fill,
     needed,
     reduced,
@@ -39,8 +40,10 @@ from qmterm.engine.orders.structure import (
 )
 from qmterm.engine.orders.ticks import TickBook
 from qmterm.engine.orders.underlyings import Sight, Underlyings
-from qmterm.risk.protect import protect, rolled
+from qmterm.risk.protect import guarded_legs, protect, rolled
 from qmterm.risk.stops import StopRules, decide, iv_alert, rules_text
+
+LATE_NS = 300 * NS  # market time after an entry ended short of its size: by then every poll has told its fills
 
 
 class ProtectJournal(Protocol):
@@ -75,9 +78,11 @@ class Guards:
         self._orders = ExitOrders(ledger, quotes, self._ticks, settings)
         self._guards: dict[str, Guard] = {}
         self._sight = Sight(underlyings)
+        self._ended: dict[str, int] = {}  # by position: there is nothing to guard since, but late news may come
         self._idle: dict[str, tuple[int, int]] = {}  # by position: no order could be made since, and until
         seen_by = marks, quotes, underlyings
         self._inputs = StopSight(book, ledger, *seen_by, self._ticks, lambda symbol: self.iv_of(symbol))
+        self.forgotten: Callable[[OrderRecord], None] = lambda _record: None  # set by protection.py: who says it
         self.iv_of: Callable[[str], float | None] = lambda _symbol: None  # set by the engine: a mark's own volatility
 
     def restore(self, saved: Mapping[str, Mapping[str, Any]]) -> None:
@@ -141,6 +146,9 @@ class Guards:
     async def on_fill(self, record: OrderRecord, fill: Fill, _after: Position | None) -> None:
         """Follow a fill of an order that opened or closed a guarded position."""
         await self._follow(after_fill(self.all, record, fill, self._cost))
+        ours = record.intent.purpose is Purpose.ENTRY and not record.external and fill.action.opens
+        if ours and record.intent.plan_id not in self._guards and guarded_legs(record.intent.legs):
+            self.forgotten(record)
 
     def _cost(self, guard: Guard) -> Decimal | None:
         """Its own fills say it; the book's average is of every trade in the contract."""
@@ -174,15 +182,20 @@ class Guards:
     async def tidy(self) -> tuple[Guard, ...]:
         """Forget guards whose position is gone and whose entry can no longer fill; those of which a leg is left."""
         bereft = []
-        open_plans = {record.intent.plan_id for record in self._ledger.records if may_still_fill(record)}
+        records = self._ledger.records
+        open_plans = {record.intent.plan_id for record in records if may_still_fill(record)}
+        short, now = {record.intent.plan_id for record in records if ended_short(record)}, self._clock.now()
         for position_id, guard in list(self._guards.items()):
             if position_id not in open_plans and not units_held(self._book, guard.legs):
+                if position_id in short and now - self._ended.setdefault(position_id, now) < LATE_NS:
+                    continue
                 others = needed((g.legs, g.state.quantity) for g in self._guards.values() if g is not guard)
                 if guard.state.opened and any(abs(self._book.quantity(s)) > others(s) for s in guard.symbols):
                     bereft.append(guard)
                 del self._guards[position_id]
                 self._sight.forget(position_id)
                 self._idle.pop(position_id, None)
+                self._ended.pop(position_id, None)
                 await self._journal.write_protect(position_id, None)
         return tuple(bereft)
 

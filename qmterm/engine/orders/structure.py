@@ -44,6 +44,12 @@ def may_still_fill(record: OrderRecord) -> bool:
     return record.working or record.state is OrderState.NOT_ACCEPTED
 
 
+def ended_short(record: OrderRecord) -> bool:
+    """It opened something, and ended with less than it was to open: news of a fill before its end may still come."""
+    ended = record.state in (OrderState.CANCELLED, OrderState.EXPIRED, OrderState.REMOVED)
+    return ended and any(leg.action.opens and record.filled(leg.symbol) < leg.quantity for leg in record.intent.legs)
+
+
 def reduced(legs: tuple[Leg, ...]) -> tuple[Leg, ...]:
     """The smallest unit: 2:2 is 1:1, two of one leg are one."""
     common = gcd(*(leg.quantity for leg in legs))
