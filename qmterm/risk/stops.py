@@ -189,7 +189,10 @@ def _scale_outs(state: ProtectState, inputs: StopInputs, rules: StopRules) -> li
     if not levels:
         return []
     steps = dict(zip(rules.scale_out, scale_out_contracts(state.opened, rules.fractions), strict=True))
-    contracts = min(sum(steps[level] for level in levels), state.quantity, inputs.closable)
+    wanted = sum(steps[level] for level in levels)
+    if wanted and inputs.closable <= 0:
+        return []  # a level is used up by what it closes, not by the moment in which nothing was free
+    contracts = min(wanted, state.quantity, inputs.closable)
     numbers = _numbers(state, inputs) | {"atr_distance": reached, "level": levels[-1]}
     return [ExitDecision(Reason.SCALE_OUT, contracts, numbers, tuple(levels))]
 

@@ -330,3 +330,12 @@ def test_a_guard_written_before_volatility_was_known_is_a_bought_one():
     for name in ("sold", "entry_iv", "iv_alerted", "entry_dte"):
         del plain[name]
     assert ProtectState.from_dict(plain) == state()
+
+
+def test_a_level_reached_while_nothing_is_free_is_not_used_up_but_one_of_no_contracts_is():
+    seven = 100.0 + 7 * 3.2
+    reached = decide(state(), at(five_minute_close=seven), RULES)
+    assert (reached[0].contracts, reached[0].levels) == (1, (7.0,))
+    assert decide(state(), at(five_minute_close=seven, closable=0), RULES) == []
+    (empty,) = decide(state(opened=1, quantity=1), at(five_minute_close=seven, closable=0), RULES)
+    assert (empty.contracts, empty.levels) == (0, (7.0,))

@@ -117,3 +117,17 @@ async def test_a_resting_exit_that_does_not_go_away_for_a_stop_is_told():
         assert alarms(house, "does not go away") == []
         await turns(house, 10, low=(4.10, 4.20))
         assert len(alarms(house, "does not go away")) == 1
+
+
+async def test_a_scale_out_that_nothing_was_free_for_leaves_when_something_is():
+    async with opened() as house:
+        await house.hold(4)
+        house.book.settle((), house.clock.now())
+        close_at(house, 196.5)
+        await house.turn()
+        (guard,) = house.guards.all
+        assert (guard.goal, guard.state.fired) == (0, ())
+        held = BrokerPosition(OCC, 4, house.book.position(OCC).average, 100)
+        house.book.settle((held,), house.clock.now())
+        await house.turn()
+        assert [(r.intent.purpose, r.intent.quantity) for r in house.working] == [(Purpose.SCALE_OUT, 1)]
