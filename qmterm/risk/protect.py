@@ -46,6 +46,7 @@ class StopInputs:
     daily_sma50: float | None = None
     mark: Decimal | None = None
     iv: float | None = None  # the position's implied volatility now, decimal
+    rested: bool = True  # False: a person refused its exit a moment ago, and what was known then does not ask again
 
 
 @dataclass(frozen=True, slots=True)

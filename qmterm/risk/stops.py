@@ -149,7 +149,7 @@ def _short_expiry_near(state: ProtectState, inputs: StopInputs, rules: StopRules
 
     What was sold nearer to its end than that was meant to be held there: the rule is not for it.
     """
-    if not state.sold or state.expiry is None or state.strategy in ROLLED:
+    if not state.sold or state.expiry is None or state.strategy in ROLLED or not inputs.rested:
         return False
     if state.entry_dte is not None and state.entry_dte <= rules.short_dte_stop:
         return False

@@ -339,3 +339,11 @@ def test_a_level_reached_while_nothing_is_free_is_not_used_up_but_one_of_no_cont
     assert decide(state(), at(five_minute_close=seven, closable=0), RULES) == []
     (empty,) = decide(state(opened=1, quantity=1), at(five_minute_close=seven, closable=0), RULES)
     assert (empty.contracts, empty.levels) == (0, (7.0,))
+
+
+def test_the_calendar_alone_does_not_ask_again_what_a_person_has_just_refused():
+    expiry = date(2026, 4, 17)
+    short = sold(expiry=expiry, entry_dte=45, horizon_date=expiry, stop=98.2)
+    assert one(short, at(date(2026, 3, 27))).reason is Reason.SHORT_DTE_STOP
+    assert decide(short, at(date(2026, 3, 27), rested=False), RULES) == []
+    assert one(short, at(date(2026, 3, 27), rested=False, five_minute_close=98.0)).reason is Reason.ATR_STOP

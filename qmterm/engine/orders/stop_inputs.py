@@ -72,6 +72,7 @@ class StopSight:
                 daily_sma50=daily.sma50 if daily else None,
                 mark=None if mark is None or not rested else -mark if sold else mark,
                 iv=volatility(guard.legs, self._iv_of, sold=sold) if seen_iv else None,
+                rested=rested,
             ),
             guard,
         )
