@@ -8,21 +8,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from qmterm.core.clock import NS
-from qmterm.core.orders import OrderState
+from qmterm.core.orders import OrderIntent, OrderState
 from qmterm.core.reasons import Reason
 from qmterm.engine.ladder import Level
 from qmterm.engine.orders.blocked_stops import BlockedStops
-from qmterm.engine.orders.exposure import rolls_out_of
+from qmterm.engine.orders.exposure import openers, rolls_out_of
 from qmterm.engine.orders.guard import Guard
+from qmterm.engine.orders.ledger import OrderRecord
 from qmterm.engine.orders.structure import needed
 from qmterm.engine.show.wording import describe_order, label, structure_label
 from qmterm.engine.trader import Trader
+from qmterm.risk.verdict import Verdict
+
+_EXPOSES = (Reason.UNDEFINED_RISK, Reason.LIMIT_SYMBOL, Reason.LIMIT_STRATEGY)
 
 
 class Protection:
     def __init__(self, trader: Trader) -> None:
         self._trader = trader
         self._blocked = BlockedStops(trader.desk.ledger, trader.log)
+        trader.guards.forgotten = self._forgotten
+        self._room: dict[str, int] = {}  # by position: market time since which orders that open are to go for its stop
 
     async def protect(self) -> None:
         """Run the stops, then turn what is due into closing orders or alarmed proposals."""
@@ -32,8 +38,7 @@ class Protection:
         going = (guard for guard in held if guard.goal > 0 or guard.state.latched is not None)
         stopped = {symbol for guard in going for symbol in guard.symbols}
         for record in rolls_out_of(trader.desk.ledger, stopped):
-            record.unwanted = True  # the sweep cancels it: a stop never waits behind an order that opens
-            record.cancel_asked |= record.state is OrderState.INTENT
+            _cancel(record)
         for waiting in trader.way.released():
             verdict = trader.close(waiting.intent, by_person=waiting.by_person, approved=True)
             if not verdict.approved:
@@ -42,10 +47,39 @@ class Protection:
                 trader.log.warn("ORD", text, waiting.intent.intent_id)
         if not trader.market_open() or trader.ladder.level is Level.FLATTEN:  # there everything is closed: flatten.py
             return
-        self._blocked.look(trader.guards.all, trader.clock.now() - int(trader.settings.exit_reprice_s * NS))
+        held_up, due = (guard for guard in held if trader.guards.held_up(guard)), trader.guards.due()
+        waited_since = trader.clock.now() - int(trader.settings.exit_reprice_s * NS)
+        self._blocked.look(held_up, waited_since, trader.guards.waiting())
         spoken_for = needed((guard.legs, guard.state.quantity) for guard in held)
-        for intent in (*trader.orphans.look(spoken_for), *trader.guards.due()):
-            self._blocked.answered(intent, trader.close(intent, by_person=False))
+        for intent in (*trader.orphans.look(spoken_for), *due):
+            verdict = trader.close(intent, by_person=False)
+            if verdict.approved or not self._makes_room(intent, verdict):
+                self._blocked.answered(intent, verdict)
+                self._room.pop(intent.plan_id, None)
+
+    def _makes_room(self, intent: OrderIntent, verdict: Verdict) -> bool:
+        """Only orders that open, and lean on what the stop is to close, hold it back: they are cancelled first.
+
+        False when it is not that, or when they did not go for as long as an order may stand.
+        """
+        trader, now = self._trader, self._trader.clock.now()
+        if verdict.reason not in _EXPOSES:
+            return False
+        ledger = trader.desk.ledger
+        leaning = found = openers(ledger, intent.underlying)
+        if not leaning or not trader.judge_exit(intent, *leaning).approved:
+            return False
+        for record in found:  # no more than must go, but all that take each other's place
+            others = tuple(other for other in leaning if ledger.root(other) is not ledger.root(record))
+            if trader.judge_exit(intent, *others).approved:
+                leaning = others
+        for record in leaning:
+            if not record.unwanted:
+                stop = f"{intent.reason.value if intent.reason else ''} ({describe_order(intent)})"
+                text = f"cancelled, as it holds {stop} back: {describe_order(record.intent)}"
+                trader.log.alarm("STOP", text, intent.legs[0].symbol, order=record.intent.intent_id)
+            _cancel(record)
+        return now - self._room.setdefault(intent.plan_id, now) < trader.settings.exit_reprice_s * NS
 
     async def tidy(self) -> None:
         """Forget what guards nothing any more; that a trade of which a leg is left has lost its stops is said."""
@@ -60,6 +94,10 @@ class Protection:
     def _announce(self, guard: Guard, reason: Reason, numbers: Mapping[str, float | None]) -> None:
         self._trader.log.alarm("STOP", f"{reason.value}: {structure_label(guard.legs)}", guard.symbol, **numbers)
 
+    def _forgotten(self, record: OrderRecord) -> None:
+        text = f"filled after its stop was forgotten, nothing watches it: {describe_order(record.intent)}"
+        self._trader.log.alarm("STOP", text, record.intent.legs[0].symbol, order=record.intent.intent_id)
+
     def _blinded(self, guard: Guard, why: Reason | None) -> None:
         symbol, name = guard.symbol, structure_label(guard.legs)
         if why is None:
@@ -72,3 +110,9 @@ class Protection:
             symbol,
             reason=why.value,
         )
+
+
+def _cancel(record: OrderRecord) -> None:
+    """The sweep asks for it (oversight.py): a stop never waits behind an order that opens."""
+    record.unwanted = True
+    record.cancel_asked |= record.state is OrderState.INTENT

@@ -118,12 +118,12 @@ class Trader:
     def day_pnl(self) -> Decimal | None:
         return self.day.losses(self.marks.nlv).day_pnl
 
-    def risk_book(self, without: OrderRecord | None = None) -> RiskBook:
-        """`without` an order that is about to be replaced, and whatever takes its place already."""
+    def risk_book(self, *without: OrderRecord) -> RiskBook:
+        """`without` orders that are about to be replaced or cancelled, and whatever takes their place already."""
         nlv = self.marks.nlv
         return risk_book(
             self.book,
-            self.desk.ledger if without is None else self.desk.ledger.without(without),
+            self.desk.ledger.without(*without) if without else self.desk.ledger,
             nlv=nlv,
             now_ns=self.clock.now(),
             losses=self.day.losses(nlv),
@@ -368,18 +368,8 @@ class Trader:
         if permission is not None:  # an account we may not trade is not traded at all, not even to close
             self.rejected[permission.value] += 1
             return Verdict(0, permission)
-        ledger, blocked = self.desk.ledger, self.way.blocked(intent)
-        closing = {leg.symbol: closable(self.book, ledger, leg.symbol, resting=False) for leg in intent.legs}
-        level = self.ladder.level
-        verdict = self.gate.check_exit(
-            intent,
-            closing,
-            ladder=REFUSAL.get(level),
-            by_person=by_person,
-            quotes=self.quotes_of(intent.legs),
-            program=self.ticks.of(intent.legs[0].symbol) if intent.legs else None,
-            book=None if blocked else self.risk_book(),  # beside an exit that rests it would look like one too many
-        )
+        blocked, level = self.way.blocked(intent), self.ladder.level
+        verdict = self.judge_exit(intent, by_person=by_person)
         if not verdict.approved:
             self.rejected[(verdict.reason or Reason.NO_DATA).value] += 1
             return verdict
@@ -400,6 +390,20 @@ class Trader:
         self.guards.tried(intent.plan_id)
         self.lanes.exit(lambda: self.desk.send(record, lambda _record: self._exit_refusal(record.spared)))
         return verdict
+
+    def judge_exit(self, intent: OrderIntent, *without: OrderRecord, by_person: bool = False) -> Verdict:
+        """The gate's word on a close at this moment, and as if orders were not there that are to go first."""
+        ledger = self.desk.ledger
+        return self.gate.check_exit(
+            intent,
+            {leg.symbol: closable(self.book, ledger, leg.symbol, resting=False) for leg in intent.legs},
+            ladder=REFUSAL.get(self.ladder.level),
+            by_person=by_person,
+            quotes=self.quotes_of(intent.legs),
+            program=self.ticks.of(intent.legs[0].symbol) if intent.legs else None,
+            # Beside an exit that rests it would look like one too many.
+            book=None if self.way.blocked(intent) else self.risk_book(*without),
+        )
 
     def _exit_refusal(self, spared: bool) -> Reason | None:
         """Under HALT only what a person asked after it leaves: not what one had asked before."""

@@ -46,6 +46,7 @@ class StopInputs:
     daily_sma50: float | None = None
     mark: Decimal | None = None
     iv: float | None = None  # the position's implied volatility now, decimal
+    rested: bool = True  # False: a person refused its exit a moment ago, and what was known then does not ask again
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,11 +178,22 @@ def rolled(state: ProtectState, old: ProtectState, today: date) -> ProtectState:
     )
 
 
-def protect(plan: TradePlan, position_id: str, contracts: int, entry_premium: Decimal) -> ProtectState:
+def premium_sold(legs: tuple[Leg, ...], net: Decimal) -> bool:
+    """Do these opening legs sell premium: one by its side, several by `net`, what the market pays for a unit.
+
+    Never by an order's worst price: a sale without a limit counts as bringing nothing.
+    """
+    return not legs[0].action.buys if len(legs) == 1 else net > 0
+
+
+def protect(
+    plan: TradePlan, position_id: str, contracts: int, entry_premium: Decimal, market: Decimal | None = None
+) -> ProtectState:
     """The guard of a position that a plan opened; `entry_premium` is the price really paid per share and unit.
 
-    A plan that receives is one of sold premium: its `entry_premium` is what was received, positive too.
+    For sold premium it is what was received, positive too. `market` is the signed mid of one unit, where it is known.
     """
+    opening = tuple(leg for leg in plan.legs if leg.action.opens)
     expiries = [parse_option(leg.symbol).expiry for leg in plan.legs if is_option(leg.symbol)]
     expiry, iv = min(expiries, default=None), plan.numbers.get("iv")
     return ProtectState(
@@ -197,7 +209,7 @@ def protect(plan: TradePlan, position_id: str, contracts: int, entry_premium: De
         horizon_date=plan.horizon_date,
         expiry=expiry,
         entry_premium=abs(entry_premium),
-        sold=plan.net_price > 0,
+        sold=premium_sold(opening, plan.net_price if market is None else market),
         entry_iv=iv if iv is not None and iv > 0 else None,
         entry_dte=None if expiry is None else days_to_expiry(plan.time_ns, expiry),
     )

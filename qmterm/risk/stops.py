@@ -149,7 +149,7 @@ def _short_expiry_near(state: ProtectState, inputs: StopInputs, rules: StopRules
 
     What was sold nearer to its end than that was meant to be held there: the rule is not for it.
     """
-    if not state.sold or state.expiry is None or state.strategy in ROLLED:
+    if not state.sold or state.expiry is None or state.strategy in ROLLED or not inputs.rested:
         return False
     if state.entry_dte is not None and state.entry_dte <= rules.short_dte_stop:
         return False
@@ -165,6 +165,8 @@ def _expiry_near(state: ProtectState, inputs: StopInputs, rules: StopRules) -> b
 
 def _premium_lost(state: ProtectState, inputs: StopInputs, rules: StopRules) -> bool:
     if state.sold or inputs.mark is None or state.entry_premium <= 0:
+        return False
+    if inputs.mark < 0:  # owed, not owned: nothing that was paid for looks like that
         return False
     return inputs.mark <= state.entry_premium * (1 - Decimal(str(rules.premium_stop)))
 
@@ -187,7 +189,10 @@ def _scale_outs(state: ProtectState, inputs: StopInputs, rules: StopRules) -> li
     if not levels:
         return []
     steps = dict(zip(rules.scale_out, scale_out_contracts(state.opened, rules.fractions), strict=True))
-    contracts = min(sum(steps[level] for level in levels), state.quantity, inputs.closable)
+    wanted = sum(steps[level] for level in levels)
+    if wanted and inputs.closable <= 0:
+        return []  # a level is used up by what it closes, not by the moment in which nothing was free
+    contracts = min(wanted, state.quantity, inputs.closable)
     numbers = _numbers(state, inputs) | {"atr_distance": reached, "level": levels[-1]}
     return [ExitDecision(Reason.SCALE_OUT, contracts, numbers, tuple(levels))]
 

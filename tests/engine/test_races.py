@@ -74,3 +74,30 @@ async def test_a_fill_that_comes_while_a_difference_is_written_is_not_undone():
         assert fees > 0
         assert house.book.cash == CASH - 400 - Decimal("820") - fees
         assert BrokerPosition(OTHER, 2, Decimal("4.10"), 100) in (await house.broker.account_state()).positions
+
+
+async def test_a_fill_that_comes_while_an_alert_is_written_keeps_its_guard():
+    async with opened() as house:
+        known = replace(plan(now_ns=house.clock.now()), numbers={"iv": 0.5})
+        house.trader.open(known, house.clock.monotonic(), wanted=4)
+        await house.lanes.idle()
+        (order,) = house.working
+        await house.filled(order.broker_id, 2)
+        house.clock.advance(30)
+        house.quote(4.10, 4.20)
+        house.marks.update()
+        house.guards.iv_of = lambda symbol: 0.2
+        once_while_writing(house, "write_protect", lambda: house.filled(order.broker_id, 2))
+        await house.guards.look(lambda guard, reason, numbers: None)
+        state = house.guards.of("P1").state
+        assert (state.quantity, state.opened, state.iv_alerted) == (4, 4, True)
+        assert house.journal.protects["P1"]["iv_alerted"] is True
+
+
+async def test_a_stop_that_hits_while_nothing_is_free_is_announced_at_once():
+    async with opened() as house:
+        await house.hold(2)
+        house.book.settle((), house.clock.now())
+        close_at(house, GONE)
+        await house.turn()
+        assert [line.text for line in house.log.lines if line.level == "alarm"] == ["ATR_STOP: NVDA 17APR26 175C"]

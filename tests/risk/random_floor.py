@@ -68,8 +68,8 @@ class _Journal:
 class _FreeTrader(Trader):
     """Asked for as many trades in one stock and one minute as the dice want: those filters are not what is tried."""
 
-    def risk_book(self, without=None):
-        seen = super().risk_book(without)
+    def risk_book(self, *without):
+        seen = super().risk_book(*without)
         return replace(seen, held=frozenset(), working=frozenset(), orders_last_minute=0, recent=frozenset())
 
 

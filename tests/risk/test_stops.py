@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qmterm.core.clock import et_date
+from qmterm.core.orders import Action, Leg
 from qmterm.core.reasons import Reason
 from qmterm.core.settings.risk import RiskSettings
 from qmterm.core.settings.strategy import AtrMatrixSettings
-from qmterm.risk.protect import ProtectState, StopInputs, protect
+from qmterm.risk.protect import ProtectState, StopInputs, premium_sold, protect
 from qmterm.risk.stops import StopRules, as_plain, decide, iv_alert, rules_text, scale_out_contracts
 from tests import golden
 from tests.risk.test_gate import plan
@@ -303,8 +304,25 @@ def test_what_a_plan_received_is_guarded_as_sold_with_its_entry_volatility():
     bought = protect(plan(numbers={"iv": 0.41}), "p1", 1, Decimal("4.10"))
     assert (bought.sold, bought.entry_iv, bought.entry_premium) == (False, 0.41, Decimal("4.10"))
     assert bought.entry_dte == (bought.expiry - et_date(plan().time_ns)).days
-    received = protect(plan(net_price=Decimal("2.00")), "p1", 1, Decimal("-2.00"))
+    sells = replace(plan(net_price=Decimal("2.00")), legs=(Leg(plan().legs[0].symbol, Action.SELL_TO_OPEN, 1),))
+    received = protect(sells, "p1", 1, Decimal("-2.00"))
     assert (received.sold, received.entry_iv, received.entry_premium) == (True, None, Decimal("2.00"))
+
+
+def test_a_sale_is_sold_premium_whatever_its_worst_price_and_a_spread_is_what_its_market_says():
+    sale, cover = Leg("a", Action.SELL_TO_OPEN, 1), Leg("b", Action.BUY_TO_OPEN, 1)
+    assert premium_sold((sale,), Decimal(0))
+    assert not premium_sold((cover,), Decimal(1))
+    assert premium_sold((sale, cover), Decimal("0.18"))
+    assert not premium_sold((sale, cover), Decimal(0))
+    walked = replace(plan(net_price=Decimal("-0.02")), legs=(sale, cover))
+    assert not protect(walked, "p1", 0, Decimal("0.02")).sold
+    assert protect(walked, "p1", 0, Decimal("0.02"), Decimal("0.18")).sold
+
+
+def test_a_mark_below_zero_is_no_premium_lost():
+    assert one(state(), at(mark=Decimal("0.00"))).reason is Reason.PREMIUM_STOP
+    assert decide(state(), at(mark=Decimal("-0.10")), RULES) == []
 
 
 def test_a_guard_written_before_volatility_was_known_is_a_bought_one():
@@ -312,3 +330,20 @@ def test_a_guard_written_before_volatility_was_known_is_a_bought_one():
     for name in ("sold", "entry_iv", "iv_alerted", "entry_dte"):
         del plain[name]
     assert ProtectState.from_dict(plain) == state()
+
+
+def test_a_level_reached_while_nothing_is_free_is_not_used_up_but_one_of_no_contracts_is():
+    seven = 100.0 + 7 * 3.2
+    reached = decide(state(), at(five_minute_close=seven), RULES)
+    assert (reached[0].contracts, reached[0].levels) == (1, (7.0,))
+    assert decide(state(), at(five_minute_close=seven, closable=0), RULES) == []
+    (empty,) = decide(state(opened=1, quantity=1), at(five_minute_close=seven, closable=0), RULES)
+    assert (empty.contracts, empty.levels) == (0, (7.0,))
+
+
+def test_the_calendar_alone_does_not_ask_again_what_a_person_has_just_refused():
+    expiry = date(2026, 4, 17)
+    short = sold(expiry=expiry, entry_dte=45, horizon_date=expiry, stop=98.2)
+    assert one(short, at(date(2026, 3, 27))).reason is Reason.SHORT_DTE_STOP
+    assert decide(short, at(date(2026, 3, 27), rested=False), RULES) == []
+    assert one(short, at(date(2026, 3, 27), rested=False, five_minute_close=98.0)).reason is Reason.ATR_STOP

@@ -1,4 +1,4 @@
-"""Stops that cannot leave, as a person's order closes their position already or the gate refuses: said once, loudly.
+"""Stops that cannot leave, all or part, as a person's order closes it already or the gate refuses: said once, loudly.
 
 Such an order is the person's: the machine neither moves nor cancels it. The trap: a limit far from the market looks
 like a close and protects nothing, so silence here would be a stop that never comes.
@@ -22,14 +22,17 @@ class BlockedStops:
         self._ledger = ledger
         self._log = log
         self._told: set[tuple[str, str]] = set()  # position and order
+        self._idle: set[str] = set()  # positions of which that was said
         self._refused: dict[tuple[str, str], str] = {}  # position and legs -> the gate's last word
 
-    def look(self, guards: Iterable[Guard], waited_since_ns: int) -> None:
-        """Orders younger than `waited_since_ns` (market time) may be about to fill: they block nothing yet."""
+    def look(self, guards: Iterable[Guard], waited_since_ns: int, waiting: Iterable[Guard]) -> None:
+        """`guards` are those whose stop wants to close more than is free; of those `waiting` no order could be made.
+
+        Orders younger than `waited_since_ns` (market time) may be about to fill: they block nothing yet.
+        """
         blocked = {
             (guard.state.position_id, record.intent.intent_id): (guard, record)
             for guard in guards
-            if guard.state.quantity > 0 and (guard.goal > 0 or guard.state.latched is not None)
             for record in self._ledger.working
             if record.worked_from_ns <= waited_since_ns and _of_a_person(record) and _closes(record, guard)
         }
@@ -42,6 +45,20 @@ class BlockedStops:
                 text += f" ({describe_order(record.intent)}): cancel it to let the stop out"
                 self._log.alarm("STOP", text, guard.symbol, order=record.intent.intent_id)
         self._told = set(blocked)
+        idle = {guard.state.position_id: guard for guard in waiting}
+        behind_a_person = {position for position, _ in blocked}
+        for position, guard in idle.items():
+            if position not in self._idle | behind_a_person:
+                self._tell_idle(guard)
+        self._idle = set(idle)
+
+    def _tell_idle(self, guard: Guard) -> None:
+        reason = guard.reason or guard.state.latched
+        text = f"{reason.value if reason else ''} of {structure_label(guard.legs)} has no order yet: "
+        text += "not all of it is priced and free to close"
+        if len(guard.legs) > 1:
+            text += "; what was sold is bought back alone where it can be"
+        self._log.alarm("STOP", text, guard.symbol)
 
     def answered(self, intent: OrderIntent, verdict: Verdict) -> None:
         """What the gate said of a protective order of the machine's: a no is an alarm, once a position and reason."""

@@ -133,7 +133,7 @@ class Edits:
             worst = crossing
         bounded = intent.counted_price is not None
         plan = manual_plan(trader, opening, worst, None, intent.strategy, bounded=bounded)
-        book = trader.risk_book(without=record)
+        book = trader.risk_book(record)
         own = frozenset({(intent.strategy, intent.underlying)})
         book = replace(book, held=book.held - own, recent=frozenset())  # it adds to nothing, it is sent no second time
         verdict = trader.judge(plan, book, units, replace(intent, legs=unit, quantity=1), without=record)

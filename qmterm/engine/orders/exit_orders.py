@@ -47,6 +47,11 @@ class ExitOrders:
         intent = self._order(guard, legs, now_ns)
         return None if intent is None else self._from_mid(guard, intent)
 
+    def of_sold_legs(self, guard: Guard, units: int, now_ns: int) -> OrderIntent | None:
+        """Buy back what was sold of `units`, alone: the rest cannot lose more than it cost. None where nothing was."""
+        legs = tuple(closed(leg, leg.quantity * units) for leg in guard.legs if not leg.action.buys)
+        return self._order(guard, legs, now_ns) if legs else None
+
     def _worthless(self, symbol: str, now_ns: int) -> bool:
         quote = self._quotes.quote(symbol)
         return quote is not None and worthless(quote, self._ticks.of(symbol), now_ns)

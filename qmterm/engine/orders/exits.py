@@ -14,36 +14,36 @@ from functools import partial
 from typing import Any, Protocol
 
 from qmterm.core.clock import NS, Clock, et_date
+from qmterm.core.matching import net_mid
 from qmterm.core.orders import Fill, Leg, OrderIntent, OrderState, Purpose
 from qmterm.core.protocols import QuoteSource
 from qmterm.core.reasons import Reason
 from qmterm.core.settings.engine import OrderSettings
 from qmterm.core.signals import TradePlan
 from qmterm.engine.orders.book import Book, Position
-from qmterm.engine.orders.exit_orders import ExitOrders, worthless
+from qmterm.engine.orders.exit_orders import ExitOrders
 from qmterm.engine.orders.guard import Guard
+from qmterm.engine.orders.guard_units import after_fill, entry_cost, fit, recounted
 from qmterm.engine.orders.ledger import Ledger, OrderRecord
 from qmterm.engine.orders.marks import Marks
 from qmterm.engine.orders.splits import Successor, renamed
+from qmterm.engine.orders.stop_inputs import REARM_NS, StopSight
 from qmterm.engine.orders.structure import (
-    being_closed,
+    ended_short,
     may_still_fill,
     needed,
     reduced,
     unit_cost,
-    unit_value,
-    units_broken,
     units_closable,
-    units_entered,
     units_held,
-    volatility,
+    units_leaving,
 )
 from qmterm.engine.orders.ticks import TickBook
 from qmterm.engine.orders.underlyings import Sight, Underlyings
-from qmterm.risk.protect import StopInputs, protect, rolled
+from qmterm.risk.protect import guarded_legs, protect, rolled
 from qmterm.risk.stops import StopRules, decide, iv_alert, rules_text
 
-REARM_NS = 300 * NS  # a refused exit asks again after a 5-minute bar that a person has not seen
+LATE_NS = 300 * NS  # market time after an entry ended short of its size: by then every poll has told its fills
 
 
 class ProtectJournal(Protocol):
@@ -68,17 +68,21 @@ class Guards:
     ) -> None:
         self._book = book
         self._ledger = ledger
-        self._marks = marks
+        self._quotes = quotes
         self._underlyings = underlyings
         self._journal = journal
         self._clock = clock
         self._rules = rules
         self._settings = settings
-        self._quotes = quotes
         self._ticks = ticks or TickBook()
         self._orders = ExitOrders(ledger, quotes, self._ticks, settings)
         self._guards: dict[str, Guard] = {}
         self._sight = Sight(underlyings)
+        self._ended: dict[str, int] = {}  # by position: there is nothing to guard since, but late news may come
+        self._idle: dict[str, tuple[int, int]] = {}  # by position: no order could be made since, and until
+        seen_by = marks, quotes, underlyings
+        self._inputs = StopSight(book, ledger, *seen_by, self._ticks, lambda symbol: self.iv_of(symbol))
+        self.forgotten: Callable[[OrderRecord], None] = lambda _record: None  # set by protection.py: who says it
         self.iv_of: Callable[[str], float | None] = lambda _symbol: None  # set by the engine: a mark's own volatility
 
     def restore(self, saved: Mapping[str, Mapping[str, Any]]) -> None:
@@ -86,8 +90,8 @@ class Guards:
 
     async def catch_up(self) -> None:
         """After a restart: a fill whose guard was not written any more (killed between the two) is counted now."""
-        for guard in list(self._guards.values()):
-            await self._count(guard)
+        recount = fit((recounted(guard, self._ledger, self._cost) for guard in self.all), self._book)
+        await self._follow([guard for guard in recount if guard != self._guards[guard.state.position_id]])
 
     @property
     def rules(self) -> StopRules:
@@ -125,7 +129,8 @@ class Guards:
         now = self._clock.now()
         unit = reduced(legs)
         share = unit[0].quantity / Decimal(legs[0].quantity)  # a plan's price may be of two contracts a unit
-        state, levels_day = protect(plan, plan.plan_id, 0, -plan.net_price * share), None
+        quotes = {leg.symbol: quote for leg in unit if (quote := self._quotes.quote(leg.symbol)) is not None}
+        state, levels_day = protect(plan, plan.plan_id, 0, -plan.net_price * share, net_mid(unit, quotes)), None
         old = None if rolled_from is None else self.watching(rolled_from)
         if old is not None:
             state = rolled(state, old.state, et_date(now))
@@ -138,39 +143,17 @@ class Guards:
             (guard for guard in self._guards.values() if symbol in guard.symbols and guard.state.quantity), None
         )
 
-    async def on_fill(self, record: OrderRecord, fill: Fill, after: Position | None) -> None:
+    async def on_fill(self, record: OrderRecord, fill: Fill, _after: Position | None) -> None:
         """Follow a fill of an order that opened or closed a guarded position."""
-        guard = self._guards.get(record.intent.plan_id)
-        if guard is None or fill.symbol not in guard.symbols:  # placed elsewhere, or the leg that a roll closes
-            alike = [g for g in self._guards.values() if g.moved_by(fill.symbol, fill.action)]
-            guard = next((g for g in alike if g.state.quantity), next(iter(alike), None))
-        if guard is None:
-            return
-        if len(guard.legs) > 1:
-            await self._count(guard)
-            return
-        if fill.action.opens:
-            average = after.average if after is not None else fill.price
-            await self._keep(replace(guard, state=guard.state.filled_entry(fill.quantity, average)))
-        else:
-            await self._keep(_closed(guard, fill.quantity))
+        await self._follow(after_fill(self.all, record, fill, self._cost))
+        ours = record.intent.purpose is Purpose.ENTRY and not record.external and fill.action.opens
+        if ours and record.intent.plan_id not in self._guards and guarded_legs(record.intent.legs):
+            self.forgotten(record)
 
-    async def _count(self, guard: Guard) -> None:
-        """Units anew from ledger and book: after a leg of several filled, and after a restart (a fill may be on the
-        disk whose guard was not written any more).
-        """
-        state, legs = guard.state, guard.legs
-        fresh = units_entered(self._ledger, state.position_id, legs) - state.opened
-        if fresh > 0:
-            cost = unit_cost(self._book, legs)
-            premium = state.entry_premium if cost is None else -cost if state.sold else cost
-            guard = replace(guard, state=state.filled_entry(fresh, premium))
-        left = min(guard.state.quantity, units_held(self._book, legs))
-        if len(legs) > 1:
-            left = min(left, max(0, guard.state.opened - units_broken(self._ledger, state.position_id, legs)))
-        gone = guard.state.quantity - left
-        if fresh > 0 or gone:
-            await self._keep(_closed(guard, gone) if gone else guard)
+    def _cost(self, guard: Guard) -> Decimal | None:
+        """Its own fills say it; the book's average is of every trade in the contract."""
+        own = entry_cost(self._ledger, guard)
+        return unit_cost(self._book, guard.legs) if own is None else own
 
     async def adjust_for_splits(self) -> tuple[str, ...]:
         """Bring stops and levels to today's shares: a split is no loss. Returns the underlyings concerned."""
@@ -193,24 +176,36 @@ class Guards:
     async def follow(self, heirs: Mapping[str, Successor]) -> tuple[Guard, ...]:
         """Go on with the contracts that a split made of what is guarded; those that now watch another symbol."""
         moved = [changed for guard in self._guards.values() if (changed := renamed(guard, heirs)) is not None]
-        self._guards |= {guard.state.position_id: guard for guard in moved}  # all at once: nobody tidies one away
-        for guard in moved:
-            await self._keep(guard)
+        await self._follow(moved)
         return tuple(moved)
 
     async def tidy(self) -> tuple[Guard, ...]:
         """Forget guards whose position is gone and whose entry can no longer fill; those of which a leg is left."""
         bereft = []
-        open_plans = {record.intent.plan_id for record in self._ledger.records if may_still_fill(record)}
+        records = self._ledger.records
+        open_plans = {record.intent.plan_id for record in records if may_still_fill(record)}
+        short, now = {record.intent.plan_id for record in records if ended_short(record)}, self._clock.now()
         for position_id, guard in list(self._guards.items()):
             if position_id not in open_plans and not units_held(self._book, guard.legs):
+                if position_id in short and now - self._ended.setdefault(position_id, now) < LATE_NS:
+                    continue
                 others = needed((g.legs, g.state.quantity) for g in self._guards.values() if g is not guard)
                 if guard.state.opened and any(abs(self._book.quantity(s)) > others(s) for s in guard.symbols):
                     bereft.append(guard)
                 del self._guards[position_id]
                 self._sight.forget(position_id)
+                self._idle.pop(position_id, None)
+                self._ended.pop(position_id, None)
                 await self._journal.write_protect(position_id, None)
         return tuple(bereft)
+
+    async def _follow(self, changed: list[Guard]) -> None:
+        # All at once: another fill may come while we write.
+        self._guards |= {guard.state.position_id: guard for guard in changed}
+        for guard in changed:
+            name = guard.state.position_id
+            if (now := self._guards.get(name)) is not None:
+                await self._journal.write_protect(name, now.to_dict())
 
     def _keep(self, guard: Guard) -> Awaitable[object]:
         self._guards[guard.state.position_id] = guard
@@ -236,17 +231,19 @@ class Guards:
             if guard.state.quantity <= 0 or (guard.goal > 0 and not scaling):
                 continue
             refused = self._sight.look(position_id, guard.state.underlying, partial(blinded, guard))
-            inputs, guard = self._inputs(guard, refused)
+            inputs, guard = self._inputs.of(guard, refused, self._clock.now())
             alert = iv_alert(guard.state, inputs, self._rules)
             if alert is not None:
                 guard = replace(guard, state=guard.state.after([alert]))
-                await self._keep(guard)
                 announce(guard, alert.reason, alert.numbers)
             decisions = decide(guard.state, inputs, self._rules)
             if scaling:
                 decisions = [decision for decision in decisions if decision.reason is not Reason.SCALE_OUT]
+            # In the table before anything is awaited: a fill that comes meanwhile moves the guard as it is now.
+            self._guards[position_id] = guard
             if not decisions:
-                self._guards[position_id] = guard
+                if alert is not None:
+                    await self._keep(guard)
                 continue
             state = guard.state.after(decisions)
             # A working scale-out closes part of it already; the whole exit's goal is everything that is held.
@@ -256,7 +253,7 @@ class Guards:
             await self._keep(
                 replace(guard, state=state, goal=contracts, reason=first.reason if contracts else None, attempts=0)
             )
-            if fresh and contracts:
+            if fresh and (contracts or state.latched is not None):
                 announce(guard, first.reason, first.numbers)
 
     async def want_out(self, symbol: str, reason: Reason) -> bool:
@@ -273,64 +270,52 @@ class Guards:
         await self._keep(replace(guard, state=state, goal=state.quantity, reason=reason, attempts=0))
         return True
 
-    def _inputs(self, guard: Guard, refused: Reason | None) -> tuple[StopInputs, Guard]:
-        now = self._clock.now()
-        underlying = guard.state.underlying
-        opened = et_date(guard.opened_ns)
-        # A trade picked by hand (no ATR behind it) has no setup whose end could close it.
-        seen = guard.daily_seen or _day_before(opened)
-        daily = self._underlyings.daily(underlying, seen) if guard.state.atr > 0 else None
-        if daily is not None:
-            guard = replace(guard, state=guard.state.new_session(daily.sma50, daily.atr), daily_seen=daily.session)
-        mark, sold = self._mark(guard, now), guard.state.sold
-        rested = now - guard.called_off_ns >= REARM_NS
-        seen_iv = rested and all(self._believed(leg.symbol) for leg in guard.legs if leg.action.buys is not sold)
-        return (
-            StopInputs(
-                today=et_date(now),
-                closable=units_closable(self._book, self._ledger, guard.legs),
-                five_minute_close=None
-                if refused
-                else self._underlyings.five_minute_close(underlying, max(guard.opened_ns, guard.called_off_ns)),
-                last_trade=self._underlyings.last(underlying) if rested and not refused else None,
-                daily_close=daily.close if daily else None,
-                daily_sma50=daily.sma50 if daily else None,
-                mark=None if mark is None or not rested else -mark if sold else mark,
-                iv=volatility(guard.legs, self.iv_of, sold=sold) if seen_iv else None,
-            ),
-            guard,
-        )
-
-    def _believed(self, symbol: str) -> Decimal | None:
-        mark = self._marks.of(symbol)
-        return None if mark is None or mark.flag else mark.price
-
-    def _mark(self, guard: Guard, now_ns: int) -> Decimal | None:
-        """What one unit is worth (owed: negative); a leg of several that is worth nothing is counted at its worst."""
-        owned = {leg.symbol: leg.action.buys for leg in guard.legs}
-
-        def each(symbol: str) -> Decimal | None:
-            price, quote = self._believed(symbol), self._quotes.quote(symbol)
-            if price is not None or len(owned) == 1 or quote is None:
-                return price
-            if not worthless(quote, self._ticks.of(symbol), now_ns):
-                return None
-            return Decimal(0) if owned[symbol] else Decimal(str(round(quote.ask, 4)))
-
-        return unit_value(guard.legs, each)
-
     # --- turning goals into orders ---
 
     def due(self) -> tuple[OrderIntent, ...]:
-        """Closing orders that goals ask for now: nothing closes the position yet and a price is known."""
+        """Closing orders that goals ask for now: what no exit of ours closes yet, as far as it is free and priced."""
         orders, now = [], self._clock.now()
         for guard in self._guards.values():
-            if guard.goal <= 0 or being_closed(self._ledger, guard.legs) or self._just_refused(guard):
+            wanted = self._wanted(guard) - self._leaving(guard)
+            if wanted <= 0 or self._just_refused(guard):
+                self._idle.pop(guard.state.position_id, None)
                 continue
-            units = min(guard.goal, units_closable(self._book, self._ledger, guard.legs))
-            if units:
-                orders.append(self._orders.of_units(guard, units, now))
+            units = min(guard.goal, wanted, units_closable(self._book, self._ledger, guard.legs))
+            order = self._orders.of_units(guard, units, now) if units > 0 else None
+            if order is not None:
+                self._idle.pop(guard.state.position_id, None)
+            elif self._waits(guard, now) and units > 0:
+                order = self._orders.of_sold_legs(guard, units, now)
+            orders.append(order)
         return tuple(order for order in orders if order is not None)
+
+    def _waits(self, guard: Guard, now: int) -> bool:
+        """No order for the whole could be made for as long as one may stand at its price."""
+        patience = int(self._settings.exit_reprice_s * NS)
+        since, seen = self._idle.get(guard.state.position_id, (now, now))
+        if now - seen > REARM_NS:  # the night, or a stop that was called off: it begins anew
+            since = now
+        self._idle[guard.state.position_id] = since, now
+        return now - since >= patience
+
+    def waiting(self) -> tuple[Guard, ...]:
+        """Guards whose stop hit, and of which the whole could not be ordered for that long."""
+        patience = int(self._settings.exit_reprice_s * NS)
+        long = [name for name, (since, seen) in self._idle.items() if seen - since >= patience]
+        return tuple(guard for name in long if (guard := self._guards.get(name)) is not None)
+
+    def _wanted(self, guard: Guard) -> int:
+        """Units that its stop wants closed."""
+        wanted = guard.goal if guard.state.latched is None else guard.state.quantity
+        return min(wanted, guard.state.quantity)
+
+    def _leaving(self, guard: Guard) -> int:
+        return units_leaving(self._ledger, guard.state.position_id, guard.legs)
+
+    def held_up(self, guard: Guard) -> bool:
+        """A stop hit, and some of what it wants to close is neither on its way nor free to leave."""
+        free = units_closable(self._book, self._ledger, guard.legs)
+        return self._wanted(guard) > self._leaving(guard) + free
 
     def _just_refused(self, guard: Guard) -> bool:
         """The broker said no to this exit a moment ago: it is asked again at re-pricing pace, not every turn."""
@@ -371,19 +356,3 @@ class Guards:
             and not record.cancelling(self._clock.monotonic(), now)
             and now - record.worked_from_ns >= limit
         )
-
-
-def _closed(guard: Guard, units: int) -> Guard:
-    """After `units` were closed, whoever sent it."""
-    goal = max(0, guard.goal - units)
-    return replace(
-        guard,
-        state=guard.state.filled_exit(units),
-        goal=goal,
-        reason=guard.reason if goal else None,
-        attempts=guard.attempts if goal else 0,
-    )
-
-
-def _day_before(day: date) -> date:
-    return date.fromordinal(day.toordinal() - 1)

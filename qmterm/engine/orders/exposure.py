@@ -159,6 +159,17 @@ def closable(book: Book, ledger: Ledger, symbol: str, *, resting: bool = True) -
     return max(0, held - closing) if held > 0 else min(0, held + closing)
 
 
+def openers(ledger: Ledger, underlying: str) -> tuple[OrderRecord, ...]:
+    """Working orders of ours that open something of `underlying`."""
+    return tuple(
+        record
+        for record in ledger.working
+        if not record.external
+        and record.intent.underlying == underlying
+        and any(leg.action.opens for leg in record.intent.legs)
+    )
+
+
 def rolls_out_of(ledger: Ledger, symbols: Collection[str]) -> tuple[OrderRecord, ...]:
     """Working orders that close one of these and open something else: a stop must not wait behind their price."""
     return tuple(

@@ -25,6 +25,7 @@ class Guard:
     attempts: int = 0
     daily_seen: date | None = None
     levels_day: date | None = None  # stop, SMA50 and ATR are prices of this day; None: of the opening day
+    loose: tuple[int, ...] = ()  # contracts of each leg in no whole unit (guard_units.py); () is none of any
     called_off_ns: int = 0  # a person refused the exit then: what was known before does not ask again
 
     @property
@@ -56,6 +57,7 @@ class Guard:
             "opened_ns": self.opened_ns,
             "goal": self.goal,
             "goal_reason": self.reason.value if self.reason else None,
+            "loose": list(self.loose),
             "called_off_ns": self.called_off_ns,
             "levels_day": self.levels_day.isoformat() if self.levels_day else None,
             "daily_seen": self.daily_seen.isoformat() if self.daily_seen else None,
@@ -72,6 +74,7 @@ class Guard:
             reason=Reason(plain["goal_reason"]) if plain.get("goal_reason") else None,
             daily_seen=date.fromisoformat(seen) if seen else None,
             levels_day=date.fromisoformat(levels) if levels else None,
+            loose=tuple(int(count) for count in plain.get("loose") or ()),
             called_off_ns=int(plain.get("called_off_ns") or 0),
         )
 

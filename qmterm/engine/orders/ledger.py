@@ -219,11 +219,11 @@ class Ledger:
             return None
         return next((r for r in self.replacing(record) if r.broker_id and r.state not in _CALLED_OFF), None)
 
-    def without(self, record: OrderRecord) -> Ledger:
-        """All orders but one and those that take its place."""
-        others, root = Ledger(), self.root(record)
+    def without(self, *records: OrderRecord) -> Ledger:
+        """All orders but some and those that take their place."""
+        others, roots = Ledger(), {self.root(record).intent.intent_id for record in records}
         for other in self._records.values():
-            if self.root(other) is not root:
+            if self.root(other).intent.intent_id not in roots:
                 others.add(other)
         return others
 

@@ -51,7 +51,11 @@ class MakingWay:
         return verb
 
     def hold(self, intent: OrderIntent, *, by_person: bool) -> None:
-        held = self._held[intent.legs[0].symbol] = Held(intent, by_person, self._clock.now())
+        symbol, since = intent.legs[0].symbol, self._clock.now()
+        before = self._held.get(symbol)
+        if before is not None and not by_person and _same(before, intent):
+            since = before.since_ns  # the machine asks anew each turn: it is still the same wait
+        held = self._held[symbol] = Held(intent, by_person, since)
         self._clear(held)
 
     def ask(self, record: OrderRecord, why: str) -> None:
@@ -98,3 +102,9 @@ class MakingWay:
         for leg in held.intent.legs:
             for record in self._desk.ledger.resting(leg.symbol):
                 self.ask(record, "makes way for a close")
+
+
+def _same(held: Held, intent: OrderIntent) -> bool:
+    legs = [(leg.symbol, leg.action) for leg in intent.legs]
+    before = [(leg.symbol, leg.action) for leg in held.intent.legs]
+    return not held.by_person and (held.intent.plan_id, before) == (intent.plan_id, legs)

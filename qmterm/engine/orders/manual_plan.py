@@ -14,12 +14,13 @@ from typing import cast
 
 from qmterm.core.clock import NS, et_date
 from qmterm.core.instruments import is_option, parse_option, underlying_of
+from qmterm.core.matching import net_mid
 from qmterm.core.orders import Leg
 from qmterm.core.signals import MANUAL, Signal, SignalState, TradePlan
 from qmterm.engine.orders.structure import volatility
 from qmterm.engine.trader import Trader
 from qmterm.risk.claims import with_claims
-from qmterm.risk.protect import guarded_legs
+from qmterm.risk.protect import guarded_legs, premium_sold
 
 UNGUARDED = "no stop guards it: watch it yourself"
 
@@ -38,7 +39,8 @@ def manual_plan(
 
     Not `bounded`: the order has no limit, and a sale of which nothing says what it brings counts as bringing nothing.
     """
-    sold = worst > 0
+    market = net_mid(legs, trader.quotes_of(legs))
+    sold = premium_sold(legs, worst if market is None else market)
     if not bounded:
         worst = min(worst, Decimal(0))
     now = trader.clock.now()

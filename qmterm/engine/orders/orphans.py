@@ -144,7 +144,7 @@ class Orphans:
             legs=(Leg(leg.symbol, leg.action, count),),
             quantity=count,
             net_price=price if selling else -price,
-            plan_id=root.plan_id if position is None else position.plan_id,
+            plan_id=root.plan_id,  # what stands alone is no part of whoever holds the same contract
             reason=Reason.ORPHAN_LEG,
         )
 

@@ -64,8 +64,9 @@ def renamed(guard: Guard, heirs: Mapping[str, Successor]) -> Guard | None:
         quantity=state.quantity * ratio,
         entry_premium=state.entry_premium / ratio,
     )
+    loose = tuple(count * ratio for count in guard.loose)
     legs = tuple(replace(leg, symbol=heirs[leg.symbol].symbol) for leg in guard.legs)
-    return replace(guard, legs=legs, state=state, goal=guard.goal * ratio)
+    return replace(guard, legs=legs, state=state, goal=guard.goal * ratio, loose=loose)
 
 
 def _follows(new: Difference, old: Difference, ratio: int) -> bool:

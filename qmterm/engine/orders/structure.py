@@ -1,7 +1,7 @@
 """A guarded structure: the legs of one unit, and how many units the book, the ledger and the marks know of it.
 
-The trap: legs fill one by one and may be shared with other trades, so a unit counts only where every leg is there, and
-a close that took one leg has broken its unit (what is left of it: orphans.py).
+The trap: legs fill one by one and may be shared with other trades, so a unit counts only where every leg is there; what
+of it belongs to which guard: guard_units.py.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from dataclasses import replace
 from decimal import Decimal
 from math import gcd
 
-from qmterm.core.orders import Action, Leg, OrderState
+from qmterm.core.orders import Action, Leg, OrderState, Purpose
+from qmterm.core.reasons import Reason
 from qmterm.engine.orders.book import Book
 from qmterm.engine.orders.exposure import closable
 from qmterm.engine.orders.ledger import Ledger, OrderRecord
@@ -30,20 +31,10 @@ def units_closable(book: Book, ledger: Ledger, legs: tuple[Leg, ...]) -> int:
     return max(0, min(free))
 
 
-def being_closed(ledger: Ledger, legs: tuple[Leg, ...]) -> bool:
-    """A working order closes one of the legs (one that rests gives way: making_way.py)."""
-    return any(ledger.closing(leg.symbol, resting=False) for leg in legs)
-
-
-def units_entered(ledger: Ledger, plan_id: str, legs: tuple[Leg, ...]) -> int:
-    """Whole units that the plan's own orders opened, those that took each other's place together."""
-    records = [record for record in ledger.records if record.intent.plan_id == plan_id]
-    return min(sum(_done(record, leg) for record in records) // leg.quantity for leg in legs)
-
-
-def units_broken(ledger: Ledger, plan_id: str, legs: tuple[Leg, ...]) -> int:
-    """Units of which the position's own orders to close all legs took at least one."""
-    return max(-(-_undone(ledger, plan_id, legs, leg) // leg.quantity) for leg in legs)
+def units_leaving(ledger: Ledger, plan_id: str, legs: tuple[Leg, ...]) -> int:
+    """Whole units that working exits of the machine's own still close (one that rests gives way: making_way.py)."""
+    own = ([record for record in chain if _is_exit(record, plan_id)] for chain in ledger.chains)
+    return sum(max((_still_closes(record, legs) for record in chain), default=0) for chain in own)
 
 
 def may_still_fill(record: OrderRecord) -> bool:
@@ -51,6 +42,12 @@ def may_still_fill(record: OrderRecord) -> bool:
     if record.state is OrderState.FILLED:
         return any(record.filled(leg.symbol) < leg.quantity for leg in record.intent.legs)
     return record.working or record.state is OrderState.NOT_ACCEPTED
+
+
+def ended_short(record: OrderRecord) -> bool:
+    """It opened something, and ended with less than it was to open: news of a fill before its end may still come."""
+    ended = record.state in (OrderState.CANCELLED, OrderState.EXPIRED, OrderState.REMOVED)
+    return ended and any(leg.action.opens and record.filled(leg.symbol) < leg.quantity for leg in record.intent.legs)
 
 
 def reduced(legs: tuple[Leg, ...]) -> tuple[Leg, ...]:
@@ -112,18 +109,16 @@ def volatility(legs: tuple[Leg, ...], iv_of: Callable[[str], float | None], *, s
     return total / count if count else None
 
 
-def _done(record: OrderRecord, opening: Leg) -> int:
-    return record.filled(opening.symbol) if _has(record, opening) else 0
+def _is_exit(record: OrderRecord, plan_id: str) -> bool:
+    intent = record.intent
+    mine = intent.plan_id == plan_id and intent.purpose in (Purpose.EXIT, Purpose.SCALE_OUT)
+    return mine and intent.reason not in (Reason.USER, Reason.ORPHAN_LEG) and not intent.rests
 
 
-def _undone(ledger: Ledger, plan_id: str, legs: tuple[Leg, ...], opening: Leg) -> int:
-    """Contracts of one leg that the plan's orders closed, of those that were to close all of `legs`."""
+def _still_closes(record: OrderRecord, legs: tuple[Leg, ...]) -> int:
+    """Units of which it may still take a leg."""
     whole = [closed(leg, leg.quantity) for leg in legs]
-    return sum(
-        record.filled(opening.symbol)
-        for record in ledger.records
-        if record.intent.plan_id == plan_id and all(_has(record, leg) for leg in whole)
-    )
+    return max(-(-record.remaining(leg.symbol) // leg.quantity) if _has(record, leg) else 0 for leg in whole)
 
 
 def _has(record: OrderRecord, wanted: Leg) -> bool:

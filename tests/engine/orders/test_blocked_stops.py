@@ -8,6 +8,7 @@ from decimal import Decimal
 from qmterm.core.orders import BrokerPosition
 from qmterm.core.reasons import Reason
 from qmterm.engine.commands import StageTicket
+from tests.engine.fakes import OCC
 from tests.engine.house import GONE, close_at, opened
 
 TOLD = "waits behind an order of yours"
@@ -84,3 +85,40 @@ async def test_a_latch_of_what_is_closed_already_blocks_nothing_and_alarms_nobod
         await house.turn()
         assert alarms(house) == []
         assert not sale.unwanted
+
+
+async def test_a_profit_taken_on_one_contract_lets_the_stop_of_the_others_out_and_is_told():
+    async with opened() as house:
+        await house.hold(4)
+        assert (await house.tickets.stage(StageTicket("sell 1 NVDA 17APR26 175C @ 9.00 gtc", True))).ok
+        await house.lanes.idle()
+        close_at(house, GONE)
+        for _ in range(3):
+            house.clock.advance(5)
+            house.quote(4.10, 4.20)
+            await house.turn()
+        sale, stop = house.working
+        assert (stop.intent.reason, stop.intent.quantity) == (Reason.ATR_STOP, 3)
+        assert len(alarms(house)) == 1
+        await house.filled(stop.broker_id, 3)
+        await house.turn()
+        assert house.working == (sale,)  # that one is the person's
+        await house.ended(sale.broker_id)
+        await house.turn()
+        assert [(r.intent.reason, r.intent.quantity) for r in house.working] == [(Reason.ATR_STOP, 1)]
+
+
+async def test_a_persons_order_that_leaves_a_stop_enough_alarms_nobody():
+    """Two trades in one contract: what the person closes is not what the stop needs."""
+    async with opened() as house:
+        await house.hold(2)
+        house.book.adopt(BrokerPosition(OCC, 6, Decimal("4.10"), 100), "atr_matrix", "P1", house.clock.now())
+        assert (await house.tickets.stage(StageTicket("sell 4 NVDA 17APR26 175C @ 9.00 gtc", True))).ok
+        await house.lanes.idle()
+        close_at(house, GONE)
+        for _ in range(3):
+            house.clock.advance(20)
+            house.quote(4.10, 4.20)
+            await house.turn()
+        assert Reason.ATR_STOP in {r.intent.reason for r in house.working}
+        assert alarms(house) == []

@@ -116,6 +116,8 @@ async def test_a_whole_exit_takes_over_a_scale_out_that_still_works():
         await house.turn()
         guard = house.guards.of("P1")
         assert (guard.goal, guard.reason) == (4, Reason.ATR_STOP)
+        assert [r.intent.quantity for r in house.working] == [1, 3]  # what is free leaves at once
+        await house.filled(house.working[1].broker_id, 3)
         house.clock.advance(2)
         house.quote(4.10, 4.20)
         await house.turn()
@@ -123,7 +125,7 @@ async def test_a_whole_exit_takes_over_a_scale_out_that_still_works():
         await house.ended(scale.broker_id)
         await house.turn()
         (whole,) = house.working
-        assert (whole.intent.purpose, whole.intent.quantity) == (Purpose.EXIT, 4)
+        assert (whole.intent.purpose, whole.intent.quantity) == (Purpose.EXIT, 1)
 
 
 async def test_the_goal_survives_a_restart():

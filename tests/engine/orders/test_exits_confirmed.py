@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from decimal import Decimal
 
 import pytest
@@ -9,10 +10,11 @@ import pytest
 from qmterm.core.orders import Purpose
 from qmterm.core.reasons import Reason
 from qmterm.core.settings.engine import Mode
-from qmterm.engine.commands import ApproveProposal, ClosePosition, RejectProposal, Terms
+from qmterm.engine.commands import ApproveProposal, ClosePosition, RejectProposal, StageTicket, Terms
 from qmterm.engine.orders.shelf import Shelf
 from tests.engine.fakes import OCC
 from tests.engine.house import GONE, close_at, confirmed, opened
+from tests.engine.orders.test_spread_stops import HIGH, LOW, SOLD, at
 
 
 async def test_in_confirm_mode_a_stop_is_an_alarmed_proposal_and_sends_nothing():
@@ -156,3 +158,25 @@ async def test_once_ones_own_close_has_filled_the_stops_question_goes():
         await house.filled(house.working[0].broker_id, 4, "4.90")
         assert Shelf(house.trader).look() == (stop,)
         assert house.journal.decisions[-1] == ("NVDA", "withdrawn", Reason.NOTHING_TO_CLOSE)
+
+
+async def test_a_no_to_a_close_three_weeks_before_the_end_rests_five_minutes():
+    async with opened(Mode.CONFIRM) as house:
+        house.quote(2.20, 2.30, HIGH)
+        await house.tickets.stage(StageTicket(SOLD, False))
+        (entry,) = house.trader.proposals.waiting
+        assert house.approvals.approve(ApproveProposal(entry.proposal_id, str(entry.net_price))).ok
+        await house.lanes.idle()
+        (order,) = house.working
+        await house.filled(order.broker_id, 3, "4.15", LOW)
+        await house.filled(order.broker_id, 3, "2.25", HIGH)
+        house.clock.advance((date(2026, 3, 27) - date(2026, 3, 2)).days * 86_400)
+        asked = []
+        for second in range(302):
+            house.clock.advance(1)
+            at(house, 4.10, 2.20)
+            await house.turn()
+            for waiting in house.trader.proposals.waiting:
+                asked.append((second, waiting.reason))
+                await house.approvals.reject(RejectProposal(waiting.proposal_id))
+        assert asked == [(0, Reason.SHORT_DTE_STOP), (300, Reason.SHORT_DTE_STOP)]

@@ -10,7 +10,7 @@ import pytest
 from qmterm.core.orders import Action, Leg, OrderState, Purpose
 from qmterm.engine.orders.brackets import ExitTerms, exits_behind
 from qmterm.engine.orders.ledger import Ledger, OrderRecord
-from qmterm.engine.orders.making_way import MakingWay
+from qmterm.engine.orders.making_way import Held, MakingWay
 from qmterm.engine.runlog import RunLog
 from tests.engine.fakes import OCC, clock_at, entry
 from tests.engine.orders.desk_seat import Sink
@@ -183,3 +183,19 @@ def test_what_is_dropped_is_said_and_never_released():
     assert list(way.way.released()) == []
     assert way.told == [("warn", "ORD", text, "x-1", {})]
     assert way.way.drop("HALT") == ()
+
+
+async def test_a_machines_close_that_is_asked_anew_goes_on_waiting_and_a_persons_begins_anew():
+    way = Way()
+    way.way.hold(CLOSE, by_person=False)
+    began = way.clock.now()
+    way.clock.advance(40)
+    fewer = replace(CLOSE, intent_id="x-2", legs=(Leg(OCC, Action.SELL_TO_CLOSE, 1),))
+    way.way.hold(fewer, by_person=False)
+    assert way.way._held[OCC] == Held(fewer, by_person=False, since_ns=began)
+    way.way.hold(replace(CLOSE, plan_id="P9"), by_person=False)
+    assert way.way._held[OCC].since_ns == way.clock.now()
+    for by_person in (True, True, False):
+        way.clock.advance(1)
+        way.way.hold(CLOSE, by_person=by_person)
+        assert way.way._held[OCC].since_ns == way.clock.now()

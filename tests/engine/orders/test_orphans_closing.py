@@ -17,7 +17,6 @@ from qmterm.engine.orders.ledger import Ledger, OrderRecord
 from qmterm.engine.orders.orphans import REARM_NS, Orphans, uneven
 from qmterm.engine.orders.structure import (
     needed,
-    units_broken,
     units_closable,
     volatility,
 )
@@ -66,7 +65,7 @@ def legs_of(orders):
     return [(leg.symbol, leg.action, leg.quantity) for order in orders for leg in order.legs]
 
 
-def test_what_was_sold_goes_first_and_the_closer_belongs_to_whoever_holds_the_leg():
+def test_what_was_sold_goes_first_and_the_closer_belongs_to_the_trade_that_left_it():
     place = Place()
     place.order("a", spread(3), 3, {LOW: 2})
     place.order("b", (Leg(HIGH, STO, 2), Leg("NVDA  260417C00190000", BTO, 2)), 2, {HIGH: 2})
@@ -75,7 +74,7 @@ def test_what_was_sold_goes_first_and_the_closer_belongs_to_whoever_holds_the_le
     orders = place.look()
     assert legs_of(orders) == [(HIGH, BTC, 2), (LOW, STC, 2)]
     first = orders[0]
-    assert (first.strategy, first.plan_id, first.underlying) == ("their-strategy", "owner", "NVDA")
+    assert (first.strategy, first.plan_id, first.underlying) == ("their-strategy", "plan-b", "NVDA")
     assert (first.purpose, first.reason, first.quantity) == (Purpose.EXIT, Reason.ORPHAN_LEG, 2)
     assert (first.intent_id, first.net_price) == ("ob-NVDA260417C00180000-1", Decimal("-2.10"))
     assert orders[1].net_price == Decimal("4.00")
@@ -239,12 +238,9 @@ def test_an_exit_between_two_ticks_lands_where_the_other_side_takes_it():
     assert exit_price(quote, 0, TickProgram.NICKEL, selling=False) == Decimal("2.10")
 
 
-def test_units_broken_by_a_close_are_those_of_the_leg_that_went_furthest():
+def test_whole_units_are_closable_where_every_leg_is_there():
     place = Place()
     legs = spread(1, ratio=2)
-    record = place.order("a", spread(4, STC, BTC, 2), 4, {LOW: 1, HIGH: 5})
-    assert units_broken(place.ledger, record.intent.plan_id, legs) == 3
-    assert units_broken(place.ledger, "another", legs) == 0
     place.hold(LOW, 5)
     place.hold(HIGH, -7)
     assert units_closable(place.book, place.ledger, legs) == 3
