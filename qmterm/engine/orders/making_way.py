@@ -53,6 +53,12 @@ class MakingWay:
     def hold(self, intent: OrderIntent, *, by_person: bool) -> None:
         symbol, since = intent.legs[0].symbol, self._clock.now()
         before = self._held.get(symbol)
+        if before is not None and before.by_person and not by_person:
+            if _count(intent, symbol) <= _count(before.intent, symbol):
+                self._clear(before)  # a person's close takes as much: it goes first
+                return
+            text = f"in its place, as it closes more: {describe_order(intent)}"
+            self._log.warn("ORD", f"not sent: {describe_order(before.intent)}; {text}", before.intent.intent_id)
         if before is not None and not by_person and _same(before, intent):
             since = before.since_ns  # the machine asks anew each turn: it is still the same wait
         held = self._held[symbol] = Held(intent, by_person, since)
@@ -108,3 +114,7 @@ def _same(held: Held, intent: OrderIntent) -> bool:
     legs = [(leg.symbol, leg.action) for leg in intent.legs]
     before = [(leg.symbol, leg.action) for leg in held.intent.legs]
     return not held.by_person and (held.intent.plan_id, before) == (intent.plan_id, legs)
+
+
+def _count(intent: OrderIntent, symbol: str) -> int:
+    return sum(leg.quantity for leg in intent.legs if leg.symbol == symbol)

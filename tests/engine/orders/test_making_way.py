@@ -174,6 +174,22 @@ async def test_it_is_blocked_by_an_exit_on_any_leg_and_says_so_only_when_it_is_a
     assert way.way.words(CLOSE, "sending") == "sending"
 
 
+async def test_a_persons_close_gives_way_only_to_one_of_the_machines_that_closes_more():
+    way = Way()
+    fewer = replace(CLOSE, intent_id="x-2", legs=(Leg(OCC, Action.SELL_TO_CLOSE, 1),), quantity=1)
+    way.way.hold(CLOSE, by_person=True)
+    way.way.hold(fewer, by_person=False)
+    way.way.hold(replace(CLOSE, intent_id="x-3"), by_person=False)
+    assert way.way._held[OCC].intent is CLOSE
+    assert way.told == []
+    more = replace(CLOSE, intent_id="x-4", legs=(Leg(OCC, Action.SELL_TO_CLOSE, 3),), quantity=3)
+    way.way.hold(more, by_person=False)
+    assert way.way._held[OCC].intent is more
+    ((level, _, text, subject, _),) = way.told
+    assert (level, subject) == ("warn", "x-1")
+    assert text.startswith("not sent: SELL 2 ")
+
+
 def test_what_is_dropped_is_said_and_never_released():
     way = Way()
     way.way.hold(CLOSE, by_person=True)
