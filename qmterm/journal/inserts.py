@@ -39,9 +39,9 @@ class Insert:
         self._columns = found["names"]  # one that is no parameter (NULL) stays as it is written
         self._head, self._tail = found["head"], found["tail"]
         most = VALUES_A_STATEMENT // len(self.names)
-        sizes = [most >> half for half in range(most.bit_length())]  # down to one row: few statements for any number
-        self._sizes = tuple((size, self._statement(size)) for size in sizes)
-        self._one = self._sizes[-1][1]
+        self._sizes = [most >> half for half in range(most.bit_length())]  # down to 1: few statements for any number
+        self._one = self._statement(1)
+        self._made = {1: self._one}  # the others when they are first needed
         self._told = _pick(tuple(told))
         self._own = _pick(tuple(_EVENT_NAMES.index(name) for name in self.names[len(told) :]))
 
@@ -62,10 +62,12 @@ class Insert:
         if count == width:  # an order comes alone
             connection.execute(self._one, flat)
             return
-        for size, sql in self._sizes:
+        for size in self._sizes:
             step = size * width
             while count - at >= step:
-                connection.execute(sql, flat[at : at + step])
+                if size not in self._made:
+                    self._made[size] = self._statement(size)
+                connection.execute(self._made[size], flat[at : at + step])
                 at += step
 
 
