@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Callable, Sequence
-from itertools import chain
+from collections.abc import Callable, Collection
 from operator import itemgetter
 from typing import Any
 
 from qmterm.journal.records import GUARD, OF_EVENT, PROJECTION, SESSION_START, Body, Record, parameters
 
 VALUES_A_STATEMENT = 900  # SQLite's old limit of bound values is 999
-FEW = 8  # rows of the statement for what is left over
 
 _EVENT = (
     "INSERT INTO events (seq, batch, session_id, time_ns, real_ns, kind, subject, body)"
@@ -24,44 +22,53 @@ _EVENT = (
 )
 _EVENT_NAMES = ("seq", "batch", "session_id", "time_ns", "real_ns", "kind", "subject", "body")
 _SHAPE = re.compile(r"(?P<head>INSERT .*? VALUES )\((?P<names>[^()]*)\)(?P<tail>.*)", re.DOTALL)
+_NAME = re.compile(r":(\w+)")
 
 
 class Insert:
     """`INSERT ... VALUES (:a, :b)` for any number of rows, each the values of `names`, in that order."""
 
-    def __init__(self, sql: str) -> None:
+    def __init__(self, sql: str, own: Collection[str] = OF_EVENT) -> None:
         found = _SHAPE.fullmatch(sql)
         if found is None:
             raise ValueError(f"not an INSERT of one row: {sql}")
-        self.names = tuple(name.strip().removeprefix(":") for name in found["names"].split(",") if ":" in name)
-        # A column that is no parameter (NULL) stays as it is written.
-        self._row = "(" + re.sub(r":\w+", "?", found["names"]) + ")"
+        named = _NAME.findall(found["names"])
+        # As they are picked, not as they stand in the statement: what is told with the event, then the event's own.
+        told = [name for name in named if name not in own]
+        self.names = (*told, *(name for name in named if name in own))
+        self._columns = found["names"]  # one that is no parameter (NULL) stays as it is written
         self._head, self._tail = found["head"], found["tail"]
-        many = max(FEW, VALUES_A_STATEMENT // len(self.names))
-        sizes = sorted({many, max(FEW, many // 4), FEW}, reverse=True)
-        self._sizes = tuple((size, self._statement(size)) for size in sizes)
+        most = VALUES_A_STATEMENT // len(self.names)
+        self._sizes = [most >> half for half in range(most.bit_length())]  # down to 1: few statements for any number
         self._one = self._statement(1)
-        told = tuple(name for name in self.names if name not in OF_EVENT)
-        self._told = _pick(told)
-        held = (*(name if name in OF_EVENT else "" for name in _EVENT_NAMES), *told)
-        self._in_order = _pick(tuple(held.index(name) for name in self.names))
+        self._made = {1: self._one}  # the others when they are first needed
+        self._told = _pick(tuple(told))
+        self._own = _pick(tuple(_EVENT_NAMES.index(name) for name in self.names[len(told) :]))
 
-    def row(self, event: tuple[object, ...], values: Body) -> Sequence[object]:
-        """The values of `names`: from the event's own row where it has them, else told with it (KeyError)."""
-        return self._in_order(event + self._told(values))
+    def add(self, flat: list[object], event: tuple[object, ...], values: Body) -> None:
+        """Append the values of `names`: from what is told with the event (KeyError), and from the event's own row."""
+        flat += self._told(values) + self._own(event)
 
     def _statement(self, rows: int) -> str:
-        return self._head + ", ".join([self._row] * rows) + self._tail
+        def row(first: int) -> str:
+            return "(" + _NAME.sub(lambda name: f"?{first + self.names.index(name[1])}", self._columns) + ")"
 
-    def run(self, connection: sqlite3.Connection, rows: list[Sequence[Any]]) -> None:
-        """Write the rows in their order."""
-        at, count = 0, len(rows)
-        for size, sql in self._sizes:
-            while count - at >= size:
-                connection.execute(sql, list(chain.from_iterable(rows[at : at + size])))
-                at += size
-        for row in rows[at:]:
-            connection.execute(self._one, row)
+        width = len(self.names)
+        return self._head + ", ".join(row(1 + at * width) for at in range(rows)) + self._tail
+
+    def run(self, connection: sqlite3.Connection, flat: list[Any]) -> None:
+        """Write the rows in their order; `flat` holds the values of one after the other."""
+        at, count, width = 0, len(flat), len(self.names)
+        if count == width:  # an order comes alone
+            connection.execute(self._one, flat)
+            return
+        for size in self._sizes:
+            step = size * width
+            while count - at >= step:
+                if size not in self._made:
+                    self._made[size] = self._statement(size)
+                connection.execute(self._made[size], flat[at : at + step])
+                at += step
 
 
 def _pick(keys: tuple[Any, ...]) -> Callable[[Any], tuple[object, ...]]:
@@ -71,9 +78,9 @@ def _pick(keys: tuple[Any, ...]) -> Callable[[Any], tuple[object, ...]]:
     return lambda held: tuple(held[key] for key in keys)
 
 
-EVENTS = Insert(_EVENT)
 # A session's start has a column that is made of its values, and comes once: it is written alone.
 INSERTS = {kind: Insert(sql) for kind, sql in PROJECTION.items() if _SHAPE.fullmatch(sql) and kind != SESSION_START}
+EVENTS = Insert(_EVENT, own=_EVENT_NAMES)
 
 
 def last_seq(connection: sqlite3.Connection) -> int:
@@ -87,20 +94,22 @@ def insert_all(connection: sqlite3.Connection, records: list[Record], batch: int
     sqlite3.IntegrityError when one is there already (or breaks a rule): the caller rolls back and asks row by row.
     """
     seq = last_seq(connection)
-    events: list[Sequence[object]] = []
-    waiting: dict[str, list[Sequence[object]]] = {}
+    events: list[object] = []
+    waiting: dict[str, list[object]] = {}
     for record in records:
         seq += 1
         kind = record.kind
         event = (seq, batch, record.session_id, record.time_ns, record.real_ns, kind, record.subject, record.body)
-        events.append(event)
+        events += event
         table = INSERTS.get(kind)
         if table is not None:
+            flat = waiting.get(kind)
+            if flat is None:
+                flat = waiting[kind] = []
             try:
-                row = table.row(event, record.values)
+                table.add(flat, event, record.values)
             except KeyError as missing:
                 raise sqlite3.ProgrammingError(f"{kind} {record.subject} has no {missing}") from missing
-            waiting.setdefault(kind, []).append(row)
         elif kind in PROJECTION:
             _run(connection, waiting)  # an UPDATE or DELETE must find what was said before it, and only that
             connection.execute(PROJECTION[kind], parameters(record, seq))
@@ -108,9 +117,9 @@ def insert_all(connection: sqlite3.Connection, records: list[Record], batch: int
     EVENTS.run(connection, events)
 
 
-def _run(connection: sqlite3.Connection, waiting: dict[str, list[Sequence[object]]]) -> None:
-    for kind, rows in waiting.items():
-        INSERTS[kind].run(connection, rows)
+def _run(connection: sqlite3.Connection, waiting: dict[str, list[object]]) -> None:
+    for kind, flat in waiting.items():
+        INSERTS[kind].run(connection, flat)
     waiting.clear()
 
 

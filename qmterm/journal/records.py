@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -34,8 +34,7 @@ DOCUMENT = "document"
 NOTES_DROPPED = "notes-dropped"
 
 
-@dataclass(slots=True)
-class Record:
+class Record(msgspec.Struct, gc=False):
     """One event on its way to the file. `values` are the event's JSON values, used by the projection as well."""
 
     kind: str
@@ -100,6 +99,10 @@ def to_json(value: object) -> str:
     return _encoder.encode(value).decode()
 
 
+# A name that comes again and again: the account of every fill.
+_quoted = lru_cache(16)(to_json)
+
+
 def storable(kind: str, value: Any) -> tuple[Any, str]:
     """(values for the kind's columns, JSON of all). A kind without columns of its own needs no values."""
     if kind in _WITH_COLUMNS:
@@ -149,7 +152,7 @@ def decision_values(values: Body) -> tuple[Body, str]:
 def fill_values(fill: Fill, account: str) -> tuple[Body, str]:
     """As `intent_values`, for a fill of the account."""
     try:
-        body = f'{to_json(fill)[:-1]},"account":{to_json(account)}}}'
+        body = f'{to_json(fill)[:-1]},"account":{_quoted(account)}}}'
     except UnicodeEncodeError:
         return with_json({**plain(fill), "account": account})
     return {

@@ -11,6 +11,7 @@ import contextlib
 import sqlite3
 from collections import deque
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -25,6 +26,7 @@ T = TypeVar("T")
 
 NOTE_LINGER_S = 0.02  # notes alone wait this long for company; a durable row takes them along at once
 BATCH_ROWS = 2_000
+MANY = 32  # so many callers are worth a batch of their own, in turn with another; fewer are each answered at once
 NOTE_CAPACITY = 100_000
 
 
@@ -137,8 +139,8 @@ class GroupWriter:
         self._in_flight = 0
         self._some = asyncio.Event()
         self._urgent = asyncio.Event()
-        self._queued_total = 0
         self._done_total = 0
+        self._committed: list[tuple[list[_Waiting], list[bool]]] = []  # on the disk, and the callers not told yet
         self._flushing: list[tuple[int, asyncio.Future[None]]] = []
         self._beside: list[Callable[[], object]] = []
         self._closing = False
@@ -158,7 +160,8 @@ class GroupWriter:
             raise JournalError(f"The journal {self._path} is closed; nothing can be written any more")
         # A future a row: a caller that gives up cancels its own, and with a shared one would cancel the others'.
         future: asyncio.Future[bool] = self._loop.create_future()
-        self._put((record, future))
+        self._queue.append((record, future))
+        self._some.set()
         self._urgent.set()
         return future
 
@@ -169,32 +172,19 @@ class GroupWriter:
             self._unreported += 1
             return
         self._notes += 1
-        self._put((record, None))
+        self._queue.append((record, None))
+        self._some.set()
 
     def while_writing(self, work: Callable[[], object]) -> None:
         """Have `work` called here once the disk is at work on what was queued; later or never when that fails."""
         self._beside.append(work)
 
-    def _tell_syncing(self) -> None:
-        """On the database's thread."""
-        self._loop.call_soon_threadsafe(self._syncing)
-
-    def _syncing(self) -> None:
-        works, self._beside = self._beside, []
-        for work in works:
-            work()
-
-    def _put(self, waiting: _Waiting) -> None:
-        self._queue.append(waiting)
-        self._queued_total += 1
-        self._some.set()
-
     async def flush(self) -> None:
         """Returns when everything queued so far has been written or has failed."""
-        if self._done_total == self._queued_total or self._task.done():
+        if not self.depth or self._task.done():
             return
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._flushing.append((self._queued_total, future))
+        self._flushing.append((self._done_total + self.depth, future))
         self._urgent.set()
         await future
 
@@ -229,14 +219,18 @@ class GroupWriter:
         return True
 
     def _take(self) -> list[_Waiting]:
-        if len(self._queue) <= self._batch_rows:
-            batch = list(self._queue)
-            self._queue.clear()
-        else:
-            batch = [self._queue.popleft() for _ in range(self._batch_rows)]
+        rows = min(len(self._queue), self._batch_rows)
+        if not self._committed and self._callers() >= 2 * MANY:
+            rows -= rows // 2  # the callers of one half are answered while the other half is written
+        batch = [self._queue.popleft() for _ in range(rows)]
+        if self._queue:
             self._urgent.set()  # more is waiting: do not linger
         self._notes -= sum(1 for _, future in batch if future is None)
         return batch
+
+    def _callers(self) -> int:
+        """Of the next batch; 0 when more than a few notes are among them, which take their time."""
+        return min(len(self._queue), self._batch_rows) - self._notes if self._notes <= MANY else 0
 
     async def _write(self, batch: list[_Waiting]) -> None:
         self._in_flight = len(batch)
@@ -259,8 +253,7 @@ class GroupWriter:
         if self._unreported:
             rows.append(self._drop_report(rows[-1]))
         try:
-            syncing = self._tell_syncing if self._beside else None
-            written = await self._connection.run(commit, rows, self._batch, self._path, self._file, syncing)
+            written = await self._connection.run(commit, rows, self._batch, self._path, self._file, self._at_disk())
         except (sqlite3.Error, ValueError, OverflowError) as error:
             if len(batch) > 1 and not isinstance(error, sqlite3.OperationalError):
                 # One row that cannot be stored must not take its neighbours with it: it is found by halving.
@@ -270,12 +263,38 @@ class GroupWriter:
                 return
             self._fail(batch, error)
             return
+        finally:
+            self._answer()  # if it was not done during the commit
         self._batch += 1
         self._unreported = 0 if len(rows) > len(batch) else self._unreported
         self.trouble = None
-        for (_, future), result in zip(batch, written, strict=False):  # the report of dropped notes has no future
-            if future is not None and not future.done():
-                future.set_result(result)
+        self._committed.append((batch, written))
+        if min(len(batch), self._callers()) < MANY:
+            self._answer()
+
+    def _at_disk(self) -> Callable[[], object] | None:
+        """What the database thread calls when only the disk is left to do: then the callers before it are answered.
+
+        That takes as long as the disk does. Answered earlier, they would keep the next rows from it, because one thread
+        runs Python at a time.
+        """
+        if not self._committed and not self._beside:
+            return None
+        return partial(self._loop.call_soon_threadsafe, self._syncing)
+
+    def _syncing(self) -> None:
+        works, self._beside = self._beside, []
+        for work in works:
+            work()
+        self._answer()
+
+    def _answer(self) -> None:
+        """Tell the callers whose rows are on the disk."""
+        committed, self._committed = self._committed, []
+        for batch, written in committed:
+            for (_, future), result in zip(batch, written, strict=False):  # the report of dropped notes has no future
+                if future is not None and not future.done():
+                    future.set_result(result)
 
     def _fail(self, batch: list[_Waiting], error: Exception) -> None:
         known = error if isinstance(error, sqlite3.Error) else sqlite3.DataError(str(error))
