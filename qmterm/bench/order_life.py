@@ -216,11 +216,11 @@ class OrderLife(Life):
             due = perf_counter() + pace_s
             plan = self._plan(symbols[number % len(symbols)])
             wire.left.clear()
-            began, worked = perf_counter(), process_time()
-            verdict = self.house.trader.open(plan, self.house.clock.monotonic(), wanted=1)
-            if not verdict.approved:
-                raise ValueError(f"the gate refuses the bench's order: {verdict.reason} {verdict.sentence}")
             async with asyncio.timeout(PATIENCE_S):
+                began, worked = perf_counter(), process_time()
+                verdict = self.house.trader.open(plan, self.house.clock.monotonic(), wanted=1)
+                if not verdict.approved:
+                    raise ValueError(f"the gate refuses the bench's order: {verdict.reason} {verdict.sentence}")
                 await wire.left.wait()
             total.append(wire.posts[-1] - began)
             cpu.append(wire.cpu_s - worked)

@@ -7,6 +7,7 @@ strict flag is turned into an open when the position is already gone.
 from __future__ import annotations
 
 from decimal import Decimal
+from functools import lru_cache
 from math import gcd
 from typing import Any
 
@@ -67,8 +68,13 @@ def check(intent: OrderIntent) -> None:
         side = "a debit (negative)" if legs[0].action.buys else "a credit (positive)"
         _refuse(intent, f"{legs[0].action.value} needs {side}, the price is {price}")
     for leg in legs:
-        if is_option(leg.symbol) and parse_option(leg.symbol).occ != leg.symbol:
+        if is_option(leg.symbol) and _occ(leg.symbol) != leg.symbol:
             _refuse(intent, f"{leg.symbol!r} is not spelled as the broker does (OCC, 21 characters)")
+
+
+@lru_cache(maxsize=4096)
+def _occ(symbol: str) -> str:
+    return parse_option(symbol).occ
 
 
 def to_sdk(intent: OrderIntent) -> SdkOrder:

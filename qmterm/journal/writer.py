@@ -7,7 +7,6 @@ caller never waits. The trap: an acknowledgement must follow the commit, so resu
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import sqlite3
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -212,9 +211,11 @@ class GroupWriter:
             self._some.clear()
             await self._some.wait()
         if not self._urgent.is_set():
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(NOTE_LINGER_S):
-                    await self._urgent.wait()
+            company = self._loop.call_later(NOTE_LINGER_S, self._urgent.set)
+            try:
+                await self._urgent.wait()
+            finally:
+                company.cancel()
         self._urgent.clear()
         return True
 

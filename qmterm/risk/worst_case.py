@@ -57,7 +57,10 @@ class Part:
     @property
     def multiplier(self) -> int:
         """Shares behind one dollar of `price`."""
-        return 100 if any(_is_option(symbol) for symbol, _ in self.legs) else 1
+        for symbol, _ in self.legs:  # a loop: an order's way asks this of every working one
+            if _is_option(symbol):
+                return 100
+        return 1
 
     @property
     def paid(self) -> Decimal:

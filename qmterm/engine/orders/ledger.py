@@ -84,7 +84,7 @@ class OrderRecord:
     @property
     def filled_units(self) -> int:
         """Whole units filled on every leg."""
-        if not self.intent.legs or not self.intent.quantity:
+        if not self.fills or not self.intent.legs or not self.intent.quantity:
             return 0
         return min(
             self.filled(leg.symbol) * self.intent.quantity // leg.quantity for leg in self.intent.legs if leg.quantity
