@@ -12,7 +12,7 @@ from qmterm.core.orders import OrderIntent, OrderState
 from qmterm.core.reasons import Reason
 from qmterm.engine.ladder import Level
 from qmterm.engine.orders.blocked_stops import BlockedStops
-from qmterm.engine.orders.exposure import openers, rolls_out_of
+from qmterm.engine.orders.exposure import entries_of, openers, rolls_out_of
 from qmterm.engine.orders.guard import Guard
 from qmterm.engine.orders.ledger import OrderRecord
 from qmterm.engine.orders.structure import needed
@@ -37,7 +37,9 @@ class Protection:
         held = [guard for guard in trader.guards.all if guard.state.quantity > 0]
         going = (guard for guard in held if guard.goal > 0 or guard.state.latched is not None)
         stopped = {symbol for guard in going for symbol in guard.symbols}
-        for record in rolls_out_of(trader.desk.ledger, stopped):
+        latched = {guard.state.position_id for guard in trader.guards.all if guard.state.latched is not None}
+        ledger = trader.desk.ledger
+        for record in (*rolls_out_of(ledger, stopped), *entries_of(ledger, latched)):
             _cancel(record)
         for waiting in trader.way.released():
             verdict = trader.close(waiting.intent, by_person=waiting.by_person, approved=True)
@@ -113,6 +115,6 @@ class Protection:
 
 
 def _cancel(record: OrderRecord) -> None:
-    """The sweep asks for it (oversight.py): a stop never waits behind an order that opens."""
+    """The sweep asks for it (oversight.py): a stop never waits behind an order that opens, nor beside its own entry."""
     record.unwanted = True
     record.cancel_asked |= record.state is OrderState.INTENT

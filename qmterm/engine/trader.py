@@ -97,7 +97,7 @@ class Trader:
         self._real_money_refusal = real_money_refusal
         self.closing_refusal = real_money_refusal  # set by the engine: arming that ended by its loss still closes
         self.way = MakingWay(desk, lanes, clock, log)
-        self.orphans = Orphans(book, desk.ledger, quotes, self.ticks, clock, log)
+        self.orphans = Orphans(book, desk.ledger, quotes, self.ticks, clock, log, guards.loose)
         self.proposals = Proposals(clock)
         self.trail = DecisionTrail()
         self.decisions = DecisionHash()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from qmterm.core.orders import BrokerPosition
 from qmterm.core.reasons import Reason
 from qmterm.engine.commands import StageTicket
-from tests.engine.house import opened
+from tests.engine.house import opened, plan
 from tests.engine.orders.test_shared_contracts import BUY_TWO, traded
 from tests.engine.orders.test_spread_stops import HIGH, LOW, at
 
@@ -75,3 +75,30 @@ async def test_where_what_is_held_needs_the_cover_too_nothing_is_cancelled():
         await turn(house)
         assert not sale.unwanted
         assert len(alarms(house, "cannot leave")) == 1
+
+
+async def test_an_entry_that_filled_in_part_buys_no_more_once_its_own_stop_hit():
+    async with opened() as house:
+        house.trader.open(plan(now_ns=house.clock.now()), house.clock.monotonic(), wanted=4)
+        await house.lanes.idle()
+        (order,) = house.working
+        await house.filled(order.broker_id, 2)
+        await turn(house)
+        assert house.broker.cancels == [order.broker_id]
+        stop = house.working[-1]
+        assert (stop.intent.reason, stop.intent.quantity) == (Reason.PREMIUM_STOP, 2)
+        await house.filled(stop.broker_id, 2)
+        await house.filled(order.broker_id, 1)  # faster than the cancel
+        await turn(house)
+        assert (house.working[-1].intent.reason, house.working[-1].intent.quantity) == (Reason.PREMIUM_STOP, 1)
+
+
+async def test_the_entry_of_another_trade_in_the_same_contract_goes_on():
+    async with opened() as house:
+        await traded(house, BUY_TWO, 2, "4.20")
+        assert (await house.tickets.stage(StageTicket("buy 4 NVDA 17APR26 175C @ 1.00 db gtc", True))).ok
+        await house.lanes.idle()
+        other = house.working[-1]
+        await turn(house)
+        assert house.working[-1].intent.reason is Reason.PREMIUM_STOP
+        assert not other.unwanted

@@ -23,7 +23,7 @@ from qmterm.core.signals import TradePlan
 from qmterm.engine.orders.book import Book, Position
 from qmterm.engine.orders.exit_orders import ExitOrders
 from qmterm.engine.orders.guard import Guard
-from qmterm.engine.orders.guard_units import after_fill, entry_cost, fit, recounted
+from qmterm.engine.orders.guard_units import after_fill, entry_cost, fit, loose_of, recounted
 from qmterm.engine.orders.ledger import Ledger, OrderRecord
 from qmterm.engine.orders.marks import Marks
 from qmterm.engine.orders.splits import Successor, renamed
@@ -136,6 +136,11 @@ class Guards:
             state = rolled(state, old.state, et_date(now))
             levels_day = old.levels_day or et_date(old.opened_ns)
         return self._keep(Guard(unit, now, state, levels_day=levels_day))
+
+    def loose(self, position_id: str, symbol: str) -> int | None:
+        """Contracts of one leg in no whole unit; None where there is no guard of such a leg."""
+        guard = self._guards.get(position_id)
+        return None if guard is None else loose_of(guard, symbol)
 
     def watching(self, symbol: str) -> Guard | None:
         """The guard of a contract that is held."""

@@ -170,6 +170,17 @@ def openers(ledger: Ledger, underlying: str) -> tuple[OrderRecord, ...]:
     )
 
 
+def entries_of(ledger: Ledger, plan_ids: Collection[str]) -> tuple[OrderRecord, ...]:
+    """Working orders of ours that open more of these trades."""
+    return tuple(
+        record
+        for record in ledger.working
+        if not record.external
+        and record.intent.plan_id in plan_ids
+        and any(leg.action.opens for leg in record.intent.legs)
+    )
+
+
 def rolls_out_of(ledger: Ledger, symbols: Collection[str]) -> tuple[OrderRecord, ...]:
     """Working orders that close one of these and open something else: a stop must not wait behind their price."""
     return tuple(

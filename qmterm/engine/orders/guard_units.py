@@ -183,6 +183,11 @@ def _filled(records: Iterable[OrderRecord], leg: Leg) -> int:
     return sum(fill.quantity for fill in fills if (fill.symbol, fill.action) == (leg.symbol, leg.action))
 
 
+def loose_of(guard: Guard, symbol: str) -> int | None:
+    """Contracts of one leg in no whole unit; None where it has no such leg."""
+    return {leg.symbol: have for leg, have in zip(guard.legs, _loose(guard), strict=True)}.get(symbol)
+
+
 def _loose(guard: Guard) -> tuple[int, ...]:
     return guard.loose or (0,) * len(guard.legs)
 

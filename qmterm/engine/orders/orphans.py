@@ -44,14 +44,23 @@ class Orphan:
 
 class Orphans:
     def __init__(
-        self, book: Book, ledger: Ledger, quotes: QuoteSource, ticks: TickBook, clock: Clock, log: RunLog
+        self,
+        book: Book,
+        ledger: Ledger,
+        quotes: QuoteSource,
+        ticks: TickBook,
+        clock: Clock,
+        log: RunLog,
+        loose: Callable[[str, str], int | None] = lambda _plan_id, _symbol: None,
     ) -> None:
+        """`loose` gives the contracts of a symbol that a plan's guard has in no whole unit; None: there is no guard."""
         self._book = book
         self._ledger = ledger
         self._quotes = quotes
         self._ticks = ticks
         self._clock = clock
         self._log = log
+        self._loose = loose
         self._told: set[tuple[str, str]] = set()
         self._called_off: dict[str, int] = {}  # symbol -> market time at which a person refused
 
@@ -90,9 +99,11 @@ class Orphans:
             filled = {leg.symbol: sum(record.filled(leg.symbol) for record in chain) for leg in root.intent.legs}
             last = max((fill.time_ns for record in chain for fill in record.fills.values()), default=0)
             for leg in _unequal(root.intent, filled):
-                since = self._closed_since(leg, last)
+                left = self._loose(root.intent.plan_id, leg.symbol)  # a guard counts every close, however many legs
+                if left is None:
+                    left = leg.quantity - self._closed_since(leg, last)
                 held = -leg.action.sign * self._book.quantity(leg.symbol)
-                count = min(leg.quantity - since, held - spoken_for(leg.symbol))
+                count = min(leg.quantity, left, held - spoken_for(leg.symbol))
                 if count > 0:
                     yield Orphan(root, Leg(leg.symbol, leg.action, count))
 

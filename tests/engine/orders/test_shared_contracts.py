@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from decimal import Decimal
 
+from qmterm.core.orders import BrokerPosition
 from qmterm.core.reasons import Reason
 from qmterm.engine.commands import StageTicket
 from tests.engine.house import opened
-from tests.engine.orders.test_spread_stops import HIGH, LOW, SOLD, at, hold
+from tests.engine.orders.test_spread_stops import BOUGHT, HIGH, LOW, SOLD, at, hold
 
 BUY_TWO = "buy 2 NVDA 17APR26 175C @ 4.20 db"
 
@@ -124,3 +125,55 @@ async def test_what_nothing_of_ours_opened_is_reckoned_at_the_books_average():
         (guard,) = house.guards.all
         house.desk.ledger.get("eP1").fills.clear()
         assert house.guards._cost(guard) == house.book.position(LOW).average == Decimal("4.10")
+
+
+async def left_alone(house):
+    """A spread of three of which the broker filled three and one, and two more calls that were bought elsewhere."""
+    house.quote(2.20, 2.30, HIGH)
+    assert (await house.tickets.stage(StageTicket(BOUGHT, True))).ok
+    await house.lanes.idle()
+    order = house.working[-1]
+    await house.filled(order.broker_id, 3, "4.15", LOW)
+    await house.filled(order.broker_id, 1, "2.25", HIGH)
+    house.book.adopt(
+        BrokerPosition(LOW, house.book.quantity(LOW) + 2, Decimal("4.15"), 100), "external", "", house.clock.now()
+    )
+    at(house, 4.10, 2.20)
+    return order
+
+
+async def test_a_leg_alone_that_a_person_closes_with_others_is_not_closed_again_out_of_what_else_is_held():
+    async with opened() as house:
+        order = await left_alone(house)
+        assert house.guards.loose(order.intent.plan_id, LOW) == 2
+        answer = await house.tickets.stage(
+            StageTicket("sell 3 NVDA 17APR26 175C / buy 1 NVDA 17APR26 180C @ 10.00 cr", True)
+        )
+        assert answer.ok, answer.text
+        await house.lanes.idle()
+        close = house.working[-1]
+        await house.filled(close.broker_id, 3, "4.10", LOW)
+        await house.filled(close.broker_id, 1, "2.30", HIGH)
+        await house.ended(order.broker_id)
+        house.clock.advance(30)
+        at(house, 4.10, 2.20)
+        await house.turn()
+        assert house.book.quantity(LOW) == 2
+        assert house.working == ()
+
+
+async def test_a_leg_alone_is_closed_also_when_another_trade_of_the_contract_was_closed_since():
+    async with opened() as house:
+        call = await traded(house, BUY_TWO, 2, "4.20")
+        order = await left_alone(house)
+        sale = await traded(house, "sell 2 NVDA 17APR26 175C @ 4.10 cr", 2, "4.10")
+        assert sale.intent.plan_id == call.intent.plan_id
+        await house.ended(order.broker_id)
+        at(house, 4.10, 2.20)
+        await house.turn()
+        (closer,) = house.working
+        assert (closer.intent.reason, closer.intent.quantity) == (Reason.ORPHAN_LEG, 2)
+        await house.filled(closer.broker_id, 2, "4.10", LOW)
+        await house.turn()
+        assert house.working == ()
+        assert units(house)[order.intent.plan_id] == 1
