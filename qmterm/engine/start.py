@@ -317,6 +317,7 @@ async def split_alarm(engaged: Engaged, parts: Parts) -> None:
         parts.log.alarm(
             "STOP", f"{underlying} split: stop levels were adjusted; check what your contracts became", underlying
         )
+    engaged.scanning.stops_follow()
 
 
 async def _day_base(parts: Parts, engaged: Engaged) -> None:
