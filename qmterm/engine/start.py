@@ -196,6 +196,7 @@ def _engage(parts: Parts, book: Book, saved_ladder: Mapping[str, object] | None)
         ClockWatch(parts.clock).look if isinstance(parts.clock, SystemClock) else lambda: None,
         scanning.split_ratio,
     )
+    oversight.adoption.on_flow = arming.moved_by
     entries = Entries(
         trader,
         scanning,
