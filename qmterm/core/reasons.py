@@ -38,6 +38,7 @@ class Reason(StrEnum):
     STALE_UNDERLYING = "STALE_UNDERLYING"
     DELAYED = "DELAYED"
     FEED_DOWN = "FEED_DOWN"
+    SPLIT_UNKNOWN = "SPLIT_UNKNOWN"
 
     # --- why a symbol was not evaluated (market/quality/coverage) ---
     NOT_ENTITLED = "NOT_ENTITLED"

@@ -86,6 +86,7 @@ class Arming:
         self._journal = journal
         self._fingerprint = fingerprint
         self._arms: Arms | None = None
+        self._moved = Decimal(0)  # dollars that came or went and that the disk does not know of yet
         self._ends_at = 0.0  # the same end in real seconds: a clock that is set back lengthens nothing
 
     @property
@@ -128,6 +129,7 @@ class Arming:
         now = self._clock.now()
         arms = Arms(account, self._fingerprint, source, now, until_ns, nlv, max_loss)
         await self._journal.write_document(DOCUMENT, arms.to_dict())
+        self._moved = Decimal(0)  # of before
         self._hold(arms)
         self._log.alarm("RISK", f"REAL MONEY {self.text} ({source})", "arming", nlv=str(nlv))
         return self.text
@@ -145,10 +147,19 @@ class Arming:
         self._log.write("alarm" if held else "warn", "RISK", f"disarmed: {why}{stops}", "arming")
         await self._journal.write_document(DOCUMENT, {})
 
+    def moved_by(self, change: Decimal) -> None:
+        """Money that came or went, dollars: a deposit must not make the loss larger that was allowed."""
+        self._moved += change
+        if self._arms is not None:
+            self._arms = replace(self._arms, nlv=self._arms.nlv + change)
+
     async def look(self, nlv: Decimal, held: int) -> None:
         """Every turn: has its time or its loss come."""
         if self._arms is None:
             return
+        if self._moved:
+            self._moved = Decimal(0)
+            await self._journal.write_document(DOCUMENT, self._arms.to_dict())
         arms = self.arms
         if arms is None:
             await self.disarm("its time is over", held=held)
@@ -163,10 +174,9 @@ class Arming:
         """After a restart: it holds on for the same account and configuration, if the reconciliation was clean."""
         if not saved:
             return
-        self._hold(Arms.from_dict(saved))
-        arms = self._arms
-        if arms is None:
-            return
+        arms = Arms.from_dict(saved)
+        arms = replace(arms, nlv=arms.nlv + self._moved)  # while we were away: found before this is asked
+        self._hold(arms)
         if arms.account != account:
             await self.disarm("it was given for another account")
         elif arms.fingerprint != self._fingerprint:

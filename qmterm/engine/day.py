@@ -27,7 +27,7 @@ class MarketDay:
         parts, day = self._parts, et_date(now_ns)
         if day == self._day or parts.calendar.phase(now_ns) is Phase.CLOSED:
             return
-        if self._day is not None:  # the start has just read them
+        if self._day is not None or not engaged.scanning.splits_known:  # else the start has just read them
             if now_ns < self._next_ns:
                 return
             self._next_ns = now_ns + int(RETRY_S * NS)

@@ -78,7 +78,7 @@ class Oversight:
         self._kept_proof: dict[str, object] = {}
         self.reconciler = Reconciler(trader.settings.readback_window_s)
         self._explainer = Explainer(trader, broker, split_ratio)
-        self._adoption = Adoption(trader, journal, self._explainer)
+        self.adoption = Adoption(trader, journal, self._explainer)
         self.flattener = Flattener(trader)
         self.protection = Protection(trader)
         self.proof = Proof(
@@ -319,7 +319,7 @@ class Oversight:
             if self.reconciler.clean:
                 return True, "book and broker agree"
             return False, "a difference was seen that may be news on its way; the next comparisons decide"
-        adopted = await self._adoption.adopt(confirmed, state)
+        adopted = await self.adoption.adopt(confirmed, state)
         self.reconciler.accept()
         if adopted.serious:
             text = f"book and broker differed: {'; '.join(adopted.serious)}"

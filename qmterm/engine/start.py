@@ -196,6 +196,7 @@ def _engage(parts: Parts, book: Book, saved_ladder: Mapping[str, object] | None)
         ClockWatch(parts.clock).look if isinstance(parts.clock, SystemClock) else lambda: None,
         scanning.split_ratio,
     )
+    oversight.adoption.on_flow = arming.moved_by
     entries = Entries(
         trader,
         scanning,
@@ -317,6 +318,7 @@ async def split_alarm(engaged: Engaged, parts: Parts) -> None:
         parts.log.alarm(
             "STOP", f"{underlying} split: stop levels were adjusted; check what your contracts became", underlying
         )
+    engaged.scanning.stops_follow()
 
 
 async def _day_base(parts: Parts, engaged: Engaged) -> None:

@@ -115,7 +115,7 @@ def _orphans(line: ExpiryLine) -> Iterator[Finding]:
 
 
 def planned(line: ExpiryLine, contract: OptionContract, now_ns: int) -> PlannedAction:
-    """What is to be done, by when; CLOSE is done by machine in auto mode where the position is ours."""
+    """What is to be done, by when; CLOSE is done by machine in auto mode where a guard watches it."""
     end, early = line.end, line.assignment
     if now_ns >= end.expires_ns or end.sessions_left < 0:
         return PlannedAction(Deed.HOLD, text="waits for the broker's settlement")

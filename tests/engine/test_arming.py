@@ -162,3 +162,36 @@ def test_times_and_amounts_are_read_strictly():
     assert parse_until("9:59", TEN - 2 * NS * 3600) == TEN - 60 * NS
     assert [parse_until(text, TEN) for text in ("23:59", "24:00")] == [TEN + 839 * 60 * NS, None]
     assert parse_loss("0.5") == Decimal("0.5")
+
+
+async def test_money_that_comes_or_goes_leaves_the_loss_that_was_allowed_as_large_as_it_was():
+    async with opened() as house:
+        await armed(house, tail="", until="12:00", max_loss="500", source="ctl")
+        house.arming.moved_by(Decimal(5_000))
+        await house.arming.look(CASH + 5_000 - 499, 0)
+        assert house.arming.may_open
+        assert house.journal.documents[DOCUMENT]["nlv"] == str(CASH + 5_000)
+        house.arming.moved_by(Decimal(-5_000))
+        await house.arming.look(CASH - 500, 0)
+        assert not house.arming.may_open
+
+
+@pytest.mark.parametrize(("nlv", "holds"), [(CASH + 5_000 - 499, True), (CASH + 5_000 - 500, False)])
+async def test_a_deposit_made_while_away_does_not_enlarge_what_an_arming_may_lose(nlv, holds):
+    async with opened() as house:
+        await armed(house, tail="", until="12:00", max_loss="500", source="ctl")
+        again = Arming(house.clock, house.log, house.journal, "config-1")
+        again.moved_by(Decimal(5_000))  # found by the recovery, before the arming is asked for
+        await again.restore(house.journal.documents[DOCUMENT], "5WT00001", nlv, clean=True)
+        assert again.may_open is holds
+        assert house.journal.documents[DOCUMENT]["nlv"] == str(CASH + 5_000)
+
+
+async def test_what_came_before_an_arming_is_none_of_its_business():
+    async with opened() as house:
+        house.arming.moved_by(Decimal(5_000))
+        await armed(house, tail="", until="12:00", max_loss="500", source="ctl")
+        assert house.arming.arms.nlv == CASH
+        writes = dict(house.journal.documents[DOCUMENT])
+        await house.arming.look(CASH, 0)
+        assert house.journal.documents[DOCUMENT] == writes

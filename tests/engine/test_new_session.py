@@ -19,6 +19,7 @@ class Day:
     def __init__(self):
         self.clock = clock_at()
         self.snapshot_fails = self.splits_fail = False
+        self.splits_known = True
         self.done: list[str] = []
         self.flow_days = 0
         self.day = MarketDay(
@@ -59,6 +60,9 @@ class Day:
         self.done.append("stops")
         return ()
 
+    def stops_follow(self):
+        self.done.append("follow")
+
     async def look(self):
         await self.day.look(self.engaged, self.clock.now())
 
@@ -79,7 +83,7 @@ def _tomorrow(clock):
 async def test_stops_follow_a_split_before_anything_else_is_read(day):
     for _ in range(3):
         await day.look()
-    assert day.done == ["splits", "stops", "snapshot", "listing", "yields"]
+    assert day.done == ["splits", "stops", "follow", "snapshot", "listing", "yields"]
     assert day.conditions == 1
     assert day.flow_days == 1
 
@@ -109,3 +113,16 @@ async def test_splits_that_could_not_be_read_are_asked_again(day):
     day.clock.advance(RETRY_S)
     await day.look()
     assert day.done.count("stops") == 2
+
+
+async def test_splits_that_the_start_could_not_read_are_read_behind_it():
+    day = Day()
+    day.splits_known, day.splits_fail = False, True
+    await day.look()
+    assert day.done[:3] == ["splits", "stops", "follow"]
+    day.splits_fail = False
+    day.clock.advance(RETRY_S)
+    await day.look()
+    day.clock.advance(RETRY_S)
+    await day.look()
+    assert day.done.count("splits") == 2

@@ -7,7 +7,7 @@ and what losses are measured from move together, before anything is awaited.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol
@@ -44,6 +44,7 @@ class Adoption:
         self._trader = trader
         self._journal = journal
         self._explainer = explainer
+        self.on_flow: Callable[[Decimal], None] = lambda _dollars: None  # set by the engine: arming measures losses too
 
     async def adopt(self, confirmed: Sequence[Difference], state: AccountState) -> Adopted:
         """Take the broker's word for all of them, keep that on the disk and say it. JournalError when that fails."""
@@ -92,4 +93,5 @@ class Adoption:
 
         flow = flow_of(zip(confirmed, changes, causes, strict=True), price_of)
         trader.day.flow(flow)
+        self.on_flow(flow)
         return changes, flow

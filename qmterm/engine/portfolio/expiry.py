@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Protocol
@@ -28,7 +29,7 @@ from qmterm.engine.runlog import RunLog
 from qmterm.engine.show.wording import label
 from qmterm.quant.options.dividend_forecast import ExpectedDividend
 from qmterm.risk.expiry_desk import ExpiryDesk
-from qmterm.risk.expiry_line import DeskRules, ExpiryLine, HeldOption, Severity, StockFacts
+from qmterm.risk.expiry_line import Deed, DeskRules, ExpiryLine, Finding, HeldOption, Severity, StockFacts
 
 EVERY_NS = 60 * NS
 LEARN_S = 5.0  # real seconds between two looks for stocks whose dividends nobody asked for
@@ -154,7 +155,28 @@ class ExpiryWatch:
         ]
         stocks = {p.underlying: self._facts(p.underlying, now) for p in positions}
         desk = ExpiryDesk(self._calendar, self._rules, lambda years: float(self._rates(np.array([years]), now)[0]))
-        return desk.look(held, stocks, now, buying_power=self._buying_power(), put_mids=self._put_mids())
+        lines = desk.look(held, stocks, now, buying_power=self._buying_power(), put_mids=self._put_mids())
+        return tuple(self._by_whom(line, now) for line in lines)
+
+    def _by_whom(self, line: ExpiryLine, now: int) -> ExpiryLine:
+        """A planned close that no guard carries out is a person's: the line says so, and at its hour it is an alarm."""
+        action = line.action
+        by_hand = tuple(symbol for symbol in action.closes if not self._ours(symbol))
+        if action.deed is not Deed.CLOSE or not by_hand:
+            return line
+        names = " / ".join(label(symbol) for symbol in by_hand)
+        text = f"{action.text}: {names} by you, no stop watches it"
+        ours = tuple(symbol for symbol in action.closes if symbol not in by_hand)
+        plan = replace(action, closes=ours, text=text, deed=Deed.CLOSE if ours else Deed.WATCH)
+        if not action.due(now) or action.reason is None:
+            return replace(line, action=plan)
+        due = Finding(action.reason, Severity.ALARM, f"the hour to close {names} has come, and nobody does it for you")
+        return replace(line, action=plan, findings=(due, *line.findings))
+
+    def _ours(self, symbol: str) -> bool:
+        """The machine closes it: what a person holds elsewhere a person closes."""
+        position = self._book.position(symbol)
+        return position is not None and position.strategy != EXTERNAL and self._guards.watching(symbol) is not None
 
     def _facts(self, underlying: str, now: int) -> StockFacts:
         doubt, spot = self._stocks.doubt(underlying), self._stocks.last(underlying)
@@ -210,9 +232,6 @@ class ExpiryWatch:
             if not line.action.due(now) or line.action.reason is None:
                 continue
             for symbol in line.action.closes:
-                position = self._book.position(symbol)
-                if position is None or position.strategy == EXTERNAL:
-                    continue  # what a person holds elsewhere a person closes; the alarm was given
                 if await self._guards.want_out(symbol, line.action.reason):
                     reason = line.action.reason.value
                     self._log.alarm("STOP", f"{reason}: {label(symbol)}: {line.action.text}", symbol, reason=reason)

@@ -34,6 +34,7 @@ from qmterm.strategy.scanner import ScanResult, daily_mtf, scan
 from qmterm.strategy.signals_log import changes
 
 RECENT = 5  # sessions
+LEAST_SPLIT = 1.15  # a price so many times off the last close may be a split's (6:5 and what the day adds)
 
 
 class Scanning:
@@ -74,6 +75,9 @@ class Scanning:
         self._ticker_of: dict[str, str] = {}  # BRKB, as its options are named -> BRK.B, as the stock is
         self._before: NDArray[np.int8] | None = None
         self._rescaled = False
+        self._splits_day: date | None = None  # splits are known up to and with this day
+        self._followed: date | None = None  # and the stops' prices are of this day's shares
+        self._learned = self._in_panel = 0  # splits learned in this run; those the panel was made with
         self.on_splits: Callable[[tuple[Split, ...]], None] = lambda splits: None  # hears of all that are known
         self.coverage = Coverage()
         self.codes: CodeArray = np.empty(0, dtype=np.int8)  # the gate's word on each price, in the result's order
@@ -102,6 +106,7 @@ class Scanning:
         if self._history.unsaved:
             self._log.warn("FEED", f"splits and renames are known in this run only: {self._history.unsaved}")
         self._rescaled = False  # the panel below is made with all of them
+        learned = self._learned
         progress(self._pull.text or "indicators")
         panel = await self._history.panel(last, sessions, allow_missing=report is not None and bool(report.failed))
         self._loaded = sessions
@@ -126,7 +131,7 @@ class Scanning:
             # What is held under an old name is judged by the stock that goes on.
             former = {change.old: change.new for change in self._history.renames if change.old not in self._row_of}
             self._ticker_of |= {old: new for old, new in former.items() if new in self._row_of}
-        self._panel, self._features, self._mtf = panel, features, mtf
+        self._panel, self._features, self._mtf, self._in_panel = panel, features, mtf, learned
         self._board.know_previous_closes(self._numbers, np.where(panel.stale == 0, features.close, np.nan))
         self._log.info(
             "SCAN",
@@ -163,6 +168,15 @@ class Scanning:
         """
         return await self._refresh_splits()
 
+    @property
+    def splits_known(self) -> bool:
+        """Those of today have been read."""
+        return self._splits_day == et_date(self._clock.now())
+
+    def stops_follow(self) -> None:
+        """The stops' prices have been brought to the shares of the splits that are known."""
+        self._followed = self._splits_day
+
     def names_changed(self) -> None:
         """A symbol trades under a new one: the panel is made anew, the old one's history under the new."""
         self._rescaled = True
@@ -177,12 +191,15 @@ class Scanning:
         return self._history.split_ratio(self.ticker(symbol), after, until)
 
     async def _refresh_splits(self) -> bool:
+        today = et_date(self._clock.now())
         try:
             for split in await self._history.refresh_splits():
                 self._log.info("FEED", f"split {split.symbol} {split.split_to:g}:{split.split_from:g} on {split.day}")
                 self._rescaled = True
+                self._learned += 1
             # Dividends are told as they were paid, also those from before the oldest pull.
             await self._history.know_splits_since(et_date(self._clock.now()) - timedelta(days=LOOK_BACK_DAYS))
+            self._splits_day = today
         except DataError as error:
             self._log.warn("FEED", f"splits are not known ({error}); history may be unadjusted")
             return False
@@ -277,9 +294,25 @@ class Scanning:
     # --- what the stops ask (exits.Underlyings) ---
 
     def doubt(self, symbol: str) -> Reason | None:
-        """Why no stop may act on this stock's price now; None when it may (late prices are better than none)."""
+        """Why no stop may act on this stock's price now; None when it may (late prices are better than none).
+
+        Until the stops follow today's splits, a price as far from the last close as a split would put it is no price
+        to sell at: a real fall of that size is left to the position's own mark.
+        """
         reason = self._quality.stock(symbol, self._clock.now())
-        return None if reason in (Reason.DELAYED, Reason.NOT_TRADED) else reason
+        if reason not in (None, Reason.DELAYED, Reason.NOT_TRADED):
+            return reason
+        return Reason.SPLIT_UNKNOWN if self._behind_splits and self._may_have_split(symbol) else None
+
+    @property
+    def _behind_splits(self) -> bool:
+        return self._followed != et_date(self._clock.now())
+
+    def _may_have_split(self, symbol: str) -> bool:
+        price, close = self.last(symbol), self.previous_close(symbol)
+        if not price or not close:
+            return False
+        return max(price / close, close / price) >= LEAST_SPLIT
 
     def ticker(self, symbol: str) -> str:
         """The stock's own spelling of an option root."""
@@ -300,6 +333,9 @@ class Scanning:
         return self._board.last_price(self.ticker(symbol))
 
     def daily(self, symbol: str, after: date) -> Daily | None:
+        # On other shares than the stop's prices it would be taken over as it is, and be divided by a split once more.
+        if self._in_panel != self._learned or (self.splits_known and self._behind_splits):
+            return None
         row = self._row_of.get(self.ticker(symbol))
         if row is None or self._panel is None or self._features is None or self._panel.last_session <= after:
             return None

@@ -147,3 +147,13 @@ async def test_nobody_can_measure_a_loss_while_the_disk_keeps_the_adjustments():
         house.broker.held[HIGH], house.broker.cash = 0, CASH - 5_000
         await lasting(house)
         assert seen == [0, 0]
+
+
+async def test_who_else_measures_losses_hears_of_it_at_once():
+    async with opened() as house:
+        heard = []
+        house.oversight.adoption.on_flow = heard.append
+        await begun(house)
+        house.broker.cash = CASH + 5_000
+        await lasting(house)
+        assert heard == [5_000]

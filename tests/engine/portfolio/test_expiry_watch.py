@@ -1,9 +1,11 @@
 """The expiry desk at work: one alarm a change, closes before the cut-off, nothing of what is held elsewhere."""
 
+from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
 
 import numpy as np
+import pytest
 
 from qmterm.core.calendar import SessionCalendar
 from qmterm.core.clock import et_date, from_et
@@ -132,17 +134,40 @@ async def test_a_person_who_refused_is_asked_again_only_after_five_minutes():
         assert house.guards.of("P1").goal == 2
 
 
-async def test_what_is_held_elsewhere_is_alarmed_and_never_closed():
+@pytest.mark.parametrize(("strategy", "plan_id"), [("external", ""), ("manual", "P9")])
+async def test_what_no_guard_closes_is_a_persons_says_so_and_is_an_alarm_at_its_hour(strategy, plan_id):
     async with opened() as house:
-        house.book.adopt(BrokerPosition(OCC, -1, Decimal("1.05"), 100), "external", "", 1)
+        house.book.adopt(BrokerPosition(OCC, 2, Decimal("1.05"), 100), strategy, plan_id, 1)
         watched = Watched(house)
-        at(house, 15, 20)
+        at(house, 15, 14)
         await watched.watch.look()
-        assert watched.watch.lines[0].action.due(house.clock.now())
-        assert said(house)
-        assert house.guards.all == ()
+        (line,) = watched.watch.lines
+        assert (line.action.deed, line.severity) == (Deed.WATCH, Severity.WARN)
+        assert line.action.text == "close before 15:30 ET: NVDA 17APR26 175C by you, no stop watches it"
+        assert said(house, "alarm") == []
+        for minute in (15, 16):
+            at(house, 15, minute)
+            await watched.watch.look()
+        (alarm,) = said(house, "alarm")
+        assert "the hour to close NVDA 17APR26 175C has come, and nobody does it for you" in alarm.text
         await house.turn()
         assert house.working == ()
+
+
+async def test_of_a_close_of_several_the_machine_does_what_it_watches_and_names_the_rest():
+    async with opened() as house:
+        await house.hold(2)
+        other = OCC.replace("175", "180")
+        house.book.adopt(BrokerPosition(other, 1, Decimal(1), 100), "manual", "P9", 1)
+        watched = Watched(house)
+        at(house, 15, 15)
+        await watched.watch.look()
+        line = watched.watch.lines[0]
+        both = replace(line, action=replace(line.action, closes=(OCC, other)))
+        split = watched.watch._by_whom(both, house.clock.now())
+        assert (split.action.deed, split.action.closes) == (Deed.CLOSE, (OCC,))
+        assert split.action.text == "close before 15:30 ET: NVDA 17APR26 180C by you, no stop watches it"
+        assert split.severity is Severity.ALARM
 
 
 async def test_an_alarm_is_said_once_a_change_and_not_again_after_a_restart():

@@ -9,6 +9,7 @@ import pytest
 from qmterm.core.calendar import SessionCalendar
 from qmterm.core.clock import NS, ManualClock, from_et
 from qmterm.core.compute import ComputeThread
+from qmterm.core.errors import DataError
 from qmterm.core.reasons import Reason
 from qmterm.core.settings.strategy import AtrMatrixSettings, ScannerSettings
 from qmterm.core.signals import SignalState
@@ -195,3 +196,91 @@ async def test_rows_whose_chain_was_read_tell_where_their_volatility_stands(scan
     assert (rows[ranked]["iv_rank"], rows[ranked]["iv_observations"]) == (34.0, 200)
     assert (rows[counted]["iv_rank"], rows[counted]["iv_observations"]) == (None, 12)
     assert sum("iv_rank" in row for row in rows.values()) == 2
+
+
+# --- splits and the stops ---
+
+SYMBOL = PANEL.symbols[0]
+BEFORE = DAY - timedelta(days=30)
+
+
+def splits_fail(at):
+    """No splits can be read from now on; returns what ends it."""
+
+    async def silent():
+        raise DataError("no splits")
+
+    known, at.tape.refresh_splits = at.tape.refresh_splits, silent
+    return lambda: setattr(at.tape, "refresh_splits", known)
+
+
+def price(at, times):
+    at.table.last[PANEL.symbols.index(SYMBOL)] = PANEL.close[0, -1] * times
+    fresh(at)
+
+
+def next_day(at):
+    at.clock.now_ns = from_et(DAY + timedelta(days=1), 11, 0)
+    fresh(at)
+
+
+async def test_a_price_that_a_split_may_have_made_decides_nothing_until_the_stops_follow(scanning):
+    scan = scanning.scan
+    scan.stops_follow()
+    price(scanning, 0.5)
+    assert scan.doubt(SYMBOL) is None  # today's splits are known: half the price is a fall
+    next_day(scanning)
+    read_again = splits_fail(scanning)
+    assert not await scan.new_session()
+    scan.stops_follow()
+    assert not scan.splits_known
+    for times, doubt in ((0.5, Reason.SPLIT_UNKNOWN), (0.86, Reason.SPLIT_UNKNOWN), (1.2, Reason.SPLIT_UNKNOWN),
+                         (0.88, None), (1.14, None)):  # fmt: skip
+        price(scanning, times)
+        assert scan.doubt(SYMBOL) is doubt
+    assert scan.doubt("BRANDNEW") is None
+    read_again()
+    assert await scan.new_session()
+    price(scanning, 0.5)
+    assert scan.doubt(SYMBOL) is Reason.SPLIT_UNKNOWN  # known, but the stop's price is not brought along yet
+    scan.stops_follow()
+    assert scan.doubt(SYMBOL) is None
+
+
+async def test_what_the_gate_refuses_keeps_its_own_reason(scanning):
+    price(scanning, 0.5)
+    scanning.clock.advance(60)
+    scanning.down["stocks"] = True
+    assert scanning.scan.doubt(SYMBOL) is Reason.FEED_DOWN
+
+
+async def test_a_days_levels_wait_until_the_stops_are_on_the_same_shares(scanning):
+    scan = scanning.scan
+    assert scan.daily(SYMBOL, BEFORE) is None  # the start has read the splits, its stops do not follow yet
+    scan.stops_follow()
+    told = scan.daily(SYMBOL, BEFORE)
+    assert told is not None
+    next_day(scanning)
+    assert scan.daily(SYMBOL, BEFORE) == told  # nothing new is known: both on yesterday's shares
+
+    async def one():
+        return (Split(SYMBOL, DAY + timedelta(days=1), 1, 2),)
+
+    scanning.tape.refresh_splits = one
+    await scan.new_session()
+    assert scan.daily(SYMBOL, BEFORE) is None
+    scan.stops_follow()
+    assert scan.daily(SYMBOL, BEFORE) is None  # the panel is still on the old ones
+    scanning.tape.refresh_splits = Tape().refresh_splits
+    await scan.load(lambda text: None)
+    assert scan.daily(SYMBOL, BEFORE) is not None
+
+
+async def test_a_load_that_learns_of_splits_before_the_morning_makes_the_levels_wait(scanning):
+    scan = scanning.scan
+    scan.stops_follow()
+    scanning.clock.now_ns = from_et(DAY + timedelta(days=1), 0, 30)
+    await scan.load(lambda text: None)
+    assert scan.daily(SYMBOL, BEFORE) is None
+    scan.stops_follow()
+    assert scan.daily(SYMBOL, BEFORE) is not None
