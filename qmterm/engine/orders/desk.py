@@ -1,7 +1,7 @@
 """The order desk: what the broker says of our orders, and what of theirs is proven (DESIGN.md 5, points 2-4).
 
 Whatever is not a certain refusal leaves the order UNKNOWN: counted at its full worst case, its underlying frozen,
-settled only by read-back. Sending and cancelling are placing.py's and cancelling.py's.
+settled only by read-back. Sending, cancelling and reading back are placing.py's, cancelling.py's and read_back.py's.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from qmterm.engine.orders.cancelling import Cancelling
 from qmterm.engine.orders.causes import BOOKED
 from qmterm.engine.orders.ledger import Ledger, OrderRecord, adopt, new_fills, next_state
 from qmterm.engine.orders.placing import OrderJournal, Placing, Priced, StillWanted
+from qmterm.engine.orders.read_back import ReadBack
 from qmterm.engine.runlog import RunLog
 from qmterm.engine.show.wording import describe_fill, describe_order
 
@@ -53,6 +54,7 @@ class OrderDesk:
         self.ledger = Ledger()
         self._placing = Placing(broker, journal, self.ledger, clock, log, self)
         self._cancelling = Cancelling(broker, self.ledger, clock, log)
+        self._reading = ReadBack(broker, self.ledger, book, clock, log, settings.readback_window_s, self)
         self.priced = priced
         self.counting = 0  # fills on their way to the disk: cash must not be journalled meanwhile
 
@@ -266,39 +268,8 @@ class OrderDesk:
                 record.intent.intent_id,
             )
 
-    # --- read-back ---------------------------------------------------------------------------------------------
+    # --- read-back (read_back.py) ---
 
     async def read_back(self, state: AccountState, began_at: float | None = None) -> None:
-        """Settle UNKNOWN orders by what the account shows: found anywhere = accepted; absent twice = not accepted.
-
-        `began_at` (monotonic) is when the reading began: one that began before the outcome was lost proves no absence.
-        """
-        for order in state.orders:
-            await self.on_order(order)
-        if not state.complete:
-            return
-        now = self._clock.monotonic()
-        held = {position.symbol: position.quantity for position in state.positions}
-        for record in self.ledger.unknown:
-            if began_at is not None and began_at < record.unknown_since:
-                continue
-            moved = any(held.get(leg.symbol, 0) != self._book.quantity(leg.symbol) for leg in record.intent.legs)
-            if moved:
-                record.absent_since = None
-                if record.alarmed:
-                    continue
-                record.alarmed = True
-                self._log.alarm(
-                    "ORD",
-                    f"unknown order is in no list, but the position moved: {describe_order(record.intent)}",
-                    record.intent.intent_id,
-                )
-            elif record.absent_since is None:
-                record.absent_since = now
-            elif now - record.absent_since >= self._settings.readback_window_s:
-                await self.move(record, OrderState.NOT_ACCEPTED, "absent from two complete read-backs")
-                self._log.warn(
-                    "ORD",
-                    f"not accepted: {describe_order(record.intent)}; never sent again, watched until the session ends",
-                    record.intent.intent_id,
-                )
+        """Settle by what the account shows; `began_at` (monotonic) is when the reading began, None: just now."""
+        await self._reading.take(state, began_at)
