@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import lru_cache
@@ -176,17 +176,29 @@ def last_session(connection: sqlite3.Connection) -> StoredSession | None:
     )
 
 
+_ORDERS = (
+    "SELECT e.body, coalesce(o.state, 'intent'), o.broker_id, coalesce(o.time_ns, i.created_ns), o.reason,"
+    " i.session_id FROM intents i LEFT JOIN orders o ON o.intent_id = i.intent_id"
+    " LEFT JOIN sessions s ON s.session_id = i.session_id"
+    " CROSS JOIN events e ON e.seq = i.seq"  # CROSS: last, for the orders that are wanted only
+    " WHERE coalesce(s.account, ?) = ? AND "
+)
+
+
 def _orders(connection: sqlite3.Connection, account: str, since_ns: int) -> tuple[StoredOrder, ...]:
+    """By when it was made or ended, the later of both: a GTC order of last month that filled today is today's."""
     marks = ", ".join("?" * len(_UNSETTLED))
-    rows = connection.execute(
-        "SELECT e.body, coalesce(o.state, 'intent'), o.broker_id, coalesce(o.time_ns, i.created_ns), o.reason,"
-        " i.session_id FROM intents i LEFT JOIN orders o ON o.intent_id = i.intent_id"
-        " LEFT JOIN sessions s ON s.session_id = i.session_id"
-        " CROSS JOIN events e ON e.seq = i.seq"  # CROSS: last, for the orders that are wanted only
-        f" WHERE coalesce(s.account, ?) = ? AND (coalesce(o.state, 'intent') IN ({marks}) OR i.created_ns >= ?)"
-        " ORDER BY i.seq",
-        (account, account, *_UNSETTLED, since_ns),
-    )
+    wanted = f"(coalesce(o.state, 'intent') IN ({marks}) OR i.created_ns >= ? OR o.time_ns >= ?) ORDER BY i.seq"
+    return _stored(connection.execute(_ORDERS + wanted, (account, account, *_UNSETTLED, since_ns, since_ns)))
+
+
+def stored_order(connection: sqlite3.Connection, intent_id: str, account: str) -> StoredOrder | None:
+    """One order of the account, however long ago it ended; None when there is none of that id."""
+    found = _stored(connection.execute(_ORDERS + "i.intent_id = ?", (account, account, intent_id)))
+    return found[0] if found else None
+
+
+def _stored(rows: Iterable[tuple[Any, ...]]) -> tuple[StoredOrder, ...]:
     return tuple(
         StoredOrder(
             intent=msgspec.json.decode(body, type=OrderIntent),

@@ -273,6 +273,9 @@ class MemoryJournal:
         self.rows.append(("fill", intent_id))
         return new
 
+    async def stored_order(self, intent_id: str) -> None:
+        return None
+
     # --- what the rest of the engine writes ---
 
     def decision(self, subject, outcome, time_ns, *, plan=None, reason=None, numbers=None) -> None:

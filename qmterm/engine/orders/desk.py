@@ -6,6 +6,7 @@ settled only by read-back. Sending, cancelling and reading back are placing.py's
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from math import gcd
@@ -23,6 +24,7 @@ from qmterm.engine.orders.causes import BOOKED
 from qmterm.engine.orders.ledger import Ledger, OrderRecord, adopt, new_fills, next_state
 from qmterm.engine.orders.placing import OrderJournal, Placing, Priced, StillWanted
 from qmterm.engine.orders.read_back import ReadBack
+from qmterm.engine.orders.recovery import from_journal
 from qmterm.engine.runlog import RunLog
 from qmterm.engine.show.wording import describe_fill, describe_order
 
@@ -56,6 +58,7 @@ class OrderDesk:
         self._cancelling = Cancelling(broker, self.ledger, clock, log)
         self._reading = ReadBack(broker, self.ledger, book, clock, log, settings.readback_window_s, self)
         self.priced = priced
+        self._adopting = asyncio.Lock()
         self.counting = 0  # fills on their way to the disk: cash must not be journalled meanwhile
 
     # --- sending (placing.py) and cancelling (cancelling.py) ---
@@ -140,20 +143,8 @@ class OrderDesk:
         """One full order object from the stream, a poll or an answer; may be old, may be a repeat."""
         record = self.ledger.find(order)
         if record is None:
-            record = adopt(order, self._clock.now(), self._clock.monotonic())
-            self.ledger.add(record)
-            await self._journal.write_intent(record.intent)
-            await self._journal.write_order(
-                record.intent.intent_id, record.state, order.broker_id, self._clock.now(), "adopted"
-            )
-            words = describe_order(record.intent)
-            if order.broker_id.startswith(BOOKED):
-                pass  # no order of anybody's: who found the booking says what it was
-            elif order.external_id and self.ledger.get(order.external_id) is not None:
-                text = f"a second order carries our tag {order.external_id} (edited elsewhere?): {words}"
-                self._log.alarm("ORD", text, record.intent.intent_id)
-            else:
-                self._log.warn("ORD", f"external order adopted: {words}", record.intent.intent_id)
+            async with self._adopting:  # whoever else tells of it waits, and finds it then
+                record = self.ledger.find(order) or await self._adopt(order)
         self._placing.tell(record)
         if record.broker_id != order.broker_id:
             self.ledger.name(record, order.broker_id)
@@ -172,6 +163,29 @@ class OrderDesk:
         state = next_state(record, order.state)
         if state is not None:
             await self.move(record, state, self._replaced_by(record, order, state) or order.reject_reason or "")
+        return record
+
+    async def _adopt(self, order: BrokerOrder) -> OrderRecord:
+        """A record for an order that we do not have: ours of long ago, adopted long ago, or somebody's that is new."""
+        record = adopt(order, self._clock.now(), self._clock.monotonic())
+        name = record.intent.intent_id
+        for known_as in (order.external_id, name):
+            stored = await self._journal.stored_order(known_as) if known_as and not self.ledger.get(known_as) else None
+            if stored is not None and stored.broker_id in (None, order.broker_id):
+                record = from_journal(stored, (), self._clock.monotonic())
+                self.ledger.add(record)
+                return record
+        self.ledger.add(record)
+        await self._journal.write_intent(record.intent)
+        await self._journal.write_order(name, record.state, order.broker_id, self._clock.now(), "adopted")
+        words = describe_order(record.intent)
+        if order.broker_id.startswith(BOOKED):
+            pass  # no order of anybody's: who found the booking says what it was
+        elif order.external_id and self.ledger.get(order.external_id) is not None:
+            text = f"a second order carries our tag {order.external_id} (edited elsewhere?): {words}"
+            self._log.alarm("ORD", text, name)
+        else:
+            self._log.warn("ORD", f"external order adopted: {words}", name)
         return record
 
     def _fit(self, record: OrderRecord, order: BrokerOrder) -> None:

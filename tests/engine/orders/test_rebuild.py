@@ -45,10 +45,15 @@ def stored(intent, state=OrderState.FILLED, broker_id="1", reason=None):
 
 
 def journal(orders=(), fills=(), adjustments=(), protects=None, **session):
+    """Each fill names the strategy and plan of its order, as the file's own rows do."""
+    whose = {each.intent.intent_id: (each.intent.strategy, each.intent.plan_id) for each in orders}
     return JournalState(
         session=replace(SESSION, **session),
         orders=tuple(orders),
-        fills=tuple(StoredFill(made, intent_id, of, 0) for made, intent_id, of in fills),
+        fills=tuple(
+            StoredFill(made, name, of, number, *whose.get(name, ("external", "")))
+            for number, (made, name, of) in enumerate(fills)
+        ),
         adjustments=tuple(Adjustment(symbol, Decimal(amount), "r", 9, of, 0) for symbol, amount, of in adjustments),
         protects=protects or {},
     )
@@ -94,13 +99,10 @@ def test_fills_of_this_session_move_the_book_and_earlier_ones_are_only_known():
     assert book.fill_count == 0  # of the new session
 
 
-def test_a_fill_without_its_order_belongs_to_whom_a_stop_names_or_to_nobody_of_ours():
-    protects = {"p9": {"symbol": OCC, "strategy": "breakout"}, "p8": {"symbol": 5}, "p7": {"symbol": THIRD}}
-    fills = [(fill(1), "gone", 7), (fill(2, OTHER), "gone", 7), (fill(3, THIRD), "gone", 7)]
-    book = built(journal(fills=fills, protects=protects)).book
-    assert [(p.symbol, p.strategy, p.plan_id) for p in book.positions] == [
-        (OCC, "breakout", "p9"), (OTHER, "external", ""), (THIRD, "external", "p7"),
-    ]  # fmt: skip
+def test_a_fill_belongs_to_whom_its_own_row_names_though_its_order_is_too_old_to_be_given_back():
+    old = StoredFill(fill(1), "long-ago", 7, 1, "breakout", "p9")
+    saved = replace(journal(fills=[(fill(2, OTHER), "gone", 7)], protects={"p7": {"symbol": OTHER}}), fills=(old,))
+    assert [(p.symbol, p.strategy, p.plan_id) for p in built(saved).book.positions] == [(OCC, "breakout", "p9")]
 
 
 def test_the_newest_order_that_opened_a_contract_owns_it_and_a_close_owns_nothing():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from qmterm.core.clock import NS
 from qmterm.core.errors import ConfigError
 from qmterm.core.orders import (
     AccountBalance,
@@ -21,6 +23,7 @@ from qmterm.core.orders import (
     Leg,
     OrderState,
     Purpose,
+    TimeInForce,
 )
 from qmterm.engine.orders.book import Book
 from qmterm.engine.orders.desk import OrderDesk
@@ -32,6 +35,7 @@ from tests.engine.fakes import CASH, OCC, FakeBroker, clock_at, entry, lost
 from tests.engine.house import House
 
 ACCOUNT = "5WT00001"
+DAY_NS = 86_400 * NS
 
 
 def account(cash=CASH, positions=(), orders=()):
@@ -281,3 +285,57 @@ async def test_our_own_close_of_a_position_from_elsewhere_is_still_ours_after_a_
     await life.desk.read_back(await life.broker.account_state())
     (record,) = life.desk.ledger.records
     assert (record.broker_id, record.state, record.external) == ("1000", OrderState.RECEIVED, False)
+
+
+async def test_somebodys_old_order_that_ended_today_does_not_forbid_the_second_start_of_the_day(life):
+    first = await life.desk.submit(entry())
+    life.broker.orders["9"] = replace(
+        life.broker.orders[first.broker_id],
+        broker_id="9",
+        external_id=None,
+        state=OrderState.CANCELLED,
+        received_ns=life.clock.now() - 10 * DAY_NS,
+    )
+    for _ in range(3):
+        await life.desk.read_back(await life.broker.account_state())
+        assert life.desk.ledger.get("ext-9").state is OrderState.CANCELLED
+        await life.restart()
+
+
+async def test_an_old_order_that_the_journal_did_not_give_back_is_found_in_it_and_stays_whose_it_was(life):
+    await life.desk.submit(entry())
+    await life.desk.on_order(life.broker.fill("1000", 2))
+    life.broker.orders["9"] = replace(
+        life.broker.orders["1000"], broker_id="9", external_id=None, fills=(), state=OrderState.CANCELLED
+    )
+    await life.desk.read_back(await life.broker.account_state())
+    life.clock.advance(10 * 86_400)
+    await life.journal.write_adjustment(None, Decimal(1), "interest", life.clock.now())
+    await life.restart()
+    assert life.desk.ledger.records == ()
+    await life.desk.read_back(await life.broker.account_state())  # the broker lists them all the same
+    found = {r.intent.intent_id: (r.state, r.external, r.filled_units) for r in life.desk.ledger.records}
+    assert found == {"qm-1": (OrderState.FILLED, False, 2), "ext-9": (OrderState.CANCELLED, True, 0)}
+    assert life.book.quantity(OCC) == 2
+    await life.restart()
+
+
+async def test_a_gtc_order_of_last_month_that_filled_today_is_given_back_by_the_second_start(life):
+    await life.desk.submit(replace(entry(), time_in_force=TimeInForce.GTC))
+    await life.desk.on_order(life.broker.set_state("1000", OrderState.LIVE))
+    life.clock.advance(30 * 86_400)
+    await life.desk.on_order(life.broker.fill("1000", 2))
+    for _ in range(2):
+        await life.restart()
+        (record,) = life.desk.ledger.records
+        assert (record.intent.intent_id, record.state, record.external) == ("qm-1", OrderState.FILLED, False)
+        held = life.book.position(OCC)
+        assert (held.quantity, held.strategy, held.plan_id) == (2, "atr_matrix", "plan-1")
+
+
+async def test_two_who_tell_of_the_same_new_order_adopt_it_once(life):
+    await life.broker.place(entry("from-elsewhere"))
+    order = life.broker.orders["1000"]
+    one, other = await asyncio.gather(life.desk.on_order(order), life.desk.on_order(order))
+    assert one is other
+    assert len(life.desk.ledger.records) == 1
