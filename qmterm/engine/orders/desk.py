@@ -267,6 +267,8 @@ class OrderDesk:
         record.state = state
         if state is OrderState.UNKNOWN:
             record.unknown_since = self._clock.monotonic()
+        if state is OrderState.FILLED:
+            record.filled_at = self._clock.monotonic()
         if reason:
             record.reason = reason
         record.absent_since = None

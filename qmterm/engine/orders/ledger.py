@@ -51,6 +51,7 @@ class OrderRecord:
     acknowledged_ms: float | None = None
     alarmed: bool = False  # its moved position was told once
     unknown_since: float = 0.0  # monotonic seconds when its outcome was lost
+    filled_at: float = 0.0  # monotonic seconds when the broker called it filled
     absent_since: float | None = None  # when the first complete read-back without it began
     moved_since: float | None = None  # the same, of an order in no list whose position moved
     looked_up_at: float | None = None  # monotonic seconds when it was last asked for by its number

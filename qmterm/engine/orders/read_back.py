@@ -7,6 +7,7 @@ neither is one that ended while nobody looked: absence proves something only of 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from datetime import timedelta
 
 from qmterm.core.clock import Clock, et_date
@@ -16,10 +17,12 @@ from qmterm.core.protocols import Broker
 from qmterm.engine.orders.book import Book
 from qmterm.engine.orders.ledger import Ledger, OrderRecord
 from qmterm.engine.orders.placing import Told
+from qmterm.engine.orders.structure import may_still_fill
 from qmterm.engine.runlog import RunLog
 from qmterm.engine.show.wording import describe_order
 
 ASK_AGAIN_S = 300.0  # real seconds between two questions for one order that works on in no list
+FILLS_PATIENCE_S = 120.0  # real seconds that a filled order's missing fills are waited for
 SEARCH_DAYS = 90  # so far back an order whose number we never learnt is looked for
 
 
@@ -138,3 +141,35 @@ class ReadBack:
     async def _is(self, record: OrderRecord, order: BrokerOrder) -> bool:
         """Count what the answer tells; False when the number names another order (a sandbox that began anew)."""
         return await self._desk.on_order(order) is record
+
+
+def awaited(ledger: Ledger, differing: Iterable[str], monotonic: float) -> str:
+    """What may still explain a difference by itself ("" is cash); "" when nothing does.
+
+    Adopting it now would count an order's fills twice when they turn up.
+    """
+    if ledger.unknown:
+        return "an order's outcome is still unknown; its differences wait for it"
+    symbols = set(differing)
+    for record in ledger.records:
+        legs = {leg.symbol for leg in record.intent.legs}
+        if not (legs & symbols or "" in symbols):
+            continue
+        if _lacks_fills(record, monotonic):
+            return f"not all fills of {describe_order(record.intent)} were told yet; its differences wait for them"
+        if legs & symbols and _unanswered(record):
+            return f"what became of {describe_order(record.intent)} is asked; its differences wait for it"
+    return ""
+
+
+def _lacks_fills(record: OrderRecord, monotonic: float) -> bool:
+    """Filled, says the broker, and some of its fills are still on their way; not for ever: then they were lost."""
+    since = max(record.known_since, record.filled_at)
+    return record.state is OrderState.FILLED and may_still_fill(record) and monotonic - since < FILLS_PATIENCE_S
+
+
+def _unanswered(record: OrderRecord) -> bool:
+    """In no list, and the broker has not answered since what it is now."""
+    if not record.working or record.broker_id is None or record.absent_since is None:
+        return False
+    return record.looked_up_at is None or record.looked_up_at < record.absent_since

@@ -14,8 +14,8 @@ from qmterm.core.reasons import Reason
 from qmterm.core.settings.engine import OrderSettings
 from qmterm.engine.commands import ClosePosition
 from qmterm.engine.ladder import Level
-from qmterm.engine.orders.ledger import OrderRecord
-from qmterm.engine.orders.read_back import ASK_AGAIN_S
+from qmterm.engine.orders.ledger import Ledger, OrderRecord
+from qmterm.engine.orders.read_back import ASK_AGAIN_S, FILLS_PATIENCE_S, awaited
 from tests.engine.fakes import OCC, entry, lost
 from tests.engine.house import GONE, close_at, opened
 from tests.engine.orders.desk_seat import BUY, Seat, order_line
@@ -240,3 +240,75 @@ async def test_an_unknown_order_that_filled_out_of_reach_ends_as_a_difference_th
             await house.oversight.reconcile()
         assert (record.state, house.book.quantity(OCC)) == (OrderState.NOT_ACCEPTED, 2)
         assert house.ladder.level is Level.REDUCE_ONLY
+
+
+# --- differences that wait for what is on its way ---
+
+
+async def half_told(house):
+    """All four are filled, says the broker; its list of orders shows two of the fills."""
+    record = await house.desk.submit(entry("qm-1", 4))
+    house.broker.fill(record.broker_id, 2)
+    whole = house.broker.fill(record.broker_id, 2)
+    house.broker.orders[record.broker_id] = replace(whole, fills=whole.fills[:1])
+    fees = sum(f.fees for f in (await house.desk.on_order(house.broker.orders[record.broker_id])).fills.values())
+    house.broker.cash -= 1640 + fees * 2
+    return whole
+
+
+async def test_a_filled_order_whose_fills_are_not_all_told_holds_its_differences_back():
+    async with opened(orders=OrderSettings(readback_window_s=10, walk=False)) as house:
+        whole = await half_told(house)
+        for _ in range(3):
+            house.clock.advance(11)
+            agreed, text = await house.oversight.reconcile()
+        assert (agreed, text) == (
+            False,
+            "not all fills of BUY 4 NVDA 17APR26 175C @ 4.15 db were told yet; its differences wait for them",
+        )
+        house.broker.orders[whole.broker_id] = whole
+        await house.oversight.reconcile()
+        assert (house.book.quantity(OCC), house.journal.adjustments) == (4, [])
+
+
+async def test_fills_that_never_come_are_adopted_as_a_difference_after_their_patience():
+    async with opened(orders=OrderSettings(readback_window_s=10, walk=False)) as house:
+        await half_told(house)
+        for _ in range(2):
+            house.clock.advance(FILLS_PATIENCE_S / 2)
+            await house.oversight.reconcile()
+        assert house.book.quantity(OCC) == 4
+        assert house.journal.adjustments[0] == (OCC, 2)
+        assert house.ladder.level is Level.REDUCE_ONLY
+
+
+async def test_a_difference_waits_while_what_became_of_its_order_has_no_answer():
+    async with opened(orders=OrderSettings(readback_window_s=10, walk=False)) as house:
+        record = await house.desk.submit(entry("qm-1", 2))
+        house.broker.fill(record.broker_id, 2)
+        away(house.broker, record.broker_id)
+        house.broker.cash -= 822
+        answers = house.broker.order
+
+        async def silent(broker_id):
+            raise BrokerError("busy", "rate_limited")
+
+        house.broker.order = silent
+        for _ in range(3):
+            house.clock.advance(11)
+            assert not (await house.oversight.reconcile())[0]
+        assert house.journal.adjustments == []
+        house.broker.order = answers
+        house.clock.advance(11)
+        await house.oversight.reconcile()
+        assert (house.book.quantity(OCC), record.state) == (2, OrderState.FILLED)
+
+
+async def test_an_old_filled_order_without_fills_or_one_of_another_contract_holds_nothing_back():
+    other = "NVDA  260417C00180000"
+    ledger = Ledger()
+    ledger.add(OrderRecord(entry("qm-1"), OrderState.FILLED, known_since=1000.0))
+    assert awaited(ledger, [OCC], 1000.0 + FILLS_PATIENCE_S) == ""
+    assert awaited(ledger, [other], 1001.0) == ""
+    assert awaited(ledger, [""], 1001.0) != ""
+    assert awaited(ledger, [OCC], 1001.0) != ""
