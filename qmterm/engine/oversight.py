@@ -340,9 +340,7 @@ class Oversight:
         if not self.reconciler.clean:
             await self._explainer.count_deliveries(state, again=bool(confirmed))
             confirmed = self._compare(state)  # anew: while we asked, an assignment, or any fill, may have been counted
-        waits = (
-            awaited(trader.desk.ledger, (d.symbol for d in confirmed), trader.clock.monotonic()) if confirmed else ""
-        )
+        waits = awaited(trader.desk.ledger, [d.symbol for d in confirmed], trader.clock.monotonic())
         if waits:
             return False, waits
         if not confirmed:

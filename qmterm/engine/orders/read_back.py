@@ -7,7 +7,7 @@ neither is one that ended while nobody looked: absence proves something only of 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Collection
 from datetime import timedelta
 
 from qmterm.core.clock import Clock, et_date
@@ -143,11 +143,13 @@ class ReadBack:
         return await self._desk.on_order(order) is record
 
 
-def awaited(ledger: Ledger, differing: Iterable[str], monotonic: float) -> str:
-    """What may still explain a difference by itself ("" is cash); "" when nothing does.
+def awaited(ledger: Ledger, differing: Collection[str], monotonic: float) -> str:
+    """What may still explain differences (by symbol, "" is cash) by itself; "" when nothing does.
 
-    Adopting it now would count an order's fills twice when they turn up.
+    Adopting them now would count an order's fills twice when they turn up.
     """
+    if not differing:
+        return ""
     if ledger.unknown:
         return "an order's outcome is still unknown; its differences wait for it"
     symbols = set(differing)

@@ -5,7 +5,7 @@ There is one way to start, whether the last run ended cleanly, was killed, or ne
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
@@ -14,7 +14,7 @@ from qmterm.core.orders import AccountState, BrokerPosition, Fill, OrderState, P
 from qmterm.engine.orders.book import Book, Position
 from qmterm.engine.orders.guard import legs_of
 from qmterm.engine.orders.ledger import ADOPTED, Ledger, OrderRecord
-from qmterm.journal.state import JournalState, StoredOrder, StoredSession
+from qmterm.journal.state import Adjustment, JournalState, StoredFill, StoredOrder, StoredSession
 
 BASELINE = "baseline"  # the document that names fills older than the journal
 
@@ -141,17 +141,36 @@ def _adjust(book: Book, symbol: str | None, amount: Decimal, time_ns: int) -> No
 
 
 def _owners(saved: JournalState) -> dict[str, tuple[str, str]]:
-    """Which strategy and plan opened a symbol: the newest opening intent, else the stop state that names it."""
+    """Which strategy and plan opened what is held of a symbol: by the fills alone, else the stop state that names it.
+
+    As in the book itself: who adds to a position does not take it over, and an order that never filled owns nothing.
+    """
     owners: dict[str, tuple[str, str]] = {}
     for plan_id, state in saved.protects.items():
         if "symbol" in state:
             for leg in legs_of(state):
                 owners[leg.symbol] = (str(state.get("strategy", "external")), plan_id)
-    for order in saved.orders:
-        for leg in order.intent.legs:
-            if leg.action.opens:
-                owners[leg.symbol] = (order.intent.strategy, order.intent.plan_id)
+    held: dict[str, int] = {}
+    for symbol, change, opener in _changes(saved):
+        before = held.get(symbol, 0)
+        after = before + change
+        if opener is not None and before * change <= 0:
+            owners[symbol] = opener
+        # More closed than was seen opening: the rest was held before the journal began.
+        held[symbol] = 0 if opener is None and before * after <= 0 else after
     return owners
+
+
+def _changes(saved: JournalState) -> Iterator[tuple[str, int, tuple[str, str] | None]]:
+    """Symbol, signed contracts, and who opened them (None: they close, or no fill explains them); oldest first."""
+    events: list[StoredFill | Adjustment] = [*saved.fills, *(a for a in saved.adjustments if a.symbol is not None)]
+    for event in sorted(events, key=lambda each: each.seq):
+        if isinstance(event, Adjustment):
+            yield event.symbol or "", int(event.amount), None
+        else:
+            fill = event.fill
+            opener = (event.strategy, event.plan_id) if fill.action.opens else None
+            yield fill.symbol, fill.action.sign * fill.quantity, opener
 
 
 def _position(reported: BrokerPosition, owners: Mapping[str, tuple[str, str]], now_ns: int) -> Position:

@@ -339,3 +339,17 @@ async def test_two_who_tell_of_the_same_new_order_adopt_it_once(life):
     one, other = await asyncio.gather(life.desk.on_order(order), life.desk.on_order(order))
     assert one is other
     assert len(life.desk.ledger.records) == 1
+
+
+async def test_a_later_plan_in_the_same_contract_that_never_filled_takes_no_position_over_at_a_restart(life):
+    first = await life.desk.submit(replace(entry("eA", 4), plan_id="A"))
+    await life.desk.on_order(life.broker.fill(first.broker_id, 4))
+    later = await life.desk.submit(replace(entry("eB", 1), plan_id="B", strategy="manual"))
+    await life.desk.on_order(life.broker.set_state(later.broker_id, OrderState.CANCELLED))
+    elsewhere = replace(life.broker.orders[later.broker_id], broker_id="9", external_id=None)
+    life.broker.orders["9"] = elsewhere  # in the broker's own app, cancelled too
+    await life.desk.read_back(await life.broker.account_state())
+    for _ in range(2):
+        await life.restart()
+    held = life.book.position(OCC)
+    assert (held.strategy, held.plan_id) == ("atr_matrix", "A")
