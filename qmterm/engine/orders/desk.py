@@ -27,6 +27,7 @@ from qmterm.engine.orders.read_back import ReadBack
 from qmterm.engine.orders.recovery import from_journal
 from qmterm.engine.runlog import RunLog
 from qmterm.engine.show.wording import describe_fill, describe_order
+from qmterm.journal.state import TAKEN_AWAY
 
 FillListener = Callable[[OrderRecord, Fill, Position | None], Awaitable[None]]
 
@@ -111,7 +112,17 @@ class OrderDesk:
 
     async def cancel(self, record: OrderRecord, why: str) -> str:
         """Ask once for a cancel; returns one sentence. The end comes from the broker."""
+        for member in self.ledger.bracket(record):
+            await self._keep_taken_away(member)
         return await self._cancelling.cancel(record, why)
+
+    async def _keep_taken_away(self, record: OrderRecord) -> None:
+        """That a person took an exit away outlives this run: it is not put back. No cancel waits for the disk."""
+        at_broker = record.working and record.broker_id is not None and record.state is not OrderState.UNKNOWN
+        if record.taken_away and at_broker and record.reason != TAKEN_AWAY:
+            record.reason = TAKEN_AWAY
+            now = self._clock.now()
+            await self._journal.write_order(record.intent.intent_id, record.state, record.broker_id, now, TAKEN_AWAY)
 
     @property
     def sent(self) -> int:
@@ -265,6 +276,8 @@ class OrderDesk:
     async def move(self, record: OrderRecord, state: OrderState, reason: str) -> None:
         """Note and journal what became of it."""
         record.state = state
+        if record.taken_away and state in (OrderState.CANCEL_REQUESTED, OrderState.CANCELLED):
+            reason = reason or TAKEN_AWAY
         if state is OrderState.UNKNOWN:
             record.unknown_since = self._clock.monotonic()
         if state is OrderState.FILLED:

@@ -71,6 +71,11 @@ class OrderRecord:
     def working(self) -> bool:
         return self.state.working
 
+    @property
+    def taken_away(self) -> bool:
+        """An exit that rests at the broker and that a person wants gone: it is not put back."""
+        return self.unwanted and self.intent.rests
+
     def cancelling(self, monotonic: float, now_ns: int) -> bool:
         """A cancel was asked and may still come; one that led to nothing is asked again after a while."""
         if now_ns < self.cancel_rests_until_ns:

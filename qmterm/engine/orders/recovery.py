@@ -11,10 +11,11 @@ from decimal import Decimal
 
 from qmterm.core.errors import ConfigError
 from qmterm.core.orders import AccountState, BrokerPosition, Fill, OrderState, Purpose
+from qmterm.engine.ladder import Level
 from qmterm.engine.orders.book import Book, Position
 from qmterm.engine.orders.guard import legs_of
 from qmterm.engine.orders.ledger import ADOPTED, Ledger, OrderRecord
-from qmterm.journal.state import Adjustment, JournalState, StoredFill, StoredOrder, StoredSession
+from qmterm.journal.state import TAKEN_AWAY, Adjustment, JournalState, StoredFill, StoredOrder, StoredSession
 
 BASELINE = "baseline"  # the document that names fills older than the journal
 
@@ -74,8 +75,17 @@ def rebuild(
     filled: dict[str, list[Fill]] = {}
     for stored in saved.fills:
         filled.setdefault(stored.intent_id, []).append(stored.fill)
-    records = (from_journal(each, filled.get(each.intent.intent_id, ()), monotonic) for each in saved.orders)
-    return Rebuilt(book, tuple(records), first_session=False)
+    records = tuple(from_journal(each, filled.get(each.intent.intent_id, ()), monotonic) for each in saved.orders)
+    for record, stored_order in zip(records, saved.orders, strict=True):
+        record.spared = _spared(stored_order, saved)
+    return Rebuilt(book, records, first_session=False)
+
+
+def _spared(stored: StoredOrder, saved: JournalState) -> bool:
+    """A close made while HALT stands is a person's: the machine makes none then."""
+    halted = saved.ladder is not None and saved.ladder.state == Level.HALT.label
+    ours = stored.intent.purpose not in (Purpose.ENTRY, Purpose.EXTERNAL)
+    return halted and ours and saved.ladder is not None and stored.seq > saved.ladder.since_seq
 
 
 def from_journal(stored: StoredOrder, fills: Iterable[Fill], monotonic: float) -> OrderRecord:
@@ -94,6 +104,7 @@ def from_journal(stored: StoredOrder, fills: Iterable[Fill], monotonic: float) -
         fills={fill.fill_id: fill for fill in fills},
         external=external,
         known_since=monotonic,
+        unwanted=stored.intent.rests and stored.reason == TAKEN_AWAY,
         worked_from_ns=stored.intent.created_ns,
     )
 

@@ -17,6 +17,7 @@ from qmterm.core.orders import (
     AccountBalance,
     AccountState,
     Action,
+    BracketRole,
     BrokerOrder,
     BrokerPosition,
     Fill,
@@ -353,3 +354,64 @@ async def test_a_later_plan_in_the_same_contract_that_never_filled_takes_no_posi
         await life.restart()
     held = life.book.position(OCC)
     assert (held.strategy, held.plan_id) == ("atr_matrix", "A")
+
+
+# --- what a person asked for outlives the run ---
+
+
+def resting(intent_id="r1"):
+    return replace(exit_order(2), intent_id=intent_id, bracket_id="b1", role=BracketRole.STOP, plan_id="P1")
+
+
+async def test_an_exit_that_a_person_took_away_is_known_as_such_after_any_restart(life):
+    record = await life.desk.submit(resting())
+    record.unwanted = True
+    await life.desk.cancel(record, "by you")
+    for state in (OrderState.CANCEL_REQUESTED, OrderState.CANCELLED):
+        await life.restart()  # before the broker has said anything, and between its two words
+        assert life.desk.ledger.get("r1").unwanted
+        await life.desk.on_order(life.broker.set_state("1000", state))
+    life.clock.advance(30 * 86_400)  # its position may live that long
+    await life.journal.write_adjustment(None, Decimal(1), "interest", life.clock.now())
+    await life.restart()
+    record = life.desk.ledger.get("r1")
+    assert (record.state, record.unwanted) == (OrderState.CANCELLED, True)
+
+
+async def test_an_exit_that_the_machine_cancelled_is_not_taken_for_a_persons_cancel(life):
+    record = await life.desk.submit(resting())
+    await life.desk.cancel(record, "makes way for a close")
+    await life.desk.on_order(life.broker.set_state("1000", OrderState.CANCELLED))
+    entered = await life.desk.submit(entry("qm-2"))
+    entered.unwanted = True  # no exit: its cancel says nothing about what is to rest
+    await life.desk.cancel(entered, "by you")
+    await life.restart()
+    assert [r.unwanted for r in life.desk.ledger.records] == [False, False]
+
+
+async def halt(life, before="NORMAL"):
+    await life.journal.write_ladder("HALT", "user", True, life.clock.now(), before=before)
+
+
+async def test_a_persons_close_under_halt_is_spared_after_a_restart_too(life):
+    await life.desk.submit(entry("before"))
+    await life.desk.submit(exit_order(1, number=1))
+    await life.journal.write_ladder("NO-NEW", "data_stale", False, life.clock.now())
+    await halt(life, "NO-NEW")
+    await life.desk.submit(exit_order(1, number=2))
+    await halt(life, "HALT")  # another cause of the same level
+    await life.desk.submit(entry("after"))
+    await life.restart()
+    spared = {r.intent.intent_id: r.spared for r in life.desk.ledger.records}
+    assert spared == {"before": False, "x1": False, "x2": True, "after": False}
+
+
+async def test_without_halt_or_after_a_newer_one_no_close_is_spared(life):
+    await halt(life)
+    await life.desk.submit(exit_order(1))
+    await life.journal.write_ladder("NORMAL", None, True, life.clock.now(), before="HALT")
+    await life.restart()
+    assert not life.desk.ledger.get("x1").spared
+    await halt(life)
+    await life.restart()
+    assert not life.desk.ledger.get("x1").spared
