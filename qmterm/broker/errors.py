@@ -27,6 +27,7 @@ STALE_TOKEN_CODES = frozenset({"invalid_session", "unauthorized"})
 RATE_LIMITED = "rate_limited"
 NOT_CONNECTED = "not_connected"
 UNREADABLE = "unreadable_answer"
+NO_SUCH_RECORD = "record_not_found"  # the broker's word for a number that names no order of the account
 
 # Everything an SDK call can throw: its own error, the HTTP client's (RuntimeError: it was closed, or the JSON nests
 # too deep), pydantic's, and what a missing key becomes. One that is forgotten here would leave a sent order unsettled.

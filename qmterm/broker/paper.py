@@ -230,6 +230,14 @@ class PaperBroker:
     async def live_orders(self) -> tuple[BrokerOrder, ...]:
         return self._book.reports
 
+    async def order(self, broker_id: str) -> BrokerOrder | None:
+        order = self._book.orders.get(broker_id)
+        return None if order is None else order.report
+
+    async def orders_since(self, day: date) -> tuple[tuple[BrokerOrder, ...], bool]:
+        """All that is kept: what ended on an earlier day is forgotten, the book and its bookings know what it did."""
+        return self._book.reports, True
+
     async def transactions(self, since: date) -> tuple[tuple[Transaction, ...], bool]:
         """See core.protocols.TransactionsSource."""
         return statement(self._book, since), True

@@ -18,7 +18,7 @@ from tastytrade import Account
 
 from qmterm.broker import accounts, bodies, brackets, decode, orders
 from qmterm.broker.dxlink import BrokerQuote, BrokerQuotes
-from qmterm.broker.errors import UNREADABLE
+from qmterm.broker.errors import NO_SUCH_RECORD, UNREADABLE
 from qmterm.broker.metrics import MarketMetrics, metrics_of
 from qmterm.broker.pacing import Urgency
 from qmterm.broker.ready import Door, HeldOrders
@@ -314,20 +314,44 @@ class TastytradeBroker:
         """
         today = et_date(self._clock.now())
         since = min(self._history_of or today - timedelta(days=LOOK_BACK_DAYS), today) - timedelta(days=1)
+        found, complete = await self.orders_since(since)
+        if complete:
+            self._history_of = today
+        return found, complete
+
+    async def order(self, broker_id: str) -> BrokerOrder | None:
+        """See core.protocols.Broker. BrokerError when the answer is none: then nothing is known of the order."""
+        bodies.check_number(broker_id, "looked up")
+        doing = f"looking up order {broker_id}"
+        try:
+            body = await self._session.read(doing, self._path(f"/orders/{broker_id}"))
+        except BrokerError as error:
+            if error.code == NO_SUCH_RECORD:
+                return None
+            raise
+        try:
+            found, fault = decode.order(bodies.data(body))
+        except decode.Unreadable as error:
+            raise BrokerError(f"unreadable answer from tastytrade while {doing}: {error}", UNREADABLE) from None
+        if fault is not None:
+            self._fault(fault)
+        return found
+
+    async def orders_since(self, day: date) -> tuple[tuple[BrokerOrder, ...], bool]:
+        """See core.protocols.Broker: all pages of the history, by the day an order was received."""
         found: list[BrokerOrder] = []
         complete = True
         for page in range(PAGE_CAP):
             body = await self._session.read(
                 "reading the order history",
                 self._path("/orders"),
-                **{"start-date": since.isoformat(), "per-page": self._settings.page_size, "page-offset": page},
+                **{"start-date": day.isoformat(), "per-page": self._settings.page_size, "page-offset": page},
             )
             rows = bodies.items(body, "order history")
             good, whole = self._decoded(rows)
             found.extend(good)
             complete = complete and whole
             if bodies.last_page(body, page, len(rows), self._settings.page_size):
-                self._history_of = today if complete else self._history_of
                 return tuple(found), complete
         self._fault(f"the order history has more than {PAGE_CAP} pages; the rest was not read")
         return tuple(found), False

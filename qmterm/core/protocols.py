@@ -73,6 +73,14 @@ class Broker(Protocol):
         """The cheap order poll: everything created or updated today."""
         ...
 
+    async def order(self, broker_id: str) -> BrokerOrder | None:
+        """One order by the broker's number, however old; None when the broker says that it knows no such order."""
+        ...
+
+    async def orders_since(self, day: date) -> tuple[tuple[BrokerOrder, ...], bool]:
+        """Everything received since a New York day, in any state, and whether all of it could be read."""
+        ...
+
     def events(self) -> AsyncIterator[BrokerEvent]:
         """The account stream; survives reconnects (after each one it reads REST back and yields everything)."""
         ...

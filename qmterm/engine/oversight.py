@@ -21,6 +21,7 @@ from qmterm.engine.losses import DOCUMENT as DAY
 from qmterm.engine.orders.adoption import Adoption
 from qmterm.engine.orders.explaining import Explainer
 from qmterm.engine.orders.flatten import Flattener
+from qmterm.engine.orders.read_back import awaited
 from qmterm.engine.orders.reconcile import Difference, Reconciler
 from qmterm.engine.orders.resting import Rester
 from qmterm.engine.orders.walker import Walker
@@ -312,9 +313,9 @@ class Oversight:
         if not self.reconciler.clean:
             await self._explainer.count_deliveries(state, again=bool(confirmed))
             confirmed = self._compare(state)  # anew: while we asked, an assignment, or any fill, may have been counted
-        if confirmed and trader.desk.ledger.unknown:
-            # What moved may be the lost order itself: adopting it now would count its fills twice when they turn up.
-            return False, "an order's outcome is still unknown; its differences wait for it"
+        waits = awaited(trader.desk.ledger, [d.symbol for d in confirmed], trader.clock.monotonic())
+        if waits:
+            return False, waits
         if not confirmed:
             if self.reconciler.clean:
                 return True, "book and broker agree"

@@ -20,7 +20,7 @@ from qmterm.journal import queries, records, schema
 from qmterm.journal.lock import JournalLock
 from qmterm.journal.queries import EventRow
 from qmterm.journal.records import Record
-from qmterm.journal.state import JournalState, load_state
+from qmterm.journal.state import JournalState, StoredOrder, load_state, stored_order
 from qmterm.journal.writer import BATCH_ROWS, Database, GroupWriter, open_connection
 
 T = TypeVar("T")
@@ -260,6 +260,10 @@ class Journal:
     async def load(self, days: int = RECENT_DAYS) -> JournalState:
         """What recovery starts from; settled orders older than `days` of market time are left out."""
         return await self._read(load_state, days)
+
+    async def stored_order(self, intent_id: str) -> StoredOrder | None:
+        """One order of this account, also one that `load` left out; None when there is none of that id."""
+        return await self._read(stored_order, intent_id, self._account)
 
     async def why(self, subject: str, limit: int = queries.WHY_ROWS) -> list[EventRow]:
         """The trail of a symbol, plan, order, broker order or position, oldest first."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from functools import lru_cache
@@ -43,6 +43,7 @@ class StoredOrder:
     time_ns: int
     reason: str | None
     session_id: int | None
+    seq: int = 0  # of its intent
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +81,7 @@ class StoredLadder:
     reason: str | None
     by_person: bool
     time_ns: int
+    since_seq: int = 0  # the event with which the ladder came to this level
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,10 @@ class JournalState:
         """True when there is no earlier session, or it said goodbye."""
         return self.session is None or self.session.ended_ns is not None
 
+
+# The reason of an exit that rested at the broker and that a person cancelled: given back however long ago that was,
+# because as long as its position lives it is not put back.
+TAKEN_AWAY = "taken away by you"
 
 # NOT_ACCEPTED is watched until the session ends: it may still turn up.
 _UNSETTLED = tuple(state.value for state in OrderState if not state.terminal or state is OrderState.NOT_ACCEPTED)
@@ -176,17 +182,30 @@ def last_session(connection: sqlite3.Connection) -> StoredSession | None:
     )
 
 
+_ORDERS = (
+    "SELECT e.body, coalesce(o.state, 'intent'), o.broker_id, coalesce(o.time_ns, i.created_ns), o.reason,"
+    " i.session_id, i.seq FROM intents i LEFT JOIN orders o ON o.intent_id = i.intent_id"
+    " LEFT JOIN sessions s ON s.session_id = i.session_id"
+    " CROSS JOIN events e ON e.seq = i.seq"  # CROSS: last, for the orders that are wanted only
+    " WHERE coalesce(s.account, ?) = ? AND "
+)
+
+
 def _orders(connection: sqlite3.Connection, account: str, since_ns: int) -> tuple[StoredOrder, ...]:
+    """By when it was made or ended, the later of both: a GTC order of last month that filled today is today's."""
     marks = ", ".join("?" * len(_UNSETTLED))
-    rows = connection.execute(
-        "SELECT e.body, coalesce(o.state, 'intent'), o.broker_id, coalesce(o.time_ns, i.created_ns), o.reason,"
-        " i.session_id FROM intents i LEFT JOIN orders o ON o.intent_id = i.intent_id"
-        " LEFT JOIN sessions s ON s.session_id = i.session_id"
-        " CROSS JOIN events e ON e.seq = i.seq"  # CROSS: last, for the orders that are wanted only
-        f" WHERE coalesce(s.account, ?) = ? AND (coalesce(o.state, 'intent') IN ({marks}) OR i.created_ns >= ?)"
-        " ORDER BY i.seq",
-        (account, account, *_UNSETTLED, since_ns),
-    )
+    wanted = f"(coalesce(o.state, 'intent') IN ({marks}) OR i.created_ns >= ? OR o.time_ns >= ? OR o.reason = ?)"
+    values = (account, account, *_UNSETTLED, since_ns, since_ns, TAKEN_AWAY)
+    return _stored(connection.execute(f"{_ORDERS}{wanted} ORDER BY i.seq", values))
+
+
+def stored_order(connection: sqlite3.Connection, intent_id: str, account: str) -> StoredOrder | None:
+    """One order of the account, however long ago it ended; None when there is none of that id."""
+    found = _stored(connection.execute(_ORDERS + "i.intent_id = ?", (account, account, intent_id)))
+    return found[0] if found else None
+
+
+def _stored(rows: Iterable[tuple[Any, ...]]) -> tuple[StoredOrder, ...]:
     return tuple(
         StoredOrder(
             intent=msgspec.json.decode(body, type=OrderIntent),
@@ -195,8 +214,9 @@ def _orders(connection: sqlite3.Connection, account: str, since_ns: int) -> tupl
             time_ns=time_ns,
             reason=reason,
             session_id=session_id,
+            seq=seq,
         )
-        for body, state, broker_id, time_ns, reason, session_id in rows
+        for body, state, broker_id, time_ns, reason, session_id, seq in rows
     )
 
 
@@ -232,4 +252,9 @@ def _ladder(connection: sqlite3.Connection) -> StoredLadder | None:
     row = connection.execute(
         "SELECT state, reason, by_person, time_ns FROM ladder ORDER BY seq DESC LIMIT 1"
     ).fetchone()
-    return None if row is None else StoredLadder(row[0], row[1], bool(row[2]), row[3])
+    if row is None:
+        return None
+    since = connection.execute(
+        "SELECT min(seq) FROM ladder WHERE seq > (SELECT coalesce(max(seq), 0) FROM ladder WHERE state <> ?)", (row[0],)
+    ).fetchone()
+    return StoredLadder(row[0], row[1], bool(row[2]), row[3], int(since[0]))

@@ -7,9 +7,9 @@ from decimal import Decimal
 import pytest
 from aiohttp import web
 
-from qmterm.core.clock import NS
+from qmterm.core.clock import NS, et_date
 from qmterm.core.errors import BrokerError, OutcomeUnknown
-from qmterm.core.orders import AccountBalance, Action, BrokerOrder, BrokerPosition, Leg, OrderState
+from qmterm.core.orders import AccountBalance, Action, BrokerOrder, BrokerPosition, Leg, OrderState, TimeInForce
 from tests.broker.conftest import buy
 from tests.sim.brokerage.fake_world import CALL_230, CALL_240
 
@@ -360,3 +360,29 @@ async def test_an_order_finds_a_warm_connection_even_while_a_poll_is_in_flight(b
     assert len(before) >= 2
     assert open_ones() == before
     assert broker.round_trip_ms > 0
+
+
+async def test_an_order_that_no_list_shows_any_more_is_known_by_its_number(connect, brokerage, world):
+    """A GTC order of last week, cancelled on the phone after the engine had stopped."""
+    broker = await connect()
+    placed = await broker.place(replace(buy(price="-0.10"), time_in_force=TimeInForce.GTC))
+    world.now_ns += 9 * 86_400 * NS
+    await brokerage.on_step(world.now_ns)
+    await broker.cancel(placed.broker_id)
+    for later_ns in (5 * NS, 86_400 * NS):
+        world.now_ns += later_ns
+        await brokerage.on_step(world.now_ns)
+    again = await connect()
+    assert placed.broker_id not in {order.broker_id for order in (await again.account_state()).orders}
+    found = await again.order(placed.broker_id)
+    assert (found.external_id, found.state) == ("qm-1", OrderState.CANCELLED)
+    since, complete = await again.orders_since(et_date(placed.received_ns))
+    assert (complete, [order.broker_id for order in since]) == (True, [placed.broker_id])
+
+
+async def test_only_the_brokers_own_no_says_that_an_order_is_not_there(broker, wire):
+    assert await broker.order("424242") is None
+    for answer in (web.Response(status=404, text="<html>gone</html>"), web.json_response({"data": {"id": 1}})):
+        wire.instead[("GET", "/orders/424242")] = [answer]
+        with pytest.raises(BrokerError):
+            await broker.order("424242")

@@ -6,9 +6,10 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
+from datetime import date
 from decimal import Decimal
 
-from qmterm.core.clock import ManualClock, from_et
+from qmterm.core.clock import ManualClock, et_date, from_et
 from qmterm.core.errors import BrokerError, JournalError, OutcomeUnknown
 from qmterm.core.orders import (
     AccountBalance,
@@ -31,8 +32,6 @@ CASH = Decimal("100000")
 
 
 def clock_at(hour: int = 10, minute: int = 0) -> ManualClock:
-    from datetime import date
-
     return ManualClock(from_et(date(2026, 3, 2), hour, minute))
 
 
@@ -63,6 +62,9 @@ class FakeBroker:
         self.cancels: list[str] = []
         self.puts: list[tuple[str, str]] = []
         self.keeps_tags = True
+        self.archive: dict[str, BrokerOrder] = {}  # ended so long ago that no list of the day shows them
+        self.looked_up: list[str] = []
+        self.searched: list[date] = []
         self.held: dict[str, int] = {}
         self.queue: asyncio.Queue[BrokerEvent] = asyncio.Queue()
         self.before_accept: Callable[[OrderIntent], None] = lambda intent: None
@@ -221,6 +223,16 @@ class FakeBroker:
     async def live_orders(self) -> tuple[BrokerOrder, ...]:
         return tuple(self.orders.values())
 
+    async def order(self, broker_id: str) -> BrokerOrder | None:
+        self.looked_up.append(broker_id)
+        await asyncio.sleep(0)
+        return self.orders.get(broker_id) or self.archive.get(broker_id)
+
+    async def orders_since(self, day: date) -> tuple[tuple[BrokerOrder, ...], bool]:
+        self.searched.append(day)
+        every = (*self.archive.values(), *self.orders.values())
+        return tuple(order for order in every if et_date(order.received_ns) >= day), self.complete
+
     async def events(self) -> AsyncIterator[BrokerEvent]:
         while True:
             yield await self.queue.get()
@@ -263,6 +275,9 @@ class MemoryJournal:
         self.fills[fill.fill_id] = fill
         self.rows.append(("fill", intent_id))
         return new
+
+    async def stored_order(self, intent_id: str) -> None:
+        return None
 
     # --- what the rest of the engine writes ---
 

@@ -1,11 +1,12 @@
 """The order desk: what the broker says of our orders, and what of theirs is proven (DESIGN.md 5, points 2-4).
 
 Whatever is not a certain refusal leaves the order UNKNOWN: counted at its full worst case, its underlying frozen,
-settled only by read-back. Sending and cancelling are placing.py's and cancelling.py's.
+settled only by read-back. Sending, cancelling and reading back are placing.py's, cancelling.py's and read_back.py's.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from math import gcd
@@ -22,8 +23,11 @@ from qmterm.engine.orders.cancelling import Cancelling
 from qmterm.engine.orders.causes import BOOKED
 from qmterm.engine.orders.ledger import Ledger, OrderRecord, adopt, new_fills, next_state
 from qmterm.engine.orders.placing import OrderJournal, Placing, Priced, StillWanted
+from qmterm.engine.orders.read_back import ReadBack
+from qmterm.engine.orders.recovery import from_journal
 from qmterm.engine.runlog import RunLog
 from qmterm.engine.show.wording import describe_fill, describe_order
+from qmterm.journal.state import TAKEN_AWAY
 
 FillListener = Callable[[OrderRecord, Fill, Position | None], Awaitable[None]]
 
@@ -53,7 +57,9 @@ class OrderDesk:
         self.ledger = Ledger()
         self._placing = Placing(broker, journal, self.ledger, clock, log, self)
         self._cancelling = Cancelling(broker, self.ledger, clock, log)
+        self._reading = ReadBack(broker, self.ledger, book, clock, log, settings.readback_window_s, self)
         self.priced = priced
+        self._adopting = asyncio.Lock()
         self.counting = 0  # fills on their way to the disk: cash must not be journalled meanwhile
 
     # --- sending (placing.py) and cancelling (cancelling.py) ---
@@ -108,7 +114,17 @@ class OrderDesk:
 
     async def cancel(self, record: OrderRecord, why: str) -> str:
         """Ask once for a cancel; returns one sentence. The end comes from the broker."""
+        for member in self.ledger.bracket(record):
+            await self._keep_taken_away(member)
         return await self._cancelling.cancel(record, why)
+
+    async def _keep_taken_away(self, record: OrderRecord) -> None:
+        """That a person took an exit away outlives this run: it is not put back. No cancel waits for the disk."""
+        at_broker = record.working and record.broker_id is not None and record.state is not OrderState.UNKNOWN
+        if record.taken_away and at_broker and record.reason != TAKEN_AWAY:
+            record.reason = TAKEN_AWAY
+            now = self._clock.now()
+            await self._journal.write_order(record.intent.intent_id, record.state, record.broker_id, now, TAKEN_AWAY)
 
     @property
     def sent(self) -> int:
@@ -140,20 +156,8 @@ class OrderDesk:
         """One full order object from the stream, a poll or an answer; may be old, may be a repeat."""
         record = self.ledger.find(order)
         if record is None:
-            record = adopt(order, self._clock.now(), self._clock.monotonic())
-            self.ledger.add(record)
-            await self._journal.write_intent(record.intent)
-            await self._journal.write_order(
-                record.intent.intent_id, record.state, order.broker_id, self._clock.now(), "adopted"
-            )
-            words = describe_order(record.intent)
-            if order.broker_id.startswith(BOOKED):
-                pass  # no order of anybody's: who found the booking says what it was
-            elif order.external_id and self.ledger.get(order.external_id) is not None:
-                text = f"a second order carries our tag {order.external_id} (edited elsewhere?): {words}"
-                self._log.alarm("ORD", text, record.intent.intent_id)
-            else:
-                self._log.warn("ORD", f"external order adopted: {words}", record.intent.intent_id)
+            async with self._adopting:  # whoever else tells of it waits, and finds it then
+                record = self.ledger.find(order) or await self._adopt(order)
         self._placing.tell(record)
         if record.broker_id != order.broker_id:
             self.ledger.name(record, order.broker_id)
@@ -172,6 +176,29 @@ class OrderDesk:
         state = next_state(record, order.state)
         if state is not None:
             await self.move(record, state, self._replaced_by(record, order, state) or order.reject_reason or "")
+        return record
+
+    async def _adopt(self, order: BrokerOrder) -> OrderRecord:
+        """A record for an order that we do not have: ours of long ago, adopted long ago, or somebody's that is new."""
+        record = adopt(order, self._clock.now(), self._clock.monotonic())
+        name = record.intent.intent_id
+        for known_as in (order.external_id, name):
+            stored = await self._journal.stored_order(known_as) if known_as and not self.ledger.get(known_as) else None
+            if stored is not None and stored.broker_id in (None, order.broker_id):
+                record = from_journal(stored, (), self._clock.monotonic())
+                self.ledger.add(record)
+                return record
+        self.ledger.add(record)
+        await self._journal.write_intent(record.intent)
+        await self._journal.write_order(name, record.state, order.broker_id, self._clock.now(), "adopted")
+        words = describe_order(record.intent)
+        if order.broker_id.startswith(BOOKED):
+            pass  # no order of anybody's: who found the booking says what it was
+        elif order.external_id and self.ledger.get(order.external_id) is not None:
+            text = f"a second order carries our tag {order.external_id} (edited elsewhere?): {words}"
+            self._log.alarm("ORD", text, name)
+        else:
+            self._log.warn("ORD", f"external order adopted: {words}", name)
         return record
 
     def _fit(self, record: OrderRecord, order: BrokerOrder) -> None:
@@ -251,8 +278,12 @@ class OrderDesk:
     async def move(self, record: OrderRecord, state: OrderState, reason: str) -> None:
         """Note and journal what became of it."""
         record.state = state
+        if record.taken_away and state in (OrderState.CANCEL_REQUESTED, OrderState.CANCELLED):
+            reason = reason or TAKEN_AWAY
         if state is OrderState.UNKNOWN:
             record.unknown_since = self._clock.monotonic()
+        if state is OrderState.FILLED:
+            record.filled_at = self._clock.monotonic()
         if reason:
             record.reason = reason
         record.absent_since = None
@@ -268,39 +299,8 @@ class OrderDesk:
                 record.intent.intent_id,
             )
 
-    # --- read-back ---------------------------------------------------------------------------------------------
+    # --- read-back (read_back.py) ---
 
     async def read_back(self, state: AccountState, began_at: float | None = None) -> None:
-        """Settle UNKNOWN orders by what the account shows: found anywhere = accepted; absent twice = not accepted.
-
-        `began_at` (monotonic) is when the reading began: one that began before the outcome was lost proves no absence.
-        """
-        for order in state.orders:
-            await self.on_order(order)
-        if not state.complete:
-            return
-        now = self._clock.monotonic()
-        held = {position.symbol: position.quantity for position in state.positions}
-        for record in self.ledger.unknown:
-            if began_at is not None and began_at < record.unknown_since:
-                continue
-            moved = any(held.get(leg.symbol, 0) != self._book.quantity(leg.symbol) for leg in record.intent.legs)
-            if moved:
-                record.absent_since = None
-                if record.alarmed:
-                    continue
-                record.alarmed = True
-                self._log.alarm(
-                    "ORD",
-                    f"unknown order is in no list, but the position moved: {describe_order(record.intent)}",
-                    record.intent.intent_id,
-                )
-            elif record.absent_since is None:
-                record.absent_since = now
-            elif now - record.absent_since >= self._settings.readback_window_s:
-                await self.move(record, OrderState.NOT_ACCEPTED, "absent from two complete read-backs")
-                self._log.warn(
-                    "ORD",
-                    f"not accepted: {describe_order(record.intent)}; never sent again, watched until the session ends",
-                    record.intent.intent_id,
-                )
+        """Settle by what the account shows; `began_at` (monotonic) is when the reading began, None: just now."""
+        await self._reading.take(state, began_at)

@@ -51,7 +51,11 @@ class OrderRecord:
     acknowledged_ms: float | None = None
     alarmed: bool = False  # its moved position was told once
     unknown_since: float = 0.0  # monotonic seconds when its outcome was lost
-    absent_since: float | None = None  # first complete read-back without it
+    filled_at: float = 0.0  # monotonic seconds when the broker called it filled
+    absent_since: float | None = None  # when the first complete read-back without it began
+    moved_since: float | None = None  # the same, of an order in no list whose position moved
+    looked_up_at: float | None = None  # monotonic seconds when it was last asked for by its number
+    missing_since: float | None = None  # ... and the broker first said that it knows no such order
     cancel_asked: bool = False
     cancel_asked_at: float = 0.0  # monotonic seconds
     cancel_rests_until_ns: int = 0  # market time; a person's cancel does not wait for it
@@ -66,6 +70,11 @@ class OrderRecord:
     @property
     def working(self) -> bool:
         return self.state.working
+
+    @property
+    def taken_away(self) -> bool:
+        """An exit that rests at the broker and that a person wants gone: it is not put back."""
+        return self.unwanted and self.intent.rests
 
     def cancelling(self, monotonic: float, now_ns: int) -> bool:
         """A cancel was asked and may still come; one that led to nothing is asked again after a while."""

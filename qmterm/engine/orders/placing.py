@@ -21,6 +21,7 @@ from qmterm.engine.orders.fillable import parts_of
 from qmterm.engine.orders.ledger import Ledger, OrderRecord
 from qmterm.engine.runlog import RunLog
 from qmterm.engine.show.wording import describe_order, terms_text
+from qmterm.journal.state import StoredOrder
 
 TOLD_AFTER_S = 0.02  # at the latest: that an order was sent is said once its bytes are on their way
 TOO_LATE = "cannot_update_order"  # the broker's word for an order that has ended
@@ -42,6 +43,8 @@ class OrderJournal(Protocol):
     ) -> None: ...
 
     async def write_fill(self, fill: Fill, intent_id: str) -> bool: ...
+
+    async def stored_order(self, intent_id: str) -> StoredOrder | None: ...
 
 
 class ReadyOrders(Protocol):

@@ -5,16 +5,17 @@ There is one way to start, whether the last run ended cleanly, was killed, or ne
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from qmterm.core.errors import ConfigError
-from qmterm.core.orders import AccountState, BrokerPosition, OrderState, Purpose
+from qmterm.core.orders import AccountState, BrokerPosition, Fill, OrderState, Purpose
+from qmterm.engine.ladder import Level
 from qmterm.engine.orders.book import Book, Position
 from qmterm.engine.orders.guard import legs_of
 from qmterm.engine.orders.ledger import ADOPTED, Ledger, OrderRecord
-from qmterm.journal.state import Adjustment, JournalState, StoredFill, StoredSession
+from qmterm.journal.state import TAKEN_AWAY, Adjustment, JournalState, StoredFill, StoredOrder, StoredSession
 
 BASELINE = "baseline"  # the document that names fills older than the journal
 
@@ -55,12 +56,9 @@ def rebuild(
     earlier = Book(
         session.starting_cash, (_position(p, owners, session.started_ns) for p in session.starting_positions)
     )
-    plans = {order.intent.intent_id: order.intent for order in saved.orders}
     for stored in saved.fills:
         if stored.session_id == session.session_id:
-            intent = plans.get(stored.intent_id)
-            strategy, plan_id = owners.get(stored.fill.symbol, ("external", ""))
-            earlier.apply(stored.fill, intent.strategy if intent else strategy, intent.plan_id if intent else plan_id)
+            earlier.apply(stored.fill, stored.strategy, stored.plan_id)
     for adjustment in saved.adjustments:
         if adjustment.session_id == session.session_id:
             owner = owners.get(adjustment.symbol or "", ("external", ""))
@@ -75,11 +73,24 @@ def rebuild(
     known = (baseline or {}).get("fill_ids")
     if isinstance(known, list):
         book.already_counted(str(fill_id) for fill_id in known)
-    return Rebuilt(book, tuple(_record(saved, i, monotonic) for i in range(len(saved.orders))), first_session=False)
+    filled: dict[str, list[Fill]] = {}
+    for stored in saved.fills:
+        filled.setdefault(stored.intent_id, []).append(stored.fill)
+    records = tuple(from_journal(each, filled.get(each.intent.intent_id, ()), monotonic) for each in saved.orders)
+    for record, stored_order in zip(records, saved.orders, strict=True):
+        record.spared = _spared(stored_order, saved)
+    return Rebuilt(book, records, first_session=False)
 
 
-def _record(saved: JournalState, index: int, monotonic: float) -> OrderRecord:
-    stored = saved.orders[index]
+def _spared(stored: StoredOrder, saved: JournalState) -> bool:
+    """A close made while HALT stands is a person's: the machine makes none then."""
+    halted = saved.ladder is not None and saved.ladder.state == Level.HALT.label
+    ours = stored.intent.purpose not in (Purpose.ENTRY, Purpose.EXTERNAL)
+    return halted and ours and saved.ladder is not None and stored.seq > saved.ladder.since_seq
+
+
+def from_journal(stored: StoredOrder, fills: Iterable[Fill], monotonic: float) -> OrderRecord:
+    """The record of an order as the journal left it."""
     # An intent may have left in the instant before the crash: only the broker can say.
     state = OrderState.UNKNOWN if stored.state in (OrderState.INTENT, OrderState.SENT) else stored.state
     # By purpose, not by strategy: our own close of a position opened elsewhere carries that one's strategy.
@@ -91,9 +102,10 @@ def _record(saved: JournalState, index: int, monotonic: float) -> OrderRecord:
         state,
         broker_id=stored.broker_id or known_by,
         reason=stored.reason or "",
-        fills={f.fill.fill_id: f.fill for f in saved.fills if f.intent_id == stored.intent.intent_id},
+        fills={fill.fill_id: fill for fill in fills},
         external=external,
         known_since=monotonic,
+        unwanted=stored.intent.rests and stored.reason == TAKEN_AWAY,
         worked_from_ns=stored.intent.created_ns,
     )
 

@@ -124,7 +124,7 @@ async def test_an_unknown_order_whose_position_moved_is_not_called_absent(at):
     record = await at.desk.submit(entry())
     at.broker.held[OCC] = 2
     for _ in range(3):
-        at.clock.advance(60)
+        at.clock.advance(4)
         await at.desk.read_back(await at.broker.account_state())
     assert record.state is OrderState.UNKNOWN
     assert at.log.levels["alarm"] >= 2

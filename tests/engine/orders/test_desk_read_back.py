@@ -95,7 +95,20 @@ async def test_a_reading_counts_from_the_moment_it_began(at):
     assert record.absent_since is None
     at.clock.advance(1)
     await at.desk.read_back(state, began_at=record.unknown_since)
-    assert record.absent_since == at.clock.monotonic()
+    assert record.absent_since == record.unknown_since
+
+
+async def test_two_readings_that_began_together_are_one_look_however_late_their_answers_come(at):
+    """A poll and a comparison: both asked before the order arrived, one was slow."""
+    record = await unknown(at)
+    state, began = await at.broker.account_state(), at.clock.monotonic()
+    at.clock.advance(1)
+    await at.desk.read_back(state, began_at=began + 0.1)
+    at.clock.advance(11)
+    await at.desk.read_back(state, began_at=began + 0.2)
+    assert record.state is OrderState.UNKNOWN
+    await at.desk.read_back(state, began_at=began + 10.2)
+    assert record.state is OrderState.NOT_ACCEPTED
 
 
 async def test_one_order_that_a_reading_cannot_judge_hides_no_other(at):
@@ -104,8 +117,9 @@ async def test_one_order_that_a_reading_cannot_judge_hides_no_other(at):
     at.broker.before_accept = lost
     second = await at.desk.submit(entry("qm-2"))
     first.unknown_since, second.unknown_since = second.unknown_since, first.unknown_since
-    await at.desk.read_back(await at.broker.account_state(), began_at=at.clock.monotonic() - 1)
-    assert (first.absent_since, second.absent_since) == (None, at.clock.monotonic())
+    began = at.clock.monotonic() - 1
+    await at.desk.read_back(await at.broker.account_state(), began_at=began)
+    assert (first.absent_since, second.absent_since) == (None, began)
 
 
 async def test_a_position_that_moved_stops_the_clock_and_is_told_once(at):
@@ -115,21 +129,39 @@ async def test_a_position_that_moved_stops_the_clock_and_is_told_once(at):
     at.broker.held[OCC] = 2
     moved = await at.broker.account_state()
     for _ in range(3):
-        at.clock.advance(60)
+        at.clock.advance(3)
         await at.desk.read_back(moved)
     assert at.told == [order_line("alarm", f"unknown order is in no list, but the position moved: {BUY}")]
     assert (record.absent_since, record.alarmed, record.state) == (None, True, OrderState.UNKNOWN)
+    at.broker.held.clear()  # it was somebody's news on the way: absence is proved anew
+    await at.desk.read_back(await at.broker.account_state())
+    assert (record.absent_since, record.moved_since) == (at.clock.monotonic(), None)
+
+
+async def test_a_position_that_stays_moved_is_given_up_to_the_comparison_with_an_alarm(at):
+    record = await unknown(at)
+    at.broker.held[OCC] = 2
+    moved = await at.broker.account_state()
+    await at.desk.read_back(moved)
+    at.clock.advance(9.99)
+    await at.desk.read_back(moved)
+    assert record.state is OrderState.UNKNOWN
+    at.clock.advance(0.01)
+    await at.desk.read_back(moved)
+    why = "in no list of two complete read-backs; what the position moved by is adopted as a difference"
+    assert at.journal.orders == [("qm-1", OrderState.NOT_ACCEPTED, None, at.now, why)]
+    assert at.told[-1] == order_line("alarm", f"given up: {BUY}: {why}")
+    assert at.book.quantity(OCC) == 0  # adopted by the comparison, not here
 
 
 async def test_a_moved_position_of_one_order_does_not_keep_another_from_being_judged(at):
     other = "NVDA  260417C00180000"
     first = await unknown(at)
     second = await at.desk.submit(entry("qm-2", symbol=other))
+    await at.desk.read_back(await at.broker.account_state())
+    at.clock.advance(10)
     at.broker.held[OCC] = 2
-    state = await at.broker.account_state()
-    for _ in range(3):
-        await at.desk.read_back(state)
-        at.clock.advance(10)
+    await at.desk.read_back(await at.broker.account_state())
     assert (first.state, second.state) == (OrderState.UNKNOWN, OrderState.NOT_ACCEPTED)
 
 

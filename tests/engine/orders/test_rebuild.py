@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from qmterm.core.errors import ConfigError
-from qmterm.core.orders import AccountBalance, AccountState, Action, BrokerPosition, Fill, Leg, OrderState, Purpose
+from qmterm.core.orders import AccountBalance, AccountState, Action, BrokerPosition, Fill, OrderState, Purpose
 from qmterm.engine.orders.book import Book, Position
 from qmterm.engine.orders.ledger import Ledger, OrderRecord
 from qmterm.engine.orders.recovery import (
@@ -45,10 +45,15 @@ def stored(intent, state=OrderState.FILLED, broker_id="1", reason=None):
 
 
 def journal(orders=(), fills=(), adjustments=(), protects=None, **session):
+    """Each fill names the strategy and plan of its order, as the file's own rows do."""
+    whose = {each.intent.intent_id: (each.intent.strategy, each.intent.plan_id) for each in orders}
     return JournalState(
         session=replace(SESSION, **session),
         orders=tuple(orders),
-        fills=tuple(StoredFill(made, intent_id, of, 0) for made, intent_id, of in fills),
+        fills=tuple(
+            StoredFill(made, name, of, number, *whose.get(name, ("external", "")))
+            for number, (made, name, of) in enumerate(fills)
+        ),
         adjustments=tuple(Adjustment(symbol, Decimal(amount), "r", 9, of, 0) for symbol, amount, of in adjustments),
         protects=protects or {},
     )
@@ -94,13 +99,10 @@ def test_fills_of_this_session_move_the_book_and_earlier_ones_are_only_known():
     assert book.fill_count == 0  # of the new session
 
 
-def test_a_fill_without_its_order_belongs_to_whom_a_stop_names_or_to_nobody_of_ours():
-    protects = {"p9": {"symbol": OCC, "strategy": "breakout"}, "p8": {"symbol": 5}, "p7": {"symbol": THIRD}}
-    fills = [(fill(1), "gone", 7), (fill(2, OTHER), "gone", 7), (fill(3, THIRD), "gone", 7)]
-    book = built(journal(fills=fills, protects=protects)).book
-    assert [(p.symbol, p.strategy, p.plan_id) for p in book.positions] == [
-        (OCC, "breakout", "p9"), (OTHER, "external", ""), (THIRD, "external", "p7"),
-    ]  # fmt: skip
+def test_a_fill_belongs_to_whom_its_own_row_names_though_its_order_is_too_old_to_be_given_back():
+    old = StoredFill(fill(1), "long-ago", 7, 1, "breakout", "p9")
+    saved = replace(journal(fills=[(fill(2, OTHER), "gone", 7)], protects={"p7": {"symbol": OTHER}}), fills=(old,))
+    assert [(p.symbol, p.strategy, p.plan_id) for p in built(saved).book.positions] == [(OCC, "breakout", "p9")]
 
 
 def known(number, intent, session=6, **more):
@@ -162,6 +164,48 @@ def test_what_a_split_made_is_whose_stop_watches_it_also_after_a_crash_in_the_sa
     saved = replace(journal(protects=watches), adjustments=(Adjustment(OCC, Decimal(4), "split", 9, 7, 1),))
     (position,) = built(saved).book.positions
     assert (position.quantity, position.strategy, position.plan_id) == (4, "first", "p1")
+
+
+def owners(*fills, adjustments=(), protects=None):
+    """Whose two contracts of each symbol are, after these fills of an earlier session: (seq, fill, strategy, plan)."""
+    saved = journal(protects=protects, starting_positions=(held(OCC, 2), held(OTHER, -1)))
+    kept = tuple(StoredFill(made, "gone", 6, seq, strategy, plan) for seq, made, strategy, plan in fills)
+    given = tuple(Adjustment(symbol, Decimal(amount), "r", 9, 6, seq) for seq, symbol, amount in adjustments)
+    return [(p.strategy, p.plan_id) for p in built(replace(saved, fills=kept, adjustments=given)).book.positions]
+
+
+def test_who_opened_a_contract_owns_it_and_neither_a_close_nor_an_addition_takes_it_over():
+    bought, more = (1, fill(1), "first", "p1"), (2, fill(2), "second", "p2")
+    less = (3, fill(3, action=Action.SELL_TO_CLOSE), "closer", "p3")
+    sold = (4, fill(4, OTHER, 1, action=Action.SELL_TO_OPEN), "seller", "p4")
+    assert owners(sold, less, more, bought) == [("first", "p1"), ("seller", "p4")]
+
+
+def test_an_order_that_never_filled_owns_nothing():
+    orders = [
+        stored(replace(entry("qm-1"), strategy="first", plan_id="p1")),
+        stored(replace(entry("qm-2"), strategy="manual", plan_id="p2"), OrderState.CANCELLED),
+    ]
+    saved = journal(orders, [(fill(1), "qm-1", 6)], starting_positions=(held(OCC, 2),))
+    assert [(p.strategy, p.plan_id) for p in built(saved).book.positions] == [("first", "p1")]
+
+
+def test_what_was_closed_or_expired_and_opened_anew_belongs_to_the_new_trade():
+    bought, again = (1, fill(1), "first", "p1"), (5, fill(2), "second", "p2")
+    out = (3, fill(3, action=Action.SELL_TO_CLOSE), "first", "p1")
+    assert owners(bought, out, again)[0] == ("second", "p2")
+    assert owners(bought, again, adjustments=[(3, OCC, "-2")])[0] == ("second", "p2")
+    assert owners(bought, again, adjustments=[(7, OCC, "-2")])[0] == ("first", "p1")
+
+
+def test_what_was_held_before_the_journal_and_closed_hides_no_new_trade():
+    out = (1, fill(1, action=Action.SELL_TO_CLOSE), "external", "")
+    assert owners(out, (2, fill(2), "first", "p1"))[0] == ("first", "p1")
+
+
+def test_without_fills_a_contract_belongs_to_whom_a_stop_names():
+    protects = {"p9": {"symbol": OCC, "strategy": "breakout"}, "p8": {"symbol": 5}}
+    assert owners(protects=protects) == [("breakout", "p9"), ("external", "")]
 
 
 def test_a_fill_belongs_to_the_order_it_filled_whoever_opened_the_contract_later():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
@@ -10,17 +11,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from qmterm.core.clock import NS
 from qmterm.core.errors import ConfigError
 from qmterm.core.orders import (
     AccountBalance,
     AccountState,
     Action,
+    BracketRole,
     BrokerOrder,
     BrokerPosition,
     Fill,
     Leg,
     OrderState,
     Purpose,
+    TimeInForce,
 )
 from qmterm.engine.orders.book import Book
 from qmterm.engine.orders.desk import OrderDesk
@@ -32,6 +36,7 @@ from tests.engine.fakes import CASH, OCC, FakeBroker, clock_at, entry, lost
 from tests.engine.house import House
 
 ACCOUNT = "5WT00001"
+DAY_NS = 86_400 * NS
 
 
 def account(cash=CASH, positions=(), orders=()):
@@ -281,3 +286,132 @@ async def test_our_own_close_of_a_position_from_elsewhere_is_still_ours_after_a_
     await life.desk.read_back(await life.broker.account_state())
     (record,) = life.desk.ledger.records
     assert (record.broker_id, record.state, record.external) == ("1000", OrderState.RECEIVED, False)
+
+
+async def test_somebodys_old_order_that_ended_today_does_not_forbid_the_second_start_of_the_day(life):
+    first = await life.desk.submit(entry())
+    life.broker.orders["9"] = replace(
+        life.broker.orders[first.broker_id],
+        broker_id="9",
+        external_id=None,
+        state=OrderState.CANCELLED,
+        received_ns=life.clock.now() - 10 * DAY_NS,
+    )
+    for _ in range(3):
+        await life.desk.read_back(await life.broker.account_state())
+        assert life.desk.ledger.get("ext-9").state is OrderState.CANCELLED
+        await life.restart()
+
+
+async def test_an_old_order_that_the_journal_did_not_give_back_is_found_in_it_and_stays_whose_it_was(life):
+    await life.desk.submit(entry())
+    await life.desk.on_order(life.broker.fill("1000", 2))
+    life.broker.orders["9"] = replace(
+        life.broker.orders["1000"], broker_id="9", external_id=None, fills=(), state=OrderState.CANCELLED
+    )
+    await life.desk.read_back(await life.broker.account_state())
+    life.clock.advance(10 * 86_400)
+    await life.journal.write_adjustment(None, Decimal(1), "interest", life.clock.now())
+    await life.restart()
+    assert life.desk.ledger.records == ()
+    await life.desk.read_back(await life.broker.account_state())  # the broker lists them all the same
+    found = {r.intent.intent_id: (r.state, r.external, r.filled_units) for r in life.desk.ledger.records}
+    assert found == {"qm-1": (OrderState.FILLED, False, 2), "ext-9": (OrderState.CANCELLED, True, 0)}
+    assert life.book.quantity(OCC) == 2
+    await life.restart()
+
+
+async def test_a_gtc_order_of_last_month_that_filled_today_is_given_back_by_the_second_start(life):
+    await life.desk.submit(replace(entry(), time_in_force=TimeInForce.GTC))
+    await life.desk.on_order(life.broker.set_state("1000", OrderState.LIVE))
+    life.clock.advance(30 * 86_400)
+    await life.desk.on_order(life.broker.fill("1000", 2))
+    for _ in range(2):
+        await life.restart()
+        (record,) = life.desk.ledger.records
+        assert (record.intent.intent_id, record.state, record.external) == ("qm-1", OrderState.FILLED, False)
+        held = life.book.position(OCC)
+        assert (held.quantity, held.strategy, held.plan_id) == (2, "atr_matrix", "plan-1")
+
+
+async def test_two_who_tell_of_the_same_new_order_adopt_it_once(life):
+    await life.broker.place(entry("from-elsewhere"))
+    order = life.broker.orders["1000"]
+    one, other = await asyncio.gather(life.desk.on_order(order), life.desk.on_order(order))
+    assert one is other
+    assert len(life.desk.ledger.records) == 1
+
+
+async def test_a_later_plan_in_the_same_contract_that_never_filled_takes_no_position_over_at_a_restart(life):
+    first = await life.desk.submit(replace(entry("eA", 4), plan_id="A"))
+    await life.desk.on_order(life.broker.fill(first.broker_id, 4))
+    later = await life.desk.submit(replace(entry("eB", 1), plan_id="B", strategy="manual"))
+    await life.desk.on_order(life.broker.set_state(later.broker_id, OrderState.CANCELLED))
+    elsewhere = replace(life.broker.orders[later.broker_id], broker_id="9", external_id=None)
+    life.broker.orders["9"] = elsewhere  # in the broker's own app, cancelled too
+    await life.desk.read_back(await life.broker.account_state())
+    for _ in range(2):
+        await life.restart()
+    held = life.book.position(OCC)
+    assert (held.strategy, held.plan_id) == ("atr_matrix", "A")
+
+
+# --- what a person asked for outlives the run ---
+
+
+def resting(intent_id="r1"):
+    return replace(exit_order(2), intent_id=intent_id, bracket_id="b1", role=BracketRole.STOP, plan_id="P1")
+
+
+async def test_an_exit_that_a_person_took_away_is_known_as_such_after_any_restart(life):
+    record = await life.desk.submit(resting())
+    record.unwanted = True
+    await life.desk.cancel(record, "by you")
+    for state in (OrderState.CANCEL_REQUESTED, OrderState.CANCELLED):
+        await life.restart()  # before the broker has said anything, and between its two words
+        assert life.desk.ledger.get("r1").unwanted
+        await life.desk.on_order(life.broker.set_state("1000", state))
+    life.clock.advance(30 * 86_400)  # its position may live that long
+    await life.journal.write_adjustment(None, Decimal(1), "interest", life.clock.now())
+    await life.restart()
+    record = life.desk.ledger.get("r1")
+    assert (record.state, record.unwanted) == (OrderState.CANCELLED, True)
+
+
+async def test_an_exit_that_the_machine_cancelled_is_not_taken_for_a_persons_cancel(life):
+    record = await life.desk.submit(resting())
+    await life.desk.cancel(record, "makes way for a close")
+    await life.desk.on_order(life.broker.set_state("1000", OrderState.CANCELLED))
+    entered = await life.desk.submit(entry("qm-2"))
+    entered.unwanted = True  # no exit: its cancel says nothing about what is to rest
+    await life.desk.cancel(entered, "by you")
+    await life.restart()
+    assert [r.unwanted for r in life.desk.ledger.records] == [False, False]
+
+
+async def halt(life, before="NORMAL"):
+    await life.journal.write_ladder("HALT", "user", True, life.clock.now(), before=before)
+
+
+async def test_a_persons_close_under_halt_is_spared_after_a_restart_too(life):
+    await life.desk.submit(entry("before"))
+    await life.desk.submit(exit_order(1, number=1))
+    await life.journal.write_ladder("NO-NEW", "data_stale", False, life.clock.now())
+    await halt(life, "NO-NEW")
+    await life.desk.submit(exit_order(1, number=2))
+    await halt(life, "HALT")  # another cause of the same level
+    await life.desk.submit(entry("after"))
+    await life.restart()
+    spared = {r.intent.intent_id: r.spared for r in life.desk.ledger.records}
+    assert spared == {"before": False, "x1": False, "x2": True, "after": False}
+
+
+async def test_without_halt_or_after_a_newer_one_no_close_is_spared(life):
+    await halt(life)
+    await life.desk.submit(exit_order(1))
+    await life.journal.write_ladder("NORMAL", None, True, life.clock.now(), before="HALT")
+    await life.restart()
+    assert not life.desk.ledger.get("x1").spared
+    await halt(life)
+    await life.restart()
+    assert not life.desk.ledger.get("x1").spared

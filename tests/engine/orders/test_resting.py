@@ -12,6 +12,8 @@ from qmterm.core.orders import BracketRole, BrokerPosition, OrderState
 from qmterm.core.reasons import Reason
 from qmterm.core.settings.engine import Mode, OrderSettings
 from qmterm.engine.commands import ApproveProposal, CancelOrder, ClosePosition, EditOrder, Flatten, Kill
+from qmterm.engine.orders.recovery import from_journal
+from qmterm.journal.state import StoredOrder
 from qmterm.risk.gate import Gate
 from tests.engine.fakes import OCC
 from tests.engine.house import GONE, House, close_at, opened, plan
@@ -334,3 +336,21 @@ async def test_an_entry_that_waits_too_long_goes_with_its_exits(house):
     await house.ended(trigger.broker_id, OrderState.LIVE)
     await later(house, 301)
     assert house.broker.cancels == [f"complex {trigger.complex_id}"]
+
+
+def restarted(house):
+    """A person's wish as the start makes it of the journal's rows."""
+    for record in house.desk.ledger.records:
+        row = StoredOrder(record.intent, record.state, record.broker_id, 0, record.reason or None, 1)
+        record.unwanted = from_journal(row, (), 0.0).unwanted
+
+
+async def test_what_a_person_cancelled_stays_away_after_a_restart_too(house):
+    await enter(house)
+    stop = role(house, BracketRole.STOP)
+    assert (await house.approvals.cancel(CancelOrder(stop.intent.intent_id))).ok
+    await gone(house)
+    restarted(house)
+    for _ in range(3):
+        await later(house)
+    assert house.working == ()
