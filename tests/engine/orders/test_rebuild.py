@@ -8,7 +8,7 @@ from decimal import Decimal
 import pytest
 
 from qmterm.core.errors import ConfigError
-from qmterm.core.orders import AccountBalance, AccountState, Action, BrokerPosition, Fill, OrderState, Purpose
+from qmterm.core.orders import AccountBalance, AccountState, Action, BrokerPosition, Fill, Leg, OrderState, Purpose
 from qmterm.engine.orders.book import Book, Position
 from qmterm.engine.orders.ledger import Ledger, OrderRecord
 from qmterm.engine.orders.recovery import (
