@@ -312,6 +312,7 @@ class GroupWriter:
         for _, future in rows:
             if future is not None and not future.done():
                 future.set_exception(JournalError(f"The journal {self._path} stopped writing"))
+                future.exception()  # whoever waited may be gone with the rest: no complaint then
 
     def _drop_report(self, last: Record) -> Record:
         values = {"count": self._unreported}
