@@ -64,8 +64,13 @@ def sitting(home, tmp_path_factory):
         until(lambda: held(thread) == seen["legs"], 90, lambda: log_of(thread))
         seen["rules"] = {position.rules for position in thread.snapshot.positions}
         seen["roll"] = staged(thread, RollPosition(thread.snapshot.positions[0].trade_id))
-        until(lambda: held(thread) and not held(thread).keys() & seen["legs"].keys(), 90, lambda: log_of(thread))
-        seen["after"] = held(thread)
+
+        def rolled():
+            """All of it: the four fills are counted one by one."""
+            now = held(thread)
+            return now if len(now) == len(seen["legs"]) and not now.keys() & seen["legs"].keys() else None
+
+        seen["after"] = until(rolled, 90, lambda: log_of(thread))
     seen["body"] = thread.result
     return seen
 
