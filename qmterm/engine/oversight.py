@@ -26,6 +26,7 @@ from qmterm.engine.orders.reconcile import Difference, Reconciler
 from qmterm.engine.orders.recovery import adopt_difference
 from qmterm.engine.orders.resting import Rester
 from qmterm.engine.orders.splits import owners_of
+from qmterm.engine.orders.sweep import Sweep
 from qmterm.engine.orders.walker import Walker
 from qmterm.engine.proof import DOCUMENT, Proof
 from qmterm.engine.protection import Protection
@@ -77,6 +78,7 @@ class Oversight:
         self.settling_s = 0.0  # seconds spent until a lagging ledger agreed, or did not
         self._walker = Walker(trader)
         self._rester = Rester(trader)
+        self.sweep = Sweep(trader.desk, trader.lanes)
         self._clock_jump = clock_jump
         self._kept: dict[str, object] | None = None
         self._kept_proof: dict[str, object] = {}
@@ -284,10 +286,10 @@ class Oversight:
         # The goal behind it stands: auto sends the next one at the new price, confirm asks again with an alarm.
         stale = (record for record in trader.guards.stale_exits() if record.intent.intent_id not in named)
         wanted += [(r, "re-price") for r in stale if not self._walker.reprices(r)]
-        # Together: a silent broker costs the turn one time-out, not one for each order.
-        await asyncio.gather(*(trader.desk.cancel(record, why) for record, why in wanted))
+        await self.sweep.ask(wanted)
         self._walker.step()
         self._rester.step()
+        self.sweep.check()
 
     # --- the third witness ---
 

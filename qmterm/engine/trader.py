@@ -349,7 +349,13 @@ class Trader:
                 return self.entry_refusal()
             return self.closing_refusal() or self._exit_refusal(old.spared or intent.reason is Reason.USER)
 
-        (self.lanes.entry if entry else self.lanes.exit)(lambda: self.desk.send(record, still_wanted))
+        async def job() -> None:
+            await self.desk.send(record, still_wanted)
+
+        if entry:
+            self.lanes.entry(job)
+        else:
+            self.lanes.exit(job, intent.underlying)
         return record
 
     # --- exits ---
@@ -390,7 +396,7 @@ class Trader:
         record = self._register(intent, self.clock.monotonic())
         record.spared = by_person and level is Level.HALT
         self.guards.tried(intent.plan_id)
-        self.lanes.exit(lambda: self.desk.send(record, lambda _record: self._exit_refusal(by_person)))
+        self.lanes.exit(lambda: self.desk.send(record, lambda _r: self._exit_refusal(by_person)), intent.underlying)
         return verdict
 
     def _exit_refusal(self, by_person: bool) -> Reason | None:

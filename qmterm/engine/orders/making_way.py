@@ -69,7 +69,7 @@ class MakingWay:
             finally:
                 self._queued.discard(record.intent.intent_id)
 
-        self._lanes.exit(job)
+        self._lanes.exit(job, record.intent.underlying)
 
     def released(self) -> Iterator[Held]:
         """Closes whose way is free now; the others' cancels are asked again where they came to nothing."""
