@@ -24,7 +24,7 @@ from qmterm.engine.orders.brackets import exit_terms, exits_behind, one_long_opt
 from qmterm.engine.orders.desk import OrderDesk
 from qmterm.engine.orders.dry_run import broker_refusal, sells
 from qmterm.engine.orders.exits import Guards
-from qmterm.engine.orders.exposure import closable, risk_book, spent
+from qmterm.engine.orders.exposure import closable, is_frozen, risk_book, spent
 from qmterm.engine.orders.lanes import Lanes
 from qmterm.engine.orders.ledger import OrderRecord
 from qmterm.engine.orders.making_way import MakingWay
@@ -143,6 +143,11 @@ class Trader:
         if level is not Level.NORMAL:
             return REFUSAL[level]
         return self._real_money_refusal()
+
+    def _entry_refusal_of(self, record: OrderRecord) -> Reason | None:
+        """`entry_refusal` in the moment it would leave: one before it in the lane may have become UNKNOWN."""
+        frozen = is_frozen(self.desk.ledger, record.intent.underlying, self.frozen)
+        return self.entry_refusal() or (Reason.SYMBOL_FROZEN if frozen else None)
 
     def quotes_of(self, legs: tuple[Leg, ...]) -> dict[str, Quote]:
         found = {leg.symbol: self.quotes.quote(leg.symbol) for leg in legs}
@@ -329,7 +334,7 @@ class Trader:
             guarded = guarded_legs(plan.legs)
             rolled = next((leg.symbol for leg in intent.legs if not leg.action.opens), None)
             guard = self.guards.prepare(plan, guarded, rolled) if guarded else None
-            await self.desk.send_bracket(records, lambda _record: refusal or self.entry_refusal(), beside=guard)
+            await self.desk.send_bracket(records, lambda each: refusal or self._entry_refusal_of(each), beside=guard)
 
         self.lanes.entry(job)
         return record
@@ -346,7 +351,7 @@ class Trader:
 
         def still_wanted(_record: OrderRecord) -> Reason | None:
             if entry:
-                return self.entry_refusal()
+                return self._entry_refusal_of(record)
             return self.closing_refusal() or self._exit_refusal(old.spared or intent.reason is Reason.USER)
 
         async def job() -> None:
