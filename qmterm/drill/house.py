@@ -221,6 +221,7 @@ class House:
         """A clean stop."""
         await ended(self._loops)
         await self.lanes.idle()
+        await self.oversight.sweep.answered()
         await self.lanes.close()
         await self.broker.close()
         if self.journal is not None:

@@ -125,7 +125,8 @@ class Engine:
                 await parts.control.close()
             await ended([*tasks, *([self._loading] if self._loading is not None else [])])
             with suppress(TimeoutError):
-                await asyncio.wait_for(engaged.lanes.idle(), 10)
+                await asyncio.wait_for(asyncio.gather(engaged.lanes.idle(), engaged.oversight.sweep.answered()), 10)
+            await engaged.oversight.sweep.close()
             await engaged.lanes.close()
 
     async def _guarded(self, name: str, job: Callable[[], Awaitable[None]]) -> None:

@@ -24,6 +24,7 @@ from qmterm.engine.orders.flatten import Flattener
 from qmterm.engine.orders.read_back import awaited
 from qmterm.engine.orders.reconcile import Difference, Reconciler
 from qmterm.engine.orders.resting import Rester
+from qmterm.engine.orders.sweep import Sweep
 from qmterm.engine.orders.walker import Walker
 from qmterm.engine.proof import DOCUMENT, Proof
 from qmterm.engine.protection import Protection
@@ -74,6 +75,7 @@ class Oversight:
         self.settling_s = 0.0  # seconds spent until a lagging ledger agreed, or did not
         self._walker = Walker(trader)
         self._rester = Rester(trader)
+        self.sweep = Sweep(trader.desk, trader.lanes)
         self._clock_jump = clock_jump
         self._kept: dict[str, object] | None = None
         self._kept_proof: dict[str, object] = {}
@@ -256,11 +258,10 @@ class Oversight:
     async def tend_orders(self) -> None:
         """Cancel entries past their time or under a ladder that forbids them; re-price exits that wait (auto)."""
         trader = self._trader
-        wanted = wanted_gone(trader, self.flattener.unwanted, self._walker.reprices)
-        # Together: a silent broker costs the turn one time-out, not one for each order.
-        await asyncio.gather(*(trader.desk.cancel(record, why) for record, why in wanted))
+        await self.sweep.ask(wanted_gone(trader, self.flattener.unwanted, self._walker.reprices))
         self._walker.step()
         self._rester.step()
+        self.sweep.check()
 
     # --- the third witness ---
 

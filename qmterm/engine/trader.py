@@ -24,7 +24,7 @@ from qmterm.engine.orders.brackets import exit_terms, exits_behind, one_long_opt
 from qmterm.engine.orders.desk import OrderDesk
 from qmterm.engine.orders.dry_run import broker_refusal, sells
 from qmterm.engine.orders.exits import Guards
-from qmterm.engine.orders.exposure import closable, risk_book, spent
+from qmterm.engine.orders.exposure import closable, is_frozen, risk_book, spent
 from qmterm.engine.orders.lanes import Lanes
 from qmterm.engine.orders.ledger import OrderRecord
 from qmterm.engine.orders.making_way import MakingWay
@@ -149,6 +149,11 @@ class Trader:
     def money_refusal(self) -> Reason | None:
         """Why real money may not open anything now (live, arming); None for paper too."""
         return self._real_money_refusal()
+
+    def _entry_refusal_of(self, record: OrderRecord) -> Reason | None:
+        """`entry_refusal` in the moment it would leave: one before it in the lane may have become UNKNOWN."""
+        frozen = is_frozen(self.desk.ledger, record.intent.underlying, self.frozen)
+        return self.entry_refusal() or (Reason.SYMBOL_FROZEN if frozen else None)
 
     def quotes_of(self, legs: tuple[Leg, ...]) -> dict[str, Quote]:
         found = {leg.symbol: self.quotes.quote(leg.symbol) for leg in legs}
@@ -337,7 +342,7 @@ class Trader:
             guarded = guarded_legs(plan.legs)
             rolled = next((leg.symbol for leg in intent.legs if not leg.action.opens), None)
             guard = self.guards.prepare(plan, guarded, rolled) if guarded else None
-            await self.desk.send_bracket(records, lambda _record: refusal or self.entry_refusal(), beside=guard)
+            await self.desk.send_bracket(records, lambda each: refusal or self._entry_refusal_of(each), beside=guard)
 
         self.lanes.entry(job)
         return record
@@ -354,10 +359,16 @@ class Trader:
 
         def still_wanted(_record: OrderRecord) -> Reason | None:
             if entry:
-                return self.entry_refusal()
+                return self._entry_refusal_of(record)
             return self.closing_refusal() or self._exit_refusal(record.spared)
 
-        (self.lanes.entry if entry else self.lanes.exit)(lambda: self.desk.send(record, still_wanted))
+        async def job() -> None:
+            await self.desk.send(record, still_wanted)
+
+        if entry:
+            self.lanes.entry(job)
+        else:
+            self.lanes.exit(job, intent.underlying)
         return record
 
     # --- exits ---
@@ -388,7 +399,7 @@ class Trader:
         record = self._register(intent, self.clock.monotonic())
         record.spared = by_person and level is Level.HALT
         self.guards.tried(intent.plan_id)
-        self.lanes.exit(lambda: self.desk.send(record, lambda _record: self._exit_refusal(record.spared)))
+        self.lanes.exit(lambda: self.desk.send(record, lambda _r: self._exit_refusal(record.spared)), intent.underlying)
         return verdict
 
     def judge_exit(self, intent: OrderIntent, *without: OrderRecord, by_person: bool = False) -> Verdict:

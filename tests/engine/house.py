@@ -175,6 +175,7 @@ class House:
         await self.oversight.protection.protect()
         await self.oversight.tend_orders()
         self.oversight.flattener.close_all()
+        await self.oversight.sweep.answered()
         await self.lanes.idle()
 
     async def filled(self, broker_id: str, quantity: int, price: str = "4.10", symbol: str | None = None) -> None:

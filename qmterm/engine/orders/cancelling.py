@@ -37,6 +37,7 @@ class Cancelling:
         group = [record] if complex_id is None else [r for r in self._ledger.bracket(record) if r.working]
         for each in group:
             each.cancel_asked, each.cancel_asked_at = True, self._clock.monotonic()
+            each.cancels_out += 1
         try:
             if complex_id is None:
                 await self._broker.cancel(record.broker_id)
@@ -53,6 +54,8 @@ class Cancelling:
             return f"cancel not confirmed: {silence}"
         finally:
             self._going.discard(complex_id or "")
+            for each in group:
+                each.cancels_out -= 1
         self._log.info("ORD", f"cancel asked ({why}) {describe_order(record.intent)}", record.intent.intent_id)
         return f"cancel asked for {describe_order(record.intent)}"
 

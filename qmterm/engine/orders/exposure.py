@@ -13,7 +13,7 @@ from datetime import date
 from decimal import Decimal
 
 from qmterm.core.clock import NS, et_date
-from qmterm.core.instruments import is_option
+from qmterm.core.instruments import is_option, option_root
 from qmterm.core.orders import OrderState, Purpose
 from qmterm.engine.orders.book import ZERO, Book, Position
 from qmterm.engine.orders.fillable import Ask, PartsOf, fillable, fillable_of, nobody_asks, once
@@ -64,6 +64,16 @@ def _risks(held: Mapping[Group, tuple[Holding, ...]], parts: Mapping[Group, tupl
     return risks
 
 
+def is_frozen(ledger: Ledger, underlying: str, frozen: Iterable[str] = ()) -> bool:
+    """True while an order of that underlying, whatever the spelling, is UNKNOWN: nothing new is opened in it."""
+    root = option_root(underlying)
+    return any(option_root(name) == root for name in _frozen(ledger.working, frozen))
+
+
+def _frozen(working: Iterable[OrderRecord], frozen: Iterable[str]) -> frozenset[str]:
+    return frozenset(frozen) | {r.intent.underlying for r in working if r.state is OrderState.UNKNOWN}
+
+
 def open_risk(book: Book, ledger: Ledger) -> Decimal:
     """Worst case of positions plus everything that may still fill, dollars."""
     return sum(_risks(_holdings(book), fillable(book, ledger)).values(), ZERO)
@@ -101,7 +111,7 @@ def risk_book(
         risk_by_strategy=dict(by_strategy),
         held=frozenset((p.strategy, p.underlying) for p in book.positions),
         working=frozenset((r.intent.strategy, r.intent.underlying) for r in entries),
-        frozen=frozenset(frozen) | {r.intent.underlying for r in working if r.state is OrderState.UNKNOWN},
+        frozen=_frozen(working, frozen),
         holdings=held,
         parts=parts,
         day_pnl=losses.day_pnl,

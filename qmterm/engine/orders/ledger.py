@@ -58,6 +58,7 @@ class OrderRecord:
     missing_since: float | None = None  # ... and the broker first said that it knows no such order
     cancel_asked: bool = False
     cancel_asked_at: float = 0.0  # monotonic seconds
+    cancels_out: int = 0  # that left and have no answer yet
     cancel_rests_until_ns: int = 0  # market time; a person's cancel does not wait for it
     unwanted: bool = False  # a person cancelled it before the broker named it, or what it takes the place of
     spared: bool = False  # a person's close sent under HALT: the sweep of cancels leaves it alone
@@ -78,7 +79,7 @@ class OrderRecord:
 
     def cancelling(self, monotonic: float, now_ns: int) -> bool:
         """A cancel was asked and may still come; one that led to nothing is asked again after a while."""
-        if now_ns < self.cancel_rests_until_ns:
+        if self.cancels_out or now_ns < self.cancel_rests_until_ns:
             return True
         return self.cancel_asked and monotonic - self.cancel_asked_at < CANCEL_AGAIN_S
 

@@ -79,7 +79,7 @@ class MakingWay:
             finally:
                 self._queued.discard(record.intent.intent_id)
 
-        self._lanes.exit(job)
+        self._lanes.exit(job, record.intent.underlying)
 
     def drop(self, why: str) -> tuple[str, ...]:
         """Forget every close that waits and say so; the sentences. What is asked afterwards waits anew."""

@@ -7,7 +7,7 @@ the disk has answered, and whatever ends the wait in another way must drop it. N
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
@@ -172,11 +172,13 @@ class Placing:
         )
 
     async def _not_sent(self, records: tuple[OrderRecord, ...], refusal: Reason) -> None:
+        failed = await self._move_all(records, OrderState.NOT_SENT, refusal.value)
         for record in records:
-            await self._desk.move(record, OrderState.NOT_SENT, refusal.value)
             write = self._log.info if refusal is Reason.ORIGINAL_GONE else self._log.warn
             text = f"not sent ({refusal.value}): {describe_order(record.intent)}"
             write("ORD", text, record.intent.intent_id)
+        if failed is not None:
+            raise failed
 
     # --- it leaves ---
 
@@ -236,23 +238,31 @@ class Placing:
 
     async def _refused(self, records: tuple[OrderRecord, ...], refusal: BrokerError) -> None:
         record = records[0]
-        for each in records:
-            self.tell(each)
-            await self._desk.move(
-                each, OrderState.REJECTED, f"{refusal.code or Reason.BROKER_REFUSED.value}: {refusal}"
-            )
+        why = f"{refusal.code or Reason.BROKER_REFUSED.value}: {refusal}"
+        failed = await self._move_all(records, OrderState.REJECTED, why)
         # A replacement that came too late is news of its original, no trouble.
         late = record.intent.replaces is not None and refusal.code == TOO_LATE
         write = self._log.info if late else self._log.warn
         write("ORD", f"refused by the broker: {refusal}", record.intent.intent_id, code=refusal.code)
+        if failed is not None:
+            raise failed
+
+    async def _move_all(self, records: Iterable[OrderRecord], state: OrderState, why: str) -> JournalError | None:
+        """All of them, though the disk fails at the first; returns the failure. What stays SENT nobody settles."""
+        failed: JournalError | None = None
+        for each in records:
+            self.tell(each)
+            try:
+                await self._desk.move(each, state, why)
+            except JournalError as error:
+                failed = failed or error
+        return failed
 
     async def _lost(self, records: tuple[OrderRecord, ...], silence: OutcomeUnknown) -> None:
         """The stream may have told us meanwhile; only an order still without any news is UNKNOWN."""
         record = records[0]
         lost = [each for each in records if each.state is OrderState.SENT]
-        for each in lost:
-            self.tell(each)
-            await self._desk.move(each, OrderState.UNKNOWN, str(silence))
+        failed = await self._move_all(lost, OrderState.UNKNOWN, str(silence))
         if lost:
             self._log.alarm(
                 "ORD",
@@ -260,6 +270,8 @@ class Placing:
                 f"{record.intent.underlying} is frozen until read-back settles it",
                 record.intent.intent_id,
             )
+        if failed is not None:
+            raise failed
 
 
 class _Building:

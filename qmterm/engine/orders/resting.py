@@ -87,7 +87,7 @@ class Rester:
         if not covers.approved:
             return  # it covers what was sold: a stop that fills alone would leave that bare
         records = tuple(trader.desk.register(intent) for intent in intents)
-        trader.lanes.exit(lambda: trader.desk.send_bracket(records, self._unwanted))
+        trader.lanes.exit(lambda: trader.desk.send_bracket(records, self._unwanted), records[0].intent.underlying)
 
     def _rests(self, plan_id: str, symbol: str, now: int) -> bool:
         """Its entry still works, a person took its exits away, or the last try is too young."""

@@ -238,6 +238,21 @@ async def test_cancelling_what_is_still_queued_means_it_never_leaves():
         assert house.desk.ledger.get("eP1").state is OrderState.NOT_SENT
 
 
+async def test_an_entry_behind_one_that_became_unknown_does_not_leave():
+    async with opened() as house:
+        release = asyncio.Event()
+        house.lanes.entry(release.wait)
+        house.trader.open(plan("P1", house.clock.now()), 0.0)
+        later = plan("P2", house.clock.now(), symbol="NVDA  260417C00180000")
+        house.trader.send_entry(later, house.trader.intent_of(later, 1), 0.0)  # judged when nothing was unknown yet
+        house.broker.before_accept = lost
+        release.set()
+        await house.lanes.idle()
+        assert house.broker.posts == ["eP1"]
+        second = house.desk.ledger.get("eP2")
+        assert (second.state, second.reason) == (OrderState.NOT_SENT, Reason.SYMBOL_FROZEN.value)
+
+
 async def test_one_key_never_sends_a_close_even_when_the_engine_trades_alone():
     async with opened() as house:
         await house.hold(4)

@@ -12,7 +12,16 @@ from hypothesis import strategies as st
 from qmterm.core.fees import fill_fees
 from qmterm.core.orders import Action, BrokerPosition, Fill, Leg, OrderState, Purpose
 from qmterm.engine.orders.book import Book
-from qmterm.engine.orders.exposure import MINUTE_NS, Losses, closable, open_risk, position_risk, risk_book, spent
+from qmterm.engine.orders.exposure import (
+    MINUTE_NS,
+    Losses,
+    closable,
+    is_frozen,
+    open_risk,
+    position_risk,
+    risk_book,
+    spent,
+)
 from qmterm.engine.orders.ledger import Ledger, OrderRecord
 from tests.engine.fakes import CASH, OCC, clock_at, entry
 
@@ -302,3 +311,13 @@ def test_closable_is_what_is_settled_less_what_closes_and_never_of_the_other_sig
 def test_the_account_the_gate_sees_is_whole():
     frozen = view(Book(CASH), Ledger(), nlv=Decimal(7), buying_power=Decimal(9), frozen=["AMD"])
     assert (frozen.nlv, frozen.option_buying_power, frozen.frozen) == (7, 9, {"AMD"})
+
+
+def test_an_underlying_is_frozen_under_each_of_its_names_while_an_order_of_it_is_unknown():
+    ledger = Ledger()
+    ledger.add(OrderRecord(replace(entry(), underlying="BRK/B"), OrderState.UNKNOWN))
+    ledger.add(OrderRecord(replace(entry("qm-2"), underlying="AMD"), OrderState.LIVE))
+    assert [is_frozen(ledger, name) for name in ("BRK/B", "BRK.B", "AMD")] == [True, True, False]
+    assert is_frozen(ledger, "AMD", frozen=["AMD"])
+    ledger.get("qm-1").state = OrderState.CANCELLED
+    assert not is_frozen(ledger, "BRK.B")

@@ -1,4 +1,4 @@
-"""Two lanes: an exit never waits behind an entry whose answer is slow; one order's trouble stops no other."""
+"""Lanes: an exit waits behind no entry and no exit of another underlying; one order's trouble stops no other."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ async def test_an_exit_goes_while_an_entry_is_stuck():
     lanes.start()
     lanes.entry(stuck)
     lanes.entry(stuck)
-    lanes.exit(leave)
+    lanes.exit(leave, "NVDA")
     for _ in range(5):
         await asyncio.sleep(0)
     assert done == ["exit"]
@@ -47,7 +47,10 @@ async def test_in_lockstep_one_lane_keeps_the_order_of_the_decisions():
 
     lanes.start()
     for number in range(6):
-        (lanes.exit if number % 2 else lanes.entry)(job(number))
+        if number % 2:
+            lanes.exit(job(number), f"S{number}")
+        else:
+            lanes.entry(job(number))
     await lanes.idle()
     assert done == list(range(6))
     await lanes.close()
@@ -68,8 +71,69 @@ async def test_one_failing_order_is_told_and_the_next_goes_on():
         done.append(1)
 
     lanes.start()
-    lanes.exit(broken)
-    lanes.exit(sound)
+    lanes.exit(broken, "NVDA")
+    lanes.exit(sound, "NVDA")
     await lanes.idle()
     assert (len(errors), done) == (1, [1])
     await lanes.close()
+
+
+async def test_an_exit_without_an_answer_holds_up_only_those_of_its_own_underlying():
+    lanes, done, answer = Lanes(no_errors), [], asyncio.Event()
+
+    def job(name, wait=None):
+        async def run():
+            if wait is not None:
+                await wait.wait()
+            done.append(name)
+
+        return run
+
+    lanes.start()
+    lanes.exit(job("AMD 1", answer), "AMD")
+    lanes.exit(job("AMD 2"), "AMD")
+    lanes.exit(job("NVDA 1"), "NVDA")
+    lanes.exit(job("NVDA 2"), "NVDA")
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert (done, lanes.depth) == (["NVDA 1", "NVDA 2"], 1)
+    answer.set()
+    await lanes.idle()
+    assert (done, lanes.depth) == (["NVDA 1", "NVDA 2", "AMD 1", "AMD 2"], 0)
+    await lanes.close()
+
+
+async def test_idle_waits_for_exits_that_are_decided_while_it_waits():
+    lanes, done = Lanes(no_errors), []
+
+    async def second():
+        await asyncio.sleep(0)
+        done.append(2)
+
+    async def first():
+        await asyncio.sleep(0)
+        lanes.exit(second, "AMD")
+
+    lanes.start()
+    lanes.exit(first, "NVDA")
+    await lanes.idle()
+    assert done == [2]
+    await lanes.close()
+
+
+async def test_before_the_start_and_after_the_end_no_exit_leaves():
+    lanes, done = Lanes(no_errors), []
+
+    async def leave():
+        done.append(1)
+
+    lanes.exit(leave, "NVDA")
+    await asyncio.sleep(0)
+    assert (done, lanes.depth) == ([], 1)
+    lanes.start()
+    await lanes.idle()
+    assert done == [1]
+    await lanes.close()
+    lanes.exit(leave, "NVDA")
+    await asyncio.sleep(0)
+    assert (done, lanes.depth) == ([1], 1)

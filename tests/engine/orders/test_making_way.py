@@ -43,7 +43,7 @@ class Way:
         for record in self.records:
             self.desk.ledger.add(record)
 
-    def exit(self, job):
+    def exit(self, job, _underlying):
         self.jobs.append(job)
 
     async def work(self):

@@ -8,9 +8,9 @@ from dataclasses import replace
 import pytest
 
 from qmterm.core.errors import BrokerError, InvariantBroken, JournalError, OutcomeUnknown
-from qmterm.core.orders import OrderState
+from qmterm.core.orders import Action, BracketRole, Leg, OrderState, Purpose
 from qmterm.core.reasons import Reason
-from tests.engine.fakes import FakeBroker, entry
+from tests.engine.fakes import OCC, FakeBroker, entry
 from tests.engine.orders.desk_seat import BUY, QUOTES, Seat, order_line
 
 SENT = order_line(
@@ -237,3 +237,41 @@ async def test_a_disk_that_was_faster_leaves_nothing_to_build(at):
         work()  # of a commit that failed this may come when all is over
     assert at.broker.held == []
     assert at.broker.posts == ["qm-1"]
+
+
+# --- a bracket whose end the disk does not take ---
+
+
+def bracket():
+    exit_ = replace(entry("qm-1-s"), purpose=Purpose.EXIT, legs=(Leg(OCC, Action.SELL_TO_CLOSE, 2),), max_loss=None)
+    return replace(entry(), bracket_id="b1", role=BracketRole.TRIGGER), replace(
+        exit_, bracket_id="b1", role=BracketRole.STOP
+    )
+
+
+@pytest.mark.parametrize(
+    ("error", "wanted", "ends"),
+    [
+        (BrokerError("no", "margin_check_failed"), None, OrderState.REJECTED),
+        (OutcomeUnknown("no answer"), None, OrderState.UNKNOWN),
+        (None, Reason.LADDER_HALT, OrderState.NOT_SENT),
+    ],
+)
+async def test_a_disk_that_fails_at_the_first_order_of_a_bracket_leaves_no_other_as_it_was(error, wanted, ends):
+    at = Seat()
+    write = at.journal.write_order
+
+    async def fails(intent_id, state, broker_id, time_ns, reason):
+        if intent_id == "qm-1":
+            raise JournalError("disk full")
+        await write(intent_id, state, broker_id, time_ns, reason)
+
+    def refused(_intent):
+        raise error
+
+    at.journal.write_order, at.broker.before_accept = fails, refused
+    records = tuple(at.desk.register(intent) for intent in bracket())
+    with pytest.raises(JournalError):
+        await at.desk.send_bracket(records, lambda _record: wanted)
+    assert [record.state for record in records] == [ends, ends]
+    assert [row[:2] for row in at.journal.orders] == [("qm-1-s", ends)]
