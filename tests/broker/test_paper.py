@@ -9,7 +9,7 @@ import pytest
 
 from qmterm.broker.paper import PaperBroker
 from qmterm.broker.paper_book import short_requirement
-from qmterm.core.clock import NS, ManualClock, from_et
+from qmterm.core.clock import NS, ManualClock, et_date, from_et
 from qmterm.core.errors import BrokerError, JournalError
 from qmterm.core.orders import (
     Action,
@@ -514,3 +514,13 @@ async def test_an_ioc_order_is_not_ended_before_it_arrives(make, clock, world):
     await move(paper, clock, world, 0.1)
     await move(paper, clock, world, 0.1)
     assert [order.state for order in reports(paper)] == [OrderState.FILLED]
+
+
+async def test_an_order_is_known_by_its_number_and_one_that_is_not_there_is_none(make, clock, world):
+    paper = await make()
+    answer = await paper.place(buy(price="-4.00"))
+    await move(paper, clock, world)
+    found = await paper.order(answer.broker_id)
+    assert (found.external_id, found.state) == (answer.external_id, OrderState.LIVE)
+    assert await paper.order("nobody's") is None
+    assert await paper.orders_since(et_date(clock.now())) == ((found,), True)

@@ -23,7 +23,7 @@ from qmterm.engine.orders.cancelling import Cancelling
 from qmterm.engine.orders.causes import BOOKED
 from qmterm.engine.orders.ledger import Ledger, OrderRecord, adopt, new_fills, next_state
 from qmterm.engine.orders.placing import OrderJournal, Placing, Priced, StillWanted
-from qmterm.engine.orders.read_back import ReadBack
+from qmterm.engine.orders.read_back import GONE, ReadBack
 from qmterm.engine.orders.recovery import from_journal
 from qmterm.engine.runlog import RunLog
 from qmterm.engine.show.wording import describe_fill, describe_order
@@ -176,6 +176,12 @@ class OrderDesk:
         state = next_state(record, order.state)
         if state is not None:
             await self.move(record, state, self._replaced_by(record, order, state) or order.reject_reason or "")
+        elif record.state is OrderState.REMOVED and record.reason == GONE and order.state is not OrderState.REMOVED:
+            # The one end that is not the broker's own word: whatever works there must be seen here.
+            text = f"an order that the broker did not know turned up: {describe_order(record.intent)}"
+            self._log.alarm("ORD", text, record.intent.intent_id)
+            self.ledger.watch_again()
+            await self.move(record, order.state, "turned up after all")
         return record
 
     async def _adopt(self, order: BrokerOrder) -> OrderRecord:

@@ -191,6 +191,10 @@ class Ledger:
             del self._unended[name]
         return tuple(record for record in self._unended.values() if record.working)
 
+    def watch_again(self) -> None:
+        """One that had ended for good works after all: look through all of them anew."""
+        self._unended = dict(self._records)
+
     def entries_after(self, ns: int) -> list[OrderRecord]:
         """Entries made later than that (market time). A step of an entry's price is none of its own."""
         return self._entries[bisect_right(self._entries, ns, key=_made_at) :]

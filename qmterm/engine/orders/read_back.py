@@ -23,6 +23,7 @@ from qmterm.engine.show.wording import describe_order
 
 ASK_AGAIN_S = 300.0  # real seconds between two questions for one order that works on in no list
 FILLS_PATIENCE_S = 120.0  # real seconds that a filled order's missing fills are waited for
+GONE = "the broker does not know it any more"  # why an order counts as removed; it may still turn up
 SEARCH_DAYS = 90  # so far back an order whose number we never learnt is looked for
 
 
@@ -134,7 +135,7 @@ class ReadBack:
         if record.missing_since is None:
             record.missing_since = asked_at
         elif asked_at - record.missing_since >= self._window_s:
-            await self._desk.move(record, OrderState.REMOVED, "the broker does not know it any more")
+            await self._desk.move(record, OrderState.REMOVED, GONE)
             text = f"counts as removed: {describe_order(intent)}; the broker has no order {number}, look at the account"
             self._log.alarm("ORD", text, intent.intent_id)
 

@@ -105,6 +105,29 @@ async def test_a_number_that_the_broker_does_not_know_counts_as_removed_with_an_
     assert at.told[-1] == order_line("alarm", text)
 
 
+@pytest.mark.parametrize("state", [OrderState.LIVE, OrderState.CANCELLED, OrderState.FILLED])
+async def test_what_counted_as_removed_and_turns_up_is_seen_again_with_an_alarm(at, state):
+    record = await at.desk.submit(entry())
+    kept = at.broker.orders.pop("1000")
+    await read_twice(at)
+    at.clock.advance(9)
+    await at.desk.read_back(await at.broker.account_state())
+    assert at.desk.ledger.working == ()
+    for _ in range(2):
+        await at.desk.on_order(replace(kept, state=state))
+    assert (record.state, at.desk.ledger.working) == (state, () if state.terminal else (record,))
+    assert at.journal.orders[-1][:2] == ("qm-1", state)
+    told = [line for line in at.told if "turned up" in line[2]]
+    assert told[0] == order_line("alarm", f"an order that the broker did not know turned up: {BUY}")
+
+
+async def test_an_order_that_the_broker_itself_removed_is_not_brought_back_by_old_news(at):
+    record = await at.desk.submit(entry())
+    await at.desk.on_order(at.broker.set_state("1000", OrderState.REMOVED))
+    await at.desk.on_order(at.broker.set_state("1000", OrderState.LIVE))
+    assert (record.state, at.desk.ledger.working) == (OrderState.REMOVED, ())
+
+
 async def test_a_number_that_is_known_again_is_not_removed(at):
     record = await at.desk.submit(entry())
     kept = at.broker.orders.pop("1000")
