@@ -91,7 +91,7 @@ async def test_a_halt_of_the_machines_own_takes_what_waits_and_what_is_queued():
         async def breaks():
             raise ZeroDivisionError
 
-        house.lanes.exit(breaks)
+        house.lanes.exit(breaks, "NVDA")
         posts = list(house.broker.posts)
         assert (await house.answering.answer(ClosePosition(OCC, send=True))).ok  # queued behind the job that breaks
         await house.lanes.idle()
