@@ -47,13 +47,27 @@ def counted(drill):
     return count
 
 
-def test_an_order_that_is_sent_again_after_silence_is_seen_as_a_duplicate(counted, monkeypatch):
+@pytest.fixture
+def lost(monkeypatch):
+    """The orders that had no answer and of which nothing else had told."""
+    found, told = [], Placing._lost
+
+    async def noting(self, records, silence):
+        if records[0].state is OrderState.SENT:
+            found.append(records)
+        await told(self, records, silence)
+
+    monkeypatch.setattr(Placing, "_lost", noting)
+    return found
+
+
+def test_an_order_that_is_sent_again_after_silence_is_seen_as_a_duplicate(counted, lost, monkeypatch):
     once = Placing._place
 
     async def twice(self, records, ready):
         await once(self, records, ready)
-        if records[0].state is OrderState.UNKNOWN:
-            await once(self, records, None)
+        while lost:
+            await once(self, lost.pop(), None)
 
     monkeypatch.setattr(Placing, "_place", twice)
     assert counted("duplicate_orders", LOST, ANSWERS_LOST) > 0
@@ -199,21 +213,14 @@ def test_a_gate_that_lets_everything_through_is_seen(counted, monkeypatch):
     assert counted("limit_breaches", "partial") > 0
 
 
-def test_an_order_that_read_back_sends_again_is_seen(counted, monkeypatch):
+def test_an_order_that_read_back_sends_again_is_seen(counted, lost, monkeypatch):
     place, read_back = Placing._place, OrderDesk.read_back
-    lost = []
-
-    async def noting(self, records, ready):
-        await place(self, records, ready)
-        if records[0].state is OrderState.UNKNOWN:
-            lost.append(records)
 
     async def again(self, state, began_at=None):
         await read_back(self, state, began_at)
         while lost:
             await place(self._placing, lost.pop(), None)
 
-    monkeypatch.setattr(Placing, "_place", noting)
     monkeypatch.setattr(OrderDesk, "read_back", again)
     assert counted("duplicate_orders", LOST, ANSWERS_LOST) > 0
 
