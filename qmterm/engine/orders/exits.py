@@ -165,9 +165,8 @@ class Guards:
             cost = unit_cost(self._book, legs)
             premium = state.entry_premium if cost is None else -cost if state.sold else cost
             guard = replace(guard, state=state.filled_entry(fresh, premium))
-        left = min(guard.state.quantity, units_held(self._book, legs))
-        if len(legs) > 1:
-            left = min(left, max(0, guard.state.opened - units_broken(self._ledger, state.position_id, legs)))
+        own = max(0, guard.state.opened - units_broken(self._ledger, state.position_id, legs))
+        left = min(guard.state.quantity, units_held(self._book, legs), own)  # others may hold the same contracts
         gone = guard.state.quantity - left
         if fresh > 0 or gone:
             await self._keep(_closed(guard, gone) if gone else guard)

@@ -46,15 +46,15 @@ class Asked(TableUnderlyings):
 
 
 class Place:
-    def __init__(self, **settings):
+    def __init__(self, rules=None, **settings):
         self.clock = clock_at()
         self.book, self.ledger, self.quotes = Book(CASH), Ledger(), TableQuotes()
         self.journal, self.underlyings = MemoryJournal(), Asked()
         self.marks = Marks(self.book, self.quotes, self.clock)
         self.told = []
         self.guards = Guards(
-            self.book, self.ledger, self.marks, self.quotes, self.underlyings, self.journal, self.clock, StopRules(),
-            OrderSettings(**({"exit_reprice_s": 15, "walk": False} | settings)),
+            self.book, self.ledger, self.marks, self.quotes, self.underlyings, self.journal, self.clock,
+            rules or StopRules(), OrderSettings(**({"exit_reprice_s": 15, "walk": False} | settings)),
         )  # fmt: skip
         for symbol, bid in ((LOW, 4.10), (HIGH, 2.20), (OTHER, 1.00)):
             self.quotes.set(symbol, bid, bid + 0.10, self.now)
@@ -99,3 +99,15 @@ class Place:
 
     def of(self, name="P1"):
         return self.guards.of(name)
+
+
+def forget_while_writing(place, written, gone):
+    """While the disk keeps one guard, another's position ends."""
+    write = place.journal.write_protect
+
+    async def forgetting(position_id, body):
+        await write(position_id, body)
+        if position_id == written:
+            place.guards._guards.pop(gone, None)
+
+    place.journal.write_protect = forgetting

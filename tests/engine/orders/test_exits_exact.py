@@ -96,6 +96,8 @@ def test_without_a_quote_of_a_leg_or_somebody_to_take_it_there_is_no_order(legs)
     exits = Exits()
     exits.at(0.0, 4.20)
     assert exits.of(legs) is None
+    exits.at(4.10, 0.0)
+    assert exits.of(tuple(replace(leg, action=STO if leg.action is BTO else BTO) for leg in legs)) is None
     del exits.quotes.table[LOW]
     assert exits.of(legs) is None
 

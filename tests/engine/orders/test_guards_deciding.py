@@ -15,7 +15,7 @@ from qmterm.engine.orders.exits import REARM_NS
 from qmterm.engine.orders.underlyings import Daily
 from qmterm.risk.protect import StopInputs
 from qmterm.risk.stops import ExitDecision
-from tests.engine.orders.guard_place import BTO, HIGH, LOW, ONE, OTHER, SPREAD, STO, TODAY, Place
+from tests.engine.orders.guard_place import BTO, HIGH, LOW, ONE, OTHER, SPREAD, STO, TODAY, Place, forget_while_writing
 
 
 @pytest.fixture
@@ -126,7 +126,7 @@ async def test_a_leg_that_nobody_bids_for_is_counted_at_its_worst(seen, legs, ma
     await place.guard("P1", legs)
     for leg in legs:
         place.hold(leg.symbol, 4 * leg.action.sign)
-    place.quotes.set(LOW, 0.0, 0.05, place.now)
+    place.quotes.set(LOW, 0.0, 0.049996, place.now)  # what a float made of a nickel
     await place.look()
     assert seen.asked[0][1].mark == mark
 
@@ -196,6 +196,16 @@ async def test_one_that_decides_nothing_keeps_none_after_it_from_deciding(seen):
     assert len(seen.asked) == 2
 
 
+async def test_a_guard_that_goes_while_another_is_written_keeps_none_after_it_from_deciding(seen):
+    place = Place()
+    for name in ("P1", "P2", "P3"):
+        await place.guard(name)
+    forget_while_writing(place, "P1", "P2")
+    seen.answers += [[ExitDecision(Reason.ATR_STOP, 4)], [ExitDecision(Reason.ATR_STOP, 3)]]
+    await place.look()
+    assert (place.of("P1").goal, place.of("P2"), place.of("P3").goal) == (4, None, 3)
+
+
 async def test_a_fallen_volatility_is_said_once_and_kept():
     place = Place()
     await place.guard(entry_iv=0.5)
@@ -216,6 +226,8 @@ async def test_an_exit_wanted_elsewhere_closes_everything_that_is_held():
     guard = place.of()
     assert (guard.goal, guard.reason, guard.attempts, guard.state.latched) == (4, Reason.PIN_RISK, 0, Reason.PIN_RISK)
     assert place.journal.protects["P1"] == guard.to_dict()
+    assert await place.guards.want_out(LOW, Reason.PIN_RISK) is False
+    await place.guards._keep(replace(place.of(), goal=1))  # the last of it is on its way
     assert await place.guards.want_out(LOW, Reason.PIN_RISK) is False
     assert await place.guards.want_out(OTHER, Reason.PIN_RISK) is False
 

@@ -8,8 +8,22 @@ from decimal import Decimal
 from qmterm.core.orders import Leg
 from qmterm.core.reasons import Reason
 from qmterm.engine.orders.splits import Successor
+from qmterm.risk.stops import StopRules
 from tests.engine.house import plan
-from tests.engine.orders.guard_place import BTC, BTO, HIGH, LOW, ONE, OTHER, SPREAD, STC, STO, TODAY, Place
+from tests.engine.orders.guard_place import (
+    BTC,
+    BTO,
+    HIGH,
+    LOW,
+    ONE,
+    OTHER,
+    SPREAD,
+    STC,
+    STO,
+    TODAY,
+    Place,
+    forget_while_writing,
+)
 
 
 async def test_the_rules_of_a_position_on_one_line():
@@ -29,6 +43,9 @@ async def test_the_next_target_is_the_first_level_that_has_not_fired():
     await place.guard("P2", fired=(7.0, 9.0))
     await place.guard("P3", fired=(7.0, 8.0, 9.0, 10.0))
     assert [place.guards.next_target(name) for name in ("P1", "P2", "P3", "P9")] == [196.0, 200.0, None, None]
+    multiples = Place(StopRules(distance_mode="pct"))
+    await multiples.guard()
+    assert multiples.guards.next_target("P1") == multiples.of().state.level_price(7.0, "pct") < 196.0
 
 
 # --- life of a guard ---
@@ -150,12 +167,68 @@ async def test_every_guard_is_counted_anew_after_a_restart():
     place = Place()
     for name, symbol in (("P1", LOW), ("P2", OTHER)):
         await place.guard(name, (Leg(symbol, BTO, 1),), 4)
+        place.fill(place.order(f"in-{name}", (Leg(symbol, BTO, 4),), plan_id=name), symbol, 4)
         place.hold(symbol, 1)
     await place.guards.catch_up()
     assert [guard.state.quantity for guard in place.guards.all] == [1, 1]
+    assert [guard.state.entry_premium for guard in place.guards.all] == [Decimal("4.10")] * 2  # nothing new was bought
     rows = len(place.journal.rows)
     await place.guards.catch_up()
     assert len(place.journal.rows) == rows  # nothing new, nothing written
+
+
+async def test_what_another_trade_holds_of_the_same_contract_is_not_counted_after_a_restart():
+    """Killed between the fill's row and the guard's: what its own exit sold is gone, whoever else holds some."""
+    place = Place()
+    await place.guard("P1", quantity=4)
+    await place.guard("P2", quantity=2)
+    place.hold(LOW, 5)
+    place.fill(place.order("out", (Leg(LOW, STC, 1),)), LOW, 1)
+    await place.guards.catch_up()
+    assert [guard.state.quantity for guard in place.guards.all] == [3, 2]
+
+
+async def test_a_spread_that_a_close_broke_whole_is_no_unit_though_others_hold_its_legs():
+    place = Place()
+    await place.guard("P1", SPREAD, 2)
+    place.hold(LOW, 4)
+    place.hold(HIGH, -2)
+    close = place.order("a", (Leg(LOW, STC, 2), Leg(HIGH, BTC, 2)))
+    await place.filled(close, LOW, 2)
+    assert place.of().state.quantity == 0
+
+
+async def test_units_entered_of_which_a_leg_is_gone_again_keep_the_plans_price():
+    place = Place()
+    await place.guard("P1", SPREAD, 0)
+    entered = place.order("a", (Leg(LOW, BTO, 1), Leg(HIGH, STO, 1)))
+    place.fill(entered, LOW, 1)
+    place.fill(entered, HIGH, 1)
+    place.hold(LOW, 1)
+    await place.guards.catch_up()
+    state = place.of().state
+    assert (state.opened, state.quantity, state.entry_premium) == (1, 0, Decimal("4.10"))
+
+
+async def test_what_was_paid_is_the_average_of_all_fills():
+    place = Place()
+    await place.guard("P1", quantity=0)
+    order = place.order("a", (Leg(LOW, BTO, 4),))
+    await place.filled(order, LOW, 1, "4.00")
+    await place.filled(order, LOW, 3, "4.20")
+    assert (place.of().state.quantity, place.of().state.entry_premium) == (4, Decimal("4.15"))
+    await place.guards.on_fill(order, place.fill(order, LOW, 1, "4.40"), None)  # it only closed what was owed
+    assert place.of().state.entry_premium == Decimal("4.40")
+
+
+async def test_a_guard_that_goes_while_another_is_written_keeps_none_after_it_from_its_split():
+    place = Place()
+    place.underlyings.splits = {"NVDA": 2.0}
+    for name in ("P1", "P2", "P3"):
+        await place.guard(name)
+    forget_while_writing(place, "P1", "P2")
+    assert await place.guards.adjust_for_splits() == ("NVDA", "NVDA")
+    assert (place.of("P2"), place.of("P3").state.stop) == (None, 85.0)
 
 
 async def test_a_split_moves_the_levels_of_every_position_in_that_stock_from_the_day_they_are_of():
