@@ -88,7 +88,7 @@ class Orphans:
     def _alone(self, spoken_for: Callable[[str], int]) -> Iterator[Orphan]:
         for root, chain in self._ended():
             filled = {leg.symbol: sum(record.filled(leg.symbol) for record in chain) for leg in root.intent.legs}
-            last = max((fill.time_ns for record in chain for fill in record.fills.values()), default=0)
+            last = max(fill.time_ns for record in chain for fill in record.fills.values())
             for leg in _unequal(root.intent, filled):
                 since = self._closed_since(leg, last)
                 held = -leg.action.sign * self._book.quantity(leg.symbol)

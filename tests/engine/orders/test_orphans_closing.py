@@ -178,12 +178,40 @@ def test_what_a_working_close_covers_is_left_to_it_and_one_that_rests_gives_way(
     assert place.look() == ()
 
 
+def test_a_leg_that_others_need_whole_is_nobodys_to_close_and_alarms_nobody():
+    place = Place()
+    place.order("a", spread(3), 3, {LOW: 2})
+    place.hold(LOW, 2)
+    assert place.look(lambda symbol: 2) == ()
+    assert place.alarms == []
+
+
+def test_a_leg_that_the_broker_does_not_show_yet_waits():
+    place = Place()
+    place.order("a", spread(3), 3, {LOW: 2})
+    place.hold(LOW, 2)
+    place.clock.advance(60)
+    place.book.settle([], place.clock.now())
+    assert place.book.settled(LOW) == 0
+    assert place.look() == ()
+
+
+def test_what_others_hold_of_the_same_contract_is_not_closed_beside_a_working_close():
+    place = Place()
+    place.order("a", spread(3), 3, {LOW: 2})
+    place.hold(LOW, 5)
+    place.order("close", (Leg(LOW, STC, 1),), 1, {}, OrderState.LIVE, purpose=Purpose.EXIT)
+    assert legs_of(place.look(lambda symbol: 3)) == [(LOW, STC, 1)]
+
+
 def test_without_a_quote_or_somebody_on_the_other_side_it_waits_and_the_next_leg_does_not():
     place = Place()
     place.order("a", spread(4, ratio=2), 4, {LOW: 2, HIGH: 3})
     place.hold(LOW, 2)
     place.hold(HIGH, -3)
     place.quotes.set(HIGH, 2.00, 0.0, place.clock.now())
+    assert legs_of(place.look()) == [(LOW, STC, 1)]
+    del place.quotes.table[HIGH]
     assert legs_of(place.look()) == [(LOW, STC, 1)]
 
 
