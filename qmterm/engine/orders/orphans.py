@@ -124,7 +124,8 @@ class Orphans:
         leg, root = orphan.leg, orphan.root.intent
         free = abs(closable(self._book, self._ledger, leg.symbol, resting=False))
         count, quote = min(wanted, free), self._quotes.quote(leg.symbol)
-        if not count or quote is None:
+        position = self._book.position(leg.symbol)
+        if not count or quote is None or position is None:
             return None
         stem = f"o{root.intent_id}-{leg.symbol.replace(' ', '')}"
         number = 1
@@ -134,17 +135,16 @@ class Orphans:
         price = exit_price(quote, number - 1, self._ticks.of(leg.symbol), selling=selling)
         if price is None:
             return None
-        position = self._book.position(leg.symbol)
         return OrderIntent(
             intent_id=f"{stem}-{number}",
             created_ns=now_ns,
-            strategy=root.strategy if position is None else position.strategy,
+            strategy=position.strategy,
             underlying=underlying_of(leg.symbol),
             purpose=Purpose.EXIT,
             legs=(Leg(leg.symbol, leg.action, count),),
             quantity=count,
             net_price=price if selling else -price,
-            plan_id=root.plan_id if position is None else position.plan_id,
+            plan_id=position.plan_id,
             reason=Reason.ORPHAN_LEG,
         )
 

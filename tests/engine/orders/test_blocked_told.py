@@ -59,6 +59,13 @@ def test_the_stop_its_position_and_the_order_in_its_way_are_named_once():
         assert place.told == [("alarm", "STOP", text, OCC, {"order": "a"})]
 
 
+def test_the_last_contract_is_told_of_too():
+    place = Place()
+    place.order()
+    place.look(guard(quantity=1, goal=1))
+    assert len(place.told) == 1
+
+
 def test_a_latched_stop_without_a_goal_is_named_by_its_latch():
     place = Place()
     place.order()

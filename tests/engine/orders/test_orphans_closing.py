@@ -138,6 +138,9 @@ def test_an_order_of_one_leg_and_one_that_somebody_placed_elsewhere_leave_nothin
         (spread(4, STC, BTC), 4, {LOW: 3, HIGH: 1}, {LOW: 1, HIGH: -3}, [(HIGH, BTC, 2)]),
         (spread(4, STC, BTC, 2), 4, {LOW: 1, HIGH: 5}, {LOW: 3, HIGH: -3}, [(HIGH, BTC, 1), (LOW, STC, 2)]),
         (spread(4, STC, STO), 4, {LOW: 3, HIGH: 1}, {LOW: 1, HIGH: -1}, []),  # a roll of one leg into one
+        (spread(2, STC, STO, 2), 2, {LOW: 1, HIGH: 3}, {LOW: 1, HIGH: -3}, []),  # what opens alone has no partner
+        (spread(2, BTO, BTC, 2), 2, {LOW: 1, HIGH: 3}, {LOW: 1, HIGH: -1}, []),  # nor has what closes alone
+        (spread(1, ratio=2), 1, {LOW: 1, HIGH: 2}, {LOW: 1, HIGH: -2}, []),
     ],
 )
 def test_what_is_alone_is_what_has_no_partner(legs, units, fills, held, closes):
@@ -234,6 +237,8 @@ def test_a_working_order_is_uneven_when_its_latest_fill_is_no_news_any_more():
     assert uneven(record, now + 15_000_000_000)
     even = place.order("b", spread(3), 3, {LOW: 1, HIGH: 1}, OrderState.LIVE)
     assert not uneven(even, now + 60_000_000_000)
+    out = place.order("e", spread(3, STC, BTC), 3, {LOW: 1, HIGH: 1}, OrderState.LIVE)
+    assert not uneven(out, now + 60_000_000_000)
     assert not uneven(place.order("c", (Leg(LOW, BTO, 3),), 3, {LOW: 1}, OrderState.LIVE), now + 60_000_000_000)
     assert not uneven(place.order("d", spread(3), 3, {}, OrderState.LIVE), now + 60_000_000_000)
 
