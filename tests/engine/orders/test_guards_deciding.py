@@ -126,7 +126,7 @@ async def test_a_leg_that_nobody_bids_for_is_counted_at_its_worst(seen, legs, ma
     await place.guard("P1", legs)
     for leg in legs:
         place.hold(leg.symbol, 4 * leg.action.sign)
-    place.quotes.set(LOW, 0.0, 0.049996, place.now)  # what a float made of a nickel
+    place.quotes.set(LOW, 0.0, 0.04996, place.now)  # what a float made of a nickel
     await place.look()
     assert seen.asked[0][1].mark == mark
 

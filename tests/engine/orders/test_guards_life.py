@@ -186,6 +186,9 @@ async def test_what_another_trade_holds_of_the_same_contract_is_not_counted_afte
     place.fill(place.order("out", (Leg(LOW, STC, 1),)), LOW, 1)
     await place.guards.catch_up()
     assert [guard.state.quantity for guard in place.guards.all] == [3, 2]
+    await place.guard("P1", quantity=2, opened=4)  # sold elsewhere before: what is gone does not come back
+    await place.guards.catch_up()
+    assert [guard.state.quantity for guard in place.guards.all] == [2, 2]
 
 
 async def test_a_spread_that_a_close_broke_whole_is_no_unit_though_others_hold_its_legs():

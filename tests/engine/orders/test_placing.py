@@ -43,6 +43,11 @@ class ReadyingFake(FakeBroker):
         self.held: list[Held] = []
         self.readied = asyncio.Event()
 
+    async def built(self):
+        """An order is held; one that never will be fails the test instead of stopping it."""
+        async with asyncio.timeout(5):
+            await self.readied.wait()
+
     def ready(self, intents):
         self.held.append(Held(self, intents))
         self.readied.set()
@@ -81,7 +86,7 @@ async def at() -> SlowSeat:
 
 async def test_it_is_built_while_the_disk_works_and_leaves_after_it(at):
     record, sending = at.begin()
-    await at.broker.readied.wait()
+    await at.broker.built()
     assert (at.broker.posts, record.state) == ([], OrderState.INTENT)
     at.answer()
     await sending
@@ -94,7 +99,7 @@ async def test_it_is_built_while_the_disk_works_and_leaves_after_it(at):
 
 async def test_a_disk_that_fails_meanwhile_leaves_nothing_sent_and_nothing_held(at):
     record, sending = at.begin()
-    await at.broker.readied.wait()
+    await at.broker.built()
     at.answer(JournalError("full"))
     with pytest.raises(JournalError):
         await sending
@@ -111,7 +116,7 @@ async def test_what_fails_beside_it_drops_it_too(at):
         await failing
 
     record, sending = at.begin(beside=beside())
-    await at.broker.readied.wait()
+    await at.broker.built()
     failing.set_exception(JournalError("full"))
     with pytest.raises(JournalError):
         await sending
@@ -124,7 +129,7 @@ async def test_what_fails_beside_it_drops_it_too(at):
 
 async def test_an_order_not_wanted_any_more_when_the_disk_answers_is_dropped(at):
     record, sending = at.begin(still_wanted=lambda _record: Reason.LADDER_HALT)
-    await at.broker.readied.wait()
+    await at.broker.built()
     at.answer()
     await sending
     assert at.broker.held[0].dropped
@@ -133,7 +138,7 @@ async def test_an_order_not_wanted_any_more_when_the_disk_answers_is_dropped(at)
 
 async def test_a_cancel_while_the_disk_works_drops_it(at):
     record, sending = at.begin()
-    await at.broker.readied.wait()
+    await at.broker.built()
     await at.desk.cancel(record, "by you")
     at.answer()
     await sending
@@ -146,7 +151,7 @@ async def test_a_question_that_fails_in_the_last_moment_drops_it(at):
         raise RuntimeError("no answer")
 
     record, sending = at.begin(still_wanted=broken)
-    await at.broker.readied.wait()
+    await at.broker.built()
     at.answer()
     with pytest.raises(RuntimeError):
         await sending
@@ -156,7 +161,7 @@ async def test_a_question_that_fails_in_the_last_moment_drops_it(at):
 
 async def test_an_end_of_the_program_while_the_disk_works_drops_it(at):
     record, sending = at.begin()
-    await at.broker.readied.wait()
+    await at.broker.built()
     sending.cancel()
     with pytest.raises(asyncio.CancelledError):
         await sending
@@ -166,7 +171,7 @@ async def test_an_end_of_the_program_while_the_disk_works_drops_it(at):
 
 async def test_an_order_that_stands_at_the_broker_already_when_the_disk_answers_is_not_sent_again(at):
     record, sending = at.begin()
-    await at.broker.readied.wait()
+    await at.broker.built()
     record.state = OrderState.LIVE
     at.answer()
     with pytest.raises(InvariantBroken, match="sent once only"):
