@@ -185,6 +185,14 @@ async def test_the_brokers_number_is_learnt_from_the_first_report(at):
     assert record.reason == "no answer within 5 s"  # an empty word replaces none
 
 
+async def test_the_brokers_size_is_taken_only_for_what_takes_a_place_or_rests(at):
+    record = await at.desk.submit(entry())
+    order = at.broker.orders["1000"]
+    await at.desk.on_order(replace(order, legs=(replace(order.legs[0], quantity=1),)))
+    assert record.intent == entry()
+    assert at.told == [SENT]
+
+
 async def test_a_reject_keeps_the_brokers_word(at):
     record = await at.desk.submit(entry())
     await at.desk.on_order(replace(at.broker.orders["1000"], state=OrderState.REJECTED, reject_reason="no permission"))
@@ -199,6 +207,13 @@ async def test_an_end_without_a_fill_is_told_with_what_was_filled(at, state):
     await at.desk.on_order(at.broker.fill("1000", 1))
     await at.desk.on_order(at.broker.set_state("1000", state))
     assert at.told[-1] == order_line("info", f"{state.value} {BUY} filled 1/2")
+
+
+async def test_an_end_is_told_with_its_reason(at):
+    await at.desk.submit(entry())
+    ended = replace(at.broker.set_state("1000", OrderState.EXPIRED), reject_reason="end of the session")
+    await at.desk.on_order(ended)
+    assert at.told[-1] == order_line("info", f"expired {BUY} filled 0/2 (end of the session)")
 
 
 async def test_a_late_appearance_raises_its_alarm(at):
