@@ -106,6 +106,15 @@ async def test_an_order_not_wanted_any_more_is_told_with_the_reason(at):
     assert (at.broker.posts, at.desk.sent) == ([], 0)
 
 
+async def test_a_replacement_whose_original_ended_meanwhile_is_news_and_no_trouble(at):
+    await at.desk.submit(entry())
+    record = at.desk.register(replace(entry("qm-2"), replaces="qm-1"))
+    await at.desk.on_order(at.broker.set_state("1000", OrderState.CANCELLED))
+    await at.desk.send(record, lambda _: None)
+    assert at.told[-1] == ("info", "ORD", f"not sent (ORIGINAL_GONE): {BUY}", "qm-2", {})
+    assert (record.state, at.broker.puts) == (OrderState.NOT_SENT, [])
+
+
 async def test_an_order_cancelled_in_our_queue_never_leaves(at):
     record = at.desk.register(entry())
     assert await at.desk.cancel(record, "you") == f"{BUY} is not sent"
