@@ -146,6 +146,31 @@ async def test_a_cancel_while_the_disk_works_drops_it(at):
     assert (at.broker.posts, record.reason) == ([], Reason.USER.value)
 
 
+async def test_a_sending_that_is_given_up_while_the_disk_works_drops_it_without_a_complaint(at):
+    complaints = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: complaints.append(context))
+    record, sending = at.begin()
+    await at.broker.built()
+    sending.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await sending
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert at.broker.held[0].dropped
+    assert (at.broker.posts, record.state, complaints) == ([], OrderState.INTENT, [])
+
+
+@pytest.mark.parametrize("original", [None, "qm-0"])
+async def test_what_replaces_nothing_at_the_broker_is_never_sent(at, original):
+    """The last look before the bytes; the looks before it are taken out here."""
+    if original:
+        at.desk.register(entry(original))
+    record = at.desk.register(replace(entry(), replaces="qm-0"))
+    with pytest.raises(InvariantBroken, match=r"^order qm-1 replaces nothing at the broker; nothing was sent$"):
+        await at.desk._placing._put((record,))
+    assert (at.broker.posts, at.broker.puts) == ([], [])
+
+
 async def test_a_question_that_fails_in_the_last_moment_drops_it(at):
     def broken(_record):
         raise RuntimeError("no answer")
@@ -225,8 +250,9 @@ async def test_it_is_said_while_the_broker_still_thinks(at):
     at.broker.place = slow
     at.answer()
     record, sending = at.begin()
-    while not at.told:  # noqa: ASYNC110 - a timer of the desk says it
-        await asyncio.sleep(0.001)
+    async with asyncio.timeout(5):
+        while not at.told:  # noqa: ASYNC110 - a timer of the desk says it
+            await asyncio.sleep(0.001)
     assert (at.told, record.state) == ([SENT], OrderState.SENT)
     answer.set()
     await sending
