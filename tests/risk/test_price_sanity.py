@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from qmterm.core.orders import Action, Leg
 from qmterm.core.reasons import Reason
 from qmterm.core.ticks import TickProgram
-from qmterm.risk.price_sanity import crossing, natural_price, one_beyond, price_fault, tick_of
+from qmterm.risk.price_sanity import crossing, natural_price, one_beyond, price_fault, tick_of, unit_mid
 from tests.risk.plans import CALL, HIGHER, legs, quote, quotes
 
 BUY, SELL = Action.BUY_TO_OPEN, Action.SELL_TO_OPEN
@@ -170,3 +170,13 @@ def test_a_spread_one_step_beyond_what_crosses_is_sane_whatever_the_quotes_and_t
     assert fault(chosen, beyond, market) is None
     if beyond - step != 0 and signs != (-1, -1):
         assert fault(chosen, beyond - step, market) is Reason.PRICE_INSANE
+
+
+def test_a_unit_in_the_middle_of_its_market_has_no_sign_and_needs_a_market_of_every_leg():
+    market = quotes(quote(CALL, 4.10, 4.20), quote(HIGHER, 2.00, 2.10))
+    assert unit_mid(LONG, market) == unit_mid(SHORT, market) == pytest.approx(4.15)
+    assert unit_mid(SPREAD, market) == pytest.approx(2.10)
+    assert unit_mid(legs((CALL, -2), (HIGHER, 2)), market) == pytest.approx(2.10)
+    for without in (quotes(quote(CALL, 4.10, 4.20)), quotes(quote(CALL, 4.10, 4.20), quote(HIGHER, 0.0, 0.05))):
+        assert unit_mid(SPREAD, without) is None
+        assert unit_mid(legs((HIGHER, 1)), without) is None

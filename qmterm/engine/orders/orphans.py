@@ -97,7 +97,7 @@ class Orphans:
     def _alone(self, spoken_for: Callable[[str], int]) -> Iterator[Orphan]:
         for root, chain in self._ended():
             filled = {leg.symbol: sum(record.filled(leg.symbol) for record in chain) for leg in root.intent.legs}
-            last = max((fill.time_ns for record in chain for fill in record.fills.values()), default=0)
+            last = max(fill.time_ns for record in chain for fill in record.fills.values())
             for leg in _unequal(root.intent, filled):
                 left = self._loose(root.intent.plan_id, leg.symbol)  # a guard counts every close, however many legs
                 if left is None:
@@ -135,7 +135,8 @@ class Orphans:
         leg, root = orphan.leg, orphan.root.intent
         free = abs(closable(self._book, self._ledger, leg.symbol, resting=False))
         count, quote = min(wanted, free), self._quotes.quote(leg.symbol)
-        if not count or quote is None:
+        position = self._book.position(leg.symbol)
+        if not count or quote is None or position is None:
             return None
         stem = f"o{root.intent_id}-{leg.symbol.replace(' ', '')}"
         number = 1
@@ -145,11 +146,10 @@ class Orphans:
         price = exit_price(quote, number - 1, self._ticks.of(leg.symbol), selling=selling)
         if price is None:
             return None
-        position = self._book.position(leg.symbol)
         return OrderIntent(
             intent_id=f"{stem}-{number}",
             created_ns=now_ns,
-            strategy=root.strategy if position is None else position.strategy,
+            strategy=position.strategy,
             underlying=underlying_of(leg.symbol),
             purpose=Purpose.EXIT,
             legs=(Leg(leg.symbol, leg.action, count),),

@@ -83,7 +83,7 @@ class Placing:
     def __init__(
         self, broker: Broker, journal: OrderJournal, ledger: Ledger, clock: Clock, log: RunLog, desk: Told
     ) -> None:
-        self.priced: Priced = lambda _legs, _underlying: None  # set by the desk
+        self.priced: Priced  # set by the desk, before anything is sent
         self.done = Sent()
         self._broker = broker
         self._readying = broker if isinstance(broker, ReadyingBroker) else None

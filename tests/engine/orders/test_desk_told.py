@@ -106,6 +106,15 @@ async def test_an_order_not_wanted_any_more_is_told_with_the_reason(at):
     assert (at.broker.posts, at.desk.sent) == ([], 0)
 
 
+async def test_a_replacement_whose_original_ended_meanwhile_is_news_and_no_trouble(at):
+    await at.desk.submit(entry())
+    record = at.desk.register(replace(entry("qm-2"), replaces="qm-1"))
+    await at.desk.on_order(at.broker.set_state("1000", OrderState.CANCELLED))
+    await at.desk.send(record, lambda _: None)
+    assert at.told[-1] == ("info", "ORD", f"not sent (ORIGINAL_GONE): {BUY}", "qm-2", {})
+    assert (record.state, at.broker.puts) == (OrderState.NOT_SENT, [])
+
+
 async def test_an_order_cancelled_in_our_queue_never_leaves(at):
     record = at.desk.register(entry())
     assert await at.desk.cancel(record, "you") == f"{BUY} is not sent"
@@ -185,6 +194,14 @@ async def test_the_brokers_number_is_learnt_from_the_first_report(at):
     assert record.reason == "no answer within 5 s"  # an empty word replaces none
 
 
+async def test_the_brokers_size_is_taken_only_for_what_takes_a_place_or_rests(at):
+    record = await at.desk.submit(entry())
+    order = at.broker.orders["1000"]
+    await at.desk.on_order(replace(order, legs=(replace(order.legs[0], quantity=1),)))
+    assert record.intent == entry()
+    assert at.told == [SENT]
+
+
 async def test_a_reject_keeps_the_brokers_word(at):
     record = await at.desk.submit(entry())
     await at.desk.on_order(replace(at.broker.orders["1000"], state=OrderState.REJECTED, reject_reason="no permission"))
@@ -199,6 +216,13 @@ async def test_an_end_without_a_fill_is_told_with_what_was_filled(at, state):
     await at.desk.on_order(at.broker.fill("1000", 1))
     await at.desk.on_order(at.broker.set_state("1000", state))
     assert at.told[-1] == order_line("info", f"{state.value} {BUY} filled 1/2")
+
+
+async def test_an_end_is_told_with_its_reason(at):
+    await at.desk.submit(entry())
+    ended = replace(at.broker.set_state("1000", OrderState.EXPIRED), reject_reason="end of the session")
+    await at.desk.on_order(ended)
+    assert at.told[-1] == order_line("info", f"expired {BUY} filled 0/2 (end of the session)")
 
 
 async def test_a_late_appearance_raises_its_alarm(at):

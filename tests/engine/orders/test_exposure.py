@@ -236,6 +236,7 @@ def test_what_has_no_limit_is_paid_at_the_price_asked():
     blind = view(Book(CASH), ledger)
     assert 35_000 < blind.risk_by_symbol["NVDA"] < 35_010  # at its strike
     assert 35_000 < CASH - blind.cash < 35_010
+    assert 1200 < spent(bought_at_the_market(), {OCC: Decimal(6)}.get) < 1203
 
 
 def test_orders_alike_count_for_the_time_of_duplicates_unless_they_never_were_at_the_broker():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from decimal import Decimal
 
-from qmterm.core.orders import Action, BrokerPosition, Fill, Leg, OrderKind, OrderState, Purpose
+from qmterm.core.orders import Action, BracketRole, BrokerPosition, Fill, Leg, OrderKind, OrderState, Purpose
 from qmterm.engine.orders.book import Book
 from qmterm.engine.orders.exposure import risk_book
 from qmterm.engine.orders.fillable import fillable, parts_of
@@ -57,6 +57,19 @@ def test_a_spread_fills_in_ratio_with_what_is_left_of_it():
     (part,) = parts_of(record)
     assert (part.legs, part.units, part.price) == (((LOW, 1), (HIGH, -1)), 3, Decimal("-2.00"))
     assert part.fees > 2
+
+
+def test_what_no_quote_prices_is_worked_out_once_until_the_order_is_another():
+    record = spread()
+    first = parts_of(record)
+    assert parts_of(record) is first
+    fill(record, LOW, 1)
+    fill(record, HIGH, 1)
+    assert [part.units for part in parts_of(record)] == [3]
+    record.intent = replace(record.intent, net_price=Decimal("-2.10"))
+    assert [part.price for part in parts_of(record)] == [Decimal("-2.10")]
+    record.state = OrderState.CANCELLED
+    assert {part.units for part in parts_of(record)} == {0}
 
 
 def test_after_unequal_fills_its_legs_are_apart_at_what_they_might_cost():
@@ -117,6 +130,16 @@ def view(book, ledger, **more):
     return risk_book(book, ledger, **({"nlv": CASH, "now_ns": NOW, "buying_power": CASH} | more))
 
 
+def test_what_is_bought_with_its_exits_behind_it_may_be_sold_before_the_stock_turns():
+    bought = replace(entry("b"), bracket_id="b", role=BracketRole.TRIGGER)
+    stop = close("b-stop", OCC, 2, "2.00", bracket_id="b", role=BracketRole.STOP)
+    stop.state = OrderState.CONTINGENT
+    (part,) = view(held(), ledger_of(OrderRecord(bought, OrderState.LIVE), stop)).parts[GROUP]
+    assert part.fleeting
+    (alone,) = view(held(), ledger_of(OrderRecord(bought, OrderState.LIVE))).parts[GROUP]
+    assert not alone.fleeting
+
+
 def test_a_spread_is_counted_at_its_debit_and_a_broken_one_at_its_naked_leg():
     whole = spread()
     assert view(held(), ledger_of(whole)).risk_by_symbol["NVDA"] < 815
@@ -146,7 +169,8 @@ def test_day_trades_and_unsettled_sales_are_those_of_today():
     fill(opened, OCC, 2)
     sold = close("c", OCC, 2, "5.00")
     fill(sold, OCC, 2)
-    seen = view(held(), ledger_of(opened, sold))
+    silent = OrderRecord(entry("n"), OrderState.CANCELLED)  # one without a fill ends no count
+    seen = view(held(), ledger_of(silent, opened, sold))
     assert (seen.day_trades, seen.unsettled) == (1, 200)
     tomorrow = view(held(), ledger_of(opened, sold), now_ns=NOW + 86_400_000_000_000)
     assert (tomorrow.day_trades, tomorrow.unsettled) == (0, 0)

@@ -137,6 +137,9 @@ def test_an_order_of_one_leg_and_one_that_somebody_placed_elsewhere_leave_nothin
         (spread(4, STC, BTC), 4, {LOW: 3, HIGH: 1}, {LOW: 1, HIGH: -3}, [(HIGH, BTC, 2)]),
         (spread(4, STC, BTC, 2), 4, {LOW: 1, HIGH: 5}, {LOW: 3, HIGH: -3}, [(HIGH, BTC, 1), (LOW, STC, 2)]),
         (spread(4, STC, STO), 4, {LOW: 3, HIGH: 1}, {LOW: 1, HIGH: -1}, []),  # a roll of one leg into one
+        (spread(2, STC, STO, 2), 2, {LOW: 1, HIGH: 3}, {LOW: 1, HIGH: -3}, []),  # what opens alone has no partner
+        (spread(2, BTO, BTC, 2), 2, {LOW: 1, HIGH: 3}, {LOW: 1, HIGH: -1}, []),  # nor has what closes alone
+        (spread(1, ratio=2), 1, {LOW: 1, HIGH: 2}, {LOW: 1, HIGH: -2}, []),
     ],
 )
 def test_what_is_alone_is_what_has_no_partner(legs, units, fills, held, closes):
@@ -177,12 +180,40 @@ def test_what_a_working_close_covers_is_left_to_it_and_one_that_rests_gives_way(
     assert place.look() == ()
 
 
+def test_a_leg_that_others_need_whole_is_nobodys_to_close_and_alarms_nobody():
+    place = Place()
+    place.order("a", spread(3), 3, {LOW: 2})
+    place.hold(LOW, 2)
+    assert place.look(lambda symbol: 2) == ()
+    assert place.alarms == []
+
+
+def test_a_leg_that_the_broker_does_not_show_yet_waits():
+    place = Place()
+    place.order("a", spread(3), 3, {LOW: 2})
+    place.hold(LOW, 2)
+    place.clock.advance(60)
+    place.book.settle([], place.clock.now())
+    assert place.book.settled(LOW) == 0
+    assert place.look() == ()
+
+
+def test_what_others_hold_of_the_same_contract_is_not_closed_beside_a_working_close():
+    place = Place()
+    place.order("a", spread(3), 3, {LOW: 2})
+    place.hold(LOW, 5)
+    place.order("close", (Leg(LOW, STC, 1),), 1, {}, OrderState.LIVE, purpose=Purpose.EXIT)
+    assert legs_of(place.look(lambda symbol: 3)) == [(LOW, STC, 1)]
+
+
 def test_without_a_quote_or_somebody_on_the_other_side_it_waits_and_the_next_leg_does_not():
     place = Place()
     place.order("a", spread(4, ratio=2), 4, {LOW: 2, HIGH: 3})
     place.hold(LOW, 2)
     place.hold(HIGH, -3)
     place.quotes.set(HIGH, 2.00, 0.0, place.clock.now())
+    assert legs_of(place.look()) == [(LOW, STC, 1)]
+    del place.quotes.table[HIGH]
     assert legs_of(place.look()) == [(LOW, STC, 1)]
 
 
@@ -205,6 +236,8 @@ def test_a_working_order_is_uneven_when_its_latest_fill_is_no_news_any_more():
     assert uneven(record, now + 15_000_000_000)
     even = place.order("b", spread(3), 3, {LOW: 1, HIGH: 1}, OrderState.LIVE)
     assert not uneven(even, now + 60_000_000_000)
+    out = place.order("e", spread(3, STC, BTC), 3, {LOW: 1, HIGH: 1}, OrderState.LIVE)
+    assert not uneven(out, now + 60_000_000_000)
     assert not uneven(place.order("c", (Leg(LOW, BTO, 3),), 3, {LOW: 1}, OrderState.LIVE), now + 60_000_000_000)
     assert not uneven(place.order("d", spread(3), 3, {}, OrderState.LIVE), now + 60_000_000_000)
 

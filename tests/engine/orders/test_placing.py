@@ -43,6 +43,11 @@ class ReadyingFake(FakeBroker):
         self.held: list[Held] = []
         self.readied = asyncio.Event()
 
+    async def built(self):
+        """An order is held; one that never will be fails the test instead of stopping it."""
+        async with asyncio.timeout(5):
+            await self.readied.wait()
+
     def ready(self, intents):
         self.held.append(Held(self, intents))
         self.readied.set()
@@ -82,7 +87,7 @@ async def at() -> SlowSeat:
 
 async def test_it_is_built_while_the_disk_works_and_leaves_after_it(at):
     record, sending = at.begin()
-    await at.broker.readied.wait()
+    await at.broker.built()
     assert (at.broker.posts, record.state) == ([], OrderState.INTENT)
     at.answer()
     await sending
@@ -95,7 +100,7 @@ async def test_it_is_built_while_the_disk_works_and_leaves_after_it(at):
 
 async def test_a_disk_that_fails_meanwhile_leaves_nothing_sent_and_nothing_held(at):
     record, sending = at.begin()
-    await at.broker.readied.wait()
+    await at.broker.built()
     at.answer(JournalError("full"))
     with pytest.raises(JournalError):
         await sending
@@ -112,7 +117,7 @@ async def test_what_fails_beside_it_drops_it_too(at):
         await failing
 
     record, sending = at.begin(beside=beside())
-    await at.broker.readied.wait()
+    await at.broker.built()
     failing.set_exception(JournalError("full"))
     at.answer()  # its own row is on the disk: that changes nothing
     with pytest.raises(JournalError):
@@ -123,7 +128,7 @@ async def test_what_fails_beside_it_drops_it_too(at):
 
 async def test_an_order_not_wanted_any_more_when_the_disk_answers_is_dropped(at):
     record, sending = at.begin(still_wanted=lambda _record: Reason.LADDER_HALT)
-    await at.broker.readied.wait()
+    await at.broker.built()
     at.answer()
     await sending
     assert at.broker.held[0].dropped
@@ -132,7 +137,7 @@ async def test_an_order_not_wanted_any_more_when_the_disk_answers_is_dropped(at)
 
 async def test_a_cancel_while_the_disk_works_drops_it(at):
     record, sending = at.begin()
-    await at.broker.readied.wait()
+    await at.broker.built()
     await at.desk.cancel(record, "by you")
     at.answer()
     await sending
@@ -140,12 +145,37 @@ async def test_a_cancel_while_the_disk_works_drops_it(at):
     assert (at.broker.posts, record.reason) == ([], Reason.USER.value)
 
 
+async def test_a_sending_that_is_given_up_while_the_disk_works_drops_it_without_a_complaint(at):
+    complaints = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: complaints.append(context))
+    record, sending = at.begin()
+    await at.broker.built()
+    sending.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await sending
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert at.broker.held[0].dropped
+    assert (at.broker.posts, record.state, complaints) == ([], OrderState.INTENT, [])
+
+
+@pytest.mark.parametrize("original", [None, "qm-0"])
+async def test_what_replaces_nothing_at_the_broker_is_never_sent(at, original):
+    """The last look before the bytes; the looks before it are taken out here."""
+    if original:
+        at.desk.register(entry(original))
+    record = at.desk.register(replace(entry(), replaces="qm-0"))
+    with pytest.raises(InvariantBroken, match=r"^order qm-1 replaces nothing at the broker; nothing was sent$"):
+        await at.desk._placing._put((record,))
+    assert (at.broker.posts, at.broker.puts) == ([], [])
+
+
 async def test_a_question_that_fails_in_the_last_moment_drops_it(at):
     def broken(_record):
         raise RuntimeError("no answer")
 
     record, sending = at.begin(still_wanted=broken)
-    await at.broker.readied.wait()
+    await at.broker.built()
     at.answer()
     with pytest.raises(RuntimeError):
         await sending
@@ -155,7 +185,7 @@ async def test_a_question_that_fails_in_the_last_moment_drops_it(at):
 
 async def test_an_end_of_the_program_while_the_disk_works_drops_it(at):
     record, sending = at.begin()
-    await at.broker.readied.wait()
+    await at.broker.built()
     sending.cancel()
     with pytest.raises(asyncio.CancelledError):
         await sending
@@ -165,7 +195,7 @@ async def test_an_end_of_the_program_while_the_disk_works_drops_it(at):
 
 async def test_an_order_that_stands_at_the_broker_already_when_the_disk_answers_is_not_sent_again(at):
     record, sending = at.begin()
-    await at.broker.readied.wait()
+    await at.broker.built()
     record.state = OrderState.LIVE
     at.answer()
     with pytest.raises(InvariantBroken, match="sent once only"):
@@ -219,8 +249,9 @@ async def test_it_is_said_while_the_broker_still_thinks(at):
     at.broker.place = slow
     at.answer()
     record, sending = at.begin()
-    while not at.told:  # noqa: ASYNC110 - a timer of the desk says it
-        await asyncio.sleep(0.001)
+    async with asyncio.timeout(5):
+        while not at.told:  # noqa: ASYNC110 - a timer of the desk says it
+            await asyncio.sleep(0.001)
     assert (at.told, record.state) == ([SENT], OrderState.SENT)
     answer.set()
     await sending

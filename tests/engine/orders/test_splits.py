@@ -7,10 +7,11 @@ from decimal import Decimal
 
 import pytest
 
-from qmterm.core.orders import Action, Leg
+from qmterm.core.orders import Action, BrokerPosition, Leg
+from qmterm.engine.orders.book import Book
 from qmterm.engine.orders.guard import Guard
 from qmterm.engine.orders.reconcile import Difference
-from qmterm.engine.orders.splits import Successor, renamed, successors
+from qmterm.engine.orders.splits import Successor, owners_of, renamed, successors
 from qmterm.risk.protect import protect
 from tests.engine.house import plan
 
@@ -37,6 +38,9 @@ def test_twice_as_many_at_half_the_strike_go_on():
     [
         (gone_and_come(), 1.0),  # nobody split
         (gone_and_come(theirs=3), 1.5),  # adjusted contracts
+        (gone_and_come(), 2.5),
+        (gone_and_come("NVDA  260417C00087510"), 2.0),  # a whole cent is another strike
+        ((Difference("NVDA", Decimal(1), Decimal(0)), Difference("AMD", Decimal(0), Decimal(2))), 2.0),  # shares
         (gone_and_come(theirs=1), 0.5),  # a reverse split
         (gone_and_come(theirs=3), 2.0),  # somebody traded as well
         (gone_and_come("NVDA  260417P00087500"), 2.0),
@@ -51,6 +55,18 @@ def test_twice_as_many_at_half_the_strike_go_on():
 )
 def test_what_no_whole_split_explains_has_no_heir(differences, ratio):
     assert heirs(differences, ratio) == {}
+
+
+def test_a_stock_that_did_not_split_keeps_none_after_it_from_going_on():
+    other = Difference("AMD   260417C00200000", Decimal(1), Decimal(0))
+    assert heirs((other, *gone_and_come())) == {OLD: Successor(NEW, 2)}
+
+
+def test_the_new_contracts_belong_to_the_strategy_and_the_trade_that_held_the_old_ones():
+    book = Book(Decimal(0))
+    book.adopt(BrokerPosition(OLD, 2, Decimal(4), 100), "atr_matrix", "P1", 1)
+    both = {OLD: Successor(NEW, 2), "NVDA  260417C00180000": Successor("not held", 2)}
+    assert owners_of(book, both) == {NEW: ("atr_matrix", "P1")}
 
 
 def test_a_guard_watches_the_new_contracts_when_all_its_legs_go_on_alike():
