@@ -211,6 +211,7 @@ class OrderLife(Life):
         wire, connects, renewals = self.wire, self.wire.connects, self.wire.renewals
         total: list[float] = []
         disk: list[float] = []
+        alone: list[float] = []
         cpu: list[float] = []
         for number in range(count):
             due = perf_counter() + pace_s
@@ -224,16 +225,17 @@ class OrderLife(Life):
                 await wire.left.wait()
             total.append(wire.posts[-1] - began)
             cpu.append(wire.cpu_s - worked)
-            at_work = self._disk.within(began, wire.posts[-1])
+            disk.append(self._disk.within(began, wire.posts[-1]))
             await self._settled(f"e{plan.plan_id}")
             await asyncio.sleep(
                 pace_s / 2
             )  # as quiet a disk as the order found: right after another commit it is faster
-            disk.append(min(at_work, await self._alone(plan, verdict)))
+            alone.append(await self._alone(plan, verdict))
             await asyncio.sleep(max(0.0, due - perf_counter()))
         return {
             "total": total,
             "disk": disk,
+            "alone": alone,
             "cpu": cpu,
             "connects": wire.connects - connects,
             "renewals": wire.renewals - renewals,

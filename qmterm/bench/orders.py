@@ -25,6 +25,7 @@ def run(size: int = ORDERS, *, quick: bool = False, progress: Callable[[str], No
     machine = Machine.here()
     progress(f"{size} orders each at 20 a second")
     ours, bare, after_idle = asyncio.run(_measured(size, 1 if quick else TURNS, quick))
+    ours["disk"] = of_the_disk(ours["disk"], ours["alone"])
     working = [total - disk for total, disk in zip(ours["total"], ours["disk"], strict=True)]
     rows: list[Row] = []
     for share, most in ((0.5, 1.5), (0.99, 2.0)):
@@ -76,13 +77,25 @@ def run(size: int = ORDERS, *, quick: bool = False, progress: Callable[[str], No
         tuple(rows),
         (
             "both in one process on one loop, a broker on loopback in another",
-            "the disk counts as far as the same commit takes beside an idle loop",
+            "the disk counts as far as the same commits take beside an idle loop, the slow against the slow",
         ),
     )
 
 
+def of_the_disk(beside: list[float], alone: list[float]) -> list[float]:
+    """What of each commit beside an order was the disk's: of the k-th slowest as much as the k-th slowest alone took.
+
+    Seconds. The journal's thread also waits for the interpreter while the order is built: that is no time of the disk.
+    """
+    found = list(beside)
+    ranked = sorted(range(len(beside)), key=beside.__getitem__)
+    for index, most in zip(ranked, sorted(alone), strict=True):
+        found[index] = min(beside[index], most)
+    return found
+
+
 async def _measured(size: int, turns: int, quick: bool) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-    ours: dict[str, Any] = {"total": [], "disk": [], "cpu": [], "connects": 0, "renewals": 0}
+    ours: dict[str, Any] = {"total": [], "disk": [], "alone": [], "cpu": [], "connects": 0, "renewals": 0}
     bare: dict[str, Any] = {"total": [], "cpu": [], "connects": 0, "renewals": 0}
     async with OrderHost() as host:
         await host.start()

@@ -27,6 +27,11 @@ def test_an_orders_way_opens_no_connection_and_states_the_disk_apart():
     json.dumps(report.document(), allow_nan=False)
 
 
+def test_a_commit_counts_for_the_disk_as_far_as_one_of_its_rank_takes_alone():
+    assert orders.of_the_disk([0.9, 0.2, 5.0], [0.3, 4.0, 0.5]) == [0.5, 0.2, 4.0]
+    assert orders.of_the_disk([0.1, 0.2], [9.0, 9.0]) == [0.1, 0.2]
+
+
 def test_a_kill_sends_a_cancel_for_each_of_fifty_orders_while_quotes_come_in():
     p50, p99 = kill.run(1).rows
     assert 0 < p50.ours == p99.ours < 20_000
