@@ -330,6 +330,7 @@ class Guards:
             and record.intent.created_ns > since
             and record.intent.plan_id == guard.state.position_id
             and record.intent.purpose in (Purpose.EXIT, Purpose.SCALE_OUT)
+            and record.intent.reason is not Reason.ORPHAN_LEG  # a leg alone of the same trade is another matter
             and not record.intent.rests
             for record in self._ledger.records
         )

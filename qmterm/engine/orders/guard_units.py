@@ -30,8 +30,8 @@ def after_fill(guards: Sequence[Guard], record: OrderRecord, fill: Fill, cost_of
     alike = [guard for guard in guards if guard.moved_by(fill.symbol, fill.action)]
     named = next((guard for guard in alike if guard.state.position_id == record.intent.plan_id), None)
     if fill.action.opens:
-        # Placed elsewhere, or our own entry edited there: what is held of one leg is looked after by whoever does.
-        single = [guard for guard in alike if len(guard.legs) == 1]
+        # Placed elsewhere, or our own entry edited there: it is looked after by who guards that contract alone.
+        single = [guard for guard in alike if len(guard.legs) == 1 and record.external]
         watching = next((guard for guard in single if guard.state.quantity), next(iter(single), None))
         guard = watching if named is None else named
         return [] if guard is None else [opened(guard, fill.symbol, fill.quantity, cost_of)]
