@@ -194,3 +194,10 @@ def test_whole_units_and_loose_contracts_are_all_that_came_and_did_not_go(steps)
         assert held == count
         assert min(*now.loose, 0) == 0 if now.loose else True
         assert not (rest and whole and count[symbol])  # nothing is left to others while it still has some
+
+
+def test_what_is_loose_is_shared_by_those_that_have_it_loose():
+    book = Book(CASH)
+    book.adopt(BrokerPosition(LOW, 3, Decimal(2), 100), "manual", "", clock_at().now())
+    after = fit([guard("P1", loose=(2, 0)), guard("P2", loose=(2, 0))], book)
+    assert [each.loose for each in after] == [(2, 0), (1, 0)]
