@@ -281,7 +281,8 @@ class Guards:
         """Closing orders that goals ask for now: what no exit of ours closes yet, as far as it is free and priced."""
         orders, now = [], self._clock.now()
         for guard in self._guards.values():
-            wanted = self._wanted(guard) - self._leaving(guard)
+            wanted = self._wanted(guard)
+            wanted = wanted and wanted - self._leaving(guard)  # most guards want nothing: no look at the ledger
             if wanted <= 0 or self._just_refused(guard):
                 self._idle.pop(guard.state.position_id, None)
                 continue
@@ -319,8 +320,10 @@ class Guards:
 
     def held_up(self, guard: Guard) -> bool:
         """A stop hit, and some of what it wants to close is neither on its way nor free to leave."""
-        free = units_closable(self._book, self._ledger, guard.legs)
-        return self._wanted(guard) > self._leaving(guard) + free
+        wanted = self._wanted(guard)
+        if not wanted:
+            return False
+        return wanted > self._leaving(guard) + units_closable(self._book, self._ledger, guard.legs)
 
     def _just_refused(self, guard: Guard) -> bool:
         """The broker said no to this exit a moment ago: it is asked again at re-pricing pace, not every turn."""
@@ -330,6 +333,7 @@ class Guards:
             and record.intent.created_ns > since
             and record.intent.plan_id == guard.state.position_id
             and record.intent.purpose in (Purpose.EXIT, Purpose.SCALE_OUT)
+            and record.intent.reason is not Reason.ORPHAN_LEG  # a leg alone of the same trade is another matter
             and not record.intent.rests
             for record in self._ledger.records
         )

@@ -30,8 +30,8 @@ def after_fill(guards: Sequence[Guard], record: OrderRecord, fill: Fill, cost_of
     alike = [guard for guard in guards if guard.moved_by(fill.symbol, fill.action)]
     named = next((guard for guard in alike if guard.state.position_id == record.intent.plan_id), None)
     if fill.action.opens:
-        # Placed elsewhere, or our own entry edited there: what is held of one leg is looked after by whoever does.
-        single = [guard for guard in alike if len(guard.legs) == 1]
+        # Placed elsewhere, or our own entry edited there: it is looked after by who guards that contract alone.
+        single = [guard for guard in alike if len(guard.legs) == 1 and record.external]
         watching = next((guard for guard in single if guard.state.quantity), next(iter(single), None))
         guard = watching if named is None else named
         return [] if guard is None else [opened(guard, fill.symbol, fill.quantity, cost_of)]
@@ -130,7 +130,7 @@ def recounted(guard: Guard, ledger: Ledger, cost_of: CostOf) -> Guard:
     units = min(count // ratio for count, ratio in zip(left, ratios, strict=True))
     missed = guard.state.quantity - units
     loose = _less(tuple(left), guard.legs, units)
-    if fresh <= 0 and missed <= 0:  # nothing whole was missed: what others left loose is known to the guard alone
+    if missed < 0:  # others broke units of it: what they left loose is known to the guard alone
         loose = tuple(max(pair) for pair in zip(loose, _loose(guard), strict=True))
     return _less_units(_with_loose(guard, loose), max(0, missed))
 
@@ -152,13 +152,18 @@ def fit(guards: Iterable[Guard], book: Book) -> list[Guard]:
             units = min(guard.state.quantity, max(0, -(-short // leg.quantity)))
             missing -= units * leg.quantity
             order[index] = _less_units(guard, units)
-    spare = needed((guard.legs, guard.state.quantity) for guard in order)
-    return [_held_loose(guard, lambda symbol: max(0, abs(book.quantity(symbol)) - spare(symbol))) for guard in order]
+    whole = needed((guard.legs, guard.state.quantity) for guard in order)
+    spare = {symbol: max(0, abs(book.quantity(symbol)) - whole(symbol)) for guard in order for symbol in guard.symbols}
+    return [_held_loose(guard, spare) for guard in order]
 
 
-def _held_loose(guard: Guard, spare: Callable[[str], int]) -> Guard:
-    loose = tuple(min(have, spare(leg.symbol)) for have, leg in zip(_loose(guard), guard.legs, strict=True))
-    return _with_loose(guard, loose)
+def _held_loose(guard: Guard, spare: dict[str, int]) -> Guard:
+    """No more of it is loose than `spare` has, which it is taken from."""
+    loose = []
+    for leg, have in zip(guard.legs, _loose(guard), strict=True):
+        loose.append(min(have, spare[leg.symbol]))
+        spare[leg.symbol] -= loose[-1]
+    return _with_loose(guard, tuple(loose))
 
 
 # --- what a unit cost ---

@@ -6,12 +6,14 @@ from dataclasses import replace
 from decimal import Decimal
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from qmterm.core.orders import Action, BrokerPosition, Fill, Leg, OrderState, Purpose
 from qmterm.core.reasons import Reason
 from qmterm.engine.orders.book import Book
 from qmterm.engine.orders.guard import Guard
-from qmterm.engine.orders.guard_units import after_fill, fit, opened, recounted, took
+from qmterm.engine.orders.guard_units import after_fill, fit, loose_of, opened, recounted, took
 from qmterm.engine.orders.ledger import Ledger, OrderRecord
 from qmterm.risk.protect import protect
 from tests.engine.fakes import CASH, OCC, clock_at, entry
@@ -108,7 +110,10 @@ def test_an_orphans_closer_takes_no_whole_unit_of_anybodys():
 def test_what_somebody_buys_elsewhere_is_guarded_by_the_trade_of_that_contract_alone():
     order = record("ext-1", (Leg(LOW, BTO, 2),))
     guards = guard("P1", 3), guard("idle", 0, CALL), guard("call", 2, CALL)
+    assert follow(guards, order, (LOW, BTO, 2)) == {"P1": (3, ()), "idle": (0, ()), "call": (2, ())}  # a trade of ours
+    order.external = True
     assert follow(guards, order, (LOW, BTO, 2)) == {"P1": (3, ()), "idle": (0, ()), "call": (4, ())}
+    assert follow(guards[:2], order, (LOW, BTO, 2)) == {"P1": (3, ()), "idle": (2, ())}
 
 
 def ledger_of(*orders):
@@ -169,3 +174,30 @@ def test_loose_contracts_survive_the_journal_and_an_older_one_knew_none():
     loose = guard(units=2, loose=(0, 1))
     assert Guard.from_dict(loose.to_dict()) == loose
     assert Guard.from_dict({**loose.to_dict(), "loose": None}).loose == ()
+
+
+STEPS = st.lists(st.tuples(st.booleans(), st.sampled_from([LOW, HIGH]), st.integers(1, 5), st.booleans()), max_size=20)
+
+
+@given(STEPS)
+def test_whole_units_and_loose_contracts_are_all_that_came_and_did_not_go(steps):
+    now = guard(legs=RATIO)
+    count = {LOW: 0, HIGH: 0}
+    for opens, symbol, contracts, whole in steps:
+        if opens:
+            now, rest = opened(now, symbol, contracts, of_nothing), 0
+            count[symbol] += contracts
+        else:
+            now, rest = took(now, symbol, contracts, whole=whole)
+            count[symbol] -= contracts - rest
+        held = {leg.symbol: leg.quantity * now.state.quantity + loose_of(now, leg.symbol) for leg in RATIO}
+        assert held == count
+        assert min(*now.loose, 0) == 0 if now.loose else True
+        assert not (rest and whole and count[symbol])  # nothing is left to others while it still has some
+
+
+def test_what_is_loose_is_shared_by_those_that_have_it_loose():
+    book = Book(CASH)
+    book.adopt(BrokerPosition(LOW, 3, Decimal(2), 100), "manual", "", clock_at().now())
+    after = fit([guard("P1", loose=(2, 0)), guard("P2", loose=(2, 0))], book)
+    assert [each.loose for each in after] == [(2, 0), (1, 0)]
