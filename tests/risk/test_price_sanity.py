@@ -180,3 +180,11 @@ def test_a_unit_in_the_middle_of_its_market_has_no_sign_and_needs_a_market_of_ev
     for without in (quotes(quote(CALL, 4.10, 4.20)), quotes(quote(CALL, 4.10, 4.20), quote(HIGHER, 0.0, 0.05))):
         assert unit_mid(SPREAD, without) is None
         assert unit_mid(legs((HIGHER, 1)), without) is None
+
+
+def test_the_bound_lies_a_tick_of_the_contracts_own_grid_beyond_where_it_crosses():
+    between = quotes(quote(CALL, 4.00, 4.12))  # in dimes it crosses at 4.20, in nickels at 4.15
+    assert fault(LONG, "-4.30", between, program=TickProgram.NICKEL) is None
+    assert fault(LONG, "-4.40", between, program=TickProgram.NICKEL) is Reason.PRICE_INSANE
+    assert fault(LONG, "-4.20", between) is None
+    assert fault(LONG, "-4.25", between) is Reason.PRICE_INSANE
