@@ -116,5 +116,6 @@ class Protection:
 
 def _cancel(record: OrderRecord) -> None:
     """The sweep asks for it (oversight.py): a stop never waits behind an order that opens, nor beside its own entry."""
+    record.gives_way |= not record.unwanted
     record.unwanted = True
     record.cancel_asked |= record.state is OrderState.INTENT

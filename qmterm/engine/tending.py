@@ -28,7 +28,7 @@ def wanted_gone(
         if not _may_cancel(record, trader):
             continue
         if record.unwanted:
-            wanted.append((record, "by you"))
+            wanted.append((record, "gives way to a stop" if record.gives_way else "by you"))
         elif level is Level.HALT:
             if not record.spared:
                 wanted.append((record, "HALT"))

@@ -8,6 +8,9 @@ from qmterm.core.orders import OrderState, Purpose
 from qmterm.core.reasons import Reason
 from qmterm.core.settings.engine import Mode, OrderSettings
 from qmterm.engine.commands import ApproveProposal, StageTicket
+from qmterm.engine.protection import _cancel as gives_way
+from qmterm.engine.tending import wanted_gone
+from tests.engine.fakes import entry
 from tests.engine.house import GONE, close_at, confirmed, opened, plan
 
 WALKING = OrderSettings(readback_window_s=0.2, exit_reprice_s=15, walk=True)
@@ -84,3 +87,18 @@ async def test_a_stop_that_works_is_not_taken_away_for_a_price_that_may_not_be_s
         house.money_refusal = None
         await house.turn()
         assert house.broker.cancels == [stop.broker_id]
+
+
+async def test_what_goes_for_a_stop_is_not_told_as_a_persons_cancel():
+    async with opened(orders=WALKING) as house:
+        record = await house.desk.submit(entry("qm-1"))
+        await house.ended(record.broker_id, OrderState.LIVE)
+        other = await house.desk.submit(entry("qm-2"))
+        await house.ended(other.broker_id, OrderState.LIVE)
+        gives_way(record)
+        other.unwanted = True
+        gives_way(other)  # a person was first
+        wanted = wanted_gone(house.trader, lambda: (), lambda record: False)
+        assert [(each.intent.intent_id, why) for each, why in wanted] == [
+            ("qm-1", "gives way to a stop"), ("qm-2", "by you"),
+        ]  # fmt: skip

@@ -61,6 +61,7 @@ class OrderRecord:
     cancels_out: int = 0  # that left and have no answer yet
     cancel_rests_until_ns: int = 0  # market time; a person's cancel does not wait for it
     unwanted: bool = False  # a person cancelled it before the broker named it, or what it takes the place of
+    gives_way: bool = False  # unwanted by the machine: a stop needs it gone
     spared: bool = False  # a person's close sent under HALT: the sweep of cancels leaves it alone
     worked_from_ns: int = 0  # market time it was sent
     decided_on: Mapping[str, object] | None = None  # the quotes behind the decision (priced.py)
