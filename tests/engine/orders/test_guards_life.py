@@ -92,7 +92,7 @@ async def test_a_fill_moves_the_guard_of_its_own_trade():
     assert (place.of("P0").state.quantity, place.of("P1").state.quantity) == (2, 2)
 
 
-async def test_a_fill_of_another_order_moves_the_guard_that_holds_something_else_the_first():
+async def test_a_close_of_another_order_moves_the_guard_that_holds_something_and_a_purchase_moves_none():
     place = Place()
     await place.guard("P0", quantity=0)
     await place.guard("P1", quantity=2)
@@ -103,7 +103,7 @@ async def test_a_fill_of_another_order_moves_the_guard_that_holds_something_else
     await place.guard("P1", quantity=0)
     bought = place.order("b", (Leg(LOW, BTO, 1),), plan_id="elsewhere")
     await place.filled(bought, LOW, 1)
-    assert (place.of("P0").state.quantity, place.of("P1").state.quantity) == (1, 0)
+    assert (place.of("P0").state.quantity, place.of("P1").state.quantity) == (0, 0)
 
 
 async def test_the_leg_that_a_roll_closes_is_another_guards():
