@@ -7,12 +7,19 @@ from pathlib import Path
 import pytest
 
 from qmterm.engine.view import HeaderView, PortfolioView, Snapshot
+from qmterm.ui.app import QmtermApp
 from tests.ui.fake_engine import FakeDoor, rich_snapshot
 from tests.ui.running import LARGE, SMALL, running
 
 FOLDER = Path(__file__).parent / "snapshots"
 UPDATE = os.environ.get("QMTERM_UPDATE_SNAPSHOTS") == "1"
 SIZES = {"80x24": SMALL, "120x40": (120, 40), "200x50": LARGE}
+
+
+@pytest.fixture(autouse=True)
+def still(monkeypatch):
+    """The screen's own clock stands: on a busy machine numbers would grow old while they are drawn."""
+    monkeypatch.setattr(QmtermApp, "now", lambda self: 1000.0)
 
 
 def check(name, text):
