@@ -102,6 +102,9 @@ async def test_a_fill_of_another_order_moves_the_guard_that_holds_something_else
     assert (place.of("P0").state.quantity, place.of("P1").state.quantity) == (0, 1)
     await place.guard("P1", quantity=0)
     bought = place.order("b", (Leg(LOW, BTO, 1),), plan_id="elsewhere")
+    await place.filled(bought, LOW, 1)  # another plan of ours: its own
+    assert (place.of("P0").state.quantity, place.of("P1").state.quantity) == (0, 0)
+    bought.external = True
     await place.filled(bought, LOW, 1)
     assert (place.of("P0").state.quantity, place.of("P1").state.quantity) == (1, 0)
 
