@@ -53,3 +53,23 @@ async def test_nor_of_an_entry_that_is_not_wanted_any_more(at):
     at.stop.unwanted, at.trigger.unwanted = False, True
     await at.desk.cancel(at.target, "by you")
     assert (at.journal.orders, at.trigger.reason) == ([], "")
+
+
+@pytest.mark.parametrize(
+    ("state", "why", "kept"),
+    [
+        (OrderState.CANCEL_REQUESTED, "", TAKEN_AWAY),
+        (OrderState.CANCELLED, "", TAKEN_AWAY),
+        (OrderState.CANCELLED, "margin call", "margin call"),
+        (OrderState.FILLED, "", None),
+    ],
+)
+async def test_its_end_is_kept_with_that_reason_unless_it_has_one_of_its_own(at, state, why, kept):
+    await at.desk.move(at.stop, state, why)
+    assert at.journal.orders == [(at.stop.intent.intent_id, state, at.stop.broker_id, at.now, kept)]
+    assert at.stop.reason == (kept or "")
+
+
+async def test_the_end_of_an_exit_that_nobody_took_away_has_no_such_reason(at):
+    await at.desk.move(at.target, OrderState.CANCELLED, "")
+    assert at.journal.orders[0][-1] is None
