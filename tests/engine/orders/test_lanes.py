@@ -137,3 +137,8 @@ async def test_before_the_start_and_after_the_end_no_exit_leaves():
     lanes.exit(leave, "NVDA")
     await asyncio.sleep(0)
     assert (done, lanes.depth) == ([1], 1)
+
+
+async def test_lanes_that_never_began_end_at_once():
+    async with asyncio.timeout(5):
+        await Lanes(no_errors).close()
