@@ -38,7 +38,8 @@ async def test_two_readings_that_began_in_one_moment_are_one(at):
 
 async def test_one_that_works_on_is_asked_for_again_when_its_time_has_come_and_no_moment_sooner(at):
     record = await at.desk.submit(replace(entry(), time_in_force=TimeInForce.GTC))
-    away(at.broker, "1000", OrderState.LIVE)
+    await at.desk.on_order(at.broker.set_state("1000", OrderState.LIVE))
+    away(at.broker, "1000")
     await read_twice(at)
     assert (record.looked_up_at, record.missing_since) == (at.clock.monotonic() - 1, None)
     await read_after(at, ASK_AGAIN_S - 2)
