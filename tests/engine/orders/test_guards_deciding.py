@@ -147,6 +147,15 @@ async def test_a_latched_stop_whose_goal_was_met_in_part_goes_on_without_saying_
     assert (place.of().goal, place.told) == (2, [])
 
 
+async def test_a_scale_out_is_said_though_nothing_is_latched_by_it(seen):
+    place = Place()
+    await place.guard(quantity=3)
+    seen.answers.append([ExitDecision(Reason.SCALE_OUT, 1, levels=(7.0,))])
+    await place.look()
+    assert [(guard.state.position_id, reason) for guard, reason, _ in place.told] == [("P1", Reason.SCALE_OUT)]
+    assert (place.of().goal, place.of().state.latched) == (1, None)
+
+
 async def test_levels_without_a_contract_to_close_are_used_up_in_silence(seen):
     place = Place()
     await place.guard(quantity=1)
@@ -194,10 +203,10 @@ async def test_a_fallen_volatility_is_said_once_and_kept():
     place.hold(LOW, 4)
     place.guards.iv_of = {LOW: 0.35}.get
     await place.look()
+    assert place.journal.protects["P1"]["iv_alerted"] is True
     await place.look()
     ((guard, reason, numbers),) = place.told
     assert (guard.state.position_id, reason, numbers["iv"]) == ("P1", Reason.IV_FALLEN, 0.35)
-    assert place.journal.protects["P1"]["iv_alerted"] is True
     assert place.of().goal == 0
 
 
