@@ -47,6 +47,15 @@ async def test_the_rules_are_told_what_is_known_now(seen):
     )
 
 
+@pytest.mark.parametrize(("ago", "rested"), [(0, False), (REARM_NS - 1, False), (REARM_NS, True)])
+async def test_the_rules_are_told_whether_a_person_refused_its_exit_a_moment_ago(seen, ago, rested):
+    place = Place()
+    await place.guard(more={"called_off_ns": place.now - ago})
+    await place.look()
+    ((_, inputs),) = seen.asked
+    assert inputs.rested is rested
+
+
 async def test_a_refused_price_tells_the_rules_nothing_of_the_stock(seen):
     place = Place()
     await place.guard()
