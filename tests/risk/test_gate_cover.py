@@ -102,6 +102,11 @@ def test_one_contract_is_one_position_of_one_strategy(held, signed, words):
     assert words in verdict.sentence
 
 
+def test_shares_of_somebody_else_are_refused_by_their_own_name():
+    verdict = check(plan(("AAPL", 100), price="-98", loss="9800"), book(SHARES))
+    assert (verdict.reason, verdict.sentence) == (Reason.ALREADY_HELD, "AAPL is held by external")
+
+
 @pytest.mark.parametrize(
     ("owner", "side", "words"), [("atr_matrix", -1, "the other way"), ("breakout", 1, "by breakout"), ("other", 0, "")]
 )

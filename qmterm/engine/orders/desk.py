@@ -51,7 +51,6 @@ class OrderDesk:
         self._book = book
         self._clock = clock
         self._log = log
-        self._settings = settings
         self._on_fill = on_fill
         self._broker_tells_fees = broker_tells_fees  # the paper broker does; tastytrade's fills carry none
         self.ledger = Ledger()

@@ -16,6 +16,7 @@ from qmterm.core.reasons import Reason
 from qmterm.core.settings.engine import OrderSettings
 from qmterm.engine.orders.book import Book
 from qmterm.engine.orders.desk import OrderDesk
+from qmterm.engine.orders.ledger import CANCEL_AGAIN_S
 from qmterm.engine.runlog import RunLog
 from tests.engine.fakes import CASH, OCC, FakeBroker, MemoryJournal, clock_at, entry, lost
 
@@ -207,6 +208,25 @@ async def test_a_refused_cancel_leaves_the_order_working_and_may_be_asked_again(
     assert record.cancelling(at.clock.monotonic(), at.clock.now())
     assert "cancel refused" in await at.desk.cancel(record, "test")
     at.clock.advance(1)
+    assert not record.cancelling(at.clock.monotonic(), at.clock.now())
+
+
+async def test_of_two_cancels_the_second_is_on_its_way_until_it_is_answered_itself(at):
+    record, answers = await at.desk.submit(entry()), [asyncio.Event(), asyncio.Event()]
+    waiting = iter(answers)
+
+    async def slow(_number):
+        await next(waiting).wait()
+
+    at.broker.cancel = slow
+    asked = [asyncio.ensure_future(at.desk.cancel(record, "test")) for _ in answers]
+    await asyncio.sleep(0)
+    answers[0].set()
+    await asked[0]
+    at.clock.advance(CANCEL_AGAIN_S)
+    assert record.cancelling(at.clock.monotonic(), at.clock.now())
+    answers[1].set()
+    await asked[1]
     assert not record.cancelling(at.clock.monotonic(), at.clock.now())
 
 

@@ -162,6 +162,15 @@ def test_what_the_account_does_not_hold_guards_nothing_and_who_was_going_gives_u
     assert {each.state.position_id: each.state.quantity for each in fit(guards, book)} == left
 
 
+@pytest.mark.parametrize(("held", "left"), [(-8, [2, 2]), (-7, [1, 2]), (-6, [1, 2]), (-5, [0, 2]), (-4, [0, 2])])
+def test_a_unit_gives_up_all_its_contracts_and_no_unit_more_than_is_missing_does(held, left):
+    book = Book(CASH)
+    for symbol, quantity in ((LOW, 4), (HIGH, held)):
+        book.adopt(BrokerPosition(symbol, quantity, Decimal(2), 100), "manual", "", clock_at().now())
+    after = fit([guard(name, 2, RATIO) for name in ("P1", "P2")], book)
+    assert [each.state.quantity for each in after] == left
+
+
 def test_no_more_is_loose_than_is_held_beside_whole_units():
     book = Book(CASH)
     for symbol, quantity in ((LOW, 4), (HIGH, -3)):

@@ -47,6 +47,15 @@ async def test_the_rules_are_told_what_is_known_now(seen):
     )
 
 
+@pytest.mark.parametrize(("ago", "rested"), [(0, False), (REARM_NS - 1, False), (REARM_NS, True)])
+async def test_the_rules_are_told_whether_a_person_refused_its_exit_a_moment_ago(seen, ago, rested):
+    place = Place()
+    await place.guard(more={"called_off_ns": place.now - ago})
+    await place.look()
+    ((_, inputs),) = seen.asked
+    assert inputs.rested is rested
+
+
 async def test_a_refused_price_tells_the_rules_nothing_of_the_stock(seen):
     place = Place()
     await place.guard()
@@ -147,6 +156,15 @@ async def test_a_latched_stop_whose_goal_was_met_in_part_goes_on_without_saying_
     assert (place.of().goal, place.told) == (2, [])
 
 
+async def test_a_scale_out_is_said_though_nothing_is_latched_by_it(seen):
+    place = Place()
+    await place.guard(quantity=3)
+    seen.answers.append([ExitDecision(Reason.SCALE_OUT, 1, levels=(7.0,))])
+    await place.look()
+    assert [(guard.state.position_id, reason) for guard, reason, _ in place.told] == [("P1", Reason.SCALE_OUT)]
+    assert (place.of().goal, place.of().state.latched) == (1, None)
+
+
 async def test_levels_without_a_contract_to_close_are_used_up_in_silence(seen):
     place = Place()
     await place.guard(quantity=1)
@@ -194,10 +212,10 @@ async def test_a_fallen_volatility_is_said_once_and_kept():
     place.hold(LOW, 4)
     place.guards.iv_of = {LOW: 0.35}.get
     await place.look()
+    assert place.journal.protects["P1"]["iv_alerted"] is True
     await place.look()
     ((guard, reason, numbers),) = place.told
     assert (guard.state.position_id, reason, numbers["iv"]) == ("P1", Reason.IV_FALLEN, 0.35)
-    assert place.journal.protects["P1"]["iv_alerted"] is True
     assert place.of().goal == 0
 
 

@@ -102,6 +102,9 @@ async def test_a_close_of_another_order_moves_the_guard_that_holds_something_and
     assert (place.of("P0").state.quantity, place.of("P1").state.quantity) == (0, 1)
     await place.guard("P1", quantity=0)
     bought = place.order("b", (Leg(LOW, BTO, 1),), plan_id="elsewhere")
+    await place.filled(bought, LOW, 1)  # another plan of ours: its own
+    assert (place.of("P0").state.quantity, place.of("P1").state.quantity) == (0, 0)
+    bought.external = True
     await place.filled(bought, LOW, 1)
     assert (place.of("P0").state.quantity, place.of("P1").state.quantity) == (0, 0)
 
@@ -116,6 +119,25 @@ async def test_the_leg_that_a_roll_closes_is_another_guards():
     assert (place.of("P0").state.quantity, place.of("P1").state.quantity) == (0, 0)
     await place.filled(roll, HIGH, 2)
     assert (place.of("P0").state.quantity, place.of("P1").state.quantity) == (0, 2)
+
+
+async def test_a_fill_after_its_guard_was_forgotten_is_told_if_it_is_an_entry_of_ours_that_opens():
+    place, told = Place(), []
+    place.guards.forgotten = lambda record: told.append(record.intent.intent_id)
+    entered = place.order("a", (Leg(LOW, BTO, 1),), plan_id="P9")
+    rolled = place.order("b", (Leg(HIGH, STC, 1), Leg(LOW, BTO, 1)), plan_id="P9")
+    elsewhere = place.order("c", (Leg(LOW, BTO, 1),), plan_id="P9")
+    elsewhere.external = True
+    place.hold(HIGH, 1)
+    for record, symbol in ((entered, LOW), (rolled, HIGH), (elsewhere, LOW)):
+        await place.filled(record, symbol, 1)
+    assert told == ["a"]
+
+
+async def test_of_a_plan_without_a_guard_nothing_is_known_to_be_loose():
+    place = Place()
+    await place.guard("P1", more={"loose": (1,)})
+    assert [place.guards.loose(*each) for each in (("P1", LOW), ("P1", HIGH), ("P9", LOW))] == [1, None, None]
 
 
 async def test_a_fill_that_nothing_guards_moves_nothing():

@@ -137,3 +137,24 @@ async def test_before_the_start_and_after_the_end_no_exit_leaves():
     lanes.exit(leave, "NVDA")
     await asyncio.sleep(0)
     assert (done, lanes.depth) == ([1], 1)
+
+
+async def test_lanes_that_never_began_end_at_once():
+    async with asyncio.timeout(5):
+        await Lanes(no_errors).close()
+
+
+async def test_an_exit_that_waited_behind_another_at_the_end_is_still_counted():
+    lanes, begun = Lanes(no_errors), asyncio.Event()
+
+    async def stuck():
+        begun.set()
+        await asyncio.Event().wait()
+
+    lanes.start()
+    lanes.exit(stuck, "NVDA")
+    lanes.exit(stuck, "NVDA")
+    async with asyncio.timeout(5):
+        await begun.wait()
+        await lanes.close()
+    assert lanes.depth == 1

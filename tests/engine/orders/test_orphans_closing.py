@@ -83,6 +83,20 @@ def test_what_was_sold_goes_first_and_the_closer_belongs_to_the_trade_that_left_
     assert len(place.alarms) == 2
 
 
+@pytest.mark.parametrize(("loose", "closed"), [(5, 2), (1, 1), (0, 0)])
+def test_no_more_is_closed_than_the_order_left_alone_and_than_its_trade_has_loose(loose, closed):
+    place = Place()
+    asked = []
+    place.orphans = Orphans(
+        place.book, place.ledger, place.quotes, TickBook(), place.clock, place.log,
+        loose=lambda plan_id, symbol: asked.append((plan_id, symbol)) or loose,
+    )  # fmt: skip
+    place.order("a", spread(3), 3, {LOW: 2})
+    place.hold(LOW, 9)
+    assert legs_of(place.look()) == ([(LOW, STC, closed)] if closed else [])
+    assert asked == [("plan-a", LOW)]
+
+
 def test_each_leg_alone_is_told_once_also_when_another_comes_and_goes():
     place = Place()
     place.order("a", spread(3), 3, {LOW: 2})

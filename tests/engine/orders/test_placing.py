@@ -159,6 +159,16 @@ async def test_a_sending_that_is_given_up_while_the_disk_works_drops_it_without_
     assert (at.broker.posts, record.state, complaints) == ([], OrderState.INTENT, [])
 
 
+async def test_what_was_to_be_written_beside_a_sending_that_is_given_up_is_waited_for_by_nobody(at):
+    beside = asyncio.get_running_loop().create_future()
+    _, sending = at.begin(beside=beside)
+    await at.broker.built()
+    sending.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await sending
+    assert beside.cancelled()
+
+
 @pytest.mark.parametrize("original", [None, "qm-0"])
 async def test_what_replaces_nothing_at_the_broker_is_never_sent(at, original):
     """The last look before the bytes; the looks before it are taken out here."""
@@ -267,6 +277,25 @@ async def test_a_disk_that_was_faster_leaves_nothing_to_build(at):
     for work in later:
         work()  # of a commit that failed this may come when all is over
     assert at.broker.held == []
+    assert at.broker.posts == ["qm-1"]
+
+
+async def test_a_disk_that_failed_before_anything_was_built_leaves_nothing_to_build(at):
+    later = []
+    at.journal.while_writing = later.append
+    _, sending = at.begin()
+    at.answer(JournalError("full"))
+    with pytest.raises(JournalError):
+        await sending
+    for work in later:
+        work()
+    assert (at.broker.held, at.broker.posts) == ([], [])
+
+
+async def test_a_broker_that_builds_nothing_ahead_is_not_asked_to():
+    at = Seat()
+    at.journal.while_writing = lambda _work: pytest.fail("there is nothing to build")
+    await at.desk.submit(entry())
     assert at.broker.posts == ["qm-1"]
 
 

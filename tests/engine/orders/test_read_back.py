@@ -116,7 +116,7 @@ async def test_what_counted_as_removed_and_turns_up_is_seen_again_with_an_alarm(
     for _ in range(2):
         await at.desk.on_order(replace(kept, state=state))
     assert (record.state, at.desk.ledger.working) == (state, () if state.terminal else (record,))
-    assert at.journal.orders[-1][:2] == ("qm-1", state)
+    assert at.journal.orders[-1] == ("qm-1", state, "1000", at.now, "turned up after all")
     told = [line for line in at.told if "turned up" in line[2]]
     assert told[0] == order_line("alarm", f"an order that the broker did not know turned up: {BUY}")
 
@@ -292,6 +292,16 @@ async def test_a_filled_order_whose_fills_are_not_all_told_holds_its_differences
         house.broker.orders[whole.broker_id] = whole
         await house.oversight.reconcile()
         assert (house.book.quantity(OCC), house.journal.adjustments) == (4, [])
+
+
+async def test_the_patience_for_missing_fills_begins_when_the_order_is_called_filled(at):
+    await at.desk.submit(entry())
+    at.clock.advance(FILLS_PATIENCE_S)
+    await at.desk.on_order(at.broker.set_state("1000", OrderState.FILLED))
+    at.clock.advance(FILLS_PATIENCE_S - 1)
+    assert awaited(at.desk.ledger, {OCC}, at.clock.monotonic())
+    at.clock.advance(1)
+    assert awaited(at.desk.ledger, {OCC}, at.clock.monotonic()) == ""
 
 
 async def test_fills_that_never_come_are_adopted_as_a_difference_after_their_patience():

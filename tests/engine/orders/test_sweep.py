@@ -112,6 +112,17 @@ async def test_in_lockstep_a_cancel_is_waited_for(house):
     await asking
 
 
+@pytest.mark.parametrize("single", [True, False])
+async def test_each_order_is_asked_for_with_its_own_reason(house, single):
+    records = [await house.desk.submit(replace(entry(f"e{number}", 1), plan_id=f"P{number}")) for number in (1, 2)]
+    sweep = Sweep(house.desk, Lanes(lambda error: pytest.fail(str(error)), single=single))
+    await sweep.ask([(records[0], "HALT"), (records[1], "by you")])
+    await sweep.answered()
+    assert house.broker.cancels == [record.broker_id for record in records]
+    said = [line.text.partition(")")[0] for line in house.log.lines if "cancel asked" in line.text]
+    assert said == ["cancel asked (HALT", "cancel asked (by you"]
+
+
 async def test_the_end_waits_for_nobody_that_never_answers(house):
     await late_entry(house)
     await house.oversight.tend_orders()
