@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from decimal import Decimal
 from types import SimpleNamespace
 
 import pytest
 
-from qmterm.core.orders import Action, BracketRole, Leg, OrderState, Purpose
+from qmterm.core.orders import Action, BracketRole, Fill, Leg, OrderState, Purpose
 from qmterm.core.reasons import Reason
 from qmterm.engine.ladder import Level
 from qmterm.engine.orders.ledger import Ledger, OrderRecord
@@ -55,7 +56,17 @@ def test_what_cannot_be_cancelled_now_keeps_none_after_it():
     ]
     asked = order("asked", unwanted=True)
     asked.cancels_out = 1
-    assert gone(*waiting, asked, order("a", unwanted=True)) == [("a", "by you")]
+    confirmed = order("confirmed", unwanted=True)
+    confirmed.cancel_asked = True
+    assert gone(*waiting, asked, confirmed, order("a", unwanted=True)) == [("a", "by you")]
+
+
+@pytest.mark.parametrize(("since", "external", "goes"), [(15, False, True), (14, False, False), (15, True, False)])
+def test_an_order_of_ours_whose_legs_filled_unequally_goes_once_that_is_no_news(since, external, goes):
+    legs = Leg(OCC, Action.BUY_TO_OPEN, 2), Leg("NVDA  260417C00180000", Action.SELL_TO_OPEN, 2)
+    spread = order("a", legs=legs, external=external)
+    spread.fills["f"] = Fill("f", "a", OCC, Action.BUY_TO_OPEN, 1, Decimal(4), NOW - since * 10**9)
+    assert gone(spread) == ([("a", "ORPHAN_LEG")] if goes else [])
 
 
 def test_under_halt_all_go_but_what_a_person_sent_since():
