@@ -41,6 +41,7 @@ FILES = {
         ORDERS + "test_ledger.py",
         ORDERS + "test_desk_told.py",
         ORDERS + "test_brackets.py",
+        ORDERS + "test_taken_away.py",
     ),
     "qmterm/engine/orders/fillable.py": (ORDERS + "test_parts.py",),
     "qmterm/risk/worst_case.py": (RISK + "test_worst_case.py", RISK + "test_cover.py"),

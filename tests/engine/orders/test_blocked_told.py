@@ -168,3 +168,33 @@ def test_a_no_without_a_reason_is_told_by_its_sentence():
     place = Place()
     place.stops.answered(REFUSED, replace(NO, reason=None))
     assert place.told[0][2].startswith("cannot leave (: ): SELL")
+
+
+IDLE = "has no order yet: not all of it is priced and free to close"
+ALONE = "; what was sold is bought back alone where it can be"
+
+
+@pytest.mark.parametrize(
+    ("waiting", "text"),
+    [
+        (guard(), f"ATR_STOP of NVDA 17APR26 175C {IDLE}"),
+        (guard(reason=None, latched=Reason.SMA50_EXIT), f"SMA50_EXIT of NVDA 17APR26 175C {IDLE}"),
+        (guard(latched=Reason.SMA50_EXIT), f"ATR_STOP of NVDA 17APR26 175C {IDLE}"),
+        (guard(legs=SPREAD), f"ATR_STOP of +1 NVDA 17APR26 175C / -1 NVDA 17APR26 180C {IDLE}{ALONE}"),
+    ],
+)
+def test_a_stop_of_which_no_order_could_be_made_is_told_once_and_again_after_it_could(waiting, text):
+    place = Place()
+    for _ in range(2):
+        place.stops.look((), NOW, (waiting,))
+        assert place.told == [("alarm", "STOP", text, OCC, {})]
+    place.stops.look((), NOW, ())
+    place.stops.look((), NOW, (waiting,))
+    assert len(place.told) == 2
+
+
+def test_one_that_waits_behind_a_persons_order_is_told_of_that_alone():
+    place = Place()
+    place.order()
+    place.stops.look((guard(),), NOW, (guard(), guard("P2", legs=SPREAD)))
+    assert ["waits behind" in line[2] for line in place.told] == [True, False]

@@ -185,9 +185,11 @@ async def test_a_persons_close_gives_way_only_to_one_of_the_machines_that_closes
     more = replace(CLOSE, intent_id="x-4", legs=(Leg(OCC, Action.SELL_TO_CLOSE, 3),), quantity=3)
     way.way.hold(more, by_person=False)
     assert way.way._held[OCC].intent is more
-    ((level, _, text, subject, _),) = way.told
-    assert (level, subject) == ("warn", "x-1")
-    assert text.startswith("not sent: SELL 2 ")
+    text = (
+        "not sent: SELL 2 NVDA 17APR26 175C @ 4.10 cr; "
+        "in its place, as it closes more: SELL 3 NVDA 17APR26 175C @ 4.10 cr"
+    )
+    assert way.told == [("warn", "ORD", text, "x-1", {})]
 
 
 def test_what_is_dropped_is_said_and_never_released():

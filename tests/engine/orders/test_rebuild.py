@@ -323,3 +323,28 @@ def test_a_journal_of_another_account_is_refused_in_one_sentence():
         "j.sqlite was kept for account ..0001, this is ..9994; name another file with --journal"
     )
     assert tail("5WT1234567") == "..4567"
+
+
+# --- whose a position is, with corrections in between ---
+
+
+def corrected(amount, seq, symbol=OCC):
+    return Adjustment(symbol, Decimal(amount), "reconcile", 1, 6, seq)
+
+
+def test_a_correction_of_cash_says_nothing_of_whose_a_position_is():
+    assert owner_of(known(2, FIRST), adjustments=(corrected("-0.40", 1, None),)) == [("first", "p1")]
+
+
+def test_what_came_by_a_correction_and_was_closed_is_whose_order_opened_it_then():
+    closing = known(2, CLOSER, action=Action.SELL_TO_CLOSE)
+    assert owner_of(closing, known(3, SECOND), adjustments=(corrected(2, 1),)) == [("second", "p2")]
+
+
+def test_what_went_by_a_correction_and_came_back_by_another_is_nobodys_of_before():
+    back = owner_of(known(1, FIRST), adjustments=(corrected(-2, 2), corrected(2, 3)), quantity=2)
+    assert back == [("external", "")]
+
+
+def test_a_stop_of_an_old_version_that_names_no_strategy_still_owns_its_position():
+    assert owner_of(orders=(), protects={"p7": {"symbol": OCC}}) == [("external", "p7")]

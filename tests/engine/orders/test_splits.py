@@ -73,13 +73,14 @@ def test_a_guard_watches_the_new_contracts_when_all_its_legs_go_on_alike():
     higher, later = OLD.replace("175", "180"), "NVDA  260417C00090000"
     legs = (Leg(OLD, Action.BUY_TO_OPEN, 1), Leg(higher, Action.SELL_TO_OPEN, 1))
     state = replace(protect(plan(), "P1", 3, Decimal("2.50")), opened=4)
-    guard = Guard(legs, 1, state, goal=2)
+    guard = Guard(legs, 1, state, goal=2, loose=(0, 1))
     both = {OLD: Successor(NEW, 2), higher: Successor(later, 2)}
     after = renamed(guard, both)
     assert [leg.symbol for leg in after.legs] == [NEW, later]
     assert [leg.action for leg in after.legs] == [leg.action for leg in legs]
     assert (after.state.opened, after.state.quantity, after.goal) == (8, 6, 4)
     assert after.state.entry_premium == Decimal("1.25")
+    assert (after.loose, [type(count) for count in after.loose]) == ((0, 2), [int, int])
     assert renamed(guard, {OLD: both[OLD]}) is None
     assert renamed(guard, both | {higher: Successor(later, 3)}) is None
     assert renamed(after, both) is None  # not twice

@@ -104,3 +104,43 @@ async def test_one_that_is_waited_for_keeps_no_other_from_being_forgotten():
     place.order("a", (Leg(LOW, BTO, 2),), OrderState.CANCELLED)
     await place.guards.tidy()
     assert [guard.state.position_id for guard in place.guards.all] == ["P1"]
+
+
+# --- what was sold, alone ---
+
+
+async def unpriced(units, *, held=True):
+    """A sold spread on its way out, whose wing nobody bids for or asks a price for, looked at for its patience."""
+    place = Place()
+    legs = (Leg(LOW, STO, 1), Leg(HIGH, BTO, 1))
+    await place.guard("P1", legs, units, more={"goal": units, "reason": Reason.ATR_STOP})
+    if held:
+        place.hold(LOW, -units)
+        place.hold(HIGH, units)
+    place.quotes.set(HIGH, 0.0, 0.0, place.now)
+    assert place.guards.due() == ()
+    place.clock.advance(15)
+    return place
+
+
+@pytest.mark.parametrize("units", [1, 3])
+async def test_what_was_sold_is_bought_back_alone_however_little_it_is(units):
+    place = await unpriced(units)
+    place.quotes.set(LOW, 4.10, 4.20, place.now)
+    (order,) = place.guards.due()
+    assert [(leg.symbol, leg.action, leg.quantity) for leg in order.legs] == [(LOW, BTC, units)]
+
+
+async def test_of_what_is_not_held_nothing_is_bought_back():
+    place = await unpriced(2, held=False)
+    place.quotes.set(LOW, 4.10, 4.20, place.now)
+    assert place.guards.due() == ()
+
+
+async def test_a_wait_that_ended_with_a_persons_no_is_no_part_of_the_next():
+    place = await unpriced(2)
+    place.guards.due()
+    assert [guard.state.position_id for guard in place.guards.waiting()] == ["P1"]
+    await place.guards.call_off("P1")
+    place.guards.due()
+    assert place.guards.waiting() == ()
