@@ -6,7 +6,7 @@ from decimal import Decimal
 
 import pytest
 
-from qmterm.core.orders import BrokerPosition
+from qmterm.core.orders import Action, BrokerPosition
 from qmterm.engine.commands import ClosePosition, RollPosition, StageTicket
 from qmterm.engine.orders.closes import name_of, positions_named
 from tests.engine.fakes import OCC
@@ -66,6 +66,24 @@ async def test_each_of_two_trades_in_one_contract_closes_its_own_and_once():
         assert (await close(house, second)).ok
         assert [(sent(r), r.intent.plan_id) for r in house.working] == [({OCC: -2}, first), ({OCC: -4}, second)]
         assert not (await close(house, second)).ok
+
+
+async def test_a_single_contract_that_was_bought_is_sold():
+    async with opened() as house:
+        await calls(house, 1)
+        assert (await close(house, CALL)).ok
+        (order,) = house.working
+        assert [(leg.symbol, leg.action, leg.quantity) for leg in order.intent.legs] == [(OCC, Action.SELL_TO_CLOSE, 1)]
+
+
+async def test_a_close_that_nobody_quotes_the_other_side_of_is_refused_unless_it_has_a_price():
+    async with opened() as house:
+        await calls(house, 2)
+        house.quote(0.0, 4.20)
+        answer = house.approvals.close(ClosePosition(CALL, send=True))
+        assert (answer.ok, answer.text) == (False, f"{CALL}: nobody is quoting the other side right now")
+        await house.lanes.idle()
+        assert house.working == ()
 
 
 async def test_the_contract_by_its_own_name_closes_all_of_it():
