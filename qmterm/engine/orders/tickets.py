@@ -178,8 +178,13 @@ class Tickets:
             if crossing is None:
                 return refused(Reason.NO_QUOTE, f"nobody quotes the side that opens {label(opening[0].symbol)}")
             worst = crossing
-            owners = {p.strategy for leg in order.legs if (p := trader.book.position(leg.symbol)) is not None}
-            strategy = owners.pop() if len(owners) == 1 else MANUAL
+            closed = [leg.symbol for leg in order.legs if not leg.action.opens]
+            owners = {p.strategy for symbol in closed if (p := trader.book.position(symbol)) is not None}
+            if len(owners) > 1:  # what each of them covers is judged in its own strategy
+                return refused(
+                    Reason.BAD_INPUT, f"it closes legs of {' and '.join(sorted(owners))}: one order for each"
+                )
+            strategy = owners.pop() if owners else MANUAL
         mid = net_mid(order.legs, trader.quotes_of(order.legs))
         bounded = order.counted_price is not None
         plan = manual_plan(trader, opening, worst, mid, strategy, "r" if rolled else "m", bounded=bounded)

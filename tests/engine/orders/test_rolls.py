@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from qmterm.core.orders import Action, Fill, Leg, OrderState
+from qmterm.core.orders import Action, BrokerPosition, Fill, Leg, OrderState
 from qmterm.core.reasons import Reason
 from qmterm.core.settings.engine import Mode
 from qmterm.engine.commands import ApproveProposal, ClosePosition, RollPosition, StageTicket
@@ -201,6 +201,39 @@ async def test_a_roll_typed_as_an_order_line_is_judged_as_one():
         await house.lanes.idle()
         (order,) = house.working
         assert [leg.action for leg in order.intent.legs] == [Action.SELL_TO_CLOSE, Action.BUY_TO_OPEN]
+
+
+def owned(house, symbol, quantity, strategy):
+    row = BrokerPosition(symbol, quantity, Decimal(2), 100)
+    house.book.adopt(row, strategy, f"of-{strategy}", house.clock.now())
+    house.quote(4.10, 4.20, symbol)
+
+
+async def test_a_roll_is_judged_as_the_trade_it_closes_though_another_holds_what_it_opens():
+    """What it sells covers a sold call of the same strategy: taken for somebody else's, it bared that."""
+    covered, cover = OCC, HIGHER
+    async with opened() as house:
+        owned(house, covered, -1, "one")
+        owned(house, cover, 1, "one")
+        owned(house, SAME, 1, "two")
+        answer = await house.tickets.stage(
+            StageTicket("sell 1 NVDA 17APR26 180C / buy 1 NVDA 15MAY26 175C @ 0.10 db", True)
+        )
+        assert not answer.ok
+        assert answer.data["code"] == "UNDEFINED_RISK"
+        assert house.broker.posts == []
+
+
+async def test_an_order_that_closes_legs_of_two_strategies_and_opens_something_is_refused():
+    async with opened() as house:
+        owned(house, OCC, 1, "one")
+        owned(house, HIGHER, 1, "two")
+        text = "sell 1 NVDA 17APR26 175C / sell 1 NVDA 17APR26 180C / buy 1 NVDA 15MAY26 175C @ 4.00 cr"
+        house.quote(4.10, 4.20, SAME)
+        answer = await house.tickets.stage(StageTicket(text, True))
+        assert not answer.ok
+        assert "it closes legs of one and two: one order for each" in answer.text
+        assert house.broker.posts == []
 
 
 @pytest.mark.parametrize(
