@@ -215,7 +215,7 @@ async def test_a_roll_is_judged_as_the_trade_it_closes_though_another_holds_what
     async with opened() as house:
         owned(house, covered, -1, "one")
         owned(house, cover, 1, "one")
-        owned(house, SAME, 1, "two")
+        owned(house, SAME, 1, "manual")
         answer = await house.tickets.stage(
             StageTicket("sell 1 NVDA 17APR26 180C / buy 1 NVDA 15MAY26 175C @ 0.10 db", True)
         )
