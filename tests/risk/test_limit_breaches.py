@@ -49,6 +49,16 @@ def test_no_subset_of_fills_breaks_a_limit():
         assert sum(times for what, times in did.items() if what.startswith(deed)) > 0, deed
 
 
+# A roll judged as somebody else's trade, and exits put to rest on what a roll made the cover of something sold.
+BROKE_ONCE = (22424, 53024, 77707, 90711, 92401)
+
+
+def test_days_that_broke_a_limit_once_keep_them_all():
+    did, failed = run(BROKE_ONCE)
+    assert failed == []
+    assert did["approved"] > 0
+
+
 @pytest.mark.drill
 @pytest.mark.timeout(0)
 def test_drill_a_hundred_thousand_books():

@@ -15,6 +15,8 @@ from qmterm.engine.orders.exposure import closable
 from qmterm.engine.orders.guard import Guard
 from qmterm.engine.orders.ledger import OrderRecord
 from qmterm.engine.trader import Trader
+from qmterm.risk.book import ZERO, part_of
+from qmterm.risk.gate import CENT
 
 ODD_FOR_S = 3.0  # real seconds; a sibling's cancel and a position's news are on their way that long
 AGAIN_NS = 30 * NS  # market time between two tries for one position ...
@@ -83,9 +85,11 @@ class Rester:
         if terms.target is not None and float(terms.target) <= quote.ask:
             terms = type(terms)(terms.stop, None)
         intents = exits_for(state, symbol, contracts, terms, f"r{state.position_id}-{now:x}", now)
-        covers = trader.gate.check_exit(intents[-1], {symbol: contracts}, program=program, book=trader.risk_book())
-        if not covers.approved:
-            return  # it covers what was sold: a stop that fills alone would leave that bare
+        book = trader.risk_book()
+        stop = trader.gate.check_exit(intents[-1], {symbol: contracts}, program=program, book=book)
+        effect = book.effect(state.strategy, (part_of(intents[-1].legs, contracts, ZERO),))
+        if not stop.approved or effect.after.worse_than(effect.before, by=CENT):
+            return  # it covers what was sold: a stop that fills alone would leave that bare, within the limits or not
         records = tuple(trader.desk.register(intent) for intent in intents)
         trader.lanes.exit(lambda: trader.desk.send_bracket(records, self._unwanted), records[0].intent.underlying)
 
