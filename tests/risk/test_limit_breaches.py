@@ -16,6 +16,7 @@ from qmterm.core.orders import OrderState
 from qmterm.core.reasons import Reason
 from qmterm.engine import trader as trader_module
 from qmterm.engine.orders import fillable as fillable_module
+from qmterm.engine.orders import resting as resting_module
 from qmterm.engine.orders.edits import Edits
 from qmterm.engine.orders.ledger import Ledger, OrderRecord
 from qmterm.risk import gate as gate_module
@@ -141,6 +142,8 @@ def test_an_exit_that_rests_on_the_cover_of_a_sold_option_is_named(monkeypatch):
         "check_exit",
         lambda self, intent, *rest, **more: Verdict(1, None) if intent.rests else check(self, intent, *rest, **more),
     )
+    part_of = resting_module.part_of
+    monkeypatch.setattr(resting_module, "part_of", lambda *terms: replace(part_of(*terms), units=0))
     assert named("no bound")
 
 
