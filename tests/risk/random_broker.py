@@ -126,6 +126,8 @@ class RandomBroker:
         intent, units = record.intent, record.remaining_units
         if intent.replaces is not None and self._original(record).working:
             return 0  # its original stands still
+        if intent.replaces is not None and self._original(record).state is _S.FILLED:
+            return 0  # a fill of the original aborts what was to take its place (PROTOCOLS.md 10.3)
         for leg in intent.legs:
             if not leg.action.opens:
                 held = self.book.quantity(leg.symbol) * -leg.action.sign
