@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from qmterm.drill.process import Process
 from qmterm.journal import schema
-from qmterm.journal.writer import commit
+from qmterm.journal.writer import commit, commit_turn, commit_turns
 
 T = TypeVar("T")
 
@@ -24,7 +24,8 @@ T = TypeVar("T")
 class InlineDatabase:
     """See journal.writer.Database: a virtual clock cannot wait for a thread, so functions run in place.
 
-    `slow` gives the seconds a commit takes before it is on the disk: meanwhile the engine goes on.
+    `slow` gives the seconds a commit takes before it is on the disk: meanwhile the engine goes on. Of turns it commits
+    one a call, as a slow disk does: each is a write of its own.
     """
 
     def __init__(self, connection: sqlite3.Connection, process: Process, slow: Callable[[], float]) -> None:
@@ -33,10 +34,14 @@ class InlineDatabase:
         self._slow = slow
 
     async def run(self, function: Callable[..., T], *arguments: Any) -> T:
-        if function is not commit:
-            if not self._process.alive:
-                await self._process.gone()
-            return function(self.connection, *arguments)
+        if function is commit or function is commit_turns:
+            written: T = await self._write(commit_turn if function is commit_turns else function, *arguments)
+            return written
+        if not self._process.alive:
+            await self._process.gone()
+        return function(self.connection, *arguments)
+
+    async def _write(self, function: Callable[..., Any], *arguments: Any) -> Any:
         await self._process.before("write")
         seconds = self._slow()
         if seconds:
@@ -51,7 +56,8 @@ class InlineDatabase:
         return result
 
     async def close(self) -> None:
-        self.connection.close()
+        if self._process.alive:  # a killed one tidies nothing up
+            self.connection.close()
 
 
 class Disk:

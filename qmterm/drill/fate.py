@@ -77,19 +77,22 @@ def _deed(request: httpx2.Request) -> bool:
 
 
 class MortalDatabase:
-    """See journal.writer.Database."""
+    """See journal.writer.Database; each commit is a write, also one of many in turn, and dies on its own thread."""
 
     def __init__(self, inner: Database, fate: Fate) -> None:
         self._inner = inner
         self._fate = fate
 
     async def run(self, function: Callable[..., T], *arguments: Any) -> T:
-        if function is not commit:
-            return await self._inner.run(function, *arguments)
-        self._fate.before("write")
-        result = await self._inner.run(function, *arguments)
-        self._fate.after("write")
+        called: list[Any] = [self._commit if part is commit else part for part in (function, *arguments)]
+        result: T = await self._inner.run(*called)
         return result
+
+    def _commit(self, *arguments: Any) -> list[bool]:
+        self._fate.before("write")
+        written = commit(*arguments)
+        self._fate.after("write")
+        return written
 
     async def close(self) -> None:
         await self._inner.close()

@@ -12,9 +12,10 @@ from collections.abc import Callable, Collection
 from operator import itemgetter
 from typing import Any
 
-from qmterm.journal.records import GUARD, OF_EVENT, PROJECTION, SESSION_START, Body, Record, parameters
+from qmterm.journal.records import GUARD, OF_EVENT, PROJECTION, SESSION_START, Record, parameters
 
 VALUES_A_STATEMENT = 900  # SQLite's old limit of bound values is 999
+STEP = 16  # rows: of statements as long as this and its multiples there are few, and two or three make any batch
 
 _EVENT = (
     "INSERT INTO events (seq, batch, session_id, time_ns, real_ns, kind, subject, body)"
@@ -23,6 +24,9 @@ _EVENT = (
 _EVENT_NAMES = ("seq", "batch", "session_id", "time_ns", "real_ns", "kind", "subject", "body")
 _SHAPE = re.compile(r"(?P<head>INSERT .*? VALUES )\((?P<names>[^()]*)\)(?P<tail>.*)", re.DOTALL)
 _NAME = re.compile(r":(\w+)")
+
+
+_Picked = Callable[[Any], tuple[object, ...]]
 
 
 class Insert:
@@ -38,16 +42,12 @@ class Insert:
         self.names = (*told, *(name for name in named if name in own))
         self._columns = found["names"]  # one that is no parameter (NULL) stays as it is written
         self._head, self._tail = found["head"], found["tail"]
-        most = VALUES_A_STATEMENT // len(self.names)
-        self._sizes = [most >> half for half in range(most.bit_length())]  # down to 1: few statements for any number
+        self._most = VALUES_A_STATEMENT // len(self.names) // STEP * STEP
         self._one = self._statement(1)
         self._made = {1: self._one}  # the others when they are first needed
-        self._told = _pick(tuple(told))
-        self._own = _pick(tuple(_EVENT_NAMES.index(name) for name in self.names[len(told) :]))
-
-    def add(self, flat: list[object], event: tuple[object, ...], values: Body) -> None:
-        """Append the values of `names`: from what is told with the event (KeyError), and from the event's own row."""
-        flat += self._told(values) + self._own(event)
+        # A row: what the first picks of the values told with the event (KeyError), then the second of the event's own.
+        self.told = _pick(tuple(told))
+        self.own = _pick(tuple(_EVENT_NAMES.index(name) for name in self.names[len(told) :]))
 
     def _statement(self, rows: int) -> str:
         def row(first: int) -> str:
@@ -62,21 +62,30 @@ class Insert:
         if count == width:  # an order comes alone
             connection.execute(self._one, flat)
             return
-        for size in self._sizes:
-            step = size * width
-            while count - at >= step:
-                if size not in self._made:
-                    self._made[size] = self._statement(size)
-                connection.execute(self._made[size], flat[at : at + step])
-                at += step
+        while at < count:
+            rows = self._fitting((count - at) // width)
+            if rows not in self._made:
+                self._made[rows] = self._statement(rows)
+            ends = at + rows * width
+            connection.execute(self._made[rows], flat[at:ends])
+            at = ends
+
+    def _fitting(self, rows: int) -> int:
+        """The longest statement for so many rows."""
+        if rows >= STEP:
+            return min(rows // STEP * STEP, self._most)
+        return 1 << (rows.bit_length() - 1)
 
 
-def _pick(keys: tuple[Any, ...]) -> Callable[[Any], tuple[object, ...]]:
+def _pick(keys: tuple[Any, ...]) -> _Picked:
     """`itemgetter` that gives a tuple for any number of keys: a row a microsecond is built with it."""
     if len(keys) > 1:
         return itemgetter(*keys)
     return lambda held: tuple(held[key] for key in keys)
 
+
+# Of one table: the values so far, and how a row adds to them.
+_Rows = tuple[list[object], _Picked, _Picked]
 
 # A session's start has a column that is made of its values, and comes once: it is written alone.
 INSERTS = {kind: Insert(sql) for kind, sql in PROJECTION.items() if _SHAPE.fullmatch(sql) and kind != SESSION_START}
@@ -95,30 +104,37 @@ def insert_all(connection: sqlite3.Connection, records: list[Record], batch: int
     """
     seq = last_seq(connection)
     events: list[object] = []
-    waiting: dict[str, list[object]] = {}
+    waiting: dict[str, _Rows] = {}
     for record in records:
         seq += 1
         kind = record.kind
         event = (seq, batch, record.session_id, record.time_ns, record.real_ns, kind, record.subject, record.body)
         events += event
-        table = INSERTS.get(kind)
-        if table is not None:
-            flat = waiting.get(kind)
-            if flat is None:
-                flat = waiting[kind] = []
+        rows = waiting.get(kind)
+        if rows is None:
+            table = INSERTS.get(kind)
+            if table is None:
+                if kind in PROJECTION:
+                    _run(connection, waiting)  # an UPDATE or DELETE must find what was said before it, and only that
+                    connection.execute(PROJECTION[kind], parameters(record, seq))
+                continue
+            rows = waiting[kind] = ([], table.told, table.own)
+        flat, told, own = rows
+        values = record.values
+        if isinstance(values, tuple):
+            flat += values
+        else:
             try:
-                table.add(flat, event, record.values)
+                flat += told(values)
             except KeyError as missing:
                 raise sqlite3.ProgrammingError(f"{kind} {record.subject} has no {missing}") from missing
-        elif kind in PROJECTION:
-            _run(connection, waiting)  # an UPDATE or DELETE must find what was said before it, and only that
-            connection.execute(PROJECTION[kind], parameters(record, seq))
+        flat += own(event)
     _run(connection, waiting)
     EVENTS.run(connection, events)
 
 
-def _run(connection: sqlite3.Connection, waiting: dict[str, list[object]]) -> None:
-    for kind, flat in waiting.items():
+def _run(connection: sqlite3.Connection, waiting: dict[str, _Rows]) -> None:
+    for kind, (flat, _, _) in waiting.items():
         INSERTS[kind].run(connection, flat)
     waiting.clear()
 

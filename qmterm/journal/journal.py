@@ -5,7 +5,9 @@ The trap: an order may be sent only after `write_intent` has returned; when it r
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
+import threading
 from collections.abc import Awaitable, Callable, Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -17,6 +19,7 @@ from qmterm.core.orders import BrokerPosition, Fill, OrderIntent, OrderState
 from qmterm.core.reasons import Reason
 from qmterm.core.signals import Signal, TradePlan
 from qmterm.journal import queries, records, schema
+from qmterm.journal.apart import Apart
 from qmterm.journal.lock import JournalLock
 from qmterm.journal.queries import EventRow
 from qmterm.journal.records import Record
@@ -26,6 +29,11 @@ from qmterm.journal.writer import BATCH_ROWS, Database, GroupWriter, open_connec
 T = TypeVar("T")
 
 RECENT_DAYS = 7
+
+
+def _thread(_connection: sqlite3.Connection) -> int:
+    """Where the database's functions run."""
+    return threading.get_native_id()
 
 
 class Journal:
@@ -39,17 +47,20 @@ class Journal:
         connection: Database,
         session_id: int,
         next_batch: int,
+        apart: Apart,
         batch_rows: int = BATCH_ROWS,
     ) -> None:
         self.path = path
         self._clock = clock
         self._lock = lock
         self._connection = connection
-        self._writer = GroupWriter(connection, path, next_batch, batch_rows)
+        self._writer = GroupWriter(connection, path, next_batch, apart, batch_rows)
         self._last_session = session_id
         self._session: int | None = None
         self._account = ""
+        self._buffer = bytearray()  # of the JSON that orders and fills are written as
         self._closed = False
+        self._closing: asyncio.Task[None] | None = None
 
     @classmethod
     async def open(
@@ -76,19 +87,28 @@ class Journal:
         try:
             connection = await connect(path)
             session_id, batch = await connection.run(queries.last_numbers)
+            apart = Apart(await connection.run(_thread))
         except BaseException:
             lock.release()
             raise
-        return cls(path, clock, lock, connection, session_id, batch + 1, batch_rows)
+        return cls(path, clock, lock, connection, session_id, batch + 1, apart, batch_rows)
 
     async def close(self) -> None:
-        """Write what is queued, close the file, free the lock. Safe to call twice."""
-        if self._closed:
-            return
-        self._closed = True
+        """Write what is queued, close the file, free the lock. Safe to call twice, and done also when cancelled."""
+        if not self._closed:
+            self._closed = True
+            self._closing = asyncio.create_task(self._close(), name="journal-close")
+            await asyncio.shield(self._closing)
+        elif self._closing is not None:
+            await asyncio.wait([self._closing])
+
+    async def _close(self) -> None:
+        """Not before the database thread has ended: the next journal of this file would number its batches anew."""
         try:
-            await self._writer.close()
-            await self._connection.close()
+            try:
+                await self._writer.close()
+            finally:
+                await self._connection.close()
         finally:
             self._lock.release()
 
@@ -160,8 +180,8 @@ class Journal:
 
         `quotes` are those that priced it, with their ages, at decision and at send: on the disk with it, in its body.
         """
-        values = records.intent_values(intent, quotes)
-        record = self._event(records.INTENT, intent.intent_id, intent.created_ns, *values)
+        values, body = records.intent_values(intent, quotes, self._buffer)
+        record = self._event(records.INTENT, intent.intent_id, intent.created_ns, values, body)
         return self._new(self._writer.durable(record), intent.intent_id)
 
     async def _new(self, written: Awaitable[bool], intent_id: str) -> None:
@@ -184,8 +204,8 @@ class Journal:
 
     async def write_fill(self, fill: Fill, intent_id: str) -> bool:
         """True: new and on the disk. False: this fill was already there, count it no second time."""
-        record = self._event(records.FILL, intent_id, fill.time_ns, *records.fill_values(fill, self._account))
-        return await self._writer.durable(record)
+        values, body = records.fill_values(fill, self._account, self._buffer)
+        return await self._writer.durable(self._event(records.FILL, intent_id, fill.time_ns, values, body))
 
     async def write_adjustment(self, symbol: str | None, amount: Decimal, reason: str, time_ns: int) -> None:
         """A change that no fill explains: cash (symbol None, dollars) or a position (signed quantity)."""
@@ -277,7 +297,7 @@ class Journal:
     def _record(self, kind: str, subject: str, time_ns: int | None, value: object) -> Record:
         return self._event(kind, subject, time_ns, *records.storable(kind, value))
 
-    def _event(self, kind: str, subject: str, time_ns: int | None, values: records.Body, body: str) -> Record:
+    def _event(self, kind: str, subject: str, time_ns: int | None, values: records.Values, body: str) -> Record:
         return Record(
             kind,
             subject if subject.isascii() else subject.encode("utf-8", "replace").decode(),

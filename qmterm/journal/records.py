@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import fields
 from functools import lru_cache
 from typing import Any
 
@@ -16,6 +17,7 @@ import msgspec
 from qmterm.core.orders import Fill, OrderIntent
 
 Body = Mapping[str, object]
+Values = Body | tuple[object, ...]  # by name, or exactly the kind's TOLD, in that order
 
 INTENT = "intent"
 ORDER = "order"
@@ -35,14 +37,14 @@ NOTES_DROPPED = "notes-dropped"
 
 
 class Record(msgspec.Struct, gc=False):
-    """One event on its way to the file. `values` are the event's JSON values, used by the projection as well."""
+    """One event on its way to the file. `values` are JSON values of the event's, for the kind's columns."""
 
     kind: str
     subject: str
     time_ns: int
     real_ns: int
     session_id: int | None
-    values: Body
+    values: Values
     body: str
 
 
@@ -77,7 +79,10 @@ PROJECTION: dict[str, str] = {
 }
 
 OF_EVENT = {"seq", "session_id", "time_ns", "subject", "body"}
-_WITH_COLUMNS = {kind for kind, sql in PROJECTION.items() if not set(re.findall(r":(\w+)", sql)) <= OF_EVENT}
+# What a kind's columns need beside the event, in the order of its statement.
+TOLD: dict[str, tuple[str, ...]] = {
+    kind: tuple(name for name in re.findall(r":(\w+)", sql) if name not in OF_EVENT) for kind, sql in PROJECTION.items()
+}
 
 
 def _plain(value: Any) -> Any:
@@ -92,20 +97,37 @@ def plain(value: object) -> Any:
 
 
 _encoder = msgspec.json.Encoder(enc_hook=_plain)
+_encode = _encoder.encode
+_encode_into = _encoder.encode_into
+
+
+def _unsaid() -> str:
+    """How the JSON of most orders ends: what only some orders have stands last among the fields, and is null."""
+    last: list[str] = []
+    for field in reversed(fields(OrderIntent)):
+        if field.default is not None:
+            break
+        last.insert(0, f',"{field.name}":null')
+    return "".join(last) + "}"
+
+
+_UNSAID = _unsaid()
 
 
 def to_json(value: object) -> str:
     """JSON text; NaN becomes null, because unknown is null in the journal."""
-    return _encoder.encode(value).decode()
+    return _encode(value).decode()
 
 
-# A name that comes again and again: the account of every fill.
-_quoted = lru_cache(16)(to_json)
+@lru_cache(16)
+def _account(account: str) -> str:
+    """The end of every fill's JSON."""
+    return f',"account":{to_json(account)}}}'
 
 
 def storable(kind: str, value: Any) -> tuple[Any, str]:
     """(values for the kind's columns, JSON of all). A kind without columns of its own needs no values."""
-    if kind in _WITH_COLUMNS:
+    if TOLD.get(kind):
         return with_json(plain(value))
     try:
         return {}, to_json(value)
@@ -113,58 +135,48 @@ def storable(kind: str, value: Any) -> tuple[Any, str]:
         return with_json(plain(value))
 
 
-def intent_values(intent: OrderIntent, quotes: Body | None) -> tuple[Body, str]:
-    """(values for the columns, JSON of the order and of the quotes that priced it).
+def intent_values(intent: OrderIntent, quotes: Body | None, buffer: bytearray | None = None) -> tuple[Values, str]:
+    """(TOLD of an intent, JSON of the order and of the quotes that priced it).
 
-    An order waits for this: it is encoded as it stands, without a copy in plain values first.
+    An order waits for this: it is encoded as it stands, without a copy in plain values first, into a buffer that may
+    be kept for the next (of the same thread), and a quarter of it is left out: fields at the end that are null.
     """
+    buffer = bytearray() if buffer is None else buffer
     try:
-        body = to_json(intent)
+        _encode_into(intent, buffer)
+        body = buffer.decode()
+        if body.endswith(_UNSAID):
+            body = body[: -len(_UNSAID)] + "}"
         if quotes is not None:
             body = f'{body[:-1]},"quotes":{to_json(quotes)}}}'
     except UnicodeEncodeError:
         values = plain(intent)
         return with_json(values if quotes is None else {**values, "quotes": quotes})
-    return {
-        "intent_id": intent.intent_id,
-        "created_ns": intent.created_ns,
-        "strategy": intent.strategy,
-        "underlying": intent.underlying,
-        "plan_id": intent.plan_id,
-    }, body
+    return (intent.intent_id, intent.created_ns, intent.strategy, intent.underlying, intent.plan_id), body
 
 
-def decision_values(values: Body) -> tuple[Body, str]:
+def decision_values(values: Body) -> tuple[Values, str]:
     """As `intent_values`, for a plan and what became of it: its order waits for this too."""
     try:
         body = to_json(values)
     except UnicodeEncodeError:
         return with_json(plain(values))
     reason = values["reason"]
-    return {
-        "plan_id": values["plan_id"],
-        "underlying": values["underlying"],
-        "outcome": values["outcome"],
-        "reason": None if reason is None else str(reason),
-    }, body
+    return (values["plan_id"], values["underlying"], values["outcome"], None if reason is None else str(reason)), body
 
 
-def fill_values(fill: Fill, account: str) -> tuple[Body, str]:
+def fill_values(fill: Fill, account: str, buffer: bytearray | None = None) -> tuple[Values, str]:
     """As `intent_values`, for a fill of the account."""
+    buffer = bytearray() if buffer is None else buffer
     try:
-        body = f'{to_json(fill)[:-1]},"account":{_quoted(account)}}}'
+        _encode_into(fill, buffer)
+        body = buffer.decode()[:-1] + _account(account)
     except UnicodeEncodeError:
         return with_json({**plain(fill), "account": account})
-    return {
-        "account": account,
-        "fill_id": fill.fill_id,
-        "broker_order_id": fill.broker_order_id,
-        "symbol": fill.symbol,
-        "action": str(fill.action),
-        "quantity": fill.quantity,
-        "price": str(fill.price),
-        "fees": str(fill.fees),
-    }, body
+    return (
+        account, fill.fill_id, fill.broker_order_id, fill.symbol, str(fill.action), fill.quantity, str(fill.price),
+        str(fill.fees),
+    ), body  # fmt: skip
 
 
 def with_json(values: Any) -> tuple[Any, str]:
@@ -194,8 +206,9 @@ def from_json(text: str) -> Any:
 
 def parameters(record: Record, seq: int) -> dict[str, object]:
     """The named parameters of PROJECTION and GUARD."""
+    values = record.values
     named: dict[str, object] = {
-        **record.values,
+        **(dict(zip(TOLD[record.kind], values, strict=True)) if isinstance(values, tuple) else values),
         "seq": seq,
         "session_id": record.session_id,
         "time_ns": record.time_ns,
@@ -203,5 +216,5 @@ def parameters(record: Record, seq: int) -> dict[str, object]:
         "body": record.body,
     }
     if record.kind == SESSION_START:
-        named["positions_json"] = to_json(record.values["starting_positions"])
+        named["positions_json"] = to_json(named["starting_positions"])
     return named

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -18,6 +21,7 @@ import aiosqlite
 
 from qmterm.core.errors import JournalError
 from qmterm.journal import schema
+from qmterm.journal.apart import Apart
 from qmterm.journal.inserts import insert_all, insert_each
 from qmterm.journal.records import NOTES_DROPPED, Record, to_json
 
@@ -26,11 +30,15 @@ T = TypeVar("T")
 NOTE_LINGER_S = 0.02  # notes alone wait this long for company; a durable row takes them along at once
 BATCH_ROWS = 2_000
 MANY = 32  # so many callers are worth a batch of their own, in turn with another; fewer are each answered at once
+TURNS_S = 0.02  # so long batches of many callers follow each other, then whoever waits for the database is let in
 NOTE_CAPACITY = 100_000
 
 
 class Database(Protocol):
-    """An open journal file: whole functions run on it, one after the other."""
+    """An open journal file: whole functions run on it, one after the other.
+
+    All rows go through `commit`: it is the function that is run, or one of the arguments (of `commit_turns`).
+    """
 
     async def run(self, function: Callable[..., T], *arguments: Any) -> T:
         """Call `function(sqlite3 connection, *arguments)`."""
@@ -123,10 +131,58 @@ def _transaction(
 _Waiting = tuple[Record, "asyncio.Future[bool] | None"]  # None: a note, nobody waits
 
 
+@dataclass(slots=True)
+class Turn:
+    """A batch on its way: who waits for it, its rows, and what became of each when it is on the disk."""
+
+    waiting: list[_Waiting]
+    records: list[Record]  # of `waiting`, then the report of `reported` dropped notes
+    reported: int
+    number: int
+    written: list[bool] = field(default_factory=list)
+
+
+def commit_turn(
+    connection: sqlite3.Connection,
+    commit: Callable[..., list[bool]],
+    ready: deque[Turn],
+    done: deque[Turn],
+    path: Path,
+    file: tuple[int, int],
+    syncing: Callable[[], object],
+) -> bool:
+    """Commit the first of `ready`, False when there is none.
+
+    It stays the first until it is in `done`: on an error it is the one that failed, and none behind it was begun. A
+    writer that ends meanwhile takes all away.
+    """
+    try:
+        turn = ready[0]
+    except IndexError:
+        return False
+    turn.written = commit(connection, turn.records, turn.number, path, file, syncing)
+    done.append(turn)
+    with suppress(IndexError):
+        ready.popleft()
+    return True
+
+
+def commit_turns(connection: sqlite3.Connection, *turns: Any) -> None:
+    """`commit_turn` again and again: the loop makes the next turn ready while the disk is at work.
+
+    So the disk waits for no answer of the loop's.
+    """
+    end = time.monotonic() + TURNS_S
+    while commit_turn(connection, *turns) and time.monotonic() < end:
+        pass
+
+
 class GroupWriter:
     """Feeds batches to the database thread. All methods belong to the loop that made it."""
 
-    def __init__(self, connection: Database, path: Path, next_batch: int, batch_rows: int = BATCH_ROWS) -> None:
+    def __init__(
+        self, connection: Database, path: Path, next_batch: int, apart: Apart, batch_rows: int = BATCH_ROWS
+    ) -> None:
         self._connection = connection
         self._batch_rows = batch_rows
         self._path = path
@@ -138,10 +194,15 @@ class GroupWriter:
         self._in_flight = 0
         self._some = asyncio.Event()
         self._urgent = asyncio.Event()
+        self._called = False  # by a caller that waits, since either was last waited for
         self._done_total = 0
-        self._committed: list[tuple[list[_Waiting], list[bool]]] = []  # on the disk, and the callers not told yet
+        # Of many callers: what the database thread works on and takes next, and what it has done. Both ends of a deque
+        # may belong to two threads.
+        self._ready: deque[Turn] = deque()
+        self._done: deque[Turn] = deque()
         self._flushing: list[tuple[int, asyncio.Future[None]]] = []
         self._beside: list[Callable[[], object]] = []
+        self._apart = apart
         self._closing = False
         self._unreported = 0
         self.dropped = 0
@@ -160,8 +221,10 @@ class GroupWriter:
         # A future a row: a caller that gives up cancels its own, and with a shared one would cancel the others'.
         future: asyncio.Future[bool] = self._loop.create_future()
         self._queue.append((record, future))
-        self._some.set()
-        self._urgent.set()
+        if not self._called:  # else both are set, and a row a microsecond need not set them again
+            self._called = True
+            self._some.set()
+            self._urgent.set()
         return future
 
     def note(self, record: Record) -> None:
@@ -191,17 +254,41 @@ class GroupWriter:
         self._closing = True
         self._urgent.set()
         self._some.set()
-        await self._task
+        # Whoever closes may be cancelled; the rows that are queued may not.
+        await asyncio.shield(self._task)
 
     async def _work(self) -> None:
         try:
             while await self._next():
-                await self._write(self._take())
+                if self._callers() < 2 * MANY:
+                    await self._write(self._turn(self._take()))
+                else:
+                    await self._write_in_turns()
+        except BaseException:
+            self._end()
+            raise
         finally:
-            self._stop(self._queue)
-            for _, future in self._flushing:
-                if not future.done():
-                    future.set_result(None)
+            self._apart.free()
+
+    def _end(self) -> None:
+        """A fault of our own, or cancelled: nothing is taken any more, and nobody may wait for ever."""
+        self._closing = True
+        left: list[_Waiting] = []
+        with suppress(IndexError):  # the database thread takes from the other end
+            while True:
+                left[:0] = self._ready.pop().waiting
+        self._answer()
+        self._done = deque()  # what that thread has begun may yet be written: where nobody looks
+        self._stop(left)
+        self._stop(self._queue)
+        self._queue.clear()
+        self._beside.clear()
+        self._notes = self._in_flight = 0
+        for _, future in self._flushing:
+            if not future.done():
+                future.set_result(None)
+        self._flushing.clear()
+        self.trouble = f"The journal {self._path} stopped writing"
 
     async def _next(self) -> bool:
         """Wait for rows, then for company if nobody is waiting; False when closed and empty."""
@@ -209,6 +296,7 @@ class GroupWriter:
             if self._closing:
                 return False
             self._some.clear()
+            self._called = False
             await self._some.wait()
         if not self._urgent.is_set():
             company = self._loop.call_later(NOTE_LINGER_S, self._urgent.set)
@@ -217,85 +305,134 @@ class GroupWriter:
             finally:
                 company.cancel()
         self._urgent.clear()
+        self._called = False
         return True
-
-    def _take(self) -> list[_Waiting]:
-        rows = min(len(self._queue), self._batch_rows)
-        if not self._committed and self._callers() >= 2 * MANY:
-            rows -= rows // 2  # the callers of one half are answered while the other half is written
-        batch = [self._queue.popleft() for _ in range(rows)]
-        if self._queue:
-            self._urgent.set()  # more is waiting: do not linger
-        self._notes -= sum(1 for _, future in batch if future is None)
-        return batch
 
     def _callers(self) -> int:
         """Of the next batch; 0 when more than a few notes are among them, which take their time."""
         return min(len(self._queue), self._batch_rows) - self._notes if self._notes <= MANY else 0
 
-    async def _write(self, batch: list[_Waiting]) -> None:
-        self._in_flight = len(batch)
-        try:
-            await self._write_records(batch)
-        except BaseException:
-            self._stop(batch)
-            raise
-        finally:
-            self._done_total += self._in_flight
-            self._in_flight = 0
-            ready = [future for target, future in self._flushing if target <= self._done_total]
-            self._flushing = [entry for entry in self._flushing if entry[0] > self._done_total]
-            for future in ready:
-                if not future.done():
-                    future.set_result(None)
+    def _take(self, part: int = 1) -> list[_Waiting]:
+        """The next batch off the queue, or only a `part`-th of it."""
+        rows = min(len(self._queue), self._batch_rows) // part
+        waiting = [self._queue.popleft() for _ in range(rows)]
+        if self._queue:
+            self._urgent.set()  # more is waiting: do not linger
+        if self._notes:
+            self._notes -= sum(1 for _, future in waiting if future is None)
+        self._in_flight += rows
+        return waiting
 
-    async def _write_records(self, batch: list[_Waiting]) -> None:
-        rows = [record for record, _ in batch]
-        if self._unreported:
-            rows.append(self._drop_report(rows[-1]))
-        try:
-            written = await self._connection.run(commit, rows, self._batch, self._path, self._file, self._at_disk())
-        except (sqlite3.Error, ValueError, OverflowError) as error:
-            if len(batch) > 1 and not isinstance(error, sqlite3.OperationalError):
-                # One row that cannot be stored must not take its neighbours with it: it is found by halving.
-                middle = len(batch) // 2
-                await self._write_records(batch[:middle])
-                await self._write_records(batch[middle:])
-                return
-            self._fail(batch, error)
-            return
-        finally:
-            self._answer()  # if it was not done during the commit
+    def _turn(self, waiting: list[_Waiting]) -> Turn:
+        records = [record for record, _ in waiting]
+        reported, self._unreported = self._unreported, 0
+        if reported:
+            records.append(self._drop_report(records[-1], reported))
         self._batch += 1
-        self._unreported = 0 if len(rows) > len(batch) else self._unreported
-        self.trouble = None
-        self._committed.append((batch, written))
-        if min(len(batch), self._callers()) < MANY:
-            self._answer()
+        return Turn(waiting, records, reported, self._batch - 1)
 
-    def _at_disk(self) -> Callable[[], object] | None:
-        """What the database thread calls when only the disk is left to do: then the callers before it are answered.
+    async def _write(self, turn: Turn) -> None:
+        """A few callers: each is answered as soon as its row is on the disk."""
+        syncing = None
+        if self._beside:
+            self._apart.hold()
+            syncing = self._syncing_soon()
+        try:
+            turn.written = await self._connection.run(
+                commit, turn.records, turn.number, self._path, self._file, syncing
+            )
+        except (sqlite3.Error, ValueError, OverflowError) as error:
+            await self._write_parts(turn, error)
+            return
+        except BaseException:
+            self._stop(turn.waiting)
+            raise
+        self._done.append(turn)
+        self._answer()
+
+    async def _write_in_turns(self) -> None:
+        """Many callers: the callers of one half are answered while the disk writes the other.
 
         That takes as long as the disk does. Answered earlier, they would keep the next rows from it, because one thread
         runs Python at a time.
         """
-        if not self._committed and not self._beside:
-            return None
+        self._ready.append(self._turn(self._take(2)))
+        self._ready.append(self._turn(self._take()))
+        while self._ready:
+            try:
+                await self._connection.run(
+                    commit_turns, commit, self._ready, self._done, self._path, self._file, self._syncing_soon()
+                )
+            except (sqlite3.Error, ValueError, OverflowError) as error:
+                self._answer()
+                failed = self._ready.popleft()
+                while self._ready:
+                    self._take_back(self._ready.pop())
+                await self._write_parts(failed, error)
+        self._answer()
+
+    def _make_ready(self) -> None:
+        """The callers that were answered have said their next rows: these are the disk's next."""
+        if len(self._ready) == 1 and self._callers() >= MANY:
+            self._ready.append(self._turn(self._take()))
+
+    def _take_back(self, turn: Turn) -> None:
+        """Nothing of it was begun: it waits again, before all that came after it."""
+        self._queue.extendleft(reversed(turn.waiting))
+        self._notes += sum(1 for _, future in turn.waiting if future is None)
+        self._in_flight -= len(turn.waiting)
+        self._unreported += turn.reported
+        self._batch = turn.number
+        self._urgent.set()
+
+    async def _write_parts(self, turn: Turn, error: Exception) -> None:
+        """One row that cannot be stored must not take its neighbours with it: it is found by halving."""
+        self._batch = turn.number
+        self._unreported += turn.reported
+        if len(turn.waiting) == 1 or isinstance(error, sqlite3.OperationalError):
+            self._fail(turn.waiting, error)
+            self._settle(len(turn.waiting))
+            return
+        middle = len(turn.waiting) // 2
+        try:
+            await self._write(self._turn(turn.waiting[:middle]))
+            await self._write(self._turn(turn.waiting[middle:]))
+        except BaseException:
+            self._stop(turn.waiting)
+            raise
+
+    def _syncing_soon(self) -> Callable[[], object]:
+        """What the database thread calls when only the disk is left to do."""
         return partial(self._loop.call_soon_threadsafe, self._syncing)
 
     def _syncing(self) -> None:
         works, self._beside = self._beside, []
         for work in works:
             work()
-        self._answer()
+        if self._done:
+            self._answer()
+            self._loop.call_soon(self._make_ready)  # behind the callers that were just woken
 
     def _answer(self) -> None:
         """Tell the callers whose rows are on the disk."""
-        committed, self._committed = self._committed, []
-        for batch, written in committed:
-            for (_, future), result in zip(batch, written, strict=False):  # the report of dropped notes has no future
+        while self._done:
+            turn = self._done.popleft()
+            self.trouble = None
+            for (_, future), result in zip(turn.waiting, turn.written, strict=False):  # a report has no future
                 if future is not None and not future.done():
                     future.set_result(result)
+            self._settle(len(turn.waiting))
+
+    def _settle(self, rows: int) -> None:
+        """So many more have been written or have failed."""
+        self._in_flight -= rows
+        self._done_total += rows
+        if self._flushing:
+            ready = [future for target, future in self._flushing if target <= self._done_total]
+            self._flushing = [entry for entry in self._flushing if entry[0] > self._done_total]
+            for future in ready:
+                if not future.done():
+                    future.set_result(None)
 
     def _fail(self, batch: list[_Waiting], error: Exception) -> None:
         known = error if isinstance(error, sqlite3.Error) else sqlite3.DataError(str(error))
@@ -314,6 +451,6 @@ class GroupWriter:
                 future.set_exception(JournalError(f"The journal {self._path} stopped writing"))
                 future.exception()  # whoever waited may be gone with the rest: no complaint then
 
-    def _drop_report(self, last: Record) -> Record:
-        values = {"count": self._unreported}
+    def _drop_report(self, last: Record, count: int) -> Record:
+        values = {"count": count}
         return Record(NOTES_DROPPED, "journal", last.time_ns, last.real_ns, last.session_id, values, to_json(values))

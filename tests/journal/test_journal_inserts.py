@@ -10,12 +10,14 @@ from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qmterm.core.errors import JournalError
+from qmterm.core.orders import BracketRole, OrderIntent
 from qmterm.core.reasons import Reason
 from qmterm.journal import Journal, inserts, records, schema, writer
 from qmterm.journal.records import Record
@@ -216,15 +218,32 @@ def test_an_order_a_fill_and_a_decision_say_the_same_without_the_way_through_pla
         "plan_id": name, "underlying": None, "outcome": "sent", "reason": Reason.LIMIT_CASH,
         "numbers": {"mid": Decimal("4.15"), "quotes": quotes}, "plan": order,
     }  # fmt: skip
-    for (values, body), expected in (
-        (records.intent_values(order, None), records.plain(order)),
-        (records.intent_values(order, quotes), {**records.plain(order), "quotes": quotes}),
-        (records.fill_values(part, name), {**records.plain(part), "account": name}),
-        (records.decision_values(decided), records.plain(decided)),
+    for kind, (values, body), expected in (
+        (records.INTENT, records.intent_values(order, None), records.plain(order)),
+        (records.INTENT, records.intent_values(order, quotes), {**records.plain(order), "quotes": quotes}),
+        (records.FILL, records.fill_values(part, name), {**records.plain(part), "account": name}),
+        (records.DECISION, records.decision_values(decided), records.plain(decided)),
     ):
         assert body == records.with_json(expected)[1]
         told = records.from_json(body)
-        assert records.from_json(records.to_json(values)) == {key: told[key] for key in values}
+        if isinstance(values, tuple):
+            assert list(values) == [told[name] for name in records.TOLD[kind]]
+        else:  # what holds half a character pair goes by its plain values
+            assert records.from_json(records.to_json(values)) == told
+
+
+@pytest.mark.parametrize(
+    "said", [{}, {"role": BracketRole.STOP}, {"good_until": date(2026, 3, 6)}, {"plan_id": "null}"}]
+)
+@pytest.mark.parametrize("quotes", [None, {"bid": 4.1}])
+def test_what_an_order_leaves_out_at_its_end_is_what_reads_back_as_nothing(said, quotes):
+    order = replace(intent(1), **said)
+    body = records.intent_values(order, quotes, bytearray(b"longer than before" * 100))[1]
+    assert msgspec.json.decode(body, type=OrderIntent) == order
+    told, whole = records.from_json(body), records.plain(order)
+    assert {name: told.get(name) for name in whole} == records.from_json(records.to_json(whole))
+    assert told.get("quotes") == quotes
+    assert ("bracket_id" in told) is bool(said.keys() - {"plan_id"})
 
 
 def test_half_a_character_pair_becomes_a_question_mark_with_columns_and_without():

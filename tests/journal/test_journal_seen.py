@@ -1,0 +1,100 @@
+"""What drills and benches put around the database sees every commit, also those of many callers in turn."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from random import Random
+
+import pytest
+
+from qmterm.bench.order_life import TimedDatabase
+from qmterm.drill.disk import Disk
+from qmterm.drill.fate import Fate, MortalDatabase
+from qmterm.drill.process import CrashPoint, Process
+from qmterm.journal import Journal
+from qmterm.journal.writer import open_connection
+from tests.journal.journal_rows import clock, intent
+
+
+def produce(journal, callers=200, each=5):
+    """Tasks that write as many intents each, one after the other."""
+
+    async def one(first):
+        for number in range(first, callers * each, callers):
+            await journal.write_intent(intent(number))
+
+    return [asyncio.create_task(one(first)) for first in range(callers)]
+
+
+def batches(path):
+    with sqlite3.connect(path) as other:
+        return other.execute("SELECT count(DISTINCT batch) FROM events").fetchone()[0]
+
+
+class Watched(Fate):
+    """Keeps what a fate is asked, and how much is on the disk then."""
+
+    def __init__(self, path):
+        super().__init__(None)
+        self.path = path
+        self.asked = []
+
+    def _perhaps(self, act, *, after):
+        self.asked.append((act, after, batches(self.path)))
+
+
+async def test_a_real_death_can_come_before_and_after_each_commit(tmp_path):
+    path, watched = tmp_path / "j", Watched(tmp_path / "j")
+
+    async def connect(path):
+        return MortalDatabase(await open_connection(path), watched)
+
+    journal = await Journal.open(path, clock(), connect)
+    await asyncio.gather(*produce(journal))
+    await journal.close()
+    written = batches(path)
+    assert watched.asked == [("write", after, n + after) for n in range(written) for after in (False, True)]
+    assert written >= 5
+
+
+async def test_the_bench_times_each_commit(tmp_path):
+    path, opened = tmp_path / "j", []
+
+    async def connect(path):
+        opened.append(TimedDatabase(await open_connection(path)))
+        return opened[0]
+
+    journal = await Journal.open(path, clock(), connect)
+    await asyncio.gather(*produce(journal))
+    await journal.close()
+    spans = opened[0].spans
+    assert len(spans) == batches(path) >= 5
+    assert all(began <= ended for began, ended in spans)
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("slow", [None, Random(3)])
+@pytest.mark.parametrize("nth", [1, 2, 4])
+async def test_a_drill_dies_at_the_named_commit_of_many_callers(tmp_path, nth, after, slow):
+    disk, process = Disk(tmp_path, slow), Process(CrashPoint("write", nth, after))
+    journal = await Journal.open(disk.path, clock(), disk.connect(process))
+    waiting = produce(journal)
+    await asyncio.wait_for(process.died.wait(), 10)
+    await asyncio.sleep(0)
+    assert batches(disk.path) == nth - 1 + after
+    for task in (*waiting, journal._writer._task):
+        task.cancel()
+    await asyncio.gather(*waiting, return_exceptions=True)
+    journal.abandon()
+    disk.crash()
+    assert batches(disk.path) == nth - 1 + after
+
+
+async def test_a_slow_disk_of_a_drill_writes_every_row_of_many_callers(tmp_path):
+    disk = Disk(tmp_path, Random(5))
+    journal = await Journal.open(disk.path, clock(), disk.connect(Process()))
+    await asyncio.gather(*produce(journal))
+    await journal.close()
+    with sqlite3.connect(disk.path) as other:
+        assert other.execute("SELECT count(*) FROM intents").fetchone() == (1_000,)
