@@ -1,4 +1,4 @@
-"""The door of a held order, at its connection: all is built, a connection is chosen, and not one byte has left.
+"""The door of a held order, at its connection: it is written to the last byte there, and not one byte has left.
 
 The trap: a door that something can walk around. So it stands where every byte of the client passes, and only a client
 all of whose connections have one may use it; any other waits at the request's hook (errors.on_request).
@@ -7,6 +7,7 @@ all of whose connections have one may use it; any other waits at the request's h
 from __future__ import annotations
 
 import asyncio
+import re
 import select
 import socket
 import ssl
@@ -18,6 +19,7 @@ import httpx2
 
 from qmterm.broker.errors import Exchange, NotLeft, current_exchange
 
+_CONTENT_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 LONG_S = 0.05  # held longer, the connection is asked whether it still stands
 
 
@@ -59,15 +61,23 @@ class _Doors(httpcore2.AsyncNetworkBackend):
 
 
 class DoorStream(httpcore2.AsyncNetworkStream):
-    """A connection whose first byte of a held request waits for the door."""
+    """A connection which keeps a held request until it is whole, and then until the door opens: it leaves as one."""
 
     def __init__(self, inner: httpcore2.AsyncNetworkStream) -> None:
         self._inner = inner
         self._watched: tuple[socket.socket, select.poll] | None = None
+        self._kept = b""
+        self._whole = 0  # bytes of the request that is kept
 
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
         exchange = current_exchange.get()
         if exchange is not None and exchange.held is not None:
+            if not self._kept:
+                self._whole = _length(buffer, exchange.held)
+            self._kept += buffer
+            if len(self._kept) < self._whole:
+                return
+            buffer, self._kept = self._kept, b""
             await self._door(exchange, exchange.held)
         await self._inner.write(buffer, timeout)
 
@@ -106,3 +116,12 @@ class DoorStream(httpcore2.AsyncNetworkStream):
             self._watched = found, poll
         ours, poll = self._watched
         return ours.fileno() < 0 or bool(poll.poll(0))
+
+
+def _length(begun: bytes, request: httpx2.Request) -> int:
+    """Bytes of a request that begins like this; 0 for what tells no length, and for a proxy's CONNECT before it."""
+    if not begun.startswith(request.method.encode() + b" "):
+        return 0
+    head, end, _ = begun.partition(b"\r\n\r\n")
+    told = _CONTENT_LENGTH.search(head)
+    return len(head) + len(end) + int(told[1]) if told is not None else 0

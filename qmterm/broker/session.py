@@ -67,6 +67,22 @@ class _KeptSession(Session):
     """The SDK's session, which uses a token to its end while no login may be tried: a cancel must not wait for one."""
 
     held_up: Callable[[], bool] = staticmethod(lambda: False)
+    _joined: tuple[httpx2.URL, dict[str, httpx2.URL]] | None = None  # the base, and addresses under it
+
+    async def _post(self, url: str, **kwargs: Any) -> dict[str, Any]:
+        """An order's address is always the same; joining it anew takes a seventh of what building the order takes.
+
+        Text is content for the client: as data, which it is for the SDK, it warns each time.
+        """
+        if isinstance(kwargs.get("data"), str):
+            kwargs["content"] = kwargs.pop("data")
+        base = self._client.base_url
+        if self._joined is None or self._joined[0] is not base:
+            self._joined = base, {}
+        address = self._joined[1].get(url)
+        if address is None:
+            address = self._joined[1][url] = self._client.build_request("POST", url).url
+        return await super()._post(address, **kwargs)  # type: ignore[arg-type]  # the client takes either
 
     async def refresh(self, force: bool = False) -> None:
         if not force and self.held_up() and time.time() < self.session_expiration:
