@@ -23,6 +23,7 @@ from typing import Any, cast
 
 from qmterm.broker.tastytrade import TastytradeBroker
 from qmterm.core.errors import QmtermError
+from qmterm.core.interpreter import collector
 from qmterm.core.orders import OrderState
 from qmterm.core.quotes import Quote
 from qmterm.core.settings.broker import TastytradeSettings
@@ -179,6 +180,7 @@ def live(pipe: Connection, terms: Terms, make: type[Life] = Life) -> None:
     warnings.simplefilter("ignore")
     logging.getLogger("qmterm").addHandler(logging.NullHandler())
     gc.freeze()  # what was loaded before the birth is shared with the siblings
+    collector.calm()
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(make(pipe, terms).run())
 

@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager, suppress
 from qmterm.core.calendar import Phase
 from qmterm.core.clock import NS
 from qmterm.core.errors import DataError, InvariantBroken, JournalError, QmtermError
+from qmterm.core.interpreter import collector
 from qmterm.core.orders import AccountBalance, BrokerEvent, BrokerOrder, OrderState, Purpose
 from qmterm.core.reasons import Reason
 from qmterm.engine.answering import Answering
@@ -71,6 +72,7 @@ class Engine:
         parts.feed.standing = lambda: standing(engaged)
         answering = Answering(engaged, parts, self.stop)
         market_from = parts.clock.now()
+        collector.calm()
         engaged.lanes.start()
         try:
             async with self._tasks(view, mailbox, answering):

@@ -44,6 +44,8 @@ from qmterm.risk.rolls import is_mixed, roll_verdict
 from qmterm.risk.surroundings import Surroundings
 from qmterm.risk.verdict import Verdict
 
+NOWHERE = Surroundings()
+
 
 class DecisionSink(Protocol):
     def decision(
@@ -105,7 +107,7 @@ class Trader:
         self.balance: AccountBalance | None = None
         self.told: tuple[BrokerPosition, ...] = ()  # the broker's positions as last read
         self.frozen: set[str] = set()
-        self.around: Callable[[TradePlan], Surroundings] = lambda _plan: Surroundings()  # set by the engine
+        self.around: Callable[[TradePlan], Surroundings] = lambda _plan: NOWHERE  # set by the engine
         self.lots_of: Callable[[str], Mapping[str, int]] = lambda _trade: {}  # set by the engine: signed, by symbol
         self.leave_alone: Callable[[str], None] = lambda _underlying: None  # set by the engine: no entry for a while
         self.stopping = False  # a stop was asked: what is still queued does not leave any more

@@ -12,7 +12,7 @@ from functools import lru_cache
 
 from qmterm.core.instruments import option_root, underlying_of
 from qmterm.core.orders import Leg, OrderIntent, Purpose
-from qmterm.risk.cover import Group, lent_to, overdrawn
+from qmterm.risk.cover import Group, has_shares, lent_to, overdrawn
 from qmterm.risk.worst_case import SHARES, Holding, Part, Worst, one_expiry, with_filled, worst_loss
 
 ZERO = Decimal(0)
@@ -104,10 +104,11 @@ class RiskBook:
         held, working = self.holdings.get(own, ()), self.parts.get(own, ())
         lent = lent_to(own, self.holdings, self.parts)
         before, after = worst_loss(held, working, lent), worst_loss(held, (*working, *parts), lent)
-        more = overdrawn(root, self.holdings, {**self.parts, own: (*working, *parts)})
-        more -= overdrawn(root, self.holdings, self.parts)
-        if more > 0:
-            after = Worst(after.dollars, max(after.slope, before.slope + SHARES * more))
+        if has_shares(root, self.holdings):
+            more = overdrawn(root, self.holdings, {**self.parts, own: (*working, *parts)})
+            more -= overdrawn(root, self.holdings, self.parts)
+            if more > 0:
+                after = Worst(after.dollars, max(after.slope, before.slope + SHARES * more))
         leans = bool(lent) and worst_loss(held, (*working, *parts)).slope > after.slope
         return Effect(before, after, exact=not leans and one_expiry(held, (*working, *parts)))
 

@@ -32,11 +32,16 @@ def lent_to(group: Group, held: Held, working: Working) -> list[Holding]:
     return lots
 
 
+def has_shares(root: str, held: Held) -> bool:
+    """True when somebody holds shares of the stock, so that there is something to lean on."""
+    return any(group[1] == root and any(not is_option(h.symbol) for h in of) for group, of in held.items())
+
+
 def overdrawn(root: str, held: Held, working: Working) -> int:
     """Calls of one stock that lean on shares which are not there, or not there any more for all of them."""
+    if not has_shares(root, held):
+        return 0  # every group has its own bound or none
     groups = [group for group in {*held, *working} if group[1] == root]
-    if all(is_option(holding.symbol) for group in groups for holding in held.get(group, ())):
-        return 0  # nothing to lean on: every group has its own bound or none
     needed = sum(_bare(held.get(group, ()), working.get(group, ())) for group in groups)
     spare = sum(_spare(held.get(group, ()), working.get(group, ())) for group in groups)
     return max(0, needed - spare)

@@ -67,6 +67,12 @@ class _Journal:
     async def write_protect(self, *_rest: object) -> None: ...
 
 
+class _Desk(OrderDesk):
+    """Driven by hand, without a loop: nothing can be made out ahead."""
+
+    def _work_ahead(self) -> None: ...
+
+
 class _FreeTrader(Trader):
     """Asked for as many trades in one stock and one minute as the dice want: those filters are not what is tried."""
 
@@ -85,7 +91,7 @@ class Floor:
         async def on_fill(record, fill, after):
             await self.guards.on_fill(record, fill, after)
 
-        self.desk = OrderDesk(silent, journal, book, self.clock, silent, orders, on_fill)
+        self.desk = _Desk(silent, journal, book, self.clock, silent, orders, on_fill)
         self.ledger = self.desk.ledger
         self.guards = Guards(
             book, self.ledger, silent, self.quotes, silent, journal, self.clock, StopRules(), orders

@@ -63,6 +63,7 @@ class Book:
         self.fees = ZERO
         self.realized = ZERO  # before fees
         self.fill_count = 0
+        self.moves = 0  # of positions: whoever keeps what he made of them looks here
         self._positions: dict[str, Position] = {p.symbol: p for p in positions if p.quantity}
         self._seen: set[str] = set()
         self._settled: dict[str, int] = {}  # the broker's own word since our latest fill of the symbol
@@ -144,6 +145,7 @@ class Book:
         self.fill_count += 1
         self.flows += fill.cash_flow
         self.fees += fill.fees
+        self.moves += 1
         held = self._positions.get(fill.symbol)
         change = fill.action.sign * fill.quantity
         if held is None:
@@ -172,6 +174,7 @@ class Book:
     def adopt(self, position: BrokerPosition, strategy: str, plan_id: str, now_ns: int) -> None:
         """Take the broker's word for one symbol (recovery, or a difference a person or a rule accepted)."""
         self._settled.pop(position.symbol, None)
+        self.moves += 1
         if position.quantity == 0:
             self._positions.pop(position.symbol, None)
             return

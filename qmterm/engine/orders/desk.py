@@ -14,6 +14,7 @@ from math import gcd
 from qmterm.core.clock import Clock, et_date
 from qmterm.core.errors import InvariantBroken
 from qmterm.core.fees import fill_fees
+from qmterm.core.interpreter import collector
 from qmterm.core.orders import AccountState, BrokerOrder, DryRun, Fill, OrderIntent, OrderState
 from qmterm.core.protocols import Broker
 from qmterm.core.settings.engine import OrderSettings
@@ -21,6 +22,7 @@ from qmterm.engine.latency import Percentiles
 from qmterm.engine.orders.book import Book, Position
 from qmterm.engine.orders.cancelling import Cancelling
 from qmterm.engine.orders.causes import BOOKED
+from qmterm.engine.orders.exposure import standing
 from qmterm.engine.orders.ledger import Ledger, OrderRecord, adopt, new_fills, next_state
 from qmterm.engine.orders.placing import OrderJournal, Placing, Priced, StillWanted
 from qmterm.engine.orders.read_back import GONE, ReadBack
@@ -28,6 +30,8 @@ from qmterm.engine.orders.recovery import from_journal
 from qmterm.engine.runlog import RunLog
 from qmterm.engine.show.wording import describe_fill, describe_order
 from qmterm.journal.state import TAKEN_AWAY
+
+AHEAD_S = 0.002  # after a change: until then whoever caused it has his answer
 
 FillListener = Callable[[OrderRecord, Fill, Position | None], Awaitable[None]]
 
@@ -59,6 +63,7 @@ class OrderDesk:
         self._reading = ReadBack(broker, self.ledger, book, clock, log, settings.readback_window_s, self)
         self.priced = priced
         self._adopting = asyncio.Lock()
+        self._ahead: asyncio.TimerHandle | None = None
         self.counting = 0  # fills on their way to the disk: cash must not be journalled meanwhile
 
     # --- sending (placing.py) and cancelling (cancelling.py) ---
@@ -252,9 +257,9 @@ class OrderDesk:
             finally:
                 self.counting -= 1
         if fill.fill_id in record.fills or self._book.seen(fill.fill_id):
-            record.fills.setdefault(fill.fill_id, counted)
+            self.ledger.fill(record, counted)
             return  # the other witness was faster while we waited for the disk
-        record.fills[fill.fill_id] = counted
+        self.ledger.fill(record, counted)
         after = self._book.apply(counted, record.intent.strategy, record.intent.plan_id)
         self._log.info(
             "FILL",
@@ -266,6 +271,7 @@ class OrderDesk:
         )
         if record.intent.rests:
             self._tell_rested(record, counted)
+        self._work_ahead()
         await self._on_fill(record, counted, after)
 
     def _tell_rested(self, record: OrderRecord, fill: Fill) -> None:
@@ -283,6 +289,7 @@ class OrderDesk:
     async def move(self, record: OrderRecord, state: OrderState, reason: str) -> None:
         """Note and journal what became of it."""
         record.state = state
+        self._work_ahead()
         if record.taken_away and state in (OrderState.CANCEL_REQUESTED, OrderState.CANCELLED):
             reason = reason or TAKEN_AWAY
         if state is OrderState.UNKNOWN:
@@ -303,6 +310,19 @@ class OrderDesk:
                 f"{state.value} {describe_order(record.intent)} filled {units}{why}",
                 record.intent.intent_id,
             )
+
+    def _work_ahead(self) -> None:
+        """What stands now is made out soon, once for all that changes meanwhile: no order has to wait for it then."""
+        if self._ahead is None:
+            self._ahead = asyncio.get_running_loop().call_later(AHEAD_S, self._make_out)
+
+    def _make_out(self) -> None:
+        if self._placing.on_the_way:
+            self._ahead = asyncio.get_running_loop().call_later(AHEAD_S, self._make_out)
+            return
+        self._ahead = None
+        standing(self._book, self.ledger)
+        collector.rest()
 
     # --- read-back (read_back.py) ---
 

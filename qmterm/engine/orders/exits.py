@@ -129,8 +129,11 @@ class Guards:
         now = self._clock.now()
         unit = reduced(legs)
         share = unit[0].quantity / Decimal(legs[0].quantity)  # a plan's price may be of two contracts a unit
-        quotes = {leg.symbol: quote for leg in unit if (quote := self._quotes.quote(leg.symbol)) is not None}
-        state, levels_day = protect(plan, plan.plan_id, 0, -plan.net_price * share, net_mid(unit, quotes)), None
+        market = None  # of one leg its side says it all
+        if len(unit) > 1:
+            quotes = {leg.symbol: quote for leg in unit if (quote := self._quotes.quote(leg.symbol)) is not None}
+            market = net_mid(unit, quotes)
+        state, levels_day = protect(plan, plan.plan_id, 0, -plan.net_price * share, market), None
         old = None if rolled_from is None else self.watching(rolled_from)
         if old is not None:
             state = rolled(state, old.state, et_date(now))

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date
 from decimal import Decimal
 
 from qmterm.core.clock import NS, et_date
@@ -79,6 +78,63 @@ def open_risk(book: Book, ledger: Ledger) -> Decimal:
     return sum(_risks(_holdings(book), fillable(book, ledger)).values(), ZERO)
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What positions and working orders come to, whatever the time and the account's money are."""
+
+    held: Mapping[Group, tuple[Holding, ...]]
+    parts: Mapping[Group, tuple[Part, ...]]
+    by_symbol: Mapping[str, Decimal]  # dollars that can be lost
+    by_strategy: Mapping[str, Decimal]
+    spoken_for: Decimal  # dollars that working orders may still take
+    names_held: frozenset[tuple[str, str]]  # (strategy, underlying)
+    names_working: frozenset[tuple[str, str]]
+    unknown: frozenset[str]  # underlyings of UNKNOWN orders
+
+
+def standing(book: Book, ledger: Ledger, ask: Ask = nobody_asks) -> Standing:
+    """Kept with the ledger until a position, an order or a fill changes; never where a quote has a part in it.
+
+    An order waits for the answer, and most of it is the same as for the order before.
+    """
+    working = ledger.working
+    holds_for = book, book.moves, ledger.changes, [(record, record.intent, record.state) for record in working]
+    if ledger.kept is not None and ledger.kept[0] == holds_for:
+        kept = ledger.kept[1]
+        assert isinstance(kept, Standing)
+        return kept
+    quoted = False
+
+    def asking(symbol: str) -> Decimal | None:
+        nonlocal quoted
+        quoted = True
+        return ask(symbol)
+
+    found = _standing(book, ledger, working, once(asking))
+    ledger.kept = None if quoted else (holds_for, found)
+    return found
+
+
+def _standing(book: Book, ledger: Ledger, working: tuple[OrderRecord, ...], now: PartsOf) -> Standing:
+    chains = ledger.chains_of(working)
+    held, parts = _holdings(book), fillable_of(book, ledger, chains, now)
+    by_symbol: defaultdict[str, Decimal] = defaultdict(lambda: ZERO)
+    by_strategy: defaultdict[str, Decimal] = defaultdict(lambda: ZERO)
+    for (strategy, root), risk in _risks(held, parts).items():
+        by_symbol[root] += risk
+        by_strategy[strategy] += risk
+    return Standing(
+        held,
+        parts,
+        dict(by_symbol),
+        dict(by_strategy),
+        spoken_for=sum((max(_spent(record, now) for record in chain) for chain in chains), ZERO),
+        names_held=frozenset((p.strategy, p.underlying) for p in book.positions),
+        names_working=frozenset((r.intent.strategy, r.intent.underlying) for r in working if _is_entry(r)),
+        unknown=_frozen(working, ()),
+    )
+
+
 def risk_book(
     book: Book,
     ledger: Ledger,
@@ -91,43 +147,30 @@ def risk_book(
     ask: Ask = nobody_asks,
     duplicate_s: float = 0.0,
 ) -> RiskBook:
-    now, working = once(ask), ledger.working
-    chains = ledger.chains_of(working)
-    held, parts = _holdings(book), fillable_of(book, ledger, chains, now)
-    by_symbol: defaultdict[str, Decimal] = defaultdict(lambda: ZERO)
-    by_strategy: defaultdict[str, Decimal] = defaultdict(lambda: ZERO)
-    for (strategy, root), risk in _risks(held, parts).items():
-        by_symbol[root] += risk
-        by_strategy[strategy] += risk
-    entries = [record for record in working if _is_entry(record)]
-    spoken_for = sum((max(_spent(record, now) for record in chain) for chain in chains), ZERO)
-    alike_since = now_ns - int(duplicate_s * NS)
-    day_trades, unsettled = _of_today(ledger, et_date(now_ns))
+    now = standing(book, ledger, ask)
+    today = ledger.filled_on(et_date(now_ns))
+    alike = ledger.entries_after(now_ns - int(duplicate_s * NS)) if duplicate_s else ()
     return RiskBook(
         nlv=nlv,
-        cash=book.cash - spoken_for,
-        option_buying_power=None if buying_power is None else buying_power - spoken_for,
-        risk_by_symbol=dict(by_symbol),
-        risk_by_strategy=dict(by_strategy),
-        held=frozenset((p.strategy, p.underlying) for p in book.positions),
-        working=frozenset((r.intent.strategy, r.intent.underlying) for r in entries),
-        frozen=_frozen(working, frozen),
-        holdings=held,
-        parts=parts,
+        cash=book.cash - now.spoken_for,
+        option_buying_power=None if buying_power is None else buying_power - now.spoken_for,
+        risk_by_symbol=now.by_symbol,
+        risk_by_strategy=now.by_strategy,
+        held=now.names_held,
+        working=now.names_working,
+        frozen=now.unknown.union(frozen),
+        holdings=now.held,
+        parts=now.parts,
         day_pnl=losses.day_pnl,
         previous_nlv=losses.previous_nlv,
         week_blocked=losses.week_blocked,
         week_pnl=losses.week_pnl,
         drawdown_blocked=losses.drawdown_blocked,
         drawdown=losses.drawdown,
-        orders_last_minute=len(ledger.entries_after(now_ns - MINUTE_NS)),
-        recent=frozenset(
-            order_key(record.intent.legs)
-            for record in ledger.entries_after(alike_since)
-            if record.state not in NEVER_AT_BROKER
-        ),
-        day_trades=day_trades,
-        unsettled=unsettled,
+        orders_last_minute=ledger.count_after(now_ns - MINUTE_NS),
+        recent=frozenset(order_key(record.intent.legs) for record in alike if record.state not in NEVER_AT_BROKER),
+        day_trades=today.day_trades,
+        unsettled=today.sold,
     )
 
 
@@ -143,20 +186,6 @@ def spent(record: OrderRecord, ask: Ask) -> Decimal:
 def _spent(record: OrderRecord, parts: PartsOf) -> Decimal:
     paid = sum((max(ZERO, part.paid) * part.units for part in parts(record)), ZERO)
     return max(paid, record.worst_loss)
-
-
-def _of_today(ledger: Ledger, today: date) -> tuple[int, Decimal]:
-    """Contracts' symbols that were both opened and closed today; dollars that its sales brought, which settle later."""
-    opened: set[str] = set()
-    closed: set[str] = set()
-    sold = ZERO
-    for record in [record for record in ledger.records if record.fills]:  # few of a day's many
-        for fill in record.fills.values():
-            if et_date(fill.time_ns) == today:
-                (opened if fill.action.opens else closed).add(fill.symbol)
-                if not fill.action.buys:
-                    sold += fill.cash_flow
-    return len(opened & closed), sold
 
 
 def closable(book: Book, ledger: Ledger, symbol: str, *, resting: bool = True) -> int:

@@ -8,8 +8,11 @@ from __future__ import annotations
 from bisect import bisect_right, insort
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import date
 from decimal import Decimal
+from typing import Self
 
+from qmterm.core.clock import et_date
 from qmterm.core.instruments import is_option, parse_option
 from qmterm.core.orders import (
     TRANSITIONS,
@@ -29,6 +32,7 @@ from qmterm.risk.worst_case import Part
 ADOPTED = "ext-"  # before the broker's number: our id of an order that somebody placed elsewhere
 CANCEL_AGAIN_S = 15.0
 CANCEL_REST_NS = 1_000_000_000  # market time after a cancel that was refused or not confirmed: no storm of cancels
+_ENDS = frozenset(state for state in OrderState if not TRANSITIONS[state])  # for good
 _UNANSWERED = (OrderState.SENT, OrderState.UNKNOWN, OrderState.NOT_ACCEPTED)
 _RELEASED = (OrderState.RECEIVED, OrderState.ROUTED, OrderState.LIVE)  # an exit that waits for nothing any more
 _CALLED_OFF = (OrderState.REJECTED, OrderState.REMOVED)
@@ -120,6 +124,27 @@ class OrderRecord:
         return max(0, wanted - self.filled(symbol))
 
 
+@dataclass(frozen=True, slots=True)
+class DayFills:
+    """One day's executions, summed up."""
+
+    day_trades: int  # contracts or shares, by symbol, that were both opened and closed
+    sold: Decimal  # dollars that sales brought, before fees
+
+    @classmethod
+    def of(cls, records: Iterable[OrderRecord], day: date) -> Self:
+        opened: set[str] = set()
+        closed: set[str] = set()
+        sold = Decimal(0)
+        for record in records:
+            for fill in record.fills.values():
+                if et_date(fill.time_ns) == day:
+                    (opened if fill.action.opens else closed).add(fill.symbol)
+                    if not fill.action.buys:
+                        sold += fill.cash_flow
+        return cls(len(opened & closed), sold)
+
+
 class Ledger:
     """All records, found by our id or the broker's."""
 
@@ -130,10 +155,15 @@ class Ledger:
         self._by_broker_id: dict[str, OrderRecord] = {}
         self._replacing: dict[str, list[str]] = {}  # intent id -> those that were to take its place, oldest first
         self._brackets: dict[str, list[str]] = {}  # bracket id -> its intents
+        self._filled: dict[str, OrderRecord] = {}  # those that have fills
+        self.changes = 0  # orders and fills that were added: whoever keeps what he made of them looks here
+        self._day: tuple[date, int, DayFills] | None = None  # and for which `changes` it holds
+        self.kept: tuple[object, object] | None = None  # exposure.py's, and what it holds for
 
     def add(self, record: OrderRecord) -> None:
         name = record.intent.intent_id
         again = name in self._records
+        self.changes += 1
         self._records[name] = record
         self._unended[name] = record
         if again:
@@ -147,6 +177,21 @@ class Ledger:
             self._brackets.setdefault(record.intent.bracket_id, []).append(record.intent.intent_id)
         if record.broker_id:
             self._by_broker_id[record.broker_id] = record
+        if record.fills:
+            self._filled[name] = record
+
+    def fill(self, record: OrderRecord, fill: Fill) -> None:
+        """Keep an execution with its order; one that it has already stays as it is."""
+        if fill.fill_id not in record.fills:
+            record.fills[fill.fill_id] = fill
+            self._filled[record.intent.intent_id] = record
+            self.changes += 1
+
+    def filled_on(self, day: date) -> DayFills:
+        """What filled on that New York day. A decision asks each time, and a day's fills are many: it is kept."""
+        if self._day is None or self._day[:2] != (day, self.changes):
+            self._day = day, self.changes, DayFills.of(self._filled.values(), day)
+        return self._day[2]
 
     def get(self, intent_id: str) -> OrderRecord | None:
         return self._records.get(intent_id)
@@ -188,9 +233,9 @@ class Ledger:
     @property
     def working(self) -> tuple[OrderRecord, ...]:
         """A day's orders are many and those that may still fill few: each is looked at until it has ended for good."""
-        for name in [name for name, record in self._unended.items() if not TRANSITIONS[record.state]]:
+        for name in [name for name, record in self._unended.items() if record.state in _ENDS]:
             del self._unended[name]
-        return tuple(record for record in self._unended.values() if record.working)
+        return tuple([record for record in self._unended.values() if record.state.working])
 
     def watch_again(self) -> None:
         """One that had ended for good works after all: look through all of them anew."""
@@ -199,6 +244,10 @@ class Ledger:
     def entries_after(self, ns: int) -> list[OrderRecord]:
         """Entries made later than that (market time). A step of an entry's price is none of its own."""
         return self._entries[bisect_right(self._entries, ns, key=_made_at) :]
+
+    def count_after(self, ns: int) -> int:
+        """How many `entries_after` names."""
+        return len(self._entries) - bisect_right(self._entries, ns, key=_made_at)
 
     # --- orders that take each other's place ---
 

@@ -85,6 +85,7 @@ class Placing:
     ) -> None:
         self.priced: Priced  # set by the desk, before anything is sent
         self.done = Sent()
+        self.on_the_way = 0  # to the disk, and not to the broker yet: what can wait waits for them
         self._broker = broker
         self._readying = broker if isinstance(broker, ReadyingBroker) else None
         self._journal = journal
@@ -99,7 +100,11 @@ class Placing:
     ) -> None:
         """OrderDesk.send_bracket."""
         _check_first(records)
-        ready = await self._durable(records, beside)
+        self.on_the_way += 1
+        try:
+            ready = await self._durable(records, beside)
+        finally:
+            self.on_the_way -= 1
         leaves = False
         try:
             _check_first(records)  # nothing else may have sent it, or ended it, meanwhile

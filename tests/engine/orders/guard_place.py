@@ -84,7 +84,7 @@ class Place:
         fill = Fill(
             f"{len(record.fills)}-{record.broker_id}", "b", symbol, leg.action, quantity, Decimal(price), self.now
         )
-        record.fills[fill.fill_id] = fill
+        self.ledger.fill(record, fill)
         return fill
 
     async def filled(self, record, symbol, quantity, price="4.00"):

@@ -28,7 +28,7 @@ from qmterm.core.orders import (
 )
 from qmterm.engine.orders.book import Book
 from qmterm.engine.orders.brackets import ExitTerms, exits_behind
-from qmterm.engine.orders.exposure import closable, open_risk, risk_book
+from qmterm.engine.orders.exposure import closable, open_risk, risk_book, standing
 from qmterm.engine.orders.fillable import parts_of
 from qmterm.engine.orders.ledger import Ledger, OrderRecord, adopt
 from qmterm.risk.worst_case import _worst_loss
@@ -186,7 +186,7 @@ class Day:
             some = min(units, leg.quantity - record.filled(leg.symbol))
             if some > 0:
                 fill = Fill(f"f{number}", "1", leg.symbol, leg.action, some, price, self.now)
-                record.fills[fill.fill_id] = fill
+                self.ledger.fill(record, fill)
                 self.book.apply(fill, record.intent.strategy, "plan")
         elif what == "fit":
             legs = tuple(replace(leg, quantity=units) for leg in record.intent.legs)
@@ -215,6 +215,29 @@ def test_the_kept_book_is_the_one_built_from_nothing(steps):
         assert seen(day.book, day.ledger, day.now) == built_from_nothing(day.book, day.ledger, day.now)
         assert day.ledger.working == tuple(r for r in day.ledger.records if r.working)
         assert day.ledger.unknown == tuple(r for r in day.ledger.records if r.state is OrderState.UNKNOWN)
+
+
+def test_what_stands_is_made_out_once_until_something_changes():
+    day = Day()
+    day.step(0, "new", 0, SYMBOLS[0], Action.BUY_TO_OPEN, 4, Decimal(1))
+    stood = standing(day.book, day.ledger)
+    assert standing(day.book, day.ledger) is stood
+    for what in ("new", "fill", "state", "fit", "spread", "end"):
+        day.step(9, what, 0, SYMBOLS[0], Action.BUY_TO_OPEN, 2, Decimal(1))
+        now = standing(day.book, day.ledger)
+        assert now is not stood
+        stood = now
+
+
+def test_what_stands_at_a_price_that_somebody_asks_is_made_out_each_time():
+    ledger = Ledger()
+    buy = replace(intent(0, SYMBOLS[0], Action.BUY_TO_OPEN, 1, Decimal(1), T0), net_price=None, kind=OrderKind.MARKET)
+    ledger.add(OrderRecord(replace(buy, max_loss=None), OrderState.LIVE))
+    book = Book(Decimal(1000))
+    low, high = (
+        sum(standing(book, ledger, lambda _symbol, price=price: Decimal(price)).by_symbol.values()) for price in (3, 5)
+    )
+    assert high - low == 200
 
 
 def test_a_replacement_that_the_broker_sized_anew_is_counted_at_its_new_size():
