@@ -16,15 +16,17 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from decimal import Decimal
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 from qmterm.bench.journal_rows import PRODUCERS, one_order, opened, orders, produce
 from qmterm.bench.machine import Machine
 from qmterm.bench.report import Limit, Report, Row
 from qmterm.core.orders import Fill, OrderIntent
+from qmterm.drill.life import loop_factory
 from qmterm.journal import records, schema
 from qmterm.journal.records import Record
 from qmterm.journal.writer import BATCH_ROWS, commit
@@ -48,7 +50,7 @@ def run(size: int = ROWS, *, quick: bool = False, progress: Callable[[str], None
         sync = fsync_ms(folder)
     notes = (
         f"fsync of this disk ({tempfile.gettempdir()}): {sync:.3g} ms; TMPDIR chooses another",
-        "WAL, synchronous=FULL; a row is an intent or a fill with its projection",
+        "WAL, synchronous=FULL; a row is an intent or a fill with its projection; both on the engine's loop",
     )
     return Report("journal", machine, tuple(rows), notes)
 
@@ -75,8 +77,8 @@ def _rate_row(folder: Path, size: int, rounds: int) -> Row:
     gc.freeze()  # the collector stays on; the orders that were made for this are no work of the journal's
     try:
         for number in range(rounds):
-            ours.append(asyncio.run(_rate(folder / f"together-{number}.sqlite", made, BATCH_ROWS)))
-            peer.append(asyncio.run(_rate(folder / f"alone-{number}.sqlite", made[: few // 2], 1)))
+            ours.append(_on_the_engines_loop(_rate(folder / f"together-{number}.sqlite", made, BATCH_ROWS)))
+            peer.append(_on_the_engines_loop(_rate(folder / f"alone-{number}.sqlite", made[: few // 2], 1)))
             bare.append(_bare(folder / f"bare-{number}.sqlite", made[: few // 2]))
     finally:
         gc.unfreeze()
@@ -92,6 +94,11 @@ def _rate_row(folder: Path, size: int, rounds: int) -> Row:
         note=f"best of {rounds} turns each, {size:,} and {few:,} rows; the peer is this journal with batches of one. "
         f"SQLite alone in a loop, one commit a row: {max(bare):,.0f} rows/s ({together / max(bare):.3g}x)",
     )
+
+
+def _on_the_engines_loop(rate: Coroutine[Any, Any, float]) -> float:
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        return runner.run(rate)
 
 
 async def _rate(path: Path, made: list[tuple[OrderIntent, Fill]], batch_rows: int) -> float:

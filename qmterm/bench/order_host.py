@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 import tempfile
 from contextlib import suppress
 from datetime import date
@@ -19,7 +21,7 @@ from qmterm.drill.child import Child
 from qmterm.drill.house import TOKEN
 from qmterm.drill.life import Terms
 from qmterm.drill.market import STOCKS
-from qmterm.drill.server import BrokerServer, SteppedMarket
+from qmterm.drill.server import STEP_S, BrokerServer, SteppedMarket
 from qmterm.sim.brokerage.app import Brokerage
 
 CASH = Decimal(1_000_000)
@@ -36,12 +38,17 @@ CONTRACTS = {
 
 
 class OrderHost:
-    """`async with`: a broker on loopback, and the engine's process for as long as it is wanted."""
+    """`async with`: a broker on loopback, and the engine's process for as long as it is wanted.
 
-    def __init__(self) -> None:
+    `step_s`: how often the market moves and the broker confirms what was cancelled.
+    """
+
+    def __init__(self, step_s: float = STEP_S) -> None:
+        self._step_s = step_s
         self._folder = tempfile.TemporaryDirectory(prefix="qmterm-bench-")
         self._said: asyncio.Queue[tuple[str, Any]] = asyncio.Queue()
         self._child: Child | None = None
+        self._cpus = os.sched_getaffinity(0) if sys.platform == "linux" else set()
         self.symbols = list(CONTRACTS)
 
     async def __aenter__(self) -> Self:
@@ -50,7 +57,7 @@ class OrderHost:
         self.brokerage = Brokerage(self._market, TOKEN, CASH, participation=1.0)
         self.server = BrokerServer(self.brokerage, self._market)
         self.server.after_step = self._show_market
-        await self.server.open()
+        await self.server.open(step_s=self._step_s)
         # A broker of its own for the bare SDK: ours would adopt its orders, and pay for it in both measurements.
         self.bare_server = BrokerServer(Brokerage(self._market, TOKEN, CASH), self._market)
         await self.bare_server.open(stepping=False)
@@ -62,6 +69,8 @@ class OrderHost:
         await self.kill()
         await self.server.close()
         await self.bare_server.close()
+        if sys.platform == "linux":
+            os.sched_setaffinity(0, self._cpus)
         self._folder.cleanup()
 
     async def start(self, *, fresh: bool = False) -> tuple[float, float]:
@@ -72,6 +81,18 @@ class OrderHost:
         self._child = Child(terms, lambda what, body: self._said.put_nowait((what, body)), OrderLife, fresh=fresh)
         seconds: tuple[float, float] = await self.hear("ready")
         return seconds
+
+    async def apart(self) -> bool:
+        """Give the broker a CPU of its own, as one elsewhere takes none of ours; False with one CPU, or without Linux.
+
+        Otherwise it is woken where the bytes of an order come from, before whoever measures looks at the clock.
+        """
+        if sys.platform != "linux" or len(self._cpus) < 2:
+            return False
+        own = max(self._cpus)
+        os.sched_setaffinity(0, {own})
+        await self.ask("loop on", "there", cpus=self._cpus - {own})
+        return True
 
     async def kill(self) -> None:
         """SIGKILL."""

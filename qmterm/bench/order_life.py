@@ -9,6 +9,7 @@ disk's.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from decimal import Decimal
@@ -99,17 +100,16 @@ class TimedDatabase:
         self.spans: list[tuple[float, float]] = []
 
     async def run(self, function: Callable[..., T], *arguments: Any) -> T:
-        if function is not commit:
-            return await self._inner.run(function, *arguments)
+        called: list[Any] = [self._timed if part is commit else part for part in (function, *arguments)]
+        result: T = await self._inner.run(*called)
+        return result
 
-        def timed(*given: Any) -> T:
-            began = perf_counter()
-            try:
-                return function(*given)
-            finally:
-                self.spans.append((began, perf_counter()))
-
-        return await self._inner.run(timed, *arguments)
+    def _timed(self, *arguments: Any) -> list[bool]:
+        began = perf_counter()
+        try:
+            return commit(*arguments)
+        finally:
+            self.spans.append((began, perf_counter()))
 
     async def close(self) -> None:
         await self._inner.close()
@@ -142,6 +142,9 @@ class OrderLife(Life):
                 self.say("times", await self._ours(**body))
             case "bare":
                 self.say("times", await self._bare(**body))
+            case "loop on":  # this thread alone: those that are there already stay where they are
+                os.sched_setaffinity(0, body["cpus"])
+                self.say("there", None)
             case "feed":
                 await self._feed(**body)
                 self.say("fed", None)

@@ -52,7 +52,9 @@ class BrokerServer:
         self._runner: web.AppRunner | None = None
         self._stepping: asyncio.Task[None] | None = None
 
-    async def open(self, *, stepping: bool = True) -> None:
+    async def open(self, *, stepping: bool = True, step_s: float = STEP_S) -> None:
+        """`stepping`: the market goes on, and cancels are confirmed, every `step_s`."""
+
         @web.middleware
         async def judged(request: web.Request, handler: Handler) -> web.StreamResponse:
             answer = await handler(request)
@@ -67,11 +69,11 @@ class BrokerServer:
         await web.TCPSite(self._runner, "127.0.0.1", 0).start()
         self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
         if stepping:
-            self._stepping = asyncio.create_task(self._step())
+            self._stepping = asyncio.create_task(self._step(step_s))
 
-    async def _step(self) -> None:
+    async def _step(self, seconds: float) -> None:
         while True:
-            await asyncio.sleep(STEP_S)
+            await asyncio.sleep(seconds)
             self._market.step()
             await self.brokerage.on_step(self._market.now_ns)
             self.after_step()
