@@ -9,7 +9,7 @@ import gc
 
 NEW_OBJECTS = 5_000  # so many at most without a look; one takes about a millisecond
 WORTH_IT = 300
-EVERY = 20  # looks at the young, then one at the middle-aged
+MIDDLE, OLD = 20, 1_000  # of so many looks at the young one goes on to the middle-aged, one to all
 
 
 class Collector:
@@ -26,7 +26,7 @@ class Collector:
         """Nothing waits at this moment: look now, if there is something new."""
         if gc.get_count()[0] >= WORTH_IT:
             self._looks += 1
-            gc.collect(1 if self._looks % EVERY == 0 else 0)
+            gc.collect(2 if self._looks % OLD == 0 else 1 if self._looks % MIDDLE == 0 else 0)
 
 
 collector = Collector()

@@ -24,7 +24,7 @@ class Apart:
         """`disk` is the thread's number (threading.get_native_id there)."""
         self._disk = disk
         self._cpu_now = None if disk == threading.get_native_id() else cpu_now or _cpu_finder()
-        self._before: dict[int, set[int]] = {}  # thread -> its CPUs, while held
+        self._held: dict[int, tuple[set[int], set[int]]] = {}  # thread -> its CPUs before, and now
         self._known: set[int] = set()  # threads that were there when it began
         self._until = 0.0
         self._timer: asyncio.TimerHandle | None = None
@@ -40,20 +40,20 @@ class Apart:
             self._part(self._cpu_now())
 
     def free(self) -> None:
-        """Both go where the system likes again, and with them every thread that was born of the loop meanwhile."""
+        """Both go where the system likes again, and with them every thread that was born of the loop meanwhile.
+
+        What somebody else has chosen for one of them meanwhile stays.
+        """
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if not self._before:
-            return
-        mine = self._before.get(threading.get_native_id())
-        born = {thread.native_id for thread in threading.enumerate()} - self._known if mine else set()
-        for thread in born:
-            if thread is not None and mine is not None:
-                _put(thread, mine)
-        for thread, cpus in self._before.items():
-            _put(thread, cpus)
-        self._before = {}
+        for thread, (before, held) in self._held.items():
+            _give_back(thread, before, held)
+        mine = self._held.get(threading.get_native_id())
+        if mine is not None:
+            for thread in _threads() - self._known:
+                _give_back(thread, *mine)
+        self._held = {}
 
     def _over(self) -> None:
         loop = asyncio.get_running_loop()
@@ -69,17 +69,30 @@ class Apart:
             return
         if not disks - {here}:
             return
-        self._known = {thread.native_id for thread in threading.enumerate() if thread.native_id is not None}
+        self._known = _threads()
         if _put(self._disk, disks - {here}):
-            self._before[self._disk] = disks
+            self._held[self._disk] = disks, disks - {here}
         if len(loops) > 1 and _put(0, {here}):  # one that somebody has put on a CPU stays his
-            self._before[threading.get_native_id()] = loops
+            self._held[threading.get_native_id()] = loops, {here}
+
+
+def _threads() -> set[int]:
+    return {thread.native_id for thread in threading.enumerate() if thread.native_id is not None}
+
+
+def _give_back(thread: int, before: set[int], held: set[int]) -> None:
+    try:
+        now = os.sched_getaffinity(thread)
+    except OSError:  # it has ended
+        return
+    if now == held:
+        _put(thread, before)
 
 
 def _put(thread: int, cpus: Collection[int]) -> bool:
     try:
         os.sched_setaffinity(thread, cpus)
-    except OSError:  # taken away meanwhile, forbidden, or the thread has ended
+    except OSError:  # taken away meanwhile, or forbidden
         return False
     return True
 

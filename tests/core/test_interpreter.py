@@ -2,7 +2,7 @@ import gc
 
 import pytest
 
-from qmterm.core.interpreter import NEW_OBJECTS, WORTH_IT, Collector
+from qmterm.core.interpreter import MIDDLE, NEW_OBJECTS, OLD, WORTH_IT, Collector
 
 
 @pytest.fixture(autouse=True)
@@ -34,3 +34,13 @@ def test_a_rest_is_used_to_look_when_there_is_something_new():
     assert sum(after) == sum(before) + 1
     collector.rest()  # nothing new
     assert (gc.get_stats()[0]["collections"], gc.get_stats()[1]["collections"]) == after
+
+
+def test_also_the_old_are_looked_at_now_and_then(monkeypatch):
+    asked = []
+    monkeypatch.setattr("gc.get_count", lambda: (WORTH_IT, 0, 0))
+    monkeypatch.setattr("gc.collect", asked.append)
+    collector = Collector()
+    for _ in range(OLD):
+        collector.rest()
+    assert (asked.count(0), asked.count(1), asked.count(2)) == (OLD - OLD // MIDDLE, OLD // MIDDLE - 1, 1)

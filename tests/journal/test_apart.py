@@ -105,6 +105,14 @@ async def test_a_loop_that_somebody_has_put_on_a_cpu_stays_there(disk, cpus):
     assert (os.sched_getaffinity(0), disk.cpus) == ({min(cpus)}, cpus)
 
 
+async def test_what_somebody_chose_meanwhile_stays(disk, cpus):
+    apart = Apart(disk.number, lambda: min(cpus))
+    apart.hold()
+    os.sched_setaffinity(0, {max(cpus)})
+    apart.free()
+    assert (os.sched_getaffinity(0), disk.cpus) == ({max(cpus)}, cpus)
+
+
 async def test_a_disk_on_the_loops_own_thread_is_left_alone(cpus):
     apart = Apart(threading.get_native_id(), lambda: min(cpus))
     apart.hold()

@@ -317,10 +317,9 @@ class OrderDesk:
             self._ahead = asyncio.get_running_loop().call_later(AHEAD_S, self._make_out)
 
     def _make_out(self) -> None:
-        if self._placing.on_the_way:
-            self._ahead = asyncio.get_running_loop().call_later(AHEAD_S, self._make_out)
-            return
         self._ahead = None
+        if self._placing.on_the_way:
+            return  # it comes first, and what becomes of it is a change too
         standing(self._book, self.ledger)
         collector.rest()
 

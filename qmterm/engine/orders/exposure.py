@@ -13,7 +13,7 @@ from decimal import Decimal
 
 from qmterm.core.clock import NS, et_date
 from qmterm.core.instruments import is_option, option_root
-from qmterm.core.orders import OrderState, Purpose
+from qmterm.core.orders import OrderIntent, OrderState, Purpose
 from qmterm.engine.orders.book import ZERO, Book, Position
 from qmterm.engine.orders.fillable import Ask, PartsOf, fillable, fillable_of, nobody_asks, once
 from qmterm.engine.orders.ledger import Ledger, OrderRecord
@@ -98,7 +98,7 @@ def standing(book: Book, ledger: Ledger, ask: Ask = nobody_asks) -> Standing:
     An order waits for the answer, and most of it is the same as for the order before.
     """
     working = ledger.working
-    holds_for = book, book.moves, ledger.changes, [(record, record.intent, record.state) for record in working]
+    holds_for = book, book.moves, ledger.changes, [_seen(record, ledger) for record in working]
     if ledger.kept is not None and ledger.kept[0] == holds_for:
         kept = ledger.kept[1]
         assert isinstance(kept, Standing)
@@ -113,6 +113,12 @@ def standing(book: Book, ledger: Ledger, ask: Ask = nobody_asks) -> Standing:
     found = _standing(book, ledger, working, once(asking))
     ledger.kept = None if quoted else (holds_for, found)
     return found
+
+
+def _seen(record: OrderRecord, ledger: Ledger) -> tuple[OrderRecord, OrderIntent, OrderState, OrderState | None]:
+    """What of a working order can change without a fill; an exit's trigger may have ended, and turn up filled."""
+    trigger = ledger.trigger(record)
+    return record, record.intent, record.state, None if trigger is None else trigger.state
 
 
 def _standing(book: Book, ledger: Ledger, working: tuple[OrderRecord, ...], now: PartsOf) -> Standing:

@@ -177,6 +177,7 @@ class Ledger:
             self._brackets.setdefault(record.intent.bracket_id, []).append(record.intent.intent_id)
         if record.broker_id:
             self._by_broker_id[record.broker_id] = record
+        self._filled.pop(name, None)
         if record.fills:
             self._filled[name] = record
 

@@ -240,6 +240,21 @@ def test_what_stands_at_a_price_that_somebody_asks_is_made_out_each_time():
     assert high - low == 200
 
 
+def test_an_ended_trigger_that_turns_up_filled_lets_its_exits_count():
+    day = Day()
+    day.step(0, "bracket", 0, SYMBOLS[0], Action.BUY_TO_OPEN, 2, Decimal(1))
+    trigger, *exits = day.ledger.records
+    for number, (symbol, action) in enumerate(((SYMBOLS[0], Action.BUY_TO_OPEN), (SYMBOLS[1], Action.SELL_TO_OPEN))):
+        fill = Fill(f"h{number}", "1", symbol, action, 2, Decimal(1), T0)
+        day.book.apply(fill, trigger.intent.strategy, "plan")
+    trigger.state = OrderState.NOT_ACCEPTED
+    for each in exits:
+        each.state = OrderState.CONTINGENT
+    before = seen(day.book, day.ledger, day.now)
+    trigger.state = OrderState.FILLED  # its fills are not told yet
+    assert seen(day.book, day.ledger, day.now) == built_from_nothing(day.book, day.ledger, day.now) != before
+
+
 def test_a_replacement_that_the_broker_sized_anew_is_counted_at_its_new_size():
     day = Day()
     day.step(0, "new", 0, SYMBOLS[0], Action.BUY_TO_OPEN, 4, Decimal(1))
