@@ -81,7 +81,7 @@ def run(size: int = ORDERS, *, quick: bool = False, progress: Callable[[str], No
         (
             "both in one process on one loop, a broker on loopback in another, on a CPU of its own where there are two",
             "the disk counts as far as the same commits take beside an idle loop, the slow against the slow",
-            "it works while the order is built, and what that hides is taken off too: a faster disk gives a higher ratio",
+            "it works while the order is built; what that hides is taken off too, so a faster disk has a higher ratio",
         ),
     )
 
