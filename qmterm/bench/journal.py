@@ -28,8 +28,9 @@ from qmterm.bench.report import Limit, Report, Row
 from qmterm.core.orders import Fill, OrderIntent
 from qmterm.drill.life import loop_factory
 from qmterm.journal import records, schema
+from qmterm.journal.commits import Batch, JournalFile, commit
 from qmterm.journal.records import Record
-from qmterm.journal.writer import BATCH_ROWS, commit
+from qmterm.journal.writer import BATCH_ROWS
 
 ORDERS_A_DAY = 1_000
 ROWS = 40_000
@@ -116,11 +117,11 @@ def _bare(path: Path, made: list[tuple[OrderIntent, Fill]]) -> float:
     """The same rows through the same statements, a transaction each, no event loop and no thread."""
     connection = schema.connector(path)()
     schema.prepare(connection, path)
-    file = schema.identity(path)
+    file = JournalFile.at(path)
     values = [value for pair in made for value in pair]
     began = time.perf_counter()
     for number, value in enumerate(values):
-        commit(connection, [_record(value)], number, path, file)
+        commit(connection, Batch(number, [_record(value)]), file)
     took = time.perf_counter() - began
     connection.close()
     return len(values) / took

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from qmterm.core.clock import NS
 from qmterm.core.orders import Action, Fill, Leg, OrderIntent, OrderState, Purpose
+from qmterm.journal.beside import open_beside
 from qmterm.journal.journal import Journal
 from qmterm.journal.writer import BATCH_ROWS
 
@@ -62,7 +63,7 @@ def orders() -> Iterator[tuple[OrderIntent, Fill]]:
 
 
 async def opened(path: Path, batch_rows: int = BATCH_ROWS) -> Journal:
-    journal = await Journal.open(path, RealClock(), batch_rows=batch_rows)
+    journal = await Journal.open(path, RealClock(), open_beside, batch_rows)
     await journal.start_session("5WT00001", "auto", "sim", "sim", Decimal(100_000), (), "bench")
     return journal
 

@@ -1,21 +1,19 @@
 """The engine's order half in a process of its own, made to measure itself: how long from a signal to the wire.
 
-The trap: a time on the wire is when the HTTP client has handed the last byte to the kernel, for both contestants;
-and the disk's share is what SQLite took on its own thread, the hop there and back is ours. It counts only as far as the
-same commit takes with an idle loop: the wait of that thread for the interpreter, which builds the order, is not the
-disk's.
+The traps: a time on the wire is when the HTTP client has handed the last byte to the kernel, for both contestants;
+and the disk is at work while the order is built. So its share is only what the whole order waited for it at the door,
+to the moment when the commit had ended: what comes after (the answer, the loop's turns) is ours.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Iterable
 from decimal import Decimal
 from pathlib import Path
 from time import perf_counter, process_time
-from typing import Any, TypeVar
+from typing import Any, cast
 
 import httpx2
 from tastytrade import Account, Session
@@ -28,6 +26,7 @@ from tastytrade.order import (
 )
 from tastytrade.order import Leg as SdkLeg
 
+from qmterm.broker.errors import current_exchange
 from qmterm.broker.pacing import Pacer
 from qmterm.core.clock import NS
 from qmterm.core.orders import Action, Leg, OrderIntent, OrderState, Purpose
@@ -40,18 +39,18 @@ from qmterm.drill.life import Life
 from qmterm.drill.market import EXPIRY
 from qmterm.engine.commands import Resume
 from qmterm.engine.ladder import Level
-from qmterm.journal.writer import Database, commit, open_connection
+from qmterm.journal.beside import Beside, open_beside
+from qmterm.journal.database import Database
+from qmterm.journal.lock import JournalLock
 from qmterm.market.board.board import Board
 from qmterm.market.board.report import FrameReport
 from qmterm.market.board.wire import FrameDecoder
 from qmterm.market.stream.socket import MarketStream
-from qmterm.risk.verdict import Verdict
 from qmterm.sim.brokerage.app import ACCOUNT
-
-T = TypeVar("T")
 
 CONNECTING = "connection.connect_tcp.started"
 PATIENCE_S = 20.0
+Door = Callable[[httpx2.Request], Awaitable[None]]
 
 
 async def _until(condition: Callable[[], bool], pause_s: float = 0.02) -> None:
@@ -73,6 +72,7 @@ class Wire:
         self.connects = 0  # TCP set-ups that an order waited for
         self.renewals = 0  # token requests
         self.left = asyncio.Event()
+        self.at_door = 0.0  # when the newest held order was whole
 
     async def leaving(self, request: httpx2.Request) -> None:
         if request.url.path.endswith("/oauth/token"):
@@ -80,6 +80,9 @@ class Wire:
         if request.method not in ("POST", "DELETE") or "/orders" not in request.url.path:
             return
         times = self.posts if request.method == "POST" else self.deletes
+        exchange = current_exchange.get()
+        if exchange is not None and exchange.door is not None:
+            exchange.door = self._timed(exchange.door)
 
         async def told(name: str, _info: dict[str, Any]) -> None:
             if name == CONNECTING and request.method == "POST":
@@ -91,31 +94,12 @@ class Wire:
 
         request.extensions = {**request.extensions, "trace": told}
 
+    def _timed(self, door: Door) -> Door:
+        async def timed(request: httpx2.Request) -> None:
+            self.at_door = perf_counter()
+            await door(request)
 
-class TimedDatabase:
-    """See journal.writer.Database; keeps the seconds SQLite took for each commit, on its own thread."""
-
-    def __init__(self, inner: Database) -> None:
-        self._inner = inner
-        self.spans: list[tuple[float, float]] = []
-
-    async def run(self, function: Callable[..., T], *arguments: Any) -> T:
-        called: list[Any] = [self._timed if part is commit else part for part in (function, *arguments)]
-        result: T = await self._inner.run(*called)
-        return result
-
-    def _timed(self, *arguments: Any) -> list[bool]:
-        began = perf_counter()
-        try:
-            return commit(*arguments)
-        finally:
-            self.spans.append((began, perf_counter()))
-
-    async def close(self) -> None:
-        await self._inner.close()
-
-    def within(self, began: float, ended: float) -> float:
-        return sum(max(0.0, min(last, ended) - max(first, began)) for first, last in self.spans[-20:])
+        return timed
 
 
 class OrderLife(Life):
@@ -123,15 +107,15 @@ class OrderLife(Life):
 
     # The limits stay on the path, but do not stop a thousand orders a minute.
     risk = RISK.model_copy(update={"max_orders_per_minute": 1_000_000, "duplicate_s": 0.0})
-    _disk: TimedDatabase
+    _disk: Beside
     _number = 0
 
     def watch(self) -> None:
         self.wire = Wire()
         self.broker.client_hooks["request"].append(self.wire.leaving)
 
-    async def connect(self, path: Path) -> Database:
-        self._disk = TimedDatabase(await open_connection(path))
+    async def connect(self, path: Path, lock: JournalLock) -> Database:
+        self._disk = cast(Beside, await open_beside(path, lock))
         return self._disk
 
     async def told(self, what: str, body: Any) -> None:
@@ -214,7 +198,7 @@ class OrderLife(Life):
         wire, connects, renewals = self.wire, self.wire.connects, self.wire.renewals
         total: list[float] = []
         disk: list[float] = []
-        alone: list[float] = []
+        waited: list[float] = []
         cpu: list[float] = []
         for number in range(count):
             due = perf_counter() + pace_s
@@ -228,34 +212,19 @@ class OrderLife(Life):
                 await wire.left.wait()
             total.append(wire.posts[-1] - began)
             cpu.append(wire.cpu_s - worked)
-            disk.append(self._disk.within(began, wire.posts[-1]))
+            first, last = self._disk.at_work_s
+            disk.append(last - first)
+            waited.append(max(0.0, last - max(wire.at_door, first)))
             await self._settled(f"e{plan.plan_id}")
-            await asyncio.sleep(
-                pace_s / 2
-            )  # as quiet a disk as the order found: right after another commit it is faster
-            alone.append(await self._alone(plan, verdict))
             await asyncio.sleep(max(0.0, due - perf_counter()))
         return {
             "total": total,
             "disk": disk,
-            "alone": alone,
+            "waited": waited,
             "cpu": cpu,
             "connects": wire.connects - connects,
             "renewals": wire.renewals - renewals,
         }
-
-    async def _alone(self, plan: TradePlan, verdict: Verdict) -> float:
-        """Seconds that a commit of an order's rows takes while nothing else is done."""
-        record, guard = self.house.desk.ledger.get(f"e{plan.plan_id}"), self.house.guards.of(plan.plan_id)
-        journal = self.house.journal
-        if record is None or guard is None or journal is None:
-            raise ValueError(f"the bench's order {plan.plan_id} left no trace")
-        journal.decision("bench", "sent", plan.time_ns, plan=plan, numbers=verdict.numbers)
-        written = journal.write_protect(f"alone-{plan.plan_id}", guard.to_dict())
-        await journal.write_intent(replace(record.intent, intent_id=f"alone-{plan.plan_id}"))
-        await written
-        began, ended = self._disk.spans[-1]
-        return ended - began
 
     async def _settled(self, intent_id: str) -> None:
         record = self.house.desk.ledger.get(intent_id)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import sqlite3
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -16,44 +17,48 @@ from typing import Any, TypeVar
 
 from qmterm.drill.process import Process
 from qmterm.journal import schema
-from qmterm.journal.writer import commit, commit_turn, commit_turns
+from qmterm.journal.commits import AtDisk, Batch, JournalFile, Outcome, commit
+from qmterm.journal.database import Connect
+from qmterm.journal.lock import JournalLock
 
 T = TypeVar("T")
 
 
 class InlineDatabase:
-    """See journal.writer.Database: a virtual clock cannot wait for a thread, so functions run in place.
+    """See journal.database.Database: a virtual clock cannot wait for a thread, so functions run in place.
 
-    `slow` gives the seconds a commit takes before it is on the disk: meanwhile the engine goes on. Of turns it commits
-    one a call, as a slow disk does: each is a write of its own.
+    `slow` gives the seconds a commit takes before it is on the disk: meanwhile the engine goes on.
     """
 
-    def __init__(self, connection: sqlite3.Connection, process: Process, slow: Callable[[], float]) -> None:
+    def __init__(self, connection: sqlite3.Connection, path: Path, process: Process, slow: Callable[[], float]) -> None:
         self.connection = connection
+        self._file = JournalFile.at(path)
         self._process = process
         self._slow = slow
+        self._turn = asyncio.Lock()
+
+    @property
+    def disk_thread(self) -> int:
+        return threading.get_native_id()
 
     async def run(self, function: Callable[..., T], *arguments: Any) -> T:
-        if function is commit or function is commit_turns:
-            written: T = await self._write(commit_turn if function is commit_turns else function, *arguments)
-            return written
         if not self._process.alive:
             await self._process.gone()
         return function(self.connection, *arguments)
 
-    async def _write(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        await self._process.before("write")
-        seconds = self._slow()
-        if seconds:
-            *_, syncing = arguments
-            if syncing is not None:
-                syncing()
-            await asyncio.sleep(seconds)
-            if not self._process.alive:
-                await self._process.gone()
-        result = function(self.connection, *arguments)
-        await self._process.after("write")
-        return result
+    async def commit(self, batch: Batch, at_disk: AtDisk | None) -> list[Outcome]:
+        async with self._turn:
+            await self._process.before("write")
+            seconds = self._slow()
+            if seconds:
+                if at_disk is not None:
+                    at_disk()
+                await asyncio.sleep(seconds)
+                if not self._process.alive:
+                    await self._process.gone()
+            outcomes = commit(self.connection, batch, self._file, None if seconds else at_disk)
+            await self._process.after("write")
+            return outcomes
 
     async def close(self) -> None:
         if self._process.alive:  # a killed one tidies nothing up
@@ -71,11 +76,11 @@ class Disk:
         self._open: sqlite3.Connection | None = None
         self.path = folder / "0" / "journal.sqlite"
 
-    def connect(self, process: Process) -> Callable[[Path], Any]:
-        async def connect(path: Path) -> InlineDatabase:
+    def connect(self, process: Process) -> Connect:
+        async def connect(path: Path, _lock: JournalLock) -> InlineDatabase:
             self._open = schema.connector(path)()
             schema.prepare(self._open, path)
-            return InlineDatabase(self._open, process, self._slow)
+            return InlineDatabase(self._open, path, process, self._slow)
 
         return connect
 

@@ -18,7 +18,10 @@ import httpx2
 
 from qmterm.broker.tastytrade import TastytradeBroker
 from qmterm.drill.process import CrashPoint
-from qmterm.journal.writer import Database, commit, open_connection
+from qmterm.journal.beside import open_beside
+from qmterm.journal.commits import AtDisk, Batch, Outcome
+from qmterm.journal.database import Database
+from qmterm.journal.lock import JournalLock
 
 T = TypeVar("T")
 
@@ -44,9 +47,9 @@ class Fate:
 
     # --- what is watched ---
 
-    async def connect(self, path: Path) -> Database:
-        """For Journal.open: the production connection, with its commits counted."""
-        return MortalDatabase(await open_connection(path), self)
+    async def connect(self, path: Path, lock: JournalLock) -> Database:
+        """For Journal.open: the engine's own way, with its commits counted."""
+        return MortalDatabase(await open_beside(path, lock), self)
 
     def watch(self, broker: TastytradeBroker) -> None:
         """Count what leaves through the production client, and its answers."""
@@ -77,22 +80,24 @@ def _deed(request: httpx2.Request) -> bool:
 
 
 class MortalDatabase:
-    """See journal.writer.Database; each commit is a write, also one of many in turn, and dies on its own thread."""
+    """See journal.database.Database; each commit is a write. Before it: the scribe has it not, or has just got it."""
 
     def __init__(self, inner: Database, fate: Fate) -> None:
         self._inner = inner
         self._fate = fate
 
     async def run(self, function: Callable[..., T], *arguments: Any) -> T:
-        called: list[Any] = [self._commit if part is commit else part for part in (function, *arguments)]
-        result: T = await self._inner.run(*called)
-        return result
+        return await self._inner.run(function, *arguments)
 
-    def _commit(self, *arguments: Any) -> list[bool]:
+    async def commit(self, batch: Batch, at_disk: AtDisk | None) -> list[Outcome]:
         self._fate.before("write")
-        written = commit(*arguments)
+        outcomes = await self._inner.commit(batch, at_disk)
         self._fate.after("write")
-        return written
+        return outcomes
+
+    @property
+    def disk_thread(self) -> int:
+        return self._inner.disk_thread
 
     async def close(self) -> None:
         await self._inner.close()

@@ -37,8 +37,9 @@ from qmterm.drill.work import Work
 from qmterm.engine.commands import Kill
 from qmterm.engine.runlog import RunLog
 from qmterm.engine.view import LogLine
+from qmterm.journal.database import Database
 from qmterm.journal.journal import Journal
-from qmterm.journal.writer import Database
+from qmterm.journal.lock import JournalLock
 
 STATE_EVERY_S = 0.25
 
@@ -115,9 +116,9 @@ class Life:
         """Before the first call leaves."""
         self.fate.watch(self.broker)
 
-    async def connect(self, path: Path) -> Database:
+    async def connect(self, path: Path, lock: JournalLock) -> Database:
         """The journal's file."""
-        return await self.fate.connect(path)
+        return await self.fate.connect(path, lock)
 
     async def told(self, what: str, body: Any) -> None:
         if what == "act":

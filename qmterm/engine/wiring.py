@@ -27,6 +27,7 @@ from qmterm.engine.control import ControlSocket
 from qmterm.engine.parts import HeldQuotes, Limits, Lockstep, Parts, SteppedBroker
 from qmterm.engine.runlog import RunLog
 from qmterm.engine.sim_link import LOOPBACK, SimLink
+from qmterm.journal.beside import open_beside
 from qmterm.journal.journal import Journal
 from qmterm.market.clock import ServerClock, StepClock, SystemClock
 from qmterm.market.feed import PolygonFeed
@@ -138,7 +139,7 @@ async def build(
         rest.entitlements.keep_in(place.history / "entitlements.json", lambda: et_date(clock.now()))
         until_ns = _until(bounds.until, today, clock.now())
         log = make_log(clock)
-        journal = await Journal.open(place.journal, clock)
+        journal = await Journal.open(place.journal, clock, open_beside)
         opened.push_async_callback(journal.close)
         feed = PolygonFeed(
             settings.polygon,

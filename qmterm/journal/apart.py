@@ -20,10 +20,10 @@ HELD_S = 1.0  # after the last order; then both threads go where the system like
 class Apart:
     """For the loop that makes it and the database's thread. All methods belong to the loop."""
 
-    def __init__(self, disk: int, cpu_now: Callable[[], int] | None = None) -> None:
-        """`disk` is the thread's number (threading.get_native_id there)."""
+    def __init__(self, disk: Callable[[], int], cpu_now: Callable[[], int] | None = None) -> None:
+        """`disk` gives the number of the thread that waits for the disk, which may become another."""
         self._disk = disk
-        self._cpu_now = None if disk == threading.get_native_id() else cpu_now or _cpu_finder()
+        self._cpu_now = None if disk() == threading.get_native_id() else cpu_now or _cpu_finder()
         self._held: dict[int, tuple[set[int], set[int]]] = {}  # thread -> its CPUs before, and now
         self._known: set[int] = set()  # threads that were there when it began
         self._until = 0.0
@@ -63,15 +63,16 @@ class Apart:
             self.free()
 
     def _part(self, here: int) -> None:
+        disk = self._disk()
         try:
-            loops, disks = os.sched_getaffinity(0), os.sched_getaffinity(self._disk)
+            loops, disks = os.sched_getaffinity(0), os.sched_getaffinity(disk)
         except OSError:  # it was only for speed
             return
         if not disks - {here}:
             return
         self._known = _threads()
-        if _put(self._disk, disks - {here}):
-            self._held[self._disk] = disks, disks - {here}
+        if _put(disk, disks - {here}):
+            self._held[disk] = disks, disks - {here}
         if len(loops) > 1 and _put(0, {here}):  # one that somebody has put on a CPU stays his
             self._held[threading.get_native_id()] = loops, {here}
 

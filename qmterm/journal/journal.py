@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-import threading
 from collections.abc import Awaitable, Callable, Mapping
 from decimal import Decimal
 from pathlib import Path
@@ -20,20 +19,16 @@ from qmterm.core.reasons import Reason
 from qmterm.core.signals import Signal, TradePlan
 from qmterm.journal import queries, records, schema
 from qmterm.journal.apart import Apart
+from qmterm.journal.database import Connect, Database, open_connection
 from qmterm.journal.lock import JournalLock
 from qmterm.journal.queries import EventRow
 from qmterm.journal.records import Record
 from qmterm.journal.state import JournalState, StoredOrder, load_state, stored_order
-from qmterm.journal.writer import BATCH_ROWS, Database, GroupWriter, open_connection
+from qmterm.journal.writer import BATCH_ROWS, GroupWriter
 
 T = TypeVar("T")
 
 RECENT_DAYS = 7
-
-
-def _thread(_connection: sqlite3.Connection) -> int:
-    """Where the database's functions run."""
-    return threading.get_native_id()
 
 
 class Journal:
@@ -67,13 +62,13 @@ class Journal:
         cls,
         path: Path,
         clock: Clock,
-        connect: Callable[[Path], Awaitable[Database]] = open_connection,
+        connect: Connect = open_connection,
         batch_rows: int = BATCH_ROWS,
     ) -> Self:
         """Lock, check, migrate; JournalError with one sentence when the file cannot be trusted or written.
 
-        `connect` opens the file another way (drills: without a thread, and cut off at a chosen write). `batch_rows` is
-        the most that one commit takes (1, to measure what grouping gains).
+        `connect` opens the file: on a thread as it stands, in a process of its own for an engine (beside.py), another
+        way for drills. `batch_rows` is the most that one commit takes (1, to measure what grouping gains).
         """
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -85,9 +80,9 @@ class Journal:
         lock = JournalLock(path)
         lock.acquire()
         try:
-            connection = await connect(path)
+            connection = await connect(path, lock)
             session_id, batch = await connection.run(queries.last_numbers)
-            apart = Apart(await connection.run(_thread))
+            apart = Apart(lambda: connection.disk_thread)
         except BaseException:
             lock.release()
             raise
@@ -103,7 +98,7 @@ class Journal:
             await asyncio.wait([self._closing])
 
     async def _close(self) -> None:
-        """Not before the database thread has ended: the next journal of this file would number its batches anew."""
+        """Not before the database has ended: the next journal of this file would number its batches anew."""
         try:
             try:
                 await self._writer.close()

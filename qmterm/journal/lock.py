@@ -1,6 +1,7 @@
 """One engine per journal: an operating-system lock on FILE.lock that dies with its process.
 
-The trap: a pid file would survive kill -9 and lock its owner out of recovery; a kernel lock does not.
+The traps: a pid file would survive kill -9 and lock its owner out of recovery; a kernel lock does not. And the scribe
+of a killed engine may still be writing its last batch: it holds the lock too, and the next engine waits for its end.
 """
 
 from __future__ import annotations
@@ -8,9 +9,13 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import time
 from pathlib import Path
 
 from qmterm.core.errors import JournalError
+
+LEFT_BEHIND_S = 10.0  # so long a killed engine's last batch may take to reach the disk
+LOOK_AGAIN_S = 0.01
 
 
 class JournalLock:
@@ -42,13 +47,17 @@ class JournalLock:
         journal = self.path.with_suffix("")
         try:
             free = _try_lock(descriptor)
+            patience = time.monotonic() + LEFT_BEHIND_S
+            while not free and time.monotonic() < patience and not _alive(_owner(descriptor)):
+                time.sleep(LOOK_AGAIN_S)
+                free = _try_lock(descriptor)
         except OSError as error:  # a file system without locks (some network mounts)
             raise JournalError(
                 f"The journal {journal} cannot be locked ({error.strerror}), so a second engine could write to it; "
                 "choose a file on a local disk with --journal"
             ) from error
         if not free:
-            owner = os.read(descriptor, 32).decode("ascii", "replace").strip() or "unknown"
+            owner = _owner(descriptor) or "unknown"
             raise JournalError(
                 f"The journal {journal} is in use by another running engine (process {owner}); "
                 "ask it with `qmterm ctl status`, or take another file with --journal"
@@ -56,12 +65,40 @@ class JournalLock:
         # The number is for people; on a full disk the lock holds without it.
         with contextlib.suppress(OSError):
             os.ftruncate(descriptor, 0)
+            os.lseek(descriptor, 0, os.SEEK_SET)
             os.write(descriptor, f"{os.getpid()}\n".encode("ascii"))
+
+    @property
+    def descriptor(self) -> int:
+        """Whoever is given it holds the lock too, until both have let go."""
+        if self._descriptor is None:
+            raise ValueError(f"nobody holds {self.path}")
+        return self._descriptor
 
     def release(self) -> None:
         if self._descriptor is not None:
             os.close(self._descriptor)  # closing drops the lock
             self._descriptor = None
+
+
+def _owner(descriptor: int) -> str:
+    """The number of the process that took the lock; empty while it has not said it."""
+    os.lseek(descriptor, 0, os.SEEK_SET)
+    return os.read(descriptor, 32).decode("ascii", "replace").strip()
+
+
+def _alive(owner: str) -> bool:
+    """Whether an engine still runs; one that was killed and is not yet buried (a zombie) does not."""
+    if sys.platform == "win32" or not owner.isdecimal():
+        return True
+    try:
+        os.kill(int(owner), 0)
+        state = Path(f"/proc/{owner}/stat").read_text().rpartition(")")[2].split()
+    except ProcessLookupError:
+        return False
+    except OSError:  # another user's, or a system without /proc
+        return True
+    return state[:1] != ["Z"]
 
 
 if sys.platform == "win32":

@@ -10,9 +10,9 @@ from typing import Any, Self, TypeVar
 
 from qmterm.core.errors import JournalError
 from qmterm.journal import schema
+from qmterm.journal.database import JournalConnection, open_connection
 from qmterm.journal.records import from_json
 from qmterm.journal.state import JournalState, load_state
-from qmterm.journal.writer import JournalConnection, open_connection
 
 T = TypeVar("T")
 

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
-from qmterm.journal import Journal, writer
-from tests.journal.journal_rows import clock, intent
-from tests.journal.paced import Paced
+from qmterm.journal import Journal
+from tests.journal.journal_rows import clock
+from tests.journal.paced import Paced, settle
 
 
 @pytest.fixture
-async def paced(tmp_path, monkeypatch):
-    """(journal, its commits) with one of one row under way; `finish` brings what was called meanwhile."""
-    commits = Paced()
-    monkeypatch.setattr(writer, "commit", commits.paced)
-    monkeypatch.setattr(writer, "TURNS_S", 600.0)  # a test takes its time
-    journal = await Journal.open(tmp_path / "j", clock())
-    first = asyncio.create_task(journal.write_intent(intent(0)))
-    await commits.begun()
-    yield journal, commits
-    commits.hurry()
-    await first
-    await journal.close()
+async def paced(tmp_path):
+    """(journal, its database): no row is under way."""
+
+    async def connect(path, _lock):
+        return Paced(path)
+
+    journal = await Journal.open(tmp_path / "j", clock(), connect)
+    yield journal, journal._connection
+    journal._connection.hurry()
+    await settle()
+    if not journal._writer._task.done():
+        await journal.close()
+    else:
+        journal.abandon()
+        journal._connection.connection.close()

@@ -1,55 +1,61 @@
-"""A journal whose commits the test paces: nothing here waits for luck."""
+"""A journal whose commits the test paces: nothing here waits for luck, and nothing for a thread."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
 
-from qmterm.journal import writer
+from qmterm.journal import commits, schema
+from qmterm.journal.commits import JournalFile
 from tests.journal.journal_rows import intent
 
 
 class Paced:
-    """The real commit, on its thread; each waits until the test lets it go on, first to the disk, then to its end."""
+    """See database.Database: a batch reaches the real file when the test says so."""
 
-    def __init__(self):
+    def __init__(self, path):
+        self.connection = schema.connector(path)()
+        schema.prepare(self.connection, path)
+        self.file = JournalFile.at(path)
         self.sizes = []
-        self.error = None
-        self.commit = writer.commit
-        self._begun, self._syncing, self._told, self._ended = (threading.Semaphore(0) for _ in range(4))
+        self.batches = []
+        self.waiting = []
+        self.free = False
 
-    def paced(self, connection, records, batch, path, file, syncing=None):
-        self.sizes.append(len(records))
-        self._begun.release()
-        self._syncing.acquire()
-        if syncing is not None:
-            syncing()
-        self._told.release()
-        self._ended.acquire()
-        if self.error is not None:
-            raise self.error
-        return self.commit(connection, records, batch, path, file)
+    async def run(self, function, *arguments):
+        return function(self.connection, *arguments)
 
-    async def begun(self):
-        assert await asyncio.to_thread(self._begun.acquire, timeout=10)
+    def commit(self, batch, at_disk):
+        future = asyncio.get_running_loop().create_future()
+        self.sizes.append(len(batch.records))
+        self.batches.append(batch)
+        self.waiting.append((batch, at_disk, future))
+        if self.free:
+            self.finish()
+        return future
 
-    async def at_disk(self):
-        """The commit under way has nothing left but the disk, and the loop has heard it."""
-        self._syncing.release()
-        assert await asyncio.to_thread(self._told.acquire, timeout=10)
-        await settle()
+    def finish(self):
+        """The first that waits is on the disk, or is refused by it."""
+        batch, at_disk, future = self.waiting.pop(0)
+        outcomes = commits.commit(self.connection, batch, self.file, at_disk)
+        if not future.done():
+            future.set_result(outcomes)
 
-    def end(self):
-        self._ended.release()
-
-    async def finish(self):
-        await self.at_disk()
-        self.end()
-        await self.begun()  # the next has come
+    def fail(self, error):
+        self.waiting.pop(0)[2].set_exception(error)
 
     def hurry(self):
-        self._syncing.release(10_000)
-        self._ended.release(10_000)
+        """From here on the disk takes no time."""
+        self.free = True
+        while self.waiting:
+            self.finish()
+
+    @property
+    def disk_thread(self):
+        return threading.get_native_id()
+
+    async def close(self):
+        self.connection.close()
 
 
 def callers(journal, count):
@@ -57,7 +63,7 @@ def callers(journal, count):
 
 
 async def settle():
-    for _ in range(5):
+    for _ in range(8):
         await asyncio.sleep(0)
 
 

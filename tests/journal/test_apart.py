@@ -53,7 +53,7 @@ def cpus():
 
 async def test_the_loop_stays_where_it_is_and_the_disks_thread_keeps_off_that_cpu(disk, cpus):
     here = max(cpus)
-    apart = Apart(disk.number, lambda: here)
+    apart = Apart(lambda: disk.number, lambda: here)
     apart.hold()
     assert (os.sched_getaffinity(0), disk.cpus) == ({here}, cpus - {here})
     apart.free()
@@ -62,7 +62,7 @@ async def test_the_loop_stays_where_it_is_and_the_disks_thread_keeps_off_that_cp
 
 async def test_it_is_over_some_time_after_the_last_order(disk, cpus, monkeypatch):
     monkeypatch.setattr(module, "HELD_S", 0.05)
-    apart = Apart(disk.number, lambda: min(cpus))
+    apart = Apart(lambda: disk.number, lambda: min(cpus))
     apart.hold()
     apart.hold()
     assert disk.cpus != cpus
@@ -72,7 +72,7 @@ async def test_it_is_over_some_time_after_the_last_order(disk, cpus, monkeypatch
 
 
 async def test_a_thread_that_was_born_meanwhile_goes_where_it_likes_too(disk, cpus):
-    apart = Apart(disk.number, lambda: min(cpus))
+    apart = Apart(lambda: disk.number, lambda: min(cpus))
     apart.hold()
     born = Other()
     try:
@@ -87,7 +87,7 @@ async def test_two_journals_of_one_loop_give_it_back_whole_in_whichever_order(di
     second = Other()
     try:
         for first_first in (True, False):
-            both = [Apart(number, lambda: min(cpus)) for number in (disk.number, second.number)]
+            both = [Apart(lambda of=other: of.number, lambda: min(cpus)) for other in (disk, second)]
             for apart in both:
                 apart.hold()
             for apart in both if first_first else reversed(both):
@@ -99,14 +99,14 @@ async def test_two_journals_of_one_loop_give_it_back_whole_in_whichever_order(di
 
 async def test_a_loop_that_somebody_has_put_on_a_cpu_stays_there(disk, cpus):
     os.sched_setaffinity(0, {min(cpus)})
-    apart = Apart(disk.number, lambda: min(cpus))
+    apart = Apart(lambda: disk.number, lambda: min(cpus))
     apart.hold()
     apart.free()
     assert (os.sched_getaffinity(0), disk.cpus) == ({min(cpus)}, cpus)
 
 
 async def test_what_somebody_chose_meanwhile_stays(disk, cpus):
-    apart = Apart(disk.number, lambda: min(cpus))
+    apart = Apart(lambda: disk.number, lambda: min(cpus))
     apart.hold()
     os.sched_setaffinity(0, {max(cpus)})
     apart.free()
@@ -114,7 +114,7 @@ async def test_what_somebody_chose_meanwhile_stays(disk, cpus):
 
 
 async def test_a_disk_on_the_loops_own_thread_is_left_alone(cpus):
-    apart = Apart(threading.get_native_id(), lambda: min(cpus))
+    apart = Apart(threading.get_native_id, lambda: min(cpus))
     apart.hold()
     assert os.sched_getaffinity(0) == cpus
     apart.free()
@@ -124,7 +124,7 @@ async def test_what_the_system_forbids_costs_speed_and_nothing_else(disk, cpus, 
     def forbidden(*_arguments):
         raise PermissionError
 
-    apart = Apart(disk.number, lambda: min(cpus))
+    apart = Apart(lambda: disk.number, lambda: min(cpus))
     with monkeypatch.context() as patch:
         patch.setattr(os, "sched_setaffinity", forbidden)
         apart.hold()
@@ -137,7 +137,7 @@ async def test_what_the_system_forbids_costs_speed_and_nothing_else(disk, cpus, 
 
 async def test_a_thread_that_has_ended_is_no_trouble(cpus):
     gone = Other()
-    apart = Apart(gone.number, lambda: min(cpus))
+    apart = Apart(lambda: gone.number, lambda: min(cpus))
     apart.hold()
     gone.end()
     apart.free()

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 from qmterm.core.errors import JournalError
 from qmterm.core.orders import BracketRole, OrderIntent
 from qmterm.core.reasons import Reason
-from qmterm.journal import Journal, inserts, records, schema, writer
+from qmterm.journal import Journal, inserts, records, schema
+from qmterm.journal.commits import Batch, JournalFile, commit
 from qmterm.journal.records import Record
 from tests.journal.journal_rows import T0, clock, fill, intent
 
@@ -69,8 +70,8 @@ def test_one_commit_leaves_what_a_commit_a_row_leaves(tmp_path_factory, rows):
     folder = tmp_path_factory.mktemp("journal")
     together, alone = opened(folder / "together"), opened(folder / "alone")
     try:
-        said = writer.commit(together, batch, 1, folder / "together", schema.identity(folder / "together"))
-        each = [writer.commit(alone, [row], 1, folder / "alone", schema.identity(folder / "alone"))[0] for row in batch]
+        said = commit(together, Batch(1, batch), JournalFile.at(folder / "together"))
+        each = [commit(alone, Batch(1, [row]), JournalFile.at(folder / "alone"))[0] for row in batch]
         assert said == each
         assert content(together) == content(alone)
     finally:
@@ -83,7 +84,7 @@ def test_every_row_of_a_batch_is_written_in_order_whatever_its_size(tmp_path, co
     path = tmp_path / "j"
     connection = opened(path)
     rows = [record(records.INTENT, number) for number in range(count)]
-    assert writer.commit(connection, rows, 1, path, schema.identity(path)) == [True] * count
+    assert commit(connection, Batch(1, rows), JournalFile.at(path)) == [True] * count
     found = connection.execute("SELECT e.subject, i.intent_id FROM events e JOIN intents i USING (seq) ORDER BY seq")
     assert found.fetchall() == [(f"s{number}", f"qm-{number}") for number in range(count)]
     connection.close()
@@ -108,7 +109,7 @@ def test_rows_of_a_session_are_numbered_on_from_the_last(tmp_path):
     path = tmp_path / "j"
     connection = opened(path)
     for batch in (1, 2):
-        writer.commit(connection, [record("log", n) for n in range(3)], batch, path, schema.identity(path))
+        commit(connection, Batch(batch, [record("log", n) for n in range(3)]), JournalFile.at(path))
     assert connection.execute("SELECT seq, batch FROM events ORDER BY seq").fetchall() == [
         (1, 1), (2, 1), (3, 1), (4, 2), (5, 2), (6, 2),
     ]  # fmt: skip
@@ -130,57 +131,20 @@ async def test_a_row_without_a_value_is_refused_alone(tmp_path):
     await journal.close()
 
 
-class Counting:
-    """The real file, with its commits counted."""
-
-    def __init__(self, inner):
-        self.inner, self.commits = inner, 0
-
-    async def run(self, function, *arguments):
-        self.commits += function is writer.commit
-        return await self.inner.run(function, *arguments)
-
-    async def close(self):
-        await self.inner.close()
-
-
-async def test_a_bad_row_among_a_thousand_is_found_by_halving(tmp_path):
-    async def connect(path):
-        counting.append(Counting(await writer.open_connection(path)))
-        return counting[0]
-
-    counting = []
-    journal = await Journal.open(tmp_path / "j", clock(), connect)
+def test_a_bad_row_among_a_thousand_is_found_by_halving(tmp_path):
+    path = tmp_path / "j"
+    connection = opened(path)
+    begun = []
+    connection.set_trace_callback(lambda sql: begun.append(sql) if sql.startswith("BEGIN") else None)
+    rows = [record("log", number) for number in range(1_000)]
     lame = Record(records.MARK, "x", T0, 0, None, {"flag": ""}, "{}")
-    for number in range(1_000):
-        journal.note("log", "x", {"n": number}, T0)
-        if number == 617:
-            journal._writer.note(lame)
-    await journal._writer.flush()
-    assert journal.dropped == 1
-    assert counting[0].commits <= 25
-    seen = await counting[0].run(lambda c: [row[0] for row in c.execute("SELECT body FROM events WHERE kind = 'log'")])
-    assert seen == [f'{{"n":{number}}}' for number in range(1_000)]
-    await journal.close()
-
-
-async def test_a_fault_of_our_own_leaves_no_caller_waiting(tmp_path):
-    class Broken(Counting):
-        async def run(self, function, *arguments):
-            if function is writer.commit:
-                raise RuntimeError("a bug")
-            return await self.inner.run(function, *arguments)
-
-    async def connect(path):
-        return Broken(await writer.open_connection(path))
-
-    journal = await Journal.open(tmp_path / "j", clock(), connect)
-    answers = await asyncio.wait_for(
-        asyncio.gather(*(journal.write_intent(intent(n)) for n in range(3)), return_exceptions=True), 5
-    )
-    assert [type(answer) for answer in answers] == [JournalError] * 3
-    with pytest.raises(RuntimeError, match="a bug"):
-        await journal.close()
+    outcomes = commit(connection, Batch(1, [*rows[:618], lame, *rows[618:]]), JournalFile.at(path))
+    assert isinstance(outcomes.pop(618), str)
+    assert outcomes == [True] * 1_000
+    assert len(begun) <= 25
+    found = connection.execute("SELECT subject FROM events ORDER BY seq").fetchall()
+    assert [name for (name,) in found] == [f"s{number}" for number in range(1_000)]
+    connection.close()
 
 
 async def test_batches_of_one_row_commit_each_alone(tmp_path):

@@ -8,7 +8,8 @@ import pytest
 
 from qmterm.core.errors import JournalError
 from qmterm.journal import Journal
-from qmterm.journal.writer import commit, open_connection
+from qmterm.journal.beside import open_beside
+from qmterm.journal.database import open_connection
 from tests.journal.journal_rows import clock, intent
 
 
@@ -20,19 +21,25 @@ class Watched:
         self.during = lambda: None
 
     async def run(self, function, *arguments):
-        result = await self.inner.run(function, *arguments)
-        if function is commit:
-            self.during()
-        return result
+        return await self.inner.run(function, *arguments)
+
+    async def commit(self, batch, at_disk):
+        outcomes = await self.inner.commit(batch, at_disk)
+        self.during()
+        return outcomes
+
+    @property
+    def disk_thread(self):
+        return self.inner.disk_thread
 
     async def close(self):
         await self.inner.close()
 
 
-@pytest.fixture
-async def journal(tmp_path):
-    async def connect(path):
-        return Watched(await open_connection(path))
+@pytest.fixture(params=[open_connection, open_beside])
+async def journal(tmp_path, request):
+    async def connect(path, lock):
+        return Watched(await request.param(path, lock))
 
     opened = await Journal.open(tmp_path / "journal.sqlite", clock(), connect)
     yield opened
@@ -66,12 +73,14 @@ async def test_a_row_is_queued_by_the_call_itself_so_that_two_share_one_commit(j
     assert commits == [1]
 
 
-async def test_of_a_commit_that_fails_before_the_disk_nothing_begins_beside(journal):
+async def test_of_a_commit_that_fails_before_the_disk_nothing_begins_beside_on_a_thread(tmp_path):
+    journal = await Journal.open(tmp_path / "journal.sqlite", clock())
     seen = []
-    await journal._connection.inner.run(lambda c: c.execute("PRAGMA query_only = ON"))
+    await journal._connection.run(lambda c: c.execute("PRAGMA query_only = ON"))
     written = journal.write_intent(intent())
     journal.while_writing(lambda: seen.append(1))
     with pytest.raises(JournalError):
         await written
     assert seen == []
-    await journal._connection.inner.run(lambda c: c.execute("PRAGMA query_only = OFF"))
+    await journal._connection.run(lambda c: c.execute("PRAGMA query_only = OFF"))
+    await journal.close()

@@ -1,0 +1,139 @@
+"""A scribe from the engine's side: its process, and the socket that both talk over."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from qmterm.core.errors import JournalError
+from qmterm.journal.frames import AT_ONCE, Frames, ready_of
+from qmterm.journal.lock import JournalLock
+
+PATIENCE_S = 20.0  # for a scribe to open the file
+
+
+class Link:
+    """Its process, its socket, and what of our words has not left yet."""
+
+    def __init__(
+        self,
+        process: subprocess.Popen[bytes],
+        ours: socket.socket,
+        answered: Callable[[bytes], object],
+        died: Callable[[], object],
+    ) -> None:
+        self.process = process
+        self._socket = ours
+        self._answered = answered
+        self._died = died
+        self._loop = asyncio.get_running_loop()
+        self._frames = Frames()
+        self._unsent = bytearray()
+        self.ended = False
+
+    @classmethod
+    async def started(
+        cls, path: Path, lock: JournalLock, answered: Callable[[bytes], object], died: Callable[[], object]
+    ) -> Link:
+        """Once it has opened the file; JournalError with its sentence when it cannot."""
+        process, ours = _spawned(path, lock)
+        ours.setblocking(False)
+        scribe = cls(process, ours, answered, died)
+        try:
+            await scribe._open(path)
+        except BaseException:
+            await scribe.close()
+            raise
+        return scribe
+
+    async def _open(self, path: Path) -> None:
+        trouble: str | None = f"The process that writes the journal {path} ended before it had begun"
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                while data := await self._loop.sock_recv(self._socket, AT_ONCE):
+                    for body in self._frames.take(data):
+                        trouble = ready_of(body).trouble
+                    break
+        except TimeoutError:
+            trouble = f"The process that writes the journal {path} has not opened it within {PATIENCE_S:g} seconds"
+        except OSError:
+            pass
+        if trouble is not None:
+            raise JournalError(trouble)
+        self._loop.add_reader(self._socket.fileno(), self._read)
+
+    def send(self, frame: bytes) -> None:
+        if self._unsent or self.ended:
+            self._unsent += frame
+            return
+        sent = self._try(frame)
+        if sent < len(frame):
+            self._unsent += memoryview(frame)[sent:]
+            self._loop.add_writer(self._socket.fileno(), self._send_on)
+
+    def _send_on(self) -> None:
+        del self._unsent[: self._try(self._unsent)]
+        if not self._unsent or self.ended:
+            self._loop.remove_writer(self._socket.fileno())
+
+    def _try(self, data: bytes | bytearray) -> int:
+        """How many bytes the system takes now."""
+        try:
+            return self._socket.send(data)
+        except BlockingIOError:
+            return 0
+        except OSError:
+            self._end()
+            return 0
+
+    def _read(self) -> None:
+        try:
+            data = self._socket.recv(AT_ONCE)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._end()
+        for body in self._frames.take(data):
+            self._answered(body)
+
+    def _end(self) -> None:
+        if not self.ended:
+            self.ended = True
+            self._loop.remove_reader(self._socket.fileno())
+            self._died()
+
+    async def close(self) -> None:
+        """It writes what it has been given, closes the file and ends."""
+        self.ended = True
+        if self._socket.fileno() >= 0:
+            self._loop.remove_reader(self._socket.fileno())
+            self._loop.remove_writer(self._socket.fileno())
+            self._socket.close()
+        await asyncio.to_thread(self.process.wait)
+
+
+def _spawned(path: Path, lock: JournalLock) -> tuple[subprocess.Popen[bytes], socket.socket]:
+    ours, its = socket.socketpair()
+    handed = (its.fileno(), lock.descriptor)
+    with its:
+        try:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "qmterm.journal.scribe", os.path.abspath(path), *map(str, handed)],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,  # it would write over the screen
+                pass_fds=handed,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+                start_new_session=True,  # keys and hang-ups of the terminal are for the engine
+            )
+        except OSError as error:
+            ours.close()
+            raise JournalError(f"The journal {path} has no process to write it: {error.strerror}") from error
+    return process, ours

@@ -1,0 +1,54 @@
+"""The process that writes the journal for an engine: it takes batches from a socket and answers when they are durable.
+
+A process, because one interpreter runs one thread at a time: the engine builds an order while this commits its intent.
+It ends when the engine closes the socket or dies, and only then: signals meant for the engine do not reach it. Until
+then it holds the journal's lock as well, so that nobody reads the file while an engine's last batch is being written.
+"""
+
+from __future__ import annotations
+
+import signal
+import socket
+import sqlite3
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from qmterm.core.errors import JournalError
+from qmterm.journal import schema
+from qmterm.journal.commits import JournalFile, commit
+from qmterm.journal.frames import AT_ONCE, Answer, Frames, Ready, batch_of, framed
+
+
+def main(arguments: list[str]) -> None:
+    """`python -m qmterm.journal.scribe FILE SOCKET LOCK`: descriptors that were handed down."""
+    for meant_for_the_engine in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(meant_for_the_engine, signal.SIG_IGN)
+    path, engine = Path(arguments[0]), socket.socket(fileno=int(arguments[1]))
+    with engine, suppress(BrokenPipeError, ConnectionResetError):  # it is gone: nobody waits for an answer
+        try:
+            connection = schema.connector(path)()
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("SELECT 1 FROM events").fetchone()
+        except (JournalError, sqlite3.Error) as error:
+            known = error if isinstance(error, JournalError) else schema.explain(error, path)
+            engine.sendall(framed(Ready(str(known))))
+            return
+        serve(engine, connection, JournalFile.at(path))
+        connection.close()
+
+
+def serve(engine: socket.socket, connection: sqlite3.Connection, file: JournalFile) -> None:
+    """Until the socket ends."""
+    engine.sendall(framed(Ready()))
+    frames = Frames()
+    while data := engine.recv(AT_ONCE):
+        for body in frames.take(data):
+            began = time.perf_counter()
+            outcomes = commit(connection, batch_of(body), file)
+            engine.sendall(framed(Answer(outcomes, began, time.perf_counter())))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
