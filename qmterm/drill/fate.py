@@ -1,5 +1,8 @@
 """A real death at a chosen act: the process sends itself SIGKILL before or after the n-th write, send or answer.
 
+Of a write also once it is handed over: its scribe works on alone. At the act "scribe" it is the scribe that dies, with
+a write before it and the engine alive.
+
 Where drill/process.py pretends, this does: nothing runs after it, no cleanup, no flush, and the kernel keeps exactly
 what was handed to it.
 """
@@ -41,6 +44,11 @@ class Fate:
     def after(self, act: str) -> None:
         self._perhaps(act, after=True)
 
+    def meets(self, act: str) -> bool:
+        """Whether the point is one more of these acts."""
+        self._counts[act] += 1
+        return self._point == CrashPoint(act, self._counts[act], after=False)
+
     def _perhaps(self, act: str, *, after: bool) -> None:
         if self._point == CrashPoint(act, self._counts[act], after):
             os.kill(os.getpid(), signal.SIGKILL)
@@ -80,7 +88,7 @@ def _deed(request: httpx2.Request) -> bool:
 
 
 class MortalDatabase:
-    """See journal.database.Database; each commit is a write. Before it: the scribe has it not, or has just got it."""
+    """See journal.database.Database; each commit is a write."""
 
     def __init__(self, inner: Database, fate: Fate) -> None:
         self._inner = inner
@@ -91,7 +99,11 @@ class MortalDatabase:
 
     async def commit(self, batch: Batch, at_disk: AtDisk | None) -> list[Outcome]:
         self._fate.before("write")
-        outcomes = await self._inner.commit(batch, at_disk)
+        if self._fate.meets("scribe"):
+            os.kill(self.disk_thread, signal.SIGKILL)
+        written = self._inner.commit(batch, at_disk)
+        self._fate.before("handed")
+        outcomes = await written
         self._fate.after("write")
         return outcomes
 

@@ -49,14 +49,18 @@ _BLIND = ("down", "stall")  # while such a fault lasts no engine can see a fill
 
 def point_of(number: int) -> CrashPoint | None:
     """The crash point of the `number`-th kill: a sweep over kinds first, then over how many acts come before."""
-    turn, kind = divmod(number, 6)
+    turn, kind = divmod(number, 8)
     match kind:
         case 0 | 1:
-            return CrashPoint("write", turn % 40 + 1, kind == 1)
+            return CrashPoint("write", turn % 30 + 1, kind == 1)
         case 2 | 3:
             return CrashPoint("send", turn % 6 + 1, kind == 3)
         case 4:
             return CrashPoint("answer", turn % 6 + 1, after=False)
+        case 5:
+            return CrashPoint("handed", turn % 30 + 1, after=False)
+        case 6:
+            return CrashPoint("scribe", turn % 30 + 1, after=False)
         case _:
             return None  # from outside
 
