@@ -39,6 +39,7 @@ FILES = {
     "qmterm/engine/orders/walking.py": (ORDERS + "test_walking.py",),
     "qmterm/engine/orders/ledger.py": (
         ORDERS + "test_ledger.py",
+        ORDERS + "test_ledger_memory.py",
         ORDERS + "test_desk_told.py",
         ORDERS + "test_brackets.py",
         ORDERS + "test_taken_away.py",
