@@ -29,7 +29,11 @@ FILES = {
     "qmterm/engine/arming.py": ("tests/engine/test_arming.py", "tests/engine/test_arming_told.py"),
     "qmterm/engine/orders/brackets.py": (ORDERS + "test_exit_terms.py",),
     "qmterm/engine/orders/exit_orders.py": (ORDERS + "test_exits_exact.py",),
-    "qmterm/engine/orders/exits.py": (ORDERS + "test_guards_deciding.py", ORDERS + "test_guards_life.py"),
+    "qmterm/engine/orders/exits.py": (
+        ORDERS + "test_guards_deciding.py",
+        ORDERS + "test_guards_life.py",
+        ORDERS + "test_late_fills.py",
+    ),
     "qmterm/engine/orders/flatten.py": (ORDERS + "test_flatten_guards.py",),
     "qmterm/engine/orders/guard.py": (ORDERS + "test_structure.py", ORDERS + "test_guards_due.py"),
     "qmterm/engine/orders/making_way.py": (ORDERS + "test_making_way.py",),
@@ -39,6 +43,7 @@ FILES = {
     "qmterm/engine/orders/walking.py": (ORDERS + "test_walking.py",),
     "qmterm/engine/orders/ledger.py": (
         ORDERS + "test_ledger.py",
+        ORDERS + "test_ledger_memory.py",
         ORDERS + "test_desk_told.py",
         ORDERS + "test_brackets.py",
         ORDERS + "test_taken_away.py",

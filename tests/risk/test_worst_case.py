@@ -307,3 +307,14 @@ def test_what_may_be_sold_again_at_any_time_loses_what_it_cost_at_every_price_an
     assert worst_loss([], [replace(bought, fleeting=True)]).dollars == 1000
     shares = Part((("AAPL", 1),), 100, Decimal(-95), fleeting=True)
     assert worst_loss(bear, [shares]).dollars == 300 + 9500
+
+
+def test_a_single_share_that_was_sold_counts_at_twice_its_price():
+    assert worst_loss([held("AAPL", -1, "98")]) == Worst(Decimal("98.00"), 1.0, Decimal("-98.00"))
+
+
+def test_a_call_covered_by_lent_shares_counts_no_more_for_a_bare_one_beside_it():
+    """The shares lose 4,600 whatever happens; the bare call of another day counts to twice its strike, 10,600."""
+    covered, bare = held(option("C", 100), -1, "4"), held(option("C", 110, LATE), -1, "4")
+    found = worst_loss([covered, bare], [], [held("AAPL", 100, "50")])
+    assert (found.dollars, found.within) == (Decimal("15200.00"), Decimal("4200.00"))

@@ -8,6 +8,7 @@ import pytest
 
 from qmterm.core.orders import Action, BrokerPosition
 from qmterm.engine.commands import ClosePosition, RollPosition, StageTicket
+from qmterm.engine.orders.book import Position
 from qmterm.engine.orders.closes import name_of, positions_named
 from tests.engine.fakes import OCC
 from tests.engine.house import opened
@@ -118,6 +119,8 @@ async def test_a_trade_of_which_one_leg_is_gone_is_refused_and_no_leg_leaves_alo
     async with opened() as house:
         name = await puts(house, 9)
         house.book.adopt(BrokerPosition(P9, 0, Decimal(0), 100), "external", "", house.clock.now())
+        lost = next(held for held in positions_named(house.trader, name) if held.symbol == P9)
+        assert lost == Position(P9, 2, Decimal(0), "external", name, 0)  # the trade's still, but of no known price
         answer = await close(house, name)
         assert "not all of its legs are free (NVDA 17APR26 9P: the broker does not show it (yet))" in answer.text
         assert house.working == ()
@@ -176,6 +179,15 @@ async def test_without_a_guard_and_lots_a_trade_is_what_the_book_says():
         house.book.adopt(BrokerPosition("NVDA", 100, Decimal(170), 1), "manual", "T1", house.clock.now())
         assert [p.quantity for p in positions_named(house.trader, "T1")] == [100]
         assert positions_named(house.trader, "T2") == []
+
+
+async def test_what_is_no_trades_is_named_contract_by_contract():
+    async with opened() as house:
+        for symbol in (P10, P9):
+            house.book.adopt(BrokerPosition(symbol, 1, Decimal(1), 100), "external", "", house.clock.now())
+        for name in ("", "NVDA"):
+            assert positions_named(house.trader, name) == []
+        assert [held.symbol for held in positions_named(house.trader, P9)] == [P9]
 
 
 async def test_a_stock_whose_contracts_belong_to_several_trades_names_none_of_them():

@@ -21,6 +21,7 @@ from qmterm.engine.orders.exposure import (
     position_risk,
     risk_book,
     spent,
+    standing,
 )
 from qmterm.engine.orders.ledger import Ledger, OrderRecord
 from tests.engine.fakes import CASH, OCC, clock_at, entry
@@ -164,6 +165,7 @@ def test_nothing_held_and_nothing_ordered_risks_nothing_in_dollars():
     nothing = open_risk(Book(CASH), Ledger())
     assert (nothing, type(nothing)) == (0, Decimal)
     assert view(Book(CASH), Ledger()).cash == CASH
+    assert type(standing(Book(CASH), Ledger()).spoken_for) is Decimal
 
 
 def test_risks_of_two_strategies_in_one_stock_add_up_and_so_do_two_stocks_of_one_strategy():
@@ -250,6 +252,7 @@ def test_orders_alike_count_for_the_time_of_duplicates_unless_they_never_were_at
     ledger.add(order(9, "NVDA  260417C00190000", Purpose.EXIT, 2, Decimal(4)))
     second = 1_000_000_000
     assert view(Book(CASH), ledger).recent == frozenset()
+    assert view(Book(CASH), ledger, now_ns=NOW - 1).recent == frozenset()  # nor on a clock that was set back
 
     def recent(after_ns):
         keys = view(Book(CASH), ledger, duplicate_s=5.0, now_ns=NOW + after_ns).recent

@@ -8,9 +8,10 @@ from decimal import Decimal
 
 import pytest
 
-from qmterm.core.orders import BracketRole, BrokerOrder, OrderKind, OrderState
+from qmterm.core.clock import et_date
+from qmterm.core.orders import Action, BracketRole, BrokerOrder, Fill, OrderKind, OrderState
 from qmterm.engine.orders.ledger import Ledger, OrderRecord, adopt
-from tests.engine.fakes import entry
+from tests.engine.fakes import OCC, clock_at, entry
 from tests.engine.orders.desk_seat import Seat
 
 
@@ -90,6 +91,51 @@ def test_why_an_order_was_cancelled_names_what_took_its_place(new, by, why):
     told = report(broker_id="77", state=OrderState.CANCELLED, replaced_by=by)
     assert desk._replaced_by(old, told, OrderState.CANCELLED) == why
     assert desk._replaced_by(old, told, OrderState.FILLED) == ""
+
+
+# --- what filled today ---
+
+NOW = clock_at().now()
+DAY = et_date(NOW)
+
+
+def sale(number):
+    """One contract for 4.00."""
+    return Fill(f"f{number}", "77", OCC, Action.SELL_TO_CLOSE, 1, Decimal(4), NOW)
+
+
+def sold(ledger):
+    return ledger.filled_on(DAY).sold
+
+
+def test_what_filled_on_a_day_is_summed_up_once_until_something_changes():
+    ledger = ledger_of(record("qm-1", fills={"f1": sale(1)}))
+    summed = ledger.filled_on(DAY)
+    assert ledger.filled_on(DAY) is summed
+    ledger.add(record("qm-2"))
+    assert ledger.filled_on(DAY) is not summed
+
+
+def test_each_order_and_each_fill_that_comes_is_in_the_days_sum():
+    ledger, one = Ledger(), record("qm-1")
+    assert sold(ledger) == 0
+    ledger.add(one)
+    ledger.fill(one, sale(1))
+    assert sold(ledger) == 400
+    ledger.fill(one, sale(2))
+    assert sold(ledger) == 800
+    for number in (2, 3):  # read from the journal: they come with their fills
+        ledger.add(record(f"qm-{number}", fills={"f": sale(number)}))
+        assert sold(ledger) == 400 * (number + 1)
+    ledger.fill(one, sale(4))
+    ledger.add(record("qm-4", fills={"f": sale(5)}))
+    assert sold(ledger) == 2400
+
+
+def test_the_fills_of_an_order_whose_id_comes_again_are_those_of_the_newer_record():
+    ledger = ledger_of(record("qm-1", fills={"f1": sale(1)}))
+    ledger.add(record("qm-1"))
+    assert sold(ledger) == 0
 
 
 # --- what is adopted ---

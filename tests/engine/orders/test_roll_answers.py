@@ -15,6 +15,7 @@ from qmterm.engine.orders.book import Book, Position
 from qmterm.engine.orders.rolls import Rolls
 from tests.engine.fakes import CASH, OCC
 from tests.engine.house import opened
+from tests.engine.orders.test_resting import RESTING, enter
 
 HIGHER, PUT = "NVDA  260417C00180000", "NVDA  260515P00170000"
 MAY, JUNE = "NVDA  260515C00175000", "NVDA  260618C00175000"
@@ -157,3 +158,11 @@ async def test_what_is_not_held_is_named_with_how_to_type_it(house):
 async def test_into_itself_is_no_roll(house):
     text = "NVDA 17APR26 175C would be rolled into itself: name another expiry or strike"
     assert said(await roll(house, "P1 17APR26")) == ("BAD_INPUT", text)
+
+
+async def test_what_an_exit_that_rests_closes_is_not_rolled():
+    async with opened(orders=RESTING) as house:
+        await enter(house)
+        house.quote(5.00, 5.10, MAY)
+        code, text = said(await roll(house, "P1 15MAY26 175C @ 0.95 db"))
+        assert (code, text) == ("NOTHING_TO_CLOSE", "NVDA 17APR26 175C: a working order closes it already")
