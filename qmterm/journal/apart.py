@@ -1,4 +1,4 @@
-"""Two CPUs for two threads: while orders leave, the disk's thread goes on with a commit beside the loop, not after it.
+"""Two CPUs for two at work: while orders leave, whoever waits for the disk goes on with a commit beside the loop.
 
 The trap: a system may wake a thread on the CPU of whoever woke it, although another one is idle, and let it wait there
 until that one sleeps. The commit of an intent then begins after the whole building of its order: 0.35 ms of an order's
@@ -18,7 +18,7 @@ HELD_S = 1.0  # after the last order; then both threads go where the system like
 
 
 class Apart:
-    """For the loop that makes it and the database's thread. All methods belong to the loop."""
+    """For the loop that makes it and the scribe, or the database's thread. All methods belong to the loop."""
 
     def __init__(self, disk: Callable[[], int], cpu_now: Callable[[], int] | None = None) -> None:
         """`disk` gives the number of the thread that waits for the disk, which may become another."""

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from qmterm.core.errors import BrokerError
 from qmterm.core.instruments import is_option, option_root, underlying_of
-from qmterm.core.ticks import TickProgram, TickTable, program_for
+from qmterm.core.ticks import SHARES, TickProgram, TickTable, program_for
 
 
 class TickSource(Protocol):
@@ -25,9 +25,9 @@ class TickBook:
         self._asked: set[str] = set()
 
     def of(self, symbol: str) -> TickTable | TickProgram:
-        """The grid of an option, or of shares: these go in cents, whatever their options do."""
+        """The grid of an option, or of shares: cents, below a dollar hundredths of one, whatever their options do."""
         if not is_option(symbol):
-            return TickProgram.PENNY_ALL
+            return SHARES
         root = option_root(underlying_of(symbol))
         return self._tables.get(root) or program_for(root)
 

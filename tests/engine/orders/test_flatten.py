@@ -234,13 +234,22 @@ async def test_a_position_of_somebody_elses_is_closed_too():
         assert (order.legs[0].action, order.net_price) == (Action.BUY_TO_CLOSE, Decimal("-4.20"))
 
 
-async def test_shares_are_sold_on_their_own_grid():
-    async with opened(book=holding(position("NVDA", 100, "external", ""))) as house:
+@pytest.mark.parametrize(
+    ("held_shares", "bid", "ask", "price"),
+    [
+        (100, 177.93, 177.95, "177.93"),
+        (100, 0.5012, 0.5134, "0.5012"),  # below a dollar they are quoted in hundredths of a cent
+        (-100, 0.5012, 0.5134, "-0.5134"),
+    ],
+)
+@pytest.mark.parametrize("how", [Flatten(), ClosePosition("NVDA", send=True)])
+async def test_shares_are_closed_on_their_own_grid(held_shares, bid, ask, price, how):
+    async with opened(book=holding(position("NVDA", held_shares, "external", ""))) as house:
         await held(house)
-        house.quotes.set("NVDA", 177.93, 177.95, house.clock.now())
-        await house.answering.answer(Flatten())
+        house.quotes.set("NVDA", bid, ask, house.clock.now())
+        await house.answering.answer(how)
         await house.lanes.idle()
-        assert house.broker.orders["1000"].net_price == Decimal("177.93")
+        assert house.broker.orders["1000"].net_price == Decimal(price)
 
 
 async def test_a_restart_in_the_middle_goes_on():
