@@ -16,12 +16,12 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import httpx2
-from tastytrade import Session
 from tastytrade.utils import TastytradeError
 
 from qmterm.broker import door as doors
 from qmterm.broker import errors
 from qmterm.broker.errors import Exchange, NotLeft, Scrubber
+from qmterm.broker.kept_session import KeptSession
 from qmterm.broker.pacing import Pacer, Urgency
 from qmterm.core.errors import BrokerAuthError, BrokerError
 from qmterm.core.settings.broker import (
@@ -63,33 +63,6 @@ def is_loopback(url: str) -> bool:
         return host == "localhost"
 
 
-class _KeptSession(Session):
-    """The SDK's session, which uses a token to its end while no login may be tried: a cancel must not wait for one."""
-
-    held_up: Callable[[], bool] = staticmethod(lambda: False)
-    _joined: tuple[httpx2.URL, dict[str, httpx2.URL]] | None = None  # the base, and addresses under it
-
-    async def _post(self, url: str, **kwargs: Any) -> dict[str, Any]:
-        """An order's address is always the same; joining it anew takes a seventh of what building the order takes.
-
-        Text is content for the client: as data, which it is for the SDK, it warns each time.
-        """
-        if isinstance(kwargs.get("data"), str):
-            kwargs["content"] = kwargs.pop("data")
-        base = self._client.base_url
-        if self._joined is None or self._joined[0] is not base:
-            self._joined = base, {}
-        address = self._joined[1].get(url)
-        if address is None:
-            address = self._joined[1][url] = self._client.build_request("POST", url).url
-        return await super()._post(address, **kwargs)  # type: ignore[arg-type]  # the client takes either
-
-    async def refresh(self, force: bool = False) -> None:
-        if not force and self.held_up() and time.time() < self.session_expiration:
-            return
-        await super().refresh(force)
-
-
 class BrokerSession:
     """One SDK session and the tasks that keep it ready. `call` belongs to the loop that opened it."""
 
@@ -108,7 +81,7 @@ class BrokerSession:
         self.streamer_url = settings.streamer_url or (CERT_STREAMER_URL if is_test else LIVE_STREAMER_URL)
         self.scrub = Scrubber(secret, refresh_token)
         local = is_loopback(self.rest_url) and is_loopback(self.streamer_url)
-        self.sdk = _KeptSession(
+        self.sdk = KeptSession(
             secret,
             refresh_token,
             is_test=is_test,

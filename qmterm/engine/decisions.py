@@ -13,6 +13,7 @@ from qmterm.engine.show.wording import expectation, label, price_text
 from qmterm.risk.verdict import Verdict
 
 KEPT = 2000
+TOLD_TOGETHER = 64  # decisions that are hashed at a time
 
 
 class DecisionTrail:
@@ -77,10 +78,20 @@ class DecisionHash:
 
     def __init__(self) -> None:
         self._digest = hashlib.sha256()
+        self._told: list[tuple[int, str, tuple[Leg, ...], int, Decimal | None]] = []
 
     def add(self, time_ns: int, symbol: str, legs: tuple[Leg, ...], quantity: int, limit: Decimal | None) -> None:
-        shape = ";".join(f"{leg.symbol},{leg.action.value},{leg.quantity}" for leg in legs)
-        self._digest.update(f"{time_ns}|{symbol}|{shape}|{quantity}|{limit}\n".encode())
+        """Hashed later: an order waits for this."""
+        self._told.append((time_ns, symbol, legs, quantity, limit))
+        if len(self._told) >= TOLD_TOGETHER:
+            self._take()
 
     def hexdigest(self) -> str:
+        self._take()
         return self._digest.hexdigest()
+
+    def _take(self) -> None:
+        for time_ns, symbol, legs, quantity, limit in self._told:
+            shape = ";".join(f"{leg.symbol},{leg.action.value},{leg.quantity}" for leg in legs)
+            self._digest.update(f"{time_ns}|{symbol}|{shape}|{quantity}|{limit}\n".encode())
+        self._told.clear()
