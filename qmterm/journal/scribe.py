@@ -3,6 +3,7 @@
 A process, because one interpreter runs one thread at a time: the engine builds an order while this commits its intent.
 It ends when the engine closes the socket or dies, and only then: signals meant for the engine do not reach it. Until
 then it holds the journal's lock as well, so that nobody reads the file while an engine's last batch is being written.
+The log beside the file is moved into it in pauses: SQLite would do that within some order's commit.
 """
 
 from __future__ import annotations
@@ -20,6 +21,10 @@ from qmterm.core.errors import JournalError
 from qmterm.journal import schema
 from qmterm.journal.commits import JournalFile, commit
 from qmterm.journal.frames import AT_ONCE, Answer, Frames, Ready, batch_of, framed
+
+PAUSE_S = 0.2  # of silence, then the log may be moved
+COMMITS = 100  # so many make it worth while
+LOG_PAGES = 8_000  # without a pause it is moved when it is so long (32 MB)
 
 
 def main(arguments: list[str]) -> None:
@@ -45,12 +50,30 @@ def serve(engine: socket.socket, connection: sqlite3.Connection, file: JournalFi
     gc.freeze()
     gc.disable()  # rows come and go by the thousand and hold no cycles to look for
     engine.sendall(framed(Ready()))
-    frames = Frames()
-    while data := engine.recv(AT_ONCE):
+    connection.execute(f"PRAGMA wal_autocheckpoint = {LOG_PAGES}")
+    frames, commits = Frames(), 0
+    while True:
+        engine.settimeout(PAUSE_S if commits >= COMMITS else None)
+        try:
+            data = engine.recv(AT_ONCE)
+        except TimeoutError:
+            commits = 0
+            _move_log(connection)
+            continue
+        if not data:
+            return
+        engine.settimeout(None)
         for body in frames.take(data):
             began = time.perf_counter()
             outcomes = commit(connection, batch_of(body), file)
             engine.sendall(framed(Answer(outcomes, began, time.perf_counter())))
+            commits += 1
+
+
+def _move_log(connection: sqlite3.Connection) -> None:
+    """As much of it as nobody reads; a disk that is full says so at the next commit."""
+    with suppress(sqlite3.Error):
+        connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
 
 
 if __name__ == "__main__":

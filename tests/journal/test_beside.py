@@ -189,6 +189,21 @@ async def test_a_disk_that_takes_nothing_fails_the_write_says_so_and_recovers(jo
     assert orders(journal.path) == ["qm-1"]
 
 
+async def test_in_a_pause_the_log_is_moved_into_the_file(journal, tmp_path):
+    for number in range(200):
+        await journal.write_intent(intent(number))
+    alone = tmp_path / "alone"
+    async with asyncio.timeout(20):
+        while True:  # the file without its log
+            alone.write_bytes(journal.path.read_bytes())
+            with suppress(sqlite3.DatabaseError), sqlite3.connect(f"file:{alone}?immutable=1", uri=True) as other:
+                if other.execute("SELECT count(*) FROM intents").fetchone() == (200,):
+                    break
+            await asyncio.sleep(0.02)
+    await journal.write_intent(intent(200))
+    assert len(orders(journal.path)) == 201
+
+
 async def test_a_closed_journal_leaves_no_process_and_no_log_behind(journal):
     await journal.write_intent(intent(1))
     process = scribe(journal)
