@@ -25,8 +25,8 @@ from typing import Any
 from qmterm.bench.journal_rows import PRODUCERS, one_order, opened, orders, produce
 from qmterm.bench.machine import Machine
 from qmterm.bench.report import Limit, Report, Row
+from qmterm.core.interpreter import loop_factory
 from qmterm.core.orders import Fill, OrderIntent
-from qmterm.drill.life import loop_factory
 from qmterm.journal import records, schema
 from qmterm.journal.commits import Batch, JournalFile, commit
 from qmterm.journal.records import Record

@@ -1,11 +1,16 @@
-"""When the interpreter's garbage collector looks, for the whole process: rather while nothing waits than on an order.
+"""The interpreter of a process that lives long: its event loop, and when its garbage collector looks.
+
+That is for the whole process: rather while nothing waits than on an order.
 
 By default it looks after every 700 new objects, several times on one order's way.
 """
 
 from __future__ import annotations
 
+import asyncio
 import gc
+import sys
+from collections.abc import Callable
 
 NEW_OBJECTS = 5_000  # so many at most without a look; one takes about a millisecond
 WORTH_IT = 300
@@ -30,3 +35,13 @@ class Collector:
 
 
 collector = Collector()
+
+
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """For asyncio.Runner: uvloop, or Python's own where there is none (Windows)."""
+    if sys.platform == "win32":
+        return None
+    import uvloop
+
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory

@@ -10,9 +10,7 @@ import asyncio
 import gc
 import logging
 import os
-import sys
 import warnings
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -23,7 +21,7 @@ from typing import Any, cast
 
 from qmterm.broker.tastytrade import TastytradeBroker
 from qmterm.core.errors import QmtermError
-from qmterm.core.interpreter import collector
+from qmterm.core.interpreter import collector, loop_factory
 from qmterm.core.orders import OrderState
 from qmterm.core.quotes import Quote
 from qmterm.core.settings.broker import TastytradeSettings
@@ -184,13 +182,3 @@ def live(pipe: Connection, terms: Terms, make: type[Life] = Life) -> None:
     collector.calm()
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         runner.run(make(pipe, terms).run())
-
-
-def loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """The engine's own loop (engine/thread.py)."""
-    if sys.platform == "win32":
-        return None
-    import uvloop
-
-    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
-    return factory

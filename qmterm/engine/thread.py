@@ -6,13 +6,13 @@ Screen and engine meet at two places only: the snapshot reference and the comman
 from __future__ import annotations
 
 import asyncio
-import sys
 import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future
 from dataclasses import replace
 from typing import Protocol
 
+from qmterm.core.interpreter import loop_factory
 from qmterm.engine.commands import Command, CommandResult, StopEngine
 from qmterm.engine.view import LogLine, Snapshot
 
@@ -109,7 +109,7 @@ class EngineThread:
                 self._mailbox.refuse_rest("the engine has stopped")
 
         try:
-            with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            with asyncio.Runner(loop_factory=loop_factory()) as runner:
                 self.result = runner.run(body())
         except BaseException as error:  # handed to the main thread, which reports it
             self.error = error
@@ -127,12 +127,3 @@ def _last_words(snapshot: Snapshot, error: BaseException | None) -> Snapshot:
         text = str(error) or type(error).__name__
         log = (*log, LogLine(len(log) + 1, snapshot.header.market_ns, "error", "STOP", text))
     return replace(snapshot, stopped=True, log=log)
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    if sys.platform == "win32":
-        return None
-    import uvloop
-
-    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
-    return factory

@@ -14,12 +14,12 @@ import secrets
 import signal
 import socket
 import sys
-from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qmterm.core.errors import QmtermError, SimError
+from qmterm.core.interpreter import loop_factory
 from qmterm.sim.listener import listen
 from qmterm.sim.options import DEFAULT_START, PLANS, SimOptions
 
@@ -56,18 +56,8 @@ def _write_token(path: Path, token: str) -> None:
 
 
 def _loop_run(options: SimOptions, listener: socket.socket, token: str) -> int:
-    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
         return runner.run(_serve(options, listener, token))
-
-
-def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """uvloop where there is one (not on Windows)."""
-    try:
-        import uvloop
-    except ImportError:
-        return None
-    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
-    return factory
 
 
 async def _serve(options: SimOptions, listener: socket.socket, token: str) -> int:
