@@ -125,12 +125,13 @@ def _spawned(path: Path, lock: JournalLock) -> tuple[subprocess.Popen[bytes], so
     with its:
         try:
             process = subprocess.Popen(
-                [sys.executable, "-m", "qmterm.journal.scribe", os.path.abspath(path), *map(str, handed)],
+                # -P: not from the folder the engine was started in, where any file may be named like a module.
+                [sys.executable, "-P", "-m", "qmterm.journal.scribe", os.path.abspath(path), *map(str, handed)],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,  # it would write over the screen
                 pass_fds=handed,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))},
                 start_new_session=True,  # keys and hang-ups of the terminal are for the engine
             )
         except OSError as error:

@@ -160,6 +160,12 @@ async def test_a_scribe_that_does_not_start_is_one_sentence_and_no_journal(tmp_p
     await (await Journal.open(tmp_path / "j", clock(), open_beside)).close()
 
 
+async def test_a_file_named_like_a_module_where_the_engine_was_started_is_not_run(tmp_path, monkeypatch):
+    (tmp_path / "msgspec.py").write_text("raise SystemExit(1)")
+    monkeypatch.chdir(tmp_path)
+    await (await Journal.open(tmp_path / "j", clock(), open_beside)).close()
+
+
 async def test_a_batch_longer_than_the_sockets_patience_arrives_whole(journal):
     for number in range(40):
         journal.note("log", "x", {"n": number, "text": "y" * 50_000}, T0)
