@@ -69,7 +69,7 @@ class Beside:
         self._over: Exception | None = None  # why nothing is taken any more
 
     async def start(self) -> None:
-        self._scribe = await Link.started(self._path, self._lock, self._answered, self._died)
+        self._scribe = await Link.started(self._reader.file, self._lock, self._answered, self._died)
 
     async def run(self, function: Callable[..., T], *arguments: Any) -> T:
         return await self._reader.run(function, *arguments)
@@ -157,7 +157,7 @@ class Beside:
         while self._deaths < TRIES:
             self._deaths += 1
             try:
-                return await Link.started(self._path, self._lock, self._answered, self._died)
+                return await Link.started(self._reader.file, self._lock, self._answered, self._died)
             except JournalError as error:
                 trouble = error
                 await asyncio.sleep(PAUSE_S)

@@ -39,6 +39,11 @@ class JournalFile(msgspec.Struct, frozen=True):
     def at(cls, path: Path) -> JournalFile:
         return cls(path, schema.identity(path))
 
+    def check(self) -> None:
+        """FileMoved when its path names another file now, or none."""
+        if schema.identity(self.path) != self.identity:
+            raise schema.FileMoved(f"{self.path} is another file now, or none")
+
 
 def commit(
     connection: sqlite3.Connection, batch: Batch, file: JournalFile, at_disk: AtDisk | None = None
@@ -48,8 +53,7 @@ def commit(
     Trouble with the disk keeps all of them out, and nothing of them remains.
     """
     try:
-        if schema.identity(file.path) != file.identity:
-            raise schema.FileMoved(f"{file.path} is another file now, or none")
+        file.check()
         return _transaction(connection, _all_new, batch, at_disk)
     except sqlite3.IntegrityError:
         # One of them is a duplicate, which is rare: only now is it worth asking for each.

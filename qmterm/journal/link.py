@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from qmterm.core.errors import JournalError
+from qmterm.journal.commits import JournalFile
 from qmterm.journal.frames import AT_ONCE, Frames, ready_of
 from qmterm.journal.lock import JournalLock
 
@@ -38,14 +39,14 @@ class Link:
 
     @classmethod
     async def started(
-        cls, path: Path, lock: JournalLock, answered: Callable[[bytes], object], died: Callable[[], object]
+        cls, file: JournalFile, lock: JournalLock, answered: Callable[[bytes], object], died: Callable[[], object]
     ) -> Link:
         """Once it has opened the file; JournalError with its sentence when it cannot."""
-        process, ours = _spawned(path, lock)
+        process, ours = _spawned(file, lock)
         ours.setblocking(False)
         scribe = cls(process, ours, answered, died)
         try:
-            await scribe._open(path)
+            await scribe._open(file.path)
         except BaseException:
             await scribe.close()
             raise
@@ -119,14 +120,15 @@ class Link:
         await asyncio.to_thread(self.process.wait)
 
 
-def _spawned(path: Path, lock: JournalLock) -> tuple[subprocess.Popen[bytes], socket.socket]:
+def _spawned(file: JournalFile, lock: JournalLock) -> tuple[subprocess.Popen[bytes], socket.socket]:
     ours, its = socket.socketpair()
     handed = (its.fileno(), lock.descriptor)
+    told = (os.path.abspath(file.path), *map(str, file.identity), *map(str, handed))
     with its:
         try:
             process = subprocess.Popen(
                 # -P: not from the folder the engine was started in, where any file may be named like a module.
-                [sys.executable, "-P", "-m", "qmterm.journal.scribe", os.path.abspath(path), *map(str, handed)],
+                [sys.executable, "-P", "-m", "qmterm.journal.scribe", *told],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,  # it would write over the screen
@@ -136,5 +138,5 @@ def _spawned(path: Path, lock: JournalLock) -> tuple[subprocess.Popen[bytes], so
             )
         except OSError as error:
             ours.close()
-            raise JournalError(f"The journal {path} has no process to write it: {error.strerror}") from error
+            raise JournalError(f"The journal {file.path} has no process to write it: {error.strerror}") from error
     return process, ours

@@ -23,12 +23,14 @@ from qmterm.journal.frames import AT_ONCE, Answer, Frames, Ready, batch_of, fram
 
 
 def main(arguments: list[str]) -> None:
-    """`python -m qmterm.journal.scribe FILE SOCKET LOCK`: descriptors that were handed down."""
+    """`python -m qmterm.journal.scribe FILE DEVICE INODE SOCKET LOCK`: which file, descriptors that were handed down."""
     for meant_for_the_engine in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(meant_for_the_engine, signal.SIG_IGN)
-    path, engine = Path(arguments[0]), socket.socket(fileno=int(arguments[1]))
+    path, engine = Path(arguments[0]), socket.socket(fileno=int(arguments[3]))
+    file = JournalFile(path, (int(arguments[1]), int(arguments[2])))  # the engine's: another in its place is not ours
     with engine, suppress(BrokenPipeError, ConnectionResetError):  # it is gone: nobody waits for an answer
         try:
+            file.check()
             connection = schema.connector(path)()
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("SELECT 1 FROM events").fetchone()
@@ -36,7 +38,7 @@ def main(arguments: list[str]) -> None:
             known = error if isinstance(error, JournalError) else schema.explain(error, path)
             engine.sendall(framed(Ready(str(known))))
             return
-        serve(engine, connection, JournalFile.at(path))
+        serve(engine, connection, file)
         connection.close()
 
 

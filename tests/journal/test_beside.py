@@ -108,6 +108,25 @@ async def test_a_scribe_that_dies_while_nothing_is_asked_is_replaced(journal):
     assert orders(journal.path) == ["qm-1"]
 
 
+@pytest.mark.parametrize("replaced", [True, False])
+async def test_a_scribe_that_is_replaced_after_the_file_was_does_not_write_to_another(journal, replaced):
+    path = journal.path
+    await journal.write_intent(intent(1))
+    with sqlite3.connect(path) as here, sqlite3.connect(path.with_name("copy")) as copy:
+        here.backup(copy)
+    path.rename(path.with_name("away"))
+    path.with_name("j-wal").rename(path.with_name("away-wal"))
+    if replaced:
+        path.with_name("copy").rename(path)
+    end(scribe(journal))
+    with pytest.raises(JournalError):
+        await journal.write_intent(intent(2))
+    assert path.exists() == replaced
+    assert not replaced or orders(path) == ["qm-1"]
+    with pytest.raises(JournalError, match="moved, deleted or replaced"):
+        await journal.close()
+
+
 async def test_signals_for_the_engine_do_not_reach_its_scribe(journal):
     first = scribe(journal)
     for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
