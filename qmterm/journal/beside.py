@@ -108,10 +108,10 @@ class Beside:
 
     async def close(self) -> None:
         self._over = JournalError(f"The journal {self._path} is closed; nothing can be written any more")
-        if self._again is not None:
-            self._again.cancel()
-            await asyncio.wait([self._again])
         try:
+            if self._again is not None:
+                self._again.cancel()
+                await asyncio.wait([self._again])
             if self._scribe is not None:
                 await self._scribe.close()
         finally:
@@ -139,7 +139,14 @@ class Beside:
             await old.close()
         try:
             scribe = await self._another()
-            await self._look()
+            try:
+                await self._look()
+            except BaseException:
+                await scribe.close()  # it would hold the journal's lock for as long as the engine lives
+                raise
+        except sqlite3.Error as error:
+            self._fail(schema.explain(error, self._path))
+            return
         except Exception as error:
             self._fail(error)
             return

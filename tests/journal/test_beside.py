@@ -14,7 +14,7 @@ from contextlib import suppress
 import pytest
 
 from qmterm.core.errors import JournalError
-from qmterm.journal import Journal, beside, link, schema
+from qmterm.journal import Journal, beside, link, queries, schema
 from qmterm.journal.beside import open_beside
 from qmterm.journal.commits import Batch, JournalFile, commit
 from tests.journal.journal_rows import T0, clock, intent
@@ -182,6 +182,44 @@ async def test_a_scribe_that_does_not_start_is_one_sentence_and_no_journal(tmp_p
 async def test_a_file_named_like_a_module_where_the_engine_was_started_is_not_run(tmp_path, monkeypatch):
     (tmp_path / "msgspec.py").write_text("raise SystemExit(1)")
     monkeypatch.chdir(tmp_path)
+    await (await Journal.open(tmp_path / "j", clock(), open_beside)).close()
+
+
+def broken(*_):
+    raise sqlite3.OperationalError("disk I/O error")
+
+
+async def test_a_file_that_cannot_be_looked_into_after_a_death_is_told_and_nobody_keeps_the_lock(journal, monkeypatch):
+    tasks = await unanswered(journal, 2)
+    with monkeypatch.context() as patch:
+        patch.setattr(beside, "missing", broken)
+        end(scribe(journal))
+        answers = await asyncio.gather(*tasks, return_exceptions=True)
+    assert {type(answer) for answer in answers} == {JournalError}
+    with pytest.raises(JournalError, match="disk I/O error"):
+        await journal.close()
+    await (await Journal.open(journal.path, clock(), open_beside)).close()
+
+
+async def test_a_journal_that_is_closed_while_a_scribe_takes_over_leaves_nobody_with_the_lock(journal, monkeypatch):
+    looking = asyncio.Event()
+
+    async def look(_):
+        looking.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(beside.Beside, "_look", look)
+    scribe(journal).kill()
+    await looking.wait()
+    await journal.close()
+    await (await Journal.open(journal.path, clock(), open_beside)).close()
+
+
+async def test_a_journal_that_is_not_opened_after_all_leaves_nobody_with_the_lock(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(queries, "last_numbers", broken)
+        with pytest.raises(JournalError, match="disk I/O error"):
+            await Journal.open(tmp_path / "j", clock(), open_beside)
     await (await Journal.open(tmp_path / "j", clock(), open_beside)).close()
 
 
