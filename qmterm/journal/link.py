@@ -15,7 +15,8 @@ from qmterm.journal.commits import JournalFile
 from qmterm.journal.frames import AT_ONCE, Frames, ready_of
 from qmterm.journal.lock import JournalLock
 
-PATIENCE_S = 20.0  # for a scribe to open the file
+PATIENCE_S = 20.0  # for a scribe to open the file, and for one to end
+LOOK_AGAIN_S = 0.002
 
 
 class Link:
@@ -48,6 +49,7 @@ class Link:
         try:
             await scribe._open(file.path)
         except BaseException:
+            process.kill()  # it has nothing to write, and one that is stopped or stuck would never end
             await scribe.close()
             raise
         return scribe
@@ -111,13 +113,17 @@ class Link:
             self._died()
 
     async def close(self) -> None:
-        """It writes what it has been given, closes the file and ends."""
+        """It writes what it has been given, closes the file and ends; one that does not (it is stopped) is killed."""
         self.ended = True
         if self._socket.fileno() >= 0:
             self._loop.remove_reader(self._socket.fileno())
             self._loop.remove_writer(self._socket.fileno())
             self._socket.close()
-        await asyncio.to_thread(self.process.wait)
+        patience = self._loop.time() + PATIENCE_S
+        while self.process.poll() is None:  # no thread waits: those of the loop may all be busy, and rows wait for this
+            if self._loop.time() > patience:
+                self.process.kill()  # a commit is whole or not there
+            await asyncio.sleep(LOOK_AGAIN_S)
 
 
 def _spawned(file: JournalFile, lock: JournalLock) -> tuple[subprocess.Popen[bytes], socket.socket]:

@@ -23,7 +23,7 @@ from qmterm.journal.frames import AT_ONCE, Answer, Frames, Ready, batch_of, fram
 
 
 def main(arguments: list[str]) -> None:
-    """`python -m qmterm.journal.scribe FILE DEVICE INODE SOCKET LOCK`: which file, descriptors that were handed down."""
+    """`python -m qmterm.journal.scribe FILE DEVICE INODE SOCKET LOCK`: which file it is, and two descriptors."""
     for meant_for_the_engine in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(meant_for_the_engine, signal.SIG_IGN)
     path, engine = Path(arguments[0]), socket.socket(fileno=int(arguments[3]))

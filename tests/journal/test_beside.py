@@ -9,6 +9,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 from contextlib import suppress
 
 import pytest
@@ -183,6 +184,39 @@ async def test_a_file_named_like_a_module_where_the_engine_was_started_is_not_ru
     (tmp_path / "msgspec.py").write_text("raise SystemExit(1)")
     monkeypatch.chdir(tmp_path)
     await (await Journal.open(tmp_path / "j", clock(), open_beside)).close()
+
+
+async def test_a_scribe_that_never_opens_the_file_is_not_waited_for(tmp_path, monkeypatch):
+    stuck = tmp_path / "python"
+    stuck.write_text("#!/bin/sh\nexec sleep 1000\n")
+    stuck.chmod(0o755)
+    monkeypatch.setattr(link.sys, "executable", str(stuck))
+    monkeypatch.setattr(link, "PATIENCE_S", 0.1)
+    async with asyncio.timeout(10):
+        with pytest.raises(JournalError, match=r"has not opened it within 0\.1 seconds"):
+            await Journal.open(tmp_path / "j", clock(), open_beside)
+
+
+async def test_a_stopped_scribe_keeps_no_journal_from_being_closed(journal, monkeypatch):
+    await journal.write_intent(intent(1))
+    process = scribe(journal)
+    process.send_signal(signal.SIGSTOP)
+    monkeypatch.setattr(link, "PATIENCE_S", 0.1)
+    await asyncio.wait_for(journal.close(), 10)
+    assert process.returncode == -signal.SIGKILL
+    assert orders(journal.path) == ["qm-1"]
+
+
+async def test_a_takeover_waits_for_none_of_the_loops_busy_threads(journal):
+    """A slow name server or disk may hold all of them."""
+    done = threading.Event()
+    busy = [asyncio.create_task(asyncio.to_thread(done.wait)) for _ in range(40)]
+    try:
+        scribe(journal).kill()
+        await asyncio.wait_for(journal.write_intent(intent(1)), 10)
+    finally:
+        done.set()
+        await asyncio.gather(*busy)
 
 
 def broken(*_):
