@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from qmterm.core.errors import JournalError
 from qmterm.journal import schema
-from qmterm.journal.commits import AtDisk, Batch, Outcome, missing
+from qmterm.journal.commits import AtDisk, Batch, Outcome, missing, whole
 from qmterm.journal.database import Database, JournalConnection, open_connection
 from qmterm.journal.frames import answer_of, framed
 from qmterm.journal.link import Link
@@ -125,7 +125,7 @@ class Beside:
         self.at_work_s = answer.began_s, answer.ended_s
         asked = self._asked.popleft()
         if not asked.future.done():
-            asked.future.set_result(_whole(answer.outcomes, asked.known))
+            asked.future.set_result(whole(answer.outcomes, asked.known))
 
     def _died(self) -> None:
         """The scribe is gone, and nobody asked it to go."""
@@ -186,11 +186,3 @@ class Beside:
             asked = self._asked.popleft()
             if not asked.future.done():
                 asked.future.set_exception(error)
-
-
-def _whole(outcomes: list[Outcome], known: dict[int, Outcome]) -> list[Outcome]:
-    """Those of the batch's remaining rows and those that were known before, in the rows' order."""
-    if not known:
-        return outcomes
-    rest = iter(outcomes)
-    return [known[place] if place in known else next(rest) for place in range(len(outcomes) + len(known))]

@@ -16,10 +16,12 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+import msgspec
+
 from qmterm.core.errors import JournalError
 from qmterm.journal import schema
-from qmterm.journal.commits import JournalFile, commit
-from qmterm.journal.frames import AT_ONCE, Answer, Frames, Ready, batch_of, framed
+from qmterm.journal.commits import JournalFile, Outcome, commit, whole
+from qmterm.journal.frames import AT_ONCE, Answer, Frames, Ready, batch_of, framed, readable_of
 
 
 def main(arguments: list[str]) -> None:
@@ -51,8 +53,18 @@ def serve(engine: socket.socket, connection: sqlite3.Connection, file: JournalFi
     while data := engine.recv(AT_ONCE):
         for body in frames.take(data):
             began = time.perf_counter()
-            outcomes = commit(connection, batch_of(body), file)
+            outcomes = _written(connection, body, file)
             engine.sendall(framed(Answer(outcomes, began, time.perf_counter())))
+
+
+def _written(connection: sqlite3.Connection, body: bytes, file: JournalFile) -> list[Outcome]:
+    """A row of other types than a record's is told so alone: the next scribe would end of it like this one."""
+    try:
+        return commit(connection, batch_of(body), file)
+    except msgspec.DecodeError:
+        batch, wrong = readable_of(body)
+        refused = {place: str(schema.explain(sqlite3.DataError(why), file.path)) for place, why in wrong.items()}
+        return whole(commit(connection, batch, file), refused)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ from qmterm.core.errors import JournalError
 from qmterm.journal import Journal, beside, link, queries, schema
 from qmterm.journal.beside import open_beside
 from qmterm.journal.commits import Batch, JournalFile, commit
+from qmterm.journal.records import Record
 from tests.journal.journal_rows import T0, clock, intent
 
 pytestmark = [
@@ -271,6 +272,20 @@ async def test_a_row_too_large_for_the_file_is_refused_alone(journal):
     await asyncio.gather(journal.write_intent(intent(1)), journal.write_intent(intent(2)))
     assert journal.dropped == 1
     assert orders(journal.path) == ["qm-1", "qm-2"]
+
+
+@pytest.mark.parametrize("odd", [{"time_ns": 1.5}, {"subject": 7}, {"session_id": "one"}, {"values": 3}])
+async def test_a_row_that_the_scribe_cannot_read_is_refused_alone_and_costs_no_scribe(journal, odd):
+    process = scribe(journal)
+    row = {"kind": "log", "subject": "x", "time_ns": 1, "real_ns": 1, "session_id": None, "values": {}, "body": "{}"}
+    tasks = [asyncio.ensure_future(journal.write_intent(intent(1)))]
+    tasks.append(journal._writer.durable(Record(**{**row, **odd})))
+    tasks.append(asyncio.ensure_future(journal.write_intent(intent(2))))
+    first, refused, second = await asyncio.gather(*tasks, return_exceptions=True)
+    assert (first, second) == (None, None)
+    assert isinstance(refused, JournalError)
+    assert orders(journal.path) == ["qm-1", "qm-2"]
+    assert scribe(journal) is process
 
 
 async def test_a_disk_that_takes_nothing_fails_the_write_says_so_and_recovers(journal):
