@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from qmterm.core.errors import JournalError
-from qmterm.journal import schema
+from qmterm.journal import apart, schema
 from qmterm.journal.commits import AtDisk, Batch, Outcome, missing, whole
 from qmterm.journal.database import Database, JournalConnection, open_connection
 from qmterm.journal.frames import answer_of, framed
@@ -64,12 +64,14 @@ class Beside:
         self._loop = asyncio.get_running_loop()
         self._asked: deque[_Asked] = deque()
         self._scribe: Link | None = None
+        self._cpus: set[int] | None = None  # where a scribe may run
         self._deaths = 0  # since the last answer
         self._again: asyncio.Task[None] | None = None
         self._over: Exception | None = None  # why nothing is taken any more
 
     async def start(self) -> None:
         self._scribe = await Link.started(self._reader.file, self._lock, self._answered, self._died)
+        self._cpus = apart.cpus_of(self._scribe.process.pid)
 
     async def run(self, function: Callable[..., T], *arguments: Any) -> T:
         return await self._reader.run(function, *arguments)
@@ -164,7 +166,9 @@ class Beside:
         while self._deaths < TRIES:
             self._deaths += 1
             try:
-                return await Link.started(self._reader.file, self._lock, self._answered, self._died)
+                scribe = await Link.started(self._reader.file, self._lock, self._answered, self._died)
+                apart.give_cpus(scribe.process.pid, self._cpus)
+                return scribe
             except JournalError as error:
                 trouble = error
                 await asyncio.sleep(PAUSE_S)

@@ -59,9 +59,9 @@ class Link:
         try:
             async with asyncio.timeout(PATIENCE_S):
                 while data := await self._loop.sock_recv(self._socket, AT_ONCE):
-                    for body in self._frames.take(data):
+                    if (body := next(self._frames.take(data), None)) is not None:
                         trouble = ready_of(body).trouble
-                    break
+                        break
         except TimeoutError:
             trouble = f"The process that writes the journal {path} has not opened it within {PATIENCE_S:g} seconds"
         except OSError:
@@ -127,7 +127,10 @@ class Link:
 
 
 def _spawned(file: JournalFile, lock: JournalLock) -> tuple[subprocess.Popen[bytes], socket.socket]:
-    ours, its = socket.socketpair()
+    try:
+        ours, its = socket.socketpair()
+    except OSError as error:
+        raise _none(file, error) from error
     handed = (its.fileno(), lock.descriptor)
     told = (os.path.abspath(file.path), *map(str, file.identity), *map(str, handed))
     with its:
@@ -144,5 +147,9 @@ def _spawned(file: JournalFile, lock: JournalLock) -> tuple[subprocess.Popen[byt
             )
         except OSError as error:
             ours.close()
-            raise JournalError(f"The journal {file.path} has no process to write it: {error.strerror}") from error
+            raise _none(file, error) from error
     return process, ours
+
+
+def _none(file: JournalFile, error: OSError) -> JournalError:
+    return JournalError(f"The journal {file.path} has no process to write it: {error.strerror}")

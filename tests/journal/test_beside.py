@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import resource
 import signal
@@ -218,6 +219,30 @@ async def test_a_takeover_waits_for_none_of_the_loops_busy_threads(journal):
     finally:
         done.set()
         await asyncio.gather(*busy)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="nobody holds a process on a CPU there")
+async def test_a_scribe_born_while_the_loop_is_held_on_its_cpu_may_run_wherever_the_first_could(journal):
+    everywhere = os.sched_getaffinity(0)
+    first = scribe(journal)
+    try:
+        os.sched_setaffinity(0, {min(everywhere)})
+        first.kill()
+        await journal.write_intent(intent(1))
+        assert scribe(journal) is not first
+        assert os.sched_getaffinity(scribe(journal).pid) == everywhere
+    finally:
+        os.sched_setaffinity(0, everywhere)
+
+
+async def test_a_system_without_a_free_descriptor_is_one_sentence(tmp_path, monkeypatch):
+    def none():
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(link.socket, "socketpair", none)
+        with pytest.raises(JournalError, match="Too many open files"):
+            await Journal.open(tmp_path / "j", clock(), open_beside)
 
 
 def broken(*_):
