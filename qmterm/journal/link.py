@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from qmterm.core.errors import JournalError
@@ -110,7 +111,15 @@ class Link:
         if not self.ended:
             self.ended = True
             self._loop.remove_reader(self._socket.fileno())
+            self._read_on()
             self._died()
+
+    def _read_on(self) -> None:
+        """What it had answered before it ended counts: a failed send may tell of the end before that is read."""
+        with suppress(OSError):
+            while data := self._socket.recv(AT_ONCE):
+                for body in self._frames.take(data):
+                    self._answered(body)
 
     async def close(self) -> None:
         """It writes what it has been given, closes the file and ends; one that does not (it is stopped) is killed."""

@@ -6,6 +6,7 @@ import asyncio
 import errno
 import os
 import resource
+import select
 import signal
 import sqlite3
 import subprocess
@@ -99,6 +100,21 @@ async def test_what_it_had_written_and_not_yet_answered_is_written_no_second_tim
     with sqlite3.connect(journal.path) as other:
         found = other.execute("SELECT kind, count(*) FROM events GROUP BY kind ORDER BY kind").fetchall()
     assert found == [("intent", 1), ("log", 3)]
+
+
+async def test_what_it_had_answered_before_it_died_counts_although_a_send_fails_first(journal):
+    database, process = journal._connection, scribe(journal)
+    order = asyncio.create_task(journal.write_intent(intent(1)))
+    while not database._asked:  # noqa: ASYNC110 - a few turns of the loop
+        await asyncio.sleep(0)
+    assert select.select([database._scribe._socket], [], [], 10)[0]
+    process.kill()
+    process.wait()
+    database._scribe.send(b"more")
+    assert not database._asked
+    await order
+    await journal.write_intent(intent(2))
+    assert orders(journal.path) == ["qm-1", "qm-2"]
 
 
 async def test_a_scribe_that_dies_while_nothing_is_asked_is_replaced(journal):
