@@ -109,7 +109,7 @@ class Beside:
         return self._scribe.process.pid if self._scribe is not None else os.getpid()
 
     async def close(self) -> None:
-        self._over = JournalError(f"The journal {self._path} is closed; nothing can be written any more")
+        self._over = closed = JournalError(f"The journal {self._path} is closed; nothing can be written any more")
         try:
             if self._again is not None:
                 self._again.cancel()
@@ -117,6 +117,7 @@ class Beside:
             if self._scribe is not None:
                 await self._scribe.close()
         finally:
+            self._fail(closed)
             await self._reader.close()
 
     # --- inside ---

@@ -151,13 +151,19 @@ def _spawned(file: JournalFile, lock: JournalLock) -> tuple[subprocess.Popen[byt
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,  # it would write over the screen
                 pass_fds=handed,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))},
+                env=_environment(),
                 start_new_session=True,  # keys and hang-ups of the terminal are for the engine
             )
         except OSError as error:
             ours.close()
             raise _none(file, error) from error
     return process, ours
+
+
+def _environment() -> dict[str, str]:
+    """The engine's modules, and none of its secrets."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("QMTERM_")}
+    return {**kept, "PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))}
 
 
 def _none(file: JournalFile, error: OSError) -> JournalError:

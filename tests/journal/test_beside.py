@@ -13,6 +13,7 @@ import subprocess
 import sys
 import threading
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -259,6 +260,27 @@ async def test_a_system_without_a_free_descriptor_is_one_sentence(tmp_path, monk
         patch.setattr(link.socket, "socketpair", none)
         with pytest.raises(JournalError, match="Too many open files"):
             await Journal.open(tmp_path / "j", clock(), open_beside)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="read from /proc")
+async def test_a_scribe_is_told_none_of_the_engines_secrets(tmp_path, monkeypatch):
+    monkeypatch.setenv("QMTERM_TT_SECRET", "not for the scribe")
+    journal = await Journal.open(tmp_path / "j", clock(), open_beside)
+    assert b"not for the scribe" not in Path(f"/proc/{scribe(journal).pid}/environ").read_bytes()  # noqa: ASYNC240 - no disk
+    await journal.close()
+
+
+async def test_who_waits_for_a_database_that_is_closed_is_told(journal):
+    database = journal._connection
+    process = scribe(journal)
+    process.send_signal(signal.SIGSTOP)
+    written = database.commit(Batch(99, []), None)
+    closing = asyncio.create_task(database.close())
+    await asyncio.sleep(0)
+    process.send_signal(signal.SIGCONT)
+    await closing
+    with pytest.raises(JournalError, match="is closed"):
+        await asyncio.wait_for(written, 10)
 
 
 def broken(*_):
