@@ -28,6 +28,7 @@ T = TypeVar("T")
 
 TRIES = 3  # scribes in a row without one answer; then the disk or the system is not to be trusted
 PAUSE_S = 0.2  # between two of them
+LASTING_S = 10.0  # a scribe that lived so long was in order, although nobody asked it anything
 
 
 async def open_beside(path: Path, lock: JournalLock) -> Database:
@@ -65,7 +66,8 @@ class Beside:
         self._asked: deque[_Asked] = deque()
         self._scribe: Link | None = None
         self._cpus: set[int] | None = None  # where a scribe may run
-        self._deaths = 0  # since the last answer
+        self._deaths = 0  # since the last answer, or the last scribe that lasted
+        self._born = 0.0  # when the newest had opened the file
         self._again: asyncio.Task[None] | None = None
         self._over: Exception | None = None  # why nothing is taken any more
 
@@ -133,6 +135,8 @@ class Beside:
     def _died(self) -> None:
         """The scribe is gone, and nobody asked it to go."""
         if self._over is None and self._again is None:
+            if self._loop.time() - self._born >= LASTING_S:
+                self._deaths = 0
             self._again = asyncio.create_task(self._take_over(), name="journal-scribe")
 
     async def _take_over(self) -> None:
@@ -168,6 +172,7 @@ class Beside:
             self._deaths += 1
             try:
                 scribe = await Link.started(self._reader.file, self._lock, self._answered, self._died)
+                self._born = self._loop.time()
                 apart.give_cpus(scribe.process.pid, self._cpus)
                 return scribe
             except JournalError as error:

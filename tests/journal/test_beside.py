@@ -147,6 +147,21 @@ async def test_a_scribe_that_is_replaced_after_the_file_was_does_not_write_to_an
         await journal.close()
 
 
+@pytest.mark.parametrize(("lasting", "lives"), [(0.0, 6), (1000.0, beside.TRIES + 1)])
+async def test_idle_scribes_are_given_up_only_when_they_do_not_last(journal, monkeypatch, lasting, lives):
+    monkeypatch.setattr(beside, "LASTING_S", lasting)
+    monkeypatch.setattr(beside, "PAUSE_S", 0.0)
+    database, lived = journal._connection, 0
+    while database._over is None and lived < 6:
+        scribe(journal).kill()
+        lived += 1
+        while database._again is None:  # noqa: ASYNC110 - an event of the system
+            await asyncio.sleep(0.001)
+        await database._again
+    assert lived == lives
+    assert (database._over is None) == (lasting == 0.0)
+
+
 async def test_signals_for_the_engine_do_not_reach_its_scribe(journal):
     first = scribe(journal)
     for name in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
