@@ -77,6 +77,20 @@ class Apart:
             self._held[threading.get_native_id()] = loops, {here}
 
 
+def cpus_of(process: int) -> set[int] | None:
+    """Where it may run; None where nobody says so."""
+    try:
+        return os.sched_getaffinity(process) if sys.platform == "linux" else None
+    except OSError:
+        return None
+
+
+def give_cpus(process: int, cpus: set[int] | None) -> None:
+    """A process that is born of a held loop runs only where the loop is held, and stays there: let it go."""
+    if cpus is not None:
+        _put(process, cpus)
+
+
 def _threads() -> set[int]:
     return {thread.native_id for thread in threading.enumerate() if thread.native_id is not None}
 

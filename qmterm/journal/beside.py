@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from qmterm.core.errors import JournalError
-from qmterm.journal import schema
-from qmterm.journal.commits import AtDisk, Batch, Outcome, missing
+from qmterm.journal import apart, schema
+from qmterm.journal.commits import AtDisk, Batch, Outcome, missing, whole
 from qmterm.journal.database import Database, JournalConnection, open_connection
 from qmterm.journal.frames import answer_of, framed
 from qmterm.journal.link import Link
@@ -28,6 +28,7 @@ T = TypeVar("T")
 
 TRIES = 3  # scribes in a row without one answer; then the disk or the system is not to be trusted
 PAUSE_S = 0.2  # between two of them
+LASTING_S = 10.0  # a scribe that lived so long was in order, although nobody asked it anything
 
 
 async def open_beside(path: Path, lock: JournalLock) -> Database:
@@ -64,12 +65,15 @@ class Beside:
         self._loop = asyncio.get_running_loop()
         self._asked: deque[_Asked] = deque()
         self._scribe: Link | None = None
-        self._deaths = 0  # since the last answer
+        self._cpus: set[int] | None = None  # where a scribe may run
+        self._deaths = 0  # since the last answer, or the last scribe that lasted
+        self._born = 0.0  # when the newest had opened the file
         self._again: asyncio.Task[None] | None = None
         self._over: Exception | None = None  # why nothing is taken any more
 
     async def start(self) -> None:
-        self._scribe = await Link.started(self._path, self._lock, self._answered, self._died)
+        self._scribe = await Link.started(self._reader.file, self._lock, self._answered, self._died)
+        self._cpus = apart.cpus_of(self._scribe.process.pid)
 
     async def run(self, function: Callable[..., T], *arguments: Any) -> T:
         return await self._reader.run(function, *arguments)
@@ -107,14 +111,15 @@ class Beside:
         return self._scribe.process.pid if self._scribe is not None else os.getpid()
 
     async def close(self) -> None:
-        self._over = JournalError(f"The journal {self._path} is closed; nothing can be written any more")
-        if self._again is not None:
-            self._again.cancel()
-            await asyncio.wait([self._again])
+        self._over = closed = JournalError(f"The journal {self._path} is closed; nothing can be written any more")
         try:
+            if self._again is not None:
+                self._again.cancel()
+                await asyncio.wait([self._again])
             if self._scribe is not None:
                 await self._scribe.close()
         finally:
+            self._fail(closed)
             await self._reader.close()
 
     # --- inside ---
@@ -125,11 +130,13 @@ class Beside:
         self.at_work_s = answer.began_s, answer.ended_s
         asked = self._asked.popleft()
         if not asked.future.done():
-            asked.future.set_result(_whole(answer.outcomes, asked.known))
+            asked.future.set_result(whole(answer.outcomes, asked.known))
 
     def _died(self) -> None:
         """The scribe is gone, and nobody asked it to go."""
         if self._over is None and self._again is None:
+            if self._loop.time() - self._born >= LASTING_S:
+                self._deaths = 0
             self._again = asyncio.create_task(self._take_over(), name="journal-scribe")
 
     async def _take_over(self) -> None:
@@ -139,7 +146,14 @@ class Beside:
             await old.close()
         try:
             scribe = await self._another()
-            await self._look()
+            try:
+                await self._look()
+            except BaseException:
+                await scribe.close()  # it would hold the journal's lock for as long as the engine lives
+                raise
+        except sqlite3.Error as error:
+            self._fail(schema.explain(error, self._path))
+            return
         except Exception as error:
             self._fail(error)
             return
@@ -157,7 +171,10 @@ class Beside:
         while self._deaths < TRIES:
             self._deaths += 1
             try:
-                return await Link.started(self._path, self._lock, self._answered, self._died)
+                scribe = await Link.started(self._reader.file, self._lock, self._answered, self._died)
+                self._born = self._loop.time()
+                apart.give_cpus(scribe.process.pid, self._cpus)
+                return scribe
             except JournalError as error:
                 trouble = error
                 await asyncio.sleep(PAUSE_S)
@@ -179,11 +196,3 @@ class Beside:
             asked = self._asked.popleft()
             if not asked.future.done():
                 asked.future.set_exception(error)
-
-
-def _whole(outcomes: list[Outcome], known: dict[int, Outcome]) -> list[Outcome]:
-    """Those of the batch's remaining rows and those that were known before, in the rows' order."""
-    if not known:
-        return outcomes
-    rest = iter(outcomes)
-    return [known[place] if place in known else next(rest) for place in range(len(outcomes) + len(known))]

@@ -6,7 +6,7 @@ The trap: one row that cannot be stored must not take its neighbours with it, no
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -39,6 +39,11 @@ class JournalFile(msgspec.Struct, frozen=True):
     def at(cls, path: Path) -> JournalFile:
         return cls(path, schema.identity(path))
 
+    def check(self) -> None:
+        """FileMoved when its path names another file now, or none."""
+        if schema.identity(self.path) != self.identity:
+            raise schema.FileMoved(f"{self.path} is another file now, or none")
+
 
 def commit(
     connection: sqlite3.Connection, batch: Batch, file: JournalFile, at_disk: AtDisk | None = None
@@ -48,8 +53,7 @@ def commit(
     Trouble with the disk keeps all of them out, and nothing of them remains.
     """
     try:
-        if schema.identity(file.path) != file.identity:
-            raise schema.FileMoved(f"{file.path} is another file now, or none")
+        file.check()
         return _transaction(connection, _all_new, batch, at_disk)
     except sqlite3.IntegrityError:
         # One of them is a duplicate, which is rare: only now is it worth asking for each.
@@ -101,17 +105,26 @@ def _transaction(
     return list(written)
 
 
+def whole(outcomes: list[Outcome], known: Mapping[int, Outcome]) -> list[Outcome]:
+    """Those of the batch's remaining rows and those that were known before, in the rows' order."""
+    if not known:
+        return outcomes
+    rest = iter(outcomes)
+    return [known[place] if place in known else next(rest) for place in range(len(outcomes) + len(known))]
+
+
 def missing(connection: sqlite3.Connection, batch: Batch) -> list[int]:
     """Which of the batch's records (by place) are not on the disk under its number."""
     newest = connection.execute("SELECT coalesce(max(seq), 0) FROM events").fetchone()[0]
     kept = connection.execute(
-        "SELECT kind, subject, body FROM events WHERE seq > ? AND batch = ? ORDER BY seq",
+        "SELECT kind, subject, time_ns, real_ns, body FROM events WHERE seq > ? AND batch = ? ORDER BY seq",
         (newest - 10 * len(batch.records) - 10_000, batch.number),
     ).fetchall()
     left: list[int] = []
     at = 0
     for place, record in enumerate(batch.records):  # rows keep their order
-        if at < len(kept) and kept[at] == (record.kind, record.subject, record.body):
+        row = (record.kind, record.subject, record.time_ns, record.real_ns, record.body)
+        if at < len(kept) and kept[at] == row:
             at += 1
         else:
             left.append(place)

@@ -11,9 +11,15 @@ from collections.abc import Iterator
 import msgspec
 
 from qmterm.journal.commits import Batch, Outcome
+from qmterm.journal.records import Record
 
 AT_ONCE = 1 << 18  # bytes that are read at once
 _LENGTH = struct.Struct("<I")
+
+
+class _Unread(msgspec.Struct):
+    number: int
+    records: list[msgspec.Raw]
 
 
 class Ready(msgspec.Struct):
@@ -32,6 +38,8 @@ class Answer(msgspec.Struct, gc=False):
 
 _encode = msgspec.msgpack.Encoder().encode
 batch_of = msgspec.msgpack.Decoder(Batch).decode
+_record_of = msgspec.msgpack.Decoder(Record).decode
+_unread_of = msgspec.msgpack.Decoder(_Unread).decode
 answer_of = msgspec.msgpack.Decoder(Answer).decode
 ready_of = msgspec.msgpack.Decoder(Ready).decode
 
@@ -40,6 +48,19 @@ def framed(message: Batch | Answer | Ready) -> bytes:
     """TypeError, ValueError or OverflowError for a batch with a value that has no MessagePack."""
     body = _encode(message)
     return _LENGTH.pack(len(body)) + body
+
+
+def readable_of(body: bytes) -> tuple[Batch, dict[int, str]]:
+    """Of a batch that `batch_of` refuses: the records that can be read, and by place what is wrong with the others."""
+    unread = _unread_of(body)
+    batch = Batch(unread.number, [])
+    wrong: dict[int, str] = {}
+    for place, record in enumerate(unread.records):
+        try:
+            batch.records.append(_record_of(record))
+        except msgspec.DecodeError as error:
+            wrong[place] = str(error)
+    return batch, wrong
 
 
 class Frames:

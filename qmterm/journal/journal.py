@@ -81,8 +81,15 @@ class Journal:
         lock.acquire()
         try:
             connection = await connect(path, lock)
-            session_id, batch = await connection.run(queries.last_numbers)
-            apart = Apart(lambda: connection.disk_thread)
+            try:
+                session_id, batch = await connection.run(queries.last_numbers)
+                apart = Apart(lambda: connection.disk_thread)
+            except BaseException:
+                await connection.close()  # its process would hold the lock on
+                raise
+        except sqlite3.Error as error:
+            lock.release()
+            raise schema.explain(error, path) from error
         except BaseException:
             lock.release()
             raise

@@ -8,13 +8,16 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from qmterm.core.errors import JournalError
+from qmterm.journal.commits import JournalFile
 from qmterm.journal.frames import AT_ONCE, Frames, ready_of
 from qmterm.journal.lock import JournalLock
 
-PATIENCE_S = 20.0  # for a scribe to open the file
+PATIENCE_S = 20.0  # for a scribe to open the file, and for one to end
+LOOK_AGAIN_S = 0.002
 
 
 class Link:
@@ -38,15 +41,16 @@ class Link:
 
     @classmethod
     async def started(
-        cls, path: Path, lock: JournalLock, answered: Callable[[bytes], object], died: Callable[[], object]
+        cls, file: JournalFile, lock: JournalLock, answered: Callable[[bytes], object], died: Callable[[], object]
     ) -> Link:
         """Once it has opened the file; JournalError with its sentence when it cannot."""
-        process, ours = _spawned(path, lock)
+        process, ours = _spawned(file, lock)
         ours.setblocking(False)
         scribe = cls(process, ours, answered, died)
         try:
-            await scribe._open(path)
+            await scribe._open(file.path)
         except BaseException:
+            process.kill()  # it has nothing to write, and one that is stopped or stuck would never end
             await scribe.close()
             raise
         return scribe
@@ -56,9 +60,9 @@ class Link:
         try:
             async with asyncio.timeout(PATIENCE_S):
                 while data := await self._loop.sock_recv(self._socket, AT_ONCE):
-                    for body in self._frames.take(data):
+                    if (body := next(self._frames.take(data), None)) is not None:
                         trouble = ready_of(body).trouble
-                    break
+                        break
         except TimeoutError:
             trouble = f"The process that writes the journal {path} has not opened it within {PATIENCE_S:g} seconds"
         except OSError:
@@ -107,33 +111,60 @@ class Link:
         if not self.ended:
             self.ended = True
             self._loop.remove_reader(self._socket.fileno())
+            self._read_on()
             self._died()
 
+    def _read_on(self) -> None:
+        """What it had answered before it ended counts: a failed send may tell of the end before that is read."""
+        with suppress(OSError):
+            while data := self._socket.recv(AT_ONCE):
+                for body in self._frames.take(data):
+                    self._answered(body)
+
     async def close(self) -> None:
-        """It writes what it has been given, closes the file and ends."""
+        """It writes what it has been given, closes the file and ends; one that does not (it is stopped) is killed."""
         self.ended = True
         if self._socket.fileno() >= 0:
             self._loop.remove_reader(self._socket.fileno())
             self._loop.remove_writer(self._socket.fileno())
             self._socket.close()
-        await asyncio.to_thread(self.process.wait)
+        patience = self._loop.time() + PATIENCE_S
+        while self.process.poll() is None:  # no thread waits: those of the loop may all be busy, and rows wait for this
+            if self._loop.time() > patience:
+                self.process.kill()  # a commit is whole or not there
+            await asyncio.sleep(LOOK_AGAIN_S)
 
 
-def _spawned(path: Path, lock: JournalLock) -> tuple[subprocess.Popen[bytes], socket.socket]:
-    ours, its = socket.socketpair()
+def _spawned(file: JournalFile, lock: JournalLock) -> tuple[subprocess.Popen[bytes], socket.socket]:
+    try:
+        ours, its = socket.socketpair()
+    except OSError as error:
+        raise _none(file, error) from error
     handed = (its.fileno(), lock.descriptor)
+    told = (os.path.abspath(file.path), *map(str, file.identity), *map(str, handed))
     with its:
         try:
             process = subprocess.Popen(
-                [sys.executable, "-m", "qmterm.journal.scribe", os.path.abspath(path), *map(str, handed)],
+                # -P: not from the folder the engine was started in, where any file may be named like a module.
+                [sys.executable, "-P", "-m", "qmterm.journal.scribe", *told],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,  # it would write over the screen
                 pass_fds=handed,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+                env=_environment(),
                 start_new_session=True,  # keys and hang-ups of the terminal are for the engine
             )
         except OSError as error:
             ours.close()
-            raise JournalError(f"The journal {path} has no process to write it: {error.strerror}") from error
+            raise _none(file, error) from error
     return process, ours
+
+
+def _environment() -> dict[str, str]:
+    """The engine's modules, and none of its secrets."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("QMTERM_")}
+    return {**kept, "PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))}
+
+
+def _none(file: JournalFile, error: OSError) -> JournalError:
+    return JournalError(f"The journal {file.path} has no process to write it: {error.strerror}")

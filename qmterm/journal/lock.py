@@ -16,6 +16,9 @@ from qmterm.core.errors import JournalError
 
 LEFT_BEHIND_S = 10.0  # so long a killed engine's last batch may take to reach the disk
 LOOK_AGAIN_S = 0.01
+# Of /proc/PID/stat after the name (proc(5)): one that was sent SIGKILL is there until its memory is given back.
+_FLAGS, _EXITING = 6, 0x4 | 0x400  # it ends; a signal ends it
+_PENDING, _KILLED = 28, 1 << 8  # SIGKILL is on its way to it
 
 
 class JournalLock:
@@ -88,7 +91,7 @@ def _owner(descriptor: int) -> str:
 
 
 def _alive(owner: str) -> bool:
-    """Whether an engine still runs; one that was killed and is not yet buried (a zombie) does not."""
+    """Whether an engine still runs; one that was killed does not, although it is still dying or not yet buried."""
     if sys.platform == "win32" or not owner.isdecimal():
         return True
     try:
@@ -98,7 +101,10 @@ def _alive(owner: str) -> bool:
         return False
     except OSError:  # another user's, or a system without /proc
         return True
-    return state[:1] != ["Z"]
+    if len(state) <= _PENDING:
+        return True
+    dying = int(state[_FLAGS]) & _EXITING or int(state[_PENDING]) & _KILLED
+    return state[0] not in "ZX" and not dying
 
 
 if sys.platform == "win32":

@@ -17,10 +17,12 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+import msgspec
+
 from qmterm.core.errors import JournalError
 from qmterm.journal import schema
-from qmterm.journal.commits import JournalFile, commit
-from qmterm.journal.frames import AT_ONCE, Answer, Frames, Ready, batch_of, framed
+from qmterm.journal.commits import JournalFile, Outcome, commit, whole
+from qmterm.journal.frames import AT_ONCE, Answer, Frames, Ready, batch_of, framed, readable_of
 
 PAUSE_S = 0.2  # of silence, then the log may be moved
 COMMITS = 100  # so many make it worth while
@@ -28,12 +30,14 @@ LOG_PAGES = 8_000  # without a pause it is moved when it is so long (32 MB)
 
 
 def main(arguments: list[str]) -> None:
-    """`python -m qmterm.journal.scribe FILE SOCKET LOCK`: descriptors that were handed down."""
+    """`python -m qmterm.journal.scribe FILE DEVICE INODE SOCKET LOCK`: which file it is, and two descriptors."""
     for meant_for_the_engine in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(meant_for_the_engine, signal.SIG_IGN)
-    path, engine = Path(arguments[0]), socket.socket(fileno=int(arguments[1]))
+    path, engine = Path(arguments[0]), socket.socket(fileno=int(arguments[3]))
+    file = JournalFile(path, (int(arguments[1]), int(arguments[2])))  # the engine's: another in its place is not ours
     with engine, suppress(BrokenPipeError, ConnectionResetError):  # it is gone: nobody waits for an answer
         try:
+            file.check()
             connection = schema.connector(path)()
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("SELECT 1 FROM events").fetchone()
@@ -41,7 +45,7 @@ def main(arguments: list[str]) -> None:
             known = error if isinstance(error, JournalError) else schema.explain(error, path)
             engine.sendall(framed(Ready(str(known))))
             return
-        serve(engine, connection, JournalFile.at(path))
+        serve(engine, connection, file)
         connection.close()
 
 
@@ -65,7 +69,7 @@ def serve(engine: socket.socket, connection: sqlite3.Connection, file: JournalFi
         engine.settimeout(None)
         for body in frames.take(data):
             began = time.perf_counter()
-            outcomes = commit(connection, batch_of(body), file)
+            outcomes = _written(connection, body, file)
             engine.sendall(framed(Answer(outcomes, began, time.perf_counter())))
             commits += 1
 
@@ -74,6 +78,16 @@ def _move_log(connection: sqlite3.Connection) -> None:
     """As much of it as nobody reads; a disk that is full says so at the next commit."""
     with suppress(sqlite3.Error):
         connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+
+
+def _written(connection: sqlite3.Connection, body: bytes, file: JournalFile) -> list[Outcome]:
+    """A row of other types than a record's is told so alone: the next scribe would end of it like this one."""
+    try:
+        return commit(connection, batch_of(body), file)
+    except msgspec.DecodeError:
+        batch, wrong = readable_of(body)
+        refused = {place: str(schema.explain(sqlite3.DataError(why), file.path)) for place, why in wrong.items()}
+        return whole(commit(connection, batch, file), refused)
 
 
 if __name__ == "__main__":

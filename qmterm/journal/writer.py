@@ -206,7 +206,12 @@ class GroupWriter:
     def _at_disk(self) -> None:
         works, self._beside = self._beside, []
         for work in works:
-            work()
+            try:
+                work()
+            except Exception as error:  # a fault of its own, told as such: the rows are on their way and have callers
+                self._loop.call_exception_handler(
+                    {"message": f"{work} failed beside the journal's commit", "exception": error}
+                )
 
     async def _landing(self) -> None:
         """Wait until a batch has come to its end."""

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import resource
+import select
 import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
 from qmterm.core.errors import JournalError
-from qmterm.journal import Journal, beside, link, schema
+from qmterm.journal import Journal, beside, link, queries, schema
 from qmterm.journal.beside import open_beside
 from qmterm.journal.commits import Batch, JournalFile, commit
+from qmterm.journal.records import Record
 from tests.journal.journal_rows import T0, clock, intent
 
 pytestmark = [
@@ -98,6 +103,21 @@ async def test_what_it_had_written_and_not_yet_answered_is_written_no_second_tim
     assert found == [("intent", 1), ("log", 3)]
 
 
+async def test_what_it_had_answered_before_it_died_counts_although_a_send_fails_first(journal):
+    database, process = journal._connection, scribe(journal)
+    order = asyncio.create_task(journal.write_intent(intent(1)))
+    while not database._asked:  # noqa: ASYNC110 - a few turns of the loop
+        await asyncio.sleep(0)
+    assert select.select([database._scribe._socket], [], [], 10)[0]
+    process.kill()
+    process.wait()
+    database._scribe.send(b"more")
+    assert not database._asked
+    await order
+    await journal.write_intent(intent(2))
+    assert orders(journal.path) == ["qm-1", "qm-2"]
+
+
 async def test_a_scribe_that_dies_while_nothing_is_asked_is_replaced(journal):
     first = scribe(journal)
     first.kill()
@@ -106,6 +126,40 @@ async def test_a_scribe_that_dies_while_nothing_is_asked_is_replaced(journal):
             await asyncio.sleep(0.005)
     await journal.write_intent(intent(1))
     assert orders(journal.path) == ["qm-1"]
+
+
+@pytest.mark.parametrize("replaced", [True, False])
+async def test_a_scribe_that_is_replaced_after_the_file_was_does_not_write_to_another(journal, replaced):
+    path = journal.path
+    await journal.write_intent(intent(1))
+    with sqlite3.connect(path) as here, sqlite3.connect(path.with_name("copy")) as copy:
+        here.backup(copy)
+    path.rename(path.with_name("away"))
+    path.with_name("j-wal").rename(path.with_name("away-wal"))
+    if replaced:
+        path.with_name("copy").rename(path)
+    end(scribe(journal))
+    with pytest.raises(JournalError):
+        await journal.write_intent(intent(2))
+    assert path.exists() == replaced
+    assert not replaced or orders(path) == ["qm-1"]
+    with pytest.raises(JournalError, match="moved, deleted or replaced"):
+        await journal.close()
+
+
+@pytest.mark.parametrize(("lasting", "lives"), [(0.0, 6), (1000.0, beside.TRIES + 1)])
+async def test_idle_scribes_are_given_up_only_when_they_do_not_last(journal, monkeypatch, lasting, lives):
+    monkeypatch.setattr(beside, "LASTING_S", lasting)
+    monkeypatch.setattr(beside, "PAUSE_S", 0.0)
+    database, lived = journal._connection, 0
+    while database._over is None and lived < 6:
+        scribe(journal).kill()
+        lived += 1
+        while database._again is None:  # noqa: ASYNC110 - an event of the system
+            await asyncio.sleep(0.001)
+        await database._again
+    assert lived == lives
+    assert (database._over is None) == (lasting == 0.0)
 
 
 async def test_signals_for_the_engine_do_not_reach_its_scribe(journal):
@@ -160,6 +214,128 @@ async def test_a_scribe_that_does_not_start_is_one_sentence_and_no_journal(tmp_p
     await (await Journal.open(tmp_path / "j", clock(), open_beside)).close()
 
 
+async def test_a_file_named_like_a_module_where_the_engine_was_started_is_not_run(tmp_path, monkeypatch):
+    (tmp_path / "msgspec.py").write_text("raise SystemExit(1)")
+    monkeypatch.chdir(tmp_path)
+    await (await Journal.open(tmp_path / "j", clock(), open_beside)).close()
+
+
+async def test_a_scribe_that_never_opens_the_file_is_not_waited_for(tmp_path, monkeypatch):
+    stuck = tmp_path / "python"
+    stuck.write_text("#!/bin/sh\nexec sleep 1000\n")
+    stuck.chmod(0o755)
+    monkeypatch.setattr(link.sys, "executable", str(stuck))
+    monkeypatch.setattr(link, "PATIENCE_S", 0.1)
+    async with asyncio.timeout(10):
+        with pytest.raises(JournalError, match=r"has not opened it within 0\.1 seconds"):
+            await Journal.open(tmp_path / "j", clock(), open_beside)
+
+
+async def test_a_stopped_scribe_keeps_no_journal_from_being_closed(journal, monkeypatch):
+    await journal.write_intent(intent(1))
+    process = scribe(journal)
+    process.send_signal(signal.SIGSTOP)
+    monkeypatch.setattr(link, "PATIENCE_S", 0.1)
+    await asyncio.wait_for(journal.close(), 10)
+    assert process.returncode == -signal.SIGKILL
+    assert orders(journal.path) == ["qm-1"]
+
+
+async def test_a_takeover_waits_for_none_of_the_loops_busy_threads(journal):
+    """A slow name server or disk may hold all of them."""
+    done = threading.Event()
+    busy = [asyncio.create_task(asyncio.to_thread(done.wait)) for _ in range(40)]
+    try:
+        scribe(journal).kill()
+        await asyncio.wait_for(journal.write_intent(intent(1)), 10)
+    finally:
+        done.set()
+        await asyncio.gather(*busy)
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="nobody holds a process on a CPU there")
+async def test_a_scribe_born_while_the_loop_is_held_on_its_cpu_may_run_wherever_the_first_could(journal):
+    everywhere = os.sched_getaffinity(0)
+    first = scribe(journal)
+    try:
+        os.sched_setaffinity(0, {min(everywhere)})
+        first.kill()
+        await journal.write_intent(intent(1))
+        assert scribe(journal) is not first
+        assert os.sched_getaffinity(scribe(journal).pid) == everywhere
+    finally:
+        os.sched_setaffinity(0, everywhere)
+
+
+async def test_a_system_without_a_free_descriptor_is_one_sentence(tmp_path, monkeypatch):
+    def none():
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(link.socket, "socketpair", none)
+        with pytest.raises(JournalError, match="Too many open files"):
+            await Journal.open(tmp_path / "j", clock(), open_beside)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="read from /proc")
+async def test_a_scribe_is_told_none_of_the_engines_secrets(tmp_path, monkeypatch):
+    monkeypatch.setenv("QMTERM_TT_SECRET", "not for the scribe")
+    journal = await Journal.open(tmp_path / "j", clock(), open_beside)
+    assert b"not for the scribe" not in Path(f"/proc/{scribe(journal).pid}/environ").read_bytes()  # noqa: ASYNC240 - no disk
+    await journal.close()
+
+
+async def test_who_waits_for_a_database_that_is_closed_is_told(journal):
+    database = journal._connection
+    process = scribe(journal)
+    process.send_signal(signal.SIGSTOP)
+    written = database.commit(Batch(99, []), None)
+    closing = asyncio.create_task(database.close())
+    await asyncio.sleep(0)
+    process.send_signal(signal.SIGCONT)
+    await closing
+    with pytest.raises(JournalError, match="is closed"):
+        await asyncio.wait_for(written, 10)
+
+
+def broken(*_):
+    raise sqlite3.OperationalError("disk I/O error")
+
+
+async def test_a_file_that_cannot_be_looked_into_after_a_death_is_told_and_nobody_keeps_the_lock(journal, monkeypatch):
+    tasks = await unanswered(journal, 2)
+    with monkeypatch.context() as patch:
+        patch.setattr(beside, "missing", broken)
+        end(scribe(journal))
+        answers = await asyncio.gather(*tasks, return_exceptions=True)
+    assert {type(answer) for answer in answers} == {JournalError}
+    with pytest.raises(JournalError, match="disk I/O error"):
+        await journal.close()
+    await (await Journal.open(journal.path, clock(), open_beside)).close()
+
+
+async def test_a_journal_that_is_closed_while_a_scribe_takes_over_leaves_nobody_with_the_lock(journal, monkeypatch):
+    looking = asyncio.Event()
+
+    async def look(_):
+        looking.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(beside.Beside, "_look", look)
+    scribe(journal).kill()
+    await looking.wait()
+    await journal.close()
+    await (await Journal.open(journal.path, clock(), open_beside)).close()
+
+
+async def test_a_journal_that_is_not_opened_after_all_leaves_nobody_with_the_lock(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(queries, "last_numbers", broken)
+        with pytest.raises(JournalError, match="disk I/O error"):
+            await Journal.open(tmp_path / "j", clock(), open_beside)
+    await (await Journal.open(tmp_path / "j", clock(), open_beside)).close()
+
+
 async def test_a_batch_longer_than_the_sockets_patience_arrives_whole(journal):
     for number in range(40):
         journal.note("log", "x", {"n": number, "text": "y" * 50_000}, T0)
@@ -174,6 +350,20 @@ async def test_a_row_too_large_for_the_file_is_refused_alone(journal):
     await asyncio.gather(journal.write_intent(intent(1)), journal.write_intent(intent(2)))
     assert journal.dropped == 1
     assert orders(journal.path) == ["qm-1", "qm-2"]
+
+
+@pytest.mark.parametrize("odd", [{"time_ns": 1.5}, {"subject": 7}, {"session_id": "one"}, {"values": 3}])
+async def test_a_row_that_the_scribe_cannot_read_is_refused_alone_and_costs_no_scribe(journal, odd):
+    process = scribe(journal)
+    row = {"kind": "log", "subject": "x", "time_ns": 1, "real_ns": 1, "session_id": None, "values": {}, "body": "{}"}
+    tasks = [asyncio.ensure_future(journal.write_intent(intent(1)))]
+    tasks.append(journal._writer.durable(Record(**{**row, **odd})))
+    tasks.append(asyncio.ensure_future(journal.write_intent(intent(2))))
+    first, refused, second = await asyncio.gather(*tasks, return_exceptions=True)
+    assert (first, second) == (None, None)
+    assert isinstance(refused, JournalError)
+    assert orders(journal.path) == ["qm-1", "qm-2"]
+    assert scribe(journal) is process
 
 
 async def test_a_disk_that_takes_nothing_fails_the_write_says_so_and_recovers(journal):

@@ -106,6 +106,15 @@ def test_a_row_refused_for_its_twin_is_missing_and_refused_again(opened):
     assert commit(connection, Batch(2, [order(1)]), file) == [False]
 
 
+def test_a_refused_row_is_not_taken_for_its_twin_of_another_time(opened):
+    connection, file = opened
+    batch = Batch(1, [note(1), note(1)])
+    batch.records[0].time_ns = 1 << 63
+    outcomes = commit(connection, batch, file)
+    assert [type(outcome) for outcome in outcomes] == [str, bool]
+    assert missing(connection, batch) == [0]
+
+
 def test_the_file_is_asked_for_before_each_commit(opened, tmp_path):
     connection, file = opened
     (tmp_path / "j").rename(tmp_path / "away")

@@ -64,6 +64,22 @@ async def test_it_is_begun_once(journal):
     assert seen == [1]
 
 
+async def test_work_that_fails_is_reported_and_costs_nobody_the_journal(journal):
+    told, seen = [], []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: told.append(context["exception"]))
+    fault = RuntimeError("a bug")
+
+    def fails():
+        raise fault
+
+    written = journal.write_intent(intent())
+    journal.while_writing(fails)
+    journal.while_writing(lambda: seen.append(1))
+    await written
+    await journal.write_intent(intent(2))
+    assert (told, seen) == ([fault], [1])
+
+
 async def test_a_row_is_queued_by_the_call_itself_so_that_two_share_one_commit(journal):
     commits = []
     journal._connection.during = lambda: commits.append(1)
