@@ -60,11 +60,7 @@ class JournalLock:
                 "choose a file on a local disk with --journal"
             ) from error
         if not free:
-            owner = _owner(descriptor) or "unknown"
-            raise JournalError(
-                f"The journal {journal} is in use by another running engine (process {owner}); "
-                "ask it with `qmterm ctl status`, or take another file with --journal"
-            )
+            raise _in_use(journal, _owner(descriptor) or "unknown")
         # The number is for people; on a full disk the lock holds without it.
         with contextlib.suppress(OSError):
             os.ftruncate(descriptor, 0)
@@ -82,6 +78,19 @@ class JournalLock:
         if self._descriptor is not None:
             os.close(self._descriptor)  # closing drops the lock
             self._descriptor = None
+
+
+def _in_use(journal: Path, owner: str) -> JournalError:
+    if _alive(owner):
+        return JournalError(
+            f"The journal {journal} is in use by another running engine (process {owner}); "
+            "ask it with `qmterm ctl status`, or take another file with --journal"
+        )
+    return JournalError(
+        f"The journal {journal} is held, but its engine (process {owner}) does not run here: it is in another "
+        "container, or was killed and the process that writes its last rows (qmterm.journal.scribe) has not ended "
+        f"within {LEFT_BEHIND_S:g} seconds; end that one, then start again"
+    )
 
 
 def _owner(descriptor: int) -> str:

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from qmterm.core.errors import JournalError
-from qmterm.journal import Journal, beside, link, queries, schema
+from qmterm.journal import Journal, beside, link, lock, queries, schema
 from qmterm.journal.beside import open_beside
 from qmterm.journal.commits import Batch, JournalFile, commit
 from qmterm.journal.records import Record
@@ -444,6 +444,22 @@ async def test_a_killed_engines_last_batch_is_written_before_the_next_engine_rea
         assert not opening.done()
         os.kill(its_scribe, signal.SIGCONT)
         assert await asyncio.wait_for(opening, 10) == ["qm-1"]
+
+
+async def test_a_killed_engines_scribe_that_does_not_end_is_named(tmp_path, pytestconfig, monkeypatch):
+    monkeypatch.setattr(lock, "LEFT_BEHIND_S", 0.1)
+    path = tmp_path / "j"
+    with subprocess.Popen(  # noqa: ASYNC220 - one line is awaited
+        [sys.executable, "-c", ENGINE, str(path)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=pytestconfig.rootpath,
+    ) as engine:  # fmt: skip
+        its_scribe = int(engine.stdout.readline())
+        os.kill(its_scribe, signal.SIGSTOP)
+        engine.kill()
+    with pytest.raises(JournalError, match=rf"process {engine.pid}\) does not run here.*scribe\) has not ended"):
+        await Journal.open(path, clock(), open_beside)
+    os.kill(its_scribe, signal.SIGCONT)
+    await (await Journal.open(path, clock(), open_beside)).close()
 
 
 async def opened_and_loaded(path):
