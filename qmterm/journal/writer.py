@@ -23,6 +23,7 @@ BATCH_ROWS = 2_000
 ABREAST = 2  # batches on their way: while the disk writes one, the callers of the other say their next rows
 MANY = 64  # so many callers are parted in two such batches; fewer share one
 NOTE_CAPACITY = 100_000
+SILENT_S = 5.0  # a batch without an answer for so long is trouble: a disk that hangs, a scribe that was stopped
 
 _Waiting = tuple[Record, "asyncio.Future[bool] | None"]  # None: a note, nobody waits
 
@@ -34,6 +35,7 @@ class _Flight:
     waiting: list[_Waiting]
     reported: int
     outcomes: asyncio.Future[list[Outcome]]
+    since: float  # the loop's seconds when it left
 
 
 class GroupWriter:
@@ -64,13 +66,25 @@ class GroupWriter:
         self._fault: BaseException | None = None
         self._unreported = 0
         self.dropped = 0
-        self.trouble: str | None = None
+        self._trouble: str | None = None  # of the newest batch that was answered, or of the writer's end
         self._task = asyncio.create_task(self._work(), name="journal-writer")
 
     @property
     def depth(self) -> int:
         """Rows that are not on the disk yet."""
         return len(self._queue) + self._in_flight
+
+    @property
+    def trouble(self) -> str | None:
+        """Why rows are not kept, or have no answer for too long; None while writing works."""
+        if self._trouble is None and self._flying:
+            waited = self._loop.time() - self._flying[0].since
+            if waited >= SILENT_S:
+                return (
+                    f"The journal {self._path} has not answered for {waited:.0f} s: no order leaves until it does; "
+                    "look at its disk"
+                )
+        return self._trouble
 
     def durable(self, record: Record) -> asyncio.Future[bool]:
         """Done when the record is on the disk: True written, False already there. JournalError when it is not."""
@@ -146,7 +160,7 @@ class GroupWriter:
             if not future.done():
                 future.set_result(None)
         self._flushing.clear()
-        self.trouble = f"The journal {self._path} stopped writing"
+        self._trouble = f"The journal {self._path} stopped writing"
 
     async def _next(self) -> bool:
         """Wait for rows, then for company if nobody is waiting; False when closed and empty."""
@@ -187,7 +201,7 @@ class GroupWriter:
         except BaseException:
             self._stop(waiting)
             raise
-        flight = _Flight(waiting, reported, outcomes)
+        flight = _Flight(waiting, reported, outcomes, self._loop.time())
         self._flying.append(flight)
         outcomes.add_done_callback(lambda _: self._land(flight))
 
@@ -239,7 +253,7 @@ class GroupWriter:
             self._urgent.set()
             return
         self._flying.remove(flight)
-        self.trouble = None
+        self._trouble = None
         if flight.reported and isinstance(outcomes[-1], str):
             self._unreported += flight.reported
         for (_, future), outcome in zip(flight.waiting, outcomes, strict=False):  # a report has no caller
@@ -250,7 +264,7 @@ class GroupWriter:
         self._settle(len(flight.waiting))
 
     def _failed(self, future: asyncio.Future[bool] | None, why: str) -> None:
-        self.trouble = why
+        self._trouble = why
         if future is None:
             self.dropped += 1
             self._unreported += 1

@@ -209,3 +209,15 @@ async def test_rows_of_two_hundred_callers_stand_in_the_order_in_which_they_were
         ).fetchall()
     assert found == said
     assert [fault for fault in audit(tmp_path / "j").faults if "twice" in fault] == []
+
+
+async def test_a_disk_that_gives_no_answer_is_trouble_until_it_does(paced, monkeypatch):
+    journal, database = paced
+    one = asyncio.create_task(journal.write_intent(intent(1)))
+    await settle()
+    assert journal.trouble is None
+    monkeypatch.setattr(writer, "SILENT_S", 0.0)
+    assert "has not answered for 0 s: no order leaves" in journal.trouble
+    database.finish()
+    await one
+    assert journal.trouble is None
