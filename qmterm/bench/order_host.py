@@ -71,6 +71,8 @@ class OrderHost:
         await self.bare_server.close()
         if sys.platform == "linux":
             os.sched_setaffinity(0, self._cpus)
+            with suppress(OSError):
+                os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
         self._folder.cleanup()
 
     async def start(self, *, fresh: bool = False) -> tuple[float, float]:
@@ -85,12 +87,15 @@ class OrderHost:
     async def apart(self) -> bool:
         """Give the broker a CPU of its own, as one elsewhere takes none of ours; False with one CPU, or without Linux.
 
-        Otherwise it is woken where the bytes of an order come from, before whoever measures looks at the clock.
+        Otherwise it is woken where the bytes of an order come from, before whoever measures looks at the clock. It
+        makes way for the journal's scribe there.
         """
         if sys.platform != "linux" or len(self._cpus) < 2:
             return False
         own = max(self._cpus)
         os.sched_setaffinity(0, {own})
+        with suppress(OSError):  # not allowed in every container
+            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
         await self.ask("loop on", "there", cpus=self._cpus - {own})
         return True
 

@@ -1,8 +1,9 @@
 """The engine's order half in a process of its own, made to measure itself: how long from a signal to the wire.
 
 The traps: a time on the wire is when the HTTP client has handed the last byte to the kernel, for both contestants;
-and the disk is at work while the order is built. So its share is only what the whole order waited for it at the door,
-to the moment when the commit had ended: what comes after (the answer, the loop's turns) is ours.
+and the disk is at work while the order is built. So its share is only what the whole order waited for it at the door
+(for its own batch, and for one before it), to the moment when the commit had ended: what lies between two batches and
+what comes after (the answer, the loop's turns) is ours.
 """
 
 from __future__ import annotations
@@ -73,6 +74,7 @@ class Wire:
         self.renewals = 0  # token requests
         self.left = asyncio.Event()
         self.at_door = 0.0  # when the newest held order was whole
+        self.opened = 0.0  # when its door opened
 
     async def leaving(self, request: httpx2.Request) -> None:
         if request.url.path.endswith("/oauth/token"):
@@ -98,6 +100,7 @@ class Wire:
         async def timed(request: httpx2.Request) -> None:
             self.at_door = perf_counter()
             await door(request)
+            self.opened = perf_counter()
 
         return timed
 
@@ -212,9 +215,9 @@ class OrderLife(Life):
                 await wire.left.wait()
             total.append(wire.posts[-1] - began)
             cpu.append(wire.cpu_s - worked)
-            first, last = self._disk.at_work_s
-            disk.append(last - first)
-            waited.append(max(0.0, last - max(wire.at_door, first)))
+            at_work = [(began, ended) for began, ended in self._disk.at_work_s if ended <= wire.opened]
+            disk.append(at_work[-1][1] - at_work[-1][0])
+            waited.append(sum(max(0.0, ended - max(wire.at_door, began)) for began, ended in at_work))
             await self._settled(f"e{plan.plan_id}")
             await asyncio.sleep(max(0.0, due - perf_counter()))
         return {

@@ -8,11 +8,18 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import httpx2
 from tastytrade import Session
 from tastytrade.utils import validate_and_parse
+
+
+@lru_cache(maxsize=64)  # those of one order are those of the next
+def _headers(raw: tuple[tuple[bytes, bytes], ...]) -> httpx2.Headers:
+    """Never handed on themselves: a request takes a copy."""
+    return httpx2.Headers(raw)
 
 
 class KeptSession(Session):
@@ -39,7 +46,8 @@ class KeptSession(Session):
         client, address = self._client, self._address(url)
         own = ((b"Host", address.netloc), *client.headers.raw, (b"Content-Length", b"%d" % len(body)))
         times = {"timeout": client.timeout.as_dict()}
-        request = httpx2.Request("POST", address, headers=own, stream=httpx2.ByteStream(body), extensions=times)
+        headers = _headers(own)
+        request = httpx2.Request("POST", address, headers=headers, stream=httpx2.ByteStream(body), extensions=times)
         if client.cookies:
             client.cookies.set_cookie_header(request)
         request.read()

@@ -46,14 +46,19 @@ def check(intent: OrderIntent) -> None:
     price, legs = intent.net_price, intent.legs
     if not legs or len(legs) > MAX_LEGS:
         _refuse(intent, f"an order has 1 to {MAX_LEGS} legs, this one {len(legs)}")
-    if len({leg.symbol for leg in legs}) != len(legs):
+    symbols, quantities, buys = [], [], set()
+    for leg in legs:
+        symbols.append(leg.symbol)
+        quantities.append(leg.quantity)
+        buys.add(leg.action.buys)
+    if len(set(symbols)) != len(legs):
         _refuse(intent, "each symbol may stand in one leg only")
-    if any(leg.quantity <= 0 for leg in legs) or intent.quantity <= 0:
+    if min(quantities) <= 0 or intent.quantity <= 0:
         _refuse(intent, "every quantity must be above zero")
-    if gcd(*(leg.quantity for leg in legs)) != intent.quantity:
+    if gcd(*quantities) != intent.quantity:
         # The broker counts units by itself: a price for another unit would be paid for several of its own.
         _refuse(intent, f"its leg quantities are not those of {intent.quantity} whole units of the smallest ratio")
-    if len(legs) > 1 and not all(is_option(leg.symbol) for leg in legs):
+    if len(legs) > 1 and not all(map(is_option, symbols)):
         _refuse(intent, "stock and options cannot share an order here")
     fault = rules_fault(intent)
     if fault is not None:
@@ -63,13 +68,12 @@ def check(intent: OrderIntent) -> None:
             grid = _CENT if is_option(legs[0].symbol) or abs(amount) >= 1 else _SUB_PENNY
             if amount % grid:
                 _refuse(intent, f"the {what} {amount} is not on the grid of {grid}")
-    buys = {leg.action.buys for leg in legs}
     if price is not None and len(buys) == 1 and legs[0].action.buys != (price < 0):
         side = "a debit (negative)" if legs[0].action.buys else "a credit (positive)"
         _refuse(intent, f"{legs[0].action.value} needs {side}, the price is {price}")
-    for leg in legs:
-        if is_option(leg.symbol) and _occ(leg.symbol) != leg.symbol:
-            _refuse(intent, f"{leg.symbol!r} is not spelled as the broker does (OCC, 21 characters)")
+    for symbol in symbols:
+        if is_option(symbol) and _occ(symbol) != symbol:
+            _refuse(intent, f"{symbol!r} is not spelled as the broker does (OCC, 21 characters)")
 
 
 @lru_cache(maxsize=4096)
@@ -80,23 +84,29 @@ def _occ(symbol: str) -> str:
 def to_sdk(intent: OrderIntent) -> SdkOrder:
     """The order that goes out, tagged with our id; strict on every order that closes anything."""
     check(intent)
-    closes = any(not leg.action.opens for leg in intent.legs)
-    terms: dict[str, Any] = {"price": intent.net_price, "stop_trigger": intent.stop_trigger}
-    return _CLASSES[intent.kind](
-        time_in_force=OrderTimeInForce(intent.time_in_force.value),
-        gtc_date=intent.good_until,
-        legs=[
+    closes, legs = False, []
+    for leg in intent.legs:
+        closes = closes or not leg.action.opens
+        legs.append(
             SdkLeg(
                 instrument_type=InstrumentType.EQUITY_OPTION if is_option(leg.symbol) else InstrumentType.EQUITY,
                 symbol=leg.symbol,
                 action=OrderAction(leg.action.value),
                 quantity=leg.quantity,
             )
-            for leg in intent.legs
-        ],
+        )
+    terms: dict[str, Any] = {}
+    if intent.net_price is not None:
+        terms["price"] = intent.net_price
+    if intent.stop_trigger is not None:
+        terms["stop_trigger"] = intent.stop_trigger
+    return _CLASSES[intent.kind](
+        time_in_force=OrderTimeInForce(intent.time_in_force.value),
+        gtc_date=intent.good_until,
+        legs=legs,
         external_identifier=intent.intent_id,
         advanced_instructions=AdvancedInstructions(strict_position_effect_validation=True) if closes else None,
-        **{name: value for name, value in terms.items() if value is not None},
+        **terms,
     )
 
 

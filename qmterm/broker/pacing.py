@@ -41,7 +41,7 @@ class Pacer:
         if urgency is Urgency.CANCEL:
             self._tokens = max(-DEBT, self._tokens - 1.0)
             return
-        if not self._someone_before(urgency) and self._take(urgency):
+        if not (self._waiting and self._someone_before(urgency)) and self._take(urgency):
             return
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         heapq.heappush(self._waiting, (urgency, next(self._numbers), future))

@@ -19,7 +19,7 @@ import httpx2
 from tastytrade.utils import TastytradeError
 
 from qmterm.broker import door as doors
-from qmterm.broker import errors
+from qmterm.broker import errors, straight
 from qmterm.broker.errors import Exchange, NotLeft, Scrubber
 from qmterm.broker.kept_session import KeptSession
 from qmterm.broker.pacing import Pacer, Urgency
@@ -99,6 +99,8 @@ class BrokerSession:
         self.sdk._client.base_url = self.rest_url
         self.sdk.held_up = lambda: self._pause_left_s() > 0
         self._doors = doors.at_connections(self.sdk._client)
+        if self._doors:
+            straight.past_the_pool(self.sdk._client)
         # Pacing is a courtesy to the vendor; a simulator on this machine in lockstep would only be slowed down.
         self._pacer = Pacer(settings.calls_per_second * (_LOCAL_HASTE if local else 1), settings.burst)
         self._tasks: list[asyncio.Task[None]] = []

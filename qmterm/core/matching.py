@@ -34,8 +34,8 @@ class LegFill:
 
 def unit_ratios(legs: Sequence[Leg]) -> tuple[int, tuple[int, ...]]:
     """(units of the order, contracts or shares of each leg in one unit)."""
-    units = gcd(*(leg.quantity for leg in legs))
-    return units, tuple(leg.quantity // units for leg in legs)
+    units = gcd(*[leg.quantity for leg in legs])
+    return units, tuple([leg.quantity // units for leg in legs])
 
 
 def _grid(symbol: str, price: Decimal) -> Decimal:
@@ -67,11 +67,11 @@ def net_of(legs: Sequence[Leg], prices: Sequence[Decimal]) -> Decimal:
     """Net price of one unit, positive = credit, negative = debit."""
     _, ratios = unit_ratios(legs)
     parts = zip(legs, ratios, prices, strict=True)
-    return sum((-leg.action.sign * ratio * price for leg, ratio, price in parts), Decimal(0))
+    return sum([-leg.action.sign * ratio * price for leg, ratio, price in parts], Decimal(0))
 
 
 def _known(prices: Sequence[Decimal | None]) -> tuple[Decimal, ...] | None:
-    known = tuple(price for price in prices if price is not None)
+    known = tuple([price for price in prices if price is not None])
     return known if len(known) == len(prices) else None
 
 
@@ -83,6 +83,9 @@ def natural_price(legs: Sequence[Leg], quotes: Mapping[str, Quote]) -> Decimal |
 
 def net_mid(legs: Sequence[Leg], quotes: Mapping[str, Quote]) -> Decimal | None:
     """The net of the mids; None when a leg has no market."""
+    if len(legs) == 1:
+        price = mid_price(legs[0], quotes.get(legs[0].symbol))
+        return None if price is None else -legs[0].action.sign * price
     prices = _known([mid_price(leg, quotes.get(leg.symbol)) for leg in legs])
     return None if prices is None else net_of(legs, prices)
 

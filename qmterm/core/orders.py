@@ -23,18 +23,15 @@ class Action(StrEnum):
     BUY_TO_CLOSE = "Buy to Close"
     SELL_TO_CLOSE = "Sell to Close"
 
-    @property
-    def buys(self) -> bool:
-        return self in (Action.BUY_TO_OPEN, Action.BUY_TO_CLOSE)
+    # Kept with each word: an order asks two dozen times on its way.
+    buys: bool
+    opens: bool
+    sign: int  # +1 adds to the position, -1 takes away
 
-    @property
-    def opens(self) -> bool:
-        return self in (Action.BUY_TO_OPEN, Action.SELL_TO_OPEN)
-
-    @property
-    def sign(self) -> int:
-        """+1 adds to the position, −1 takes away."""
-        return 1 if self.buys else -1
+    def __init__(self, word: str) -> None:
+        self.buys = word.startswith("Buy")
+        self.opens = word.endswith("Open")
+        self.sign = 1 if self.buys else -1
 
 
 class TimeInForce(StrEnum):
@@ -58,13 +55,12 @@ class OrderKind(StrEnum):
     STOP = "Stop"  # a market order once the trigger is reached
     STOP_LIMIT = "Stop Limit"
 
-    @property
-    def priced(self) -> bool:
-        return self in (OrderKind.LIMIT, OrderKind.STOP_LIMIT)
+    priced: bool
+    stopped: bool
 
-    @property
-    def stopped(self) -> bool:
-        return self in (OrderKind.STOP, OrderKind.STOP_LIMIT)
+    def __init__(self, word: str) -> None:
+        self.priced = word.endswith("Limit")
+        self.stopped = word.startswith("Stop")
 
 
 class Purpose(StrEnum):
@@ -103,18 +99,15 @@ class OrderState(StrEnum):
     NOT_ACCEPTED = "not accepted"  # absent from two complete read-backs: watched until the session ends
     NOT_SENT = "not sent"  # an intent that was stopped, or found after a crash, before its send
 
-    @property
-    def terminal(self) -> bool:
-        return self in _TERMINAL
-
-    @property
-    def working(self) -> bool:
-        """May still fill, as far as we know: UNKNOWN, SENT and an intent about to be sent included."""
-        return not self.terminal
+    terminal: bool  # both are set below
+    working: bool  # may still fill, as far as we know: UNKNOWN, SENT and an intent about to be sent included
 
 
 _S = OrderState
 _TERMINAL = frozenset({_S.FILLED, _S.CANCELLED, _S.EXPIRED, _S.REJECTED, _S.REMOVED, _S.NOT_ACCEPTED, _S.NOT_SENT})
+for _state in OrderState:
+    _state.terminal, _state.working = _state in _TERMINAL, _state not in _TERMINAL
+
 _AT_BROKER = frozenset({_S.RECEIVED, _S.ROUTED, _S.CONTINGENT, _S.LIVE, _S.CANCEL_REQUESTED, _S.REPLACE_REQUESTED})
 _ENDS = frozenset({_S.FILLED, _S.CANCELLED, _S.EXPIRED, _S.REJECTED, _S.REMOVED})
 

@@ -58,7 +58,7 @@ class Beside:
     """See database.Database."""
 
     def __init__(self, path: Path, lock: JournalLock, reader: JournalConnection) -> None:
-        self.at_work_s = (0.0, 0.0)  # when SQLite and the disk began with the newest batch, and when they ended
+        self.at_work_s: deque[tuple[float, float]] = deque(maxlen=8)  # when the disk began and ended, by batch
         self._path = path
         self._lock = lock
         self._reader = reader
@@ -92,6 +92,8 @@ class Beside:
             self._scribe.send(frame)
         if at_disk is not None:
             at_disk()
+            if self._scribe is not None:
+                self._scribe.stay_awake()
         return future
 
     def _only_storable(self, asked: _Asked) -> Batch:
@@ -127,7 +129,7 @@ class Beside:
     def _answered(self, body: bytes) -> None:
         answer = answer_of(body)
         self._deaths = 0
-        self.at_work_s = answer.began_s, answer.ended_s
+        self.at_work_s.append((answer.began_s, answer.ended_s))
         asked = self._asked.popleft()
         if not asked.future.done():
             asked.future.set_result(whole(answer.outcomes, asked.known))

@@ -18,6 +18,7 @@ from qmterm.journal.lock import JournalLock
 
 PATIENCE_S = 20.0  # for a scribe to open the file, and for one to end
 LOOK_AGAIN_S = 0.002
+AWAKE_S = 0.002  # most commits take less, and to be woken takes a tenth of one
 
 
 class Link:
@@ -37,6 +38,7 @@ class Link:
         self._loop = asyncio.get_running_loop()
         self._frames = Frames()
         self._unsent = bytearray()
+        self._awake_until = 0.0  # the loop's seconds; 0.0: it may sleep
         self.ended = False
 
     @classmethod
@@ -85,6 +87,18 @@ class Link:
         if not self._unsent or self.ended:
             self._loop.remove_writer(self._socket.fileno())
 
+    def stay_awake(self) -> None:
+        """The loop is not to sleep before the next answer, for a short time: an order waits for it."""
+        if not self._awake_until:
+            self._loop.call_soon(self._awake)
+        self._awake_until = self._loop.time() + AWAKE_S
+
+    def _awake(self) -> None:
+        if self._loop.time() < self._awake_until:
+            self._loop.call_soon(self._awake)  # with something to do, the loop only looks whether there is news
+        else:
+            self._awake_until = 0.0
+
     def _try(self, data: bytes | bytearray) -> int:
         """How many bytes the system takes now."""
         try:
@@ -104,6 +118,7 @@ class Link:
             data = b""
         if not data:
             self._end()
+        self._awake_until = min(self._awake_until, self._loop.time())
         for body in self._frames.take(data):
             self._answered(body)
 

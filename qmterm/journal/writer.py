@@ -54,10 +54,9 @@ class GroupWriter:
         self._notes = 0  # of the queue
         self._flying: list[_Flight] = []
         self._in_flight = 0  # rows of those
-        self._some = asyncio.Event()
-        self._urgent = asyncio.Event()
+        self._wanted = asyncio.Event()  # a batch: somebody waits for his row, or notes have waited for company
+        self._lingering: asyncio.TimerHandle | None = None  # of notes that wait for company
         self._landed = asyncio.Event()
-        self._called = False  # by a caller that waits, since either was last waited for
         self._done_total = 0
         self._flushing: list[tuple[int, asyncio.Future[None]]] = []
         self._beside: list[Callable[[], object]] = []
@@ -93,10 +92,7 @@ class GroupWriter:
         # A future a row: a caller that gives up cancels its own, and with a shared one would cancel the others'.
         future: asyncio.Future[bool] = self._loop.create_future()
         self._queue.append((record, future))
-        if not self._called:  # else both are set, and a row a microsecond need not set them again
-            self._called = True
-            self._some.set()
-            self._urgent.set()
+        self._wanted.set()
         return future
 
     def note(self, record: Record) -> None:
@@ -107,11 +103,18 @@ class GroupWriter:
             return
         self._notes += 1
         self._queue.append((record, None))
-        self._some.set()
+        if self._lingering is None:
+            self._lingering = self._loop.call_later(NOTE_LINGER_S, self._wanted.set)
 
     def while_writing(self, work: Callable[[], object]) -> None:
-        """Have `work` called here once the disk is at work on what was queued; later or never when that fails."""
+        """Have `work` called here once the disk is at work on what was queued, or on what that has to wait for.
+
+        Later or never when that fails.
+        """
         self._beside.append(work)
+        if len(self._flying) >= self._abreast:
+            self._apart.hold()
+            self._at_disk()
 
     async def flush(self) -> None:
         """Returns when everything queued so far has been written or has failed."""
@@ -119,13 +122,12 @@ class GroupWriter:
             return
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._flushing.append((self._done_total + self.depth, future))
-        self._urgent.set()
+        self._wanted.set()
         await future
 
     async def close(self) -> None:
         self._closing = True
-        self._urgent.set()
-        self._some.set()
+        self._wanted.set()
         # Whoever closes may be cancelled; the rows that are queued may not.
         await asyncio.shield(self._task)
 
@@ -154,6 +156,7 @@ class GroupWriter:
             self._stop(flight.waiting)
         self._stop(self._queue)
         self._queue.clear()
+        self._alone()
         self._beside.clear()
         self._notes = self._in_flight = 0
         for _, future in self._flushing:
@@ -163,24 +166,16 @@ class GroupWriter:
         self._trouble = f"The journal {self._path} stopped writing"
 
     async def _next(self) -> bool:
-        """Wait for rows, then for company if nobody is waiting; False when closed and empty."""
-        while not self._queue:
+        """Wait for rows that are wanted on the disk; False when closed and empty."""
+        while True:
+            await self._wanted.wait()
             self._complain()
+            if not self._closing:
+                self._wanted.clear()
+            if self._queue:
+                return True
             if self._closing:
                 return False
-            self._some.clear()
-            self._called = False
-            await self._some.wait()
-        if not self._urgent.is_set():
-            company = self._loop.call_later(NOTE_LINGER_S, self._urgent.set)
-            try:
-                await self._urgent.wait()
-            finally:
-                company.cancel()
-        self._complain()
-        self._urgent.clear()
-        self._called = False
-        return True
 
     def _send(self) -> None:
         """The next batch leaves for the disk."""
@@ -212,10 +207,18 @@ class GroupWriter:
             rows //= 2
         waiting = [self._queue.popleft() for _ in range(rows)]
         if self._queue:
-            self._urgent.set()  # more is waiting: do not linger
+            self._wanted.set()  # more is waiting: do not linger
+        else:
+            self._alone()
         if self._notes:
-            self._notes -= sum(1 for _, future in waiting if future is None)
+            self._notes -= len([None for _, future in waiting if future is None])
         return waiting
+
+    def _alone(self) -> None:
+        """No note waits for company any more."""
+        if self._lingering is not None:
+            self._lingering.cancel()
+            self._lingering = None
 
     def _at_disk(self) -> None:
         works, self._beside = self._beside, []
@@ -249,8 +252,7 @@ class GroupWriter:
             outcomes = flight.outcomes.result()
         except BaseException as fault:
             self._fault = fault
-            self._some.set()  # wherever the writer waits
-            self._urgent.set()
+            self._wanted.set()  # if the writer waits there
             return
         self._flying.remove(flight)
         self._trouble = None

@@ -34,7 +34,7 @@ def beyond_power(answer: DryRun, counted: Decimal, left: Decimal | None) -> Deci
 
 def _reg_t(plan: TradePlan, quotes: Mapping[str, Quote], spot: float | None) -> Decimal | None:
     """None for what is only bought (its cost, which the plan knows) and for legs the estimate cannot pair."""
-    if all(leg.action.buys for leg in plan.legs) or not all(is_option(leg.symbol) for leg in plan.legs):
+    if all([leg.action.buys for leg in plan.legs]) or not all([is_option(leg.symbol) for leg in plan.legs]):
         return None
     contracts = [parse_option(leg.symbol) for leg in plan.legs]
     if len({contract.expiry for contract in contracts}) > 1:

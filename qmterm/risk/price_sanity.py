@@ -31,7 +31,10 @@ def tick_of(legs: tuple[Leg, ...], price: Decimal, program: TickProgram | TickTa
 
 def crossing(legs: tuple[Leg, ...], price: Decimal, program: TickProgram | TickTable | None) -> Decimal:
     """The nearest price on the grid that is no worse for the other side, less than a step from `price`; never zero."""
-    step = tick_of(legs, price, program)
+    return _crossing(legs, price, tick_of(legs, price, program))
+
+
+def _crossing(legs: tuple[Leg, ...], price: Decimal, step: Decimal) -> Decimal:
     crossed = ((price / step).to_integral_value(ROUND_FLOOR) * step).quantize(step)
     return _with_side(legs, crossed, step)
 
@@ -43,7 +46,7 @@ def one_beyond(legs: tuple[Leg, ...], price: Decimal, step: Decimal) -> Decimal:
 
 def _with_side(legs: tuple[Leg, ...], price: Decimal, step: Decimal) -> Decimal:
     """Zero has no side; what is only sold is never paid for."""
-    sells_all = bool(legs) and all(not leg.action.buys for leg in legs)
+    sells_all = bool(legs) and not any([leg.action.buys for leg in legs])
     return max(price, step) if sells_all else price or -step
 
 
@@ -130,16 +133,15 @@ def price_fault(
     """
     if not net_price.is_finite() or net_price == 0 or units <= 0:
         return Reason.PRICE_INSANE
-    buys_all = all(leg.action.buys for leg in legs)
-    sells_all = all(not leg.action.buys for leg in legs)
-    if (buys_all and net_price > 0) or (sells_all and net_price < 0):
+    sides = [leg.action.buys for leg in legs]
+    if (all(sides) and net_price > 0) or (not any(sides) and net_price < 0):
         return Reason.PRICE_INSANE
     step = tick_of(legs, net_price, program)
     if net_price % step != 0:
         return Reason.OFF_TICK
     natural = natural_price(legs, units, quotes)
-    if natural is None:
+    if natural is None or net_price >= natural:  # no worse for us than the market's own
         return None
-    give = max(step, tick_of(legs, natural, program))
-    worst = one_beyond(legs, crossing(legs, natural, program), give) - abs(natural) * Decimal(str(band))
+    there = tick_of(legs, natural, program)
+    worst = one_beyond(legs, _crossing(legs, natural, there), max(step, there)) - abs(natural) * Decimal(str(band))
     return Reason.PRICE_INSANE if net_price < worst else None

@@ -158,8 +158,13 @@ def guarded_legs(legs: tuple[Leg, ...]) -> tuple[Leg, ...]:
     """The legs of one unit that the stops can watch: options, one or several, that open. () for anything with shares,
     whose premium says nothing of what it can lose.
     """
-    opening = tuple(leg for leg in legs if leg.action.opens)
-    return opening if all(is_option(leg.symbol) for leg in opening) else ()
+    opening = []
+    for leg in legs:
+        if leg.action.opens:
+            if not is_option(leg.symbol):
+                return ()
+            opening.append(leg)
+    return tuple(opening)
 
 
 def rolled(state: ProtectState, old: ProtectState, today: date) -> ProtectState:

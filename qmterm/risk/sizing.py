@@ -57,11 +57,12 @@ def size(
     first of trade, symbol, strategy, cash, buying power, contracts, notional, settled cash. Numbers that are not
     finite, or a loss of zero or less, give 0 with BAD_INPUT: an unknown risk is never sized.
     """
-    needed = [_money(value) for value in (nlv, cash, max_loss, bp_effect, symbol_risk, strategy_risk)]
+    net, free, loss, effect = _money(nlv), _money(cash), _money(max_loss), _money(bp_effect)
+    in_symbol, in_strategy = _money(symbol_risk), _money(strategy_risk)
     bounds = [None if value is None else _money(value) for value in (option_buying_power, notional, settled_cash)]
-    if not all(amount is None or amount.is_finite() for amount in (*needed, *bounds)) or needed[2] <= 0:
+    amounts = (net, free, loss, effect, in_symbol, in_strategy, *bounds)
+    if not all([amount is None or amount.is_finite() for amount in amounts]) or loss <= 0:
         return Sizing(0, Reason.BAD_INPUT, Caps(0, 0, 0, 0))
-    net, free, loss, effect, in_symbol, in_strategy = needed
     buying_power, stock, spendable = bounds
     caps = Caps(
         trade=_units(_share(settings.max_trade_risk) * net, loss),
@@ -73,8 +74,8 @@ def size(
         notional=_units(_share(settings.max_notional) * net, stock) if stock is not None and stock > 0 else None,
         settled_cash=_units(spendable, effect) if spendable is not None and effect > 0 else None,
     )
-    ranked = (
-        (caps.trade, Reason.LIMIT_TRADE),
+    units, binding = caps.trade, Reason.LIMIT_TRADE
+    for cap, reason in (
         (caps.symbol, Reason.LIMIT_SYMBOL),
         (caps.strategy, Reason.LIMIT_STRATEGY),
         (caps.cash, Reason.LIMIT_CASH),
@@ -82,8 +83,9 @@ def size(
         (caps.contracts, Reason.LIMIT_CONTRACTS),
         (caps.notional, Reason.LIMIT_NOTIONAL),
         (caps.settled_cash, Reason.LIMIT_SETTLED_CASH),
-    )
-    units, binding = min(((cap, reason) for cap, reason in ranked if cap is not None), key=lambda item: item[0])
+    ):
+        if cap is not None and cap < units:
+            units, binding = cap, reason
     return Sizing(units, binding, caps)
 
 

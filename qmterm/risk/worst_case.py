@@ -107,8 +107,15 @@ def with_filled(held: Iterable[Holding], part: Part) -> tuple[Holding, ...]:
 
 def one_expiry(held: Iterable[Holding], parts: Iterable[Part]) -> bool:
     """True when all options end on one day: the worst case is then exact, not only never too low."""
-    symbols = [*(holding.symbol for holding in held), *(symbol for part in parts for symbol, _ in part.legs)]
-    return len({_expiry(symbol) for symbol in symbols if _is_option(symbol)}) <= 1
+    days: set[date] = set()
+    for holding in held:
+        if _is_option(holding.symbol):
+            days.add(_contract(holding.symbol)[0])
+    for part in parts:
+        for symbol, _ in part.legs:
+            if _is_option(symbol):
+                days.add(_contract(symbol)[0])
+    return len(days) <= 1
 
 
 @dataclass(slots=True)
@@ -147,14 +154,20 @@ def _only_bought(held: Sequence[Holding], parts: Sequence[Part]) -> float | None
 
     Most groups are of that kind, and this is an order of magnitude faster than looking at prices.
     """
-    counts = [(holding.symbol, holding.quantity) for holding in held]
-    counts += [leg for part in parts for leg in part.legs]
-    if any(count < 0 or not _is_option(symbol) for symbol, count in counts):
-        return None
-    if len({_contract(symbol)[1] for symbol, _ in counts}) > 1:
-        return None
-    paid = sum(_paid_each(holding) * holding.quantity for holding in held)
-    return paid + sum(max(0.0, float(part.paid)) * part.units for part in parts)
+    rights: set[str] = set()
+    paid = 0.0
+    for holding in held:
+        if holding.quantity < 0 or not _is_option(holding.symbol):
+            return None
+        rights.add(_contract(holding.symbol)[1])
+        paid += _paid_each(holding) * holding.quantity
+    for part in parts:
+        for symbol, count in part.legs:
+            if count < 0 or not _is_option(symbol):
+                return None
+            rights.add(_contract(symbol)[1])
+        paid += max(0.0, float(part.paid)) * part.units
+    return paid if len(rights) <= 1 else None
 
 
 def _cents(dollars: float) -> Decimal:

@@ -58,18 +58,20 @@ async def test_a_connection_that_ended_while_the_order_was_held_is_left_for_anot
     for _ in range(30):
         await asyncio.sleep(0)
     active = [each for each in pool.connections if "ACTIVE" in repr(each)]
-    monkeypatch.setattr(door, "LONG_S", 0.0)
-    stream = active[0]._connection._network_stream
+    monkeypatch.setattr(door, "LONG_S", -1.0)  # the loop's clock may stand still meanwhile
+    stream = active[0]._connection._network_stream._inner
     stream.get_extra_info = {"is_readable": True}.get  # what a closed socket says
     (order,) = await held.leave()
     assert (order.external_id, wire.count("POST", "/orders")) == ("qm-1", 1)
+    assert active[0].is_closed()
+    await broker.live_orders()
     assert active[0] not in pool.connections
 
 
 async def test_a_connection_that_still_stands_after_a_long_wait_is_kept(broker, wire, monkeypatch):
     pool = broker._session.sdk._client._transport._pool
     held = await at_the_door(broker, buy())
-    monkeypatch.setattr(door, "LONG_S", 0.0)
+    monkeypatch.setattr(door, "LONG_S", -1.0)
     before = set(pool.connections)
     await held.leave()
     assert wire.count("POST", "/orders") == 1

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 
 import pytest
 
 from qmterm.core.errors import JournalError
-from qmterm.journal import Journal
+from qmterm.journal import Journal, link
 from qmterm.journal.beside import open_beside
 from qmterm.journal.database import open_connection
 from tests.journal.journal_rows import clock, intent
+from tests.journal.paced import callers, settle
 
 
 class Watched:
@@ -100,3 +103,51 @@ async def test_of_a_commit_that_fails_before_the_disk_nothing_begins_beside_on_a
     assert seen == []
     await journal._connection.run(lambda c: c.execute("PRAGMA query_only = OFF"))
     await journal.close()
+
+
+async def test_where_two_batches_keep_the_disk_at_work_the_work_begins_while_the_rows_wait_their_turn(paced):
+    journal, database = paced
+    for number in (1, 2):
+        callers(journal, number)
+        await settle()
+    assert len(database.waiting) == 2
+    seen = []
+    written = asyncio.ensure_future(journal.write_intent(intent(9)))
+    journal.while_writing(lambda: seen.append("beside"))
+    assert (seen, len(database.sizes)) == (["beside"], 2)
+    database.hurry()
+    await written
+    assert seen == ["beside"]
+
+
+async def test_the_loop_stays_awake_for_the_answer_to_an_order_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(link, "AWAKE_S", 60.0)
+    opened = await Journal.open(tmp_path / "journal.sqlite", clock(), open_beside)
+    scribe = opened._connection._scribe
+    await opened.write_intent(intent(1))
+    assert scribe._awake_until == 0.0  # nothing waits for this one that could leave
+    written = asyncio.ensure_future(opened.write_intent(intent(2)))
+    opened.while_writing(lambda: None)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert scribe._awake_until > 0.0
+    await written
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert scribe._awake_until == 0.0
+    await opened.close()
+
+
+async def test_a_slow_disk_keeps_the_loop_awake_for_a_moment_only(tmp_path, monkeypatch):
+    monkeypatch.setattr(link, "AWAKE_S", 0.0)
+    opened = await Journal.open(tmp_path / "journal.sqlite", clock(), open_beside)
+    scribe = opened._connection._scribe
+    os.kill(scribe.process.pid, signal.SIGSTOP)
+    written = asyncio.ensure_future(opened.write_intent(intent(1)))
+    opened.while_writing(lambda: None)
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert (scribe._awake_until, written.done()) == (0.0, False)
+    os.kill(scribe.process.pid, signal.SIGCONT)
+    await written
+    await opened.close()

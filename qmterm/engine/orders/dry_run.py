@@ -19,7 +19,7 @@ from qmterm.risk.buying_power import beyond_power
 
 def sells(record: OrderRecord) -> bool:
     """Whether any leg is sold: only then the broker is asked beforehand."""
-    return not all(leg.action.buys for leg in record.intent.legs)
+    return not all([leg.action.buys for leg in record.intent.legs])
 
 
 async def broker_refusal(

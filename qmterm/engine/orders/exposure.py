@@ -65,12 +65,12 @@ def _risks(held: Mapping[Group, tuple[Holding, ...]], parts: Mapping[Group, tupl
 
 def is_frozen(ledger: Ledger, underlying: str, frozen: Iterable[str] = ()) -> bool:
     """True while an order of that underlying, whatever the spelling, is UNKNOWN: nothing new is opened in it."""
-    root = option_root(underlying)
-    return any(option_root(name) == root for name in _frozen(ledger.working, frozen))
+    return option_root(underlying) in {option_root(name) for name in (*_unknown(ledger.working), *frozen)}
 
 
-def _frozen(working: Iterable[OrderRecord], frozen: Iterable[str]) -> frozenset[str]:
-    return frozenset(frozen) | {r.intent.underlying for r in working if r.state is OrderState.UNKNOWN}
+def _unknown(working: Iterable[OrderRecord]) -> frozenset[str]:
+    """Underlyings of orders of which nobody knows what became."""
+    return frozenset([r.intent.underlying for r in working if r.state is OrderState.UNKNOWN])
 
 
 def open_risk(book: Book, ledger: Ledger) -> Decimal:
@@ -137,7 +137,7 @@ def _standing(book: Book, ledger: Ledger, working: tuple[OrderRecord, ...], now:
         spoken_for=sum((max(_spent(record, now) for record in chain) for chain in chains), ZERO),
         names_held=frozenset((p.strategy, p.underlying) for p in book.positions),
         names_working=frozenset((r.intent.strategy, r.intent.underlying) for r in working if _is_entry(r)),
-        unknown=_frozen(working, ()),
+        unknown=_unknown(working),
     )
 
 

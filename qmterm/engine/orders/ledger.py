@@ -157,7 +157,8 @@ class Ledger:
         self._brackets: dict[str, list[str]] = {}  # bracket id -> its intents
         self._filled: dict[str, OrderRecord] = {}  # those that have fills
         self.changes = 0  # orders and fills that were added: whoever keeps what he made of them looks here
-        self._day: tuple[date, int, DayFills] | None = None  # and for which `changes` it holds
+        self._filling = 0  # of those, what changed fills
+        self._day: tuple[date, int, DayFills] | None = None  # and for which `_filling` it holds
         self.kept: tuple[object, object] | None = None  # exposure.py's, and what it holds for
 
     def add(self, record: OrderRecord) -> None:
@@ -177,9 +178,11 @@ class Ledger:
             self._brackets.setdefault(record.intent.bracket_id, []).append(record.intent.intent_id)
         if record.broker_id:
             self._by_broker_id[record.broker_id] = record
-        self._filled.pop(name, None)
+        if self._filled.pop(name, None) is not None:
+            self._filling += 1
         if record.fills:
             self._filled[name] = record
+            self._filling += 1
 
     def fill(self, record: OrderRecord, fill: Fill) -> None:
         """Keep an execution with its order; one that it has already stays as it is."""
@@ -187,11 +190,12 @@ class Ledger:
             record.fills[fill.fill_id] = fill
             self._filled[record.intent.intent_id] = record
             self.changes += 1
+            self._filling += 1
 
     def filled_on(self, day: date) -> DayFills:
         """What filled on that New York day. A decision asks each time, and a day's fills are many: it is kept."""
-        if self._day is None or self._day[:2] != (day, self.changes):
-            self._day = day, self.changes, DayFills.of(self._filled.values(), day)
+        if self._day is None or self._day[:2] != (day, self._filling):
+            self._day = day, self._filling, DayFills.of(self._filled.values(), day)
         return self._day[2]
 
     def get(self, intent_id: str) -> OrderRecord | None:

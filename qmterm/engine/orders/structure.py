@@ -52,7 +52,7 @@ def ended_short(record: OrderRecord) -> bool:
 
 def reduced(legs: tuple[Leg, ...]) -> tuple[Leg, ...]:
     """The smallest unit: 2:2 is 1:1, two of one leg are one."""
-    common = gcd(*(leg.quantity for leg in legs))
+    common = gcd(*[leg.quantity for leg in legs])
     if common == 1:
         return legs
     return tuple(replace(leg, quantity=leg.quantity // common) for leg in legs)

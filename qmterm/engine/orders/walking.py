@@ -77,8 +77,9 @@ class Grid:
 
 def start_price(grid: Grid, quotes: Mapping[str, Quote], worst: Decimal) -> Decimal | None:
     """The mid, rounded in our favour; the worst price where the market has gone past it. None without a mid."""
-    if any(leg.symbol not in quotes or not quotes[leg.symbol].two_sided for leg in grid.legs):
-        return None
+    for leg in grid.legs:
+        if leg.symbol not in quotes or not quotes[leg.symbol].two_sided:
+            return None
     mid = net_mid(grid.legs, quotes)
     return None if mid is None else max(grid.ours(mid), worst)
 

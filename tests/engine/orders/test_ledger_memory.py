@@ -108,11 +108,13 @@ def sold(ledger):
     return ledger.filled_on(DAY).sold
 
 
-def test_what_filled_on_a_day_is_summed_up_once_until_something_changes():
+def test_what_filled_on_a_day_is_summed_up_once_until_something_fills():
     ledger = ledger_of(record("qm-1", fills={"f1": sale(1)}))
     summed = ledger.filled_on(DAY)
     assert ledger.filled_on(DAY) is summed
     ledger.add(record("qm-2"))
+    assert ledger.filled_on(DAY) is summed
+    ledger.add(record("qm-3", fills={"f3": sale(3)}))
     assert ledger.filled_on(DAY) is not summed
 
 
