@@ -318,3 +318,14 @@ def test_a_call_covered_by_lent_shares_counts_no_more_for_a_bare_one_beside_it()
     covered, bare = held(option("C", 100), -1, "4"), held(option("C", 110, LATE), -1, "4")
     found = worst_loss([covered, bare], [], [held("AAPL", 100, "50")])
     assert (found.dollars, found.within) == (Decimal("15200.00"), Decimal("4200.00"))
+
+
+@pytest.mark.parametrize("as_held", [True, False])
+def test_a_call_and_a_put_that_cannot_both_end_worthless_lose_less_than_was_paid(as_held):
+    """Guts: the call's strike lies below the put's, so one of them is worth the distance at least."""
+    call, put = option("C", 95), option("P", 105)
+    if as_held:
+        found = worst_loss((held(call, 1, "8"), held(put, 1, "8")))
+    else:
+        found = worst_loss((), (part("-16", 1, (call, 1), (put, 1)),))
+    assert (found.dollars, found.slope) == (Decimal(600), 0.0)

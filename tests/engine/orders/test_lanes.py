@@ -38,10 +38,11 @@ async def test_an_exit_goes_while_an_entry_is_stuck():
 async def test_in_lockstep_one_lane_keeps_the_order_of_the_decisions():
     lanes, done = Lanes(no_errors, single=True), []
 
-    def job(name):
+    def job(number):
         async def run():
-            await asyncio.sleep(0)
-            done.append(name)
+            for _ in range(12 - 2 * number):  # whoever does not wait for the one before is there sooner
+                await asyncio.sleep(0)
+            done.append(number)
 
         return run
 
@@ -119,6 +120,24 @@ async def test_idle_waits_for_exits_that_are_decided_while_it_waits():
     await lanes.idle()
     assert done == [2]
     await lanes.close()
+
+
+async def test_before_the_start_and_after_the_end_no_entry_leaves():
+    lanes, done = Lanes(no_errors), []
+
+    async def leave():
+        done.append(1)
+
+    lanes.entry(leave)
+    await asyncio.sleep(0)
+    assert (done, lanes.depth) == ([], 1)
+    lanes.start()
+    await lanes.idle()
+    assert (done, lanes.depth) == ([1], 0)
+    await lanes.close()
+    lanes.entry(leave)
+    await asyncio.sleep(0)
+    assert (done, lanes.depth) == ([1], 1)
 
 
 async def test_before_the_start_and_after_the_end_no_exit_leaves():

@@ -118,6 +118,21 @@ def test_what_filled_on_a_day_is_summed_up_once_until_something_fills():
     assert ledger.filled_on(DAY) is not summed
 
 
+def test_what_the_ledger_counts_of_its_changes_never_comes_again():
+    one, ledger = record("qm-1"), Ledger()
+    seen = [ledger.changes]
+    ledger.add(one)
+    seen.append(ledger.changes)
+    for number in (1, 2):
+        ledger.fill(one, sale(number))
+        seen.append(ledger.changes)
+        ledger.add(record(f"other-{number}"))
+        seen.append(ledger.changes)
+    ledger.fill(one, sale(2))  # it has that one
+    assert seen == sorted(set(seen))
+    assert ledger.changes == seen[-1]
+
+
 def test_each_order_and_each_fill_that_comes_is_in_the_days_sum():
     ledger, one = Ledger(), record("qm-1")
     assert sold(ledger) == 0
