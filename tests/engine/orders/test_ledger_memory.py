@@ -149,6 +149,14 @@ def test_each_order_and_each_fill_that_comes_is_in_the_days_sum():
     assert sold(ledger) == 2400
 
 
+@pytest.mark.parametrize(("fills", "brought"), [({}, 0), ({"f2": 2, "f3": 3}, 800)])
+def test_a_days_sum_that_was_asked_for_knows_of_an_id_that_comes_again(fills, brought):
+    ledger = ledger_of(record("qm-1", fills={"f1": sale(1)}))
+    assert sold(ledger) == 400
+    ledger.add(record("qm-1", fills={name: sale(number) for name, number in fills.items()}))
+    assert sold(ledger) == brought
+
+
 def test_the_fills_of_an_order_whose_id_comes_again_are_those_of_the_newer_record():
     ledger = ledger_of(record("qm-1", fills={"f1": sale(1)}))
     ledger.add(record("qm-1"))
