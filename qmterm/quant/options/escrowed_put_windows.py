@@ -89,7 +89,7 @@ def list_windows(
     same: the windows there are, at a rate that has moved a little.
     """
     t, r = lane[YEARS + w], lane[RATE + w]
-    known = int(lane[COUNT + w])
+    known = int(lane[COUNT + w]) if same else 0  # before the first list, what lies there is anything
     count = -1  # the stretch after the last ex-date comes first
     following = 0.0  # when exercise pays again
     worth = 0.0  # of a share's dividends until then
