@@ -155,19 +155,19 @@ def _only_bought(held: Sequence[Holding], parts: Sequence[Part]) -> float | None
     Most groups are of that kind, and this is an order of magnitude faster than looking at prices.
     """
     rights: set[str] = set()
-    paid = 0.0
     for holding in held:
         if holding.quantity < 0 or not _is_option(holding.symbol):
             return None
         rights.add(_contract(holding.symbol)[1])
-        paid += _paid_each(holding) * holding.quantity
     for part in parts:
         for symbol, count in part.legs:
             if count < 0 or not _is_option(symbol):
                 return None
             rights.add(_contract(symbol)[1])
-        paid += max(0.0, float(part.paid)) * part.units
-    return paid if len(rights) <= 1 else None
+    if len(rights) > 1:
+        return None
+    paid = sum([_paid_each(holding) * holding.quantity for holding in held])
+    return paid + sum([max(0.0, float(part.paid)) * part.units for part in parts])
 
 
 def _cents(dollars: float) -> Decimal:

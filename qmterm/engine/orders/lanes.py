@@ -27,7 +27,8 @@ class Lanes:
     def start(self) -> None:
         self._open = True
         for lane in self._waiting:
-            self._begin(lane)
+            if lane not in self._at_work:
+                self._begin(lane)
 
     def entry(self, job: Job) -> None:
         self._put(job, ENTRIES)
@@ -36,7 +37,7 @@ class Lanes:
         self._put(job, ENTRIES if self.single else underlying)
 
     async def idle(self) -> None:
-        """Wait until everything queued so far has been sent and answered."""
+        """Wait until everything that was queued has been sent and answered; of closed lanes, until they have ended."""
         while self._at_work:
             await asyncio.wait(self._at_work.values())
 
@@ -54,18 +55,24 @@ class Lanes:
             self._begin(lane)
 
     def _begin(self, lane: str) -> None:
-        self._at_work[lane] = asyncio.create_task(self._work_off(lane), name=f"lane {lane}")
+        task = self._at_work[lane] = asyncio.create_task(self._work_off(lane), name=f"lane {lane}")
+        task.add_done_callback(lambda task: self._ended(lane, task))  # also when it was cancelled before its first step
 
     async def _work_off(self, lane: str) -> None:
         """One lane's orders, until none is left."""
         jobs = self._waiting[lane]
-        try:
-            while jobs:
-                await self._done(jobs.popleft())
-        finally:
-            del self._at_work[lane]
-            if not jobs:
-                del self._waiting[lane]
+        while jobs:
+            await self._done(jobs.popleft())
+
+    def _ended(self, lane: str, task: asyncio.Task[None]) -> None:
+        """What was queued in its last moment goes on. Behind one that was cancelled nothing leaves by itself: so ends
+        a loop, and no order may leave of an engine that is ending.
+        """
+        del self._at_work[lane]
+        if not self._waiting[lane]:
+            del self._waiting[lane]
+        elif self._open and not task.cancelled():
+            self._begin(lane)
 
     async def _done(self, job: Job) -> None:
         try:

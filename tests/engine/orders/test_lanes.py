@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from qmterm.engine.orders.lanes import Lanes
 
 
@@ -177,3 +179,83 @@ async def test_an_exit_that_waited_behind_another_at_the_end_is_still_counted():
         await begun.wait()
         await lanes.close()
     assert lanes.depth == 1
+
+
+@pytest.mark.parametrize("put", [lambda lanes, job: lanes.entry(job), lambda lanes, job: lanes.exit(job, "NVDA")])
+async def test_lanes_that_are_closed_before_an_orders_first_step_keep_nobody_waiting(put):
+    lanes, done = Lanes(no_errors), []
+
+    async def leave():
+        done.append(1)
+
+    lanes.start()
+    put(lanes, leave)
+    await lanes.close()
+    async with asyncio.timeout(5):
+        await lanes.idle()
+    assert (done, lanes.depth) == ([], 1)
+
+
+@pytest.mark.parametrize("put", [lambda lanes, job: lanes.entry(job), lambda lanes, job: lanes.exit(job, "NVDA")])
+async def test_behind_a_lane_that_was_cancelled_nothing_leaves_before_somebody_decides_again(put):
+    lanes, done = Lanes(no_errors), []
+
+    async def cancelled():
+        raise asyncio.CancelledError
+
+    async def leave():
+        done.append(1)
+
+    lanes.start()
+    put(lanes, cancelled)
+    put(lanes, leave)
+    async with asyncio.timeout(5):
+        await lanes.idle()
+    assert (done, lanes.depth) == ([], 1)
+    put(lanes, leave)
+    await lanes.idle()
+    assert (done, lanes.depth) == ([1, 1], 0)
+    await lanes.close()
+
+
+@pytest.mark.parametrize("put", [lambda lanes, job: lanes.entry(job), lambda lanes, job: lanes.exit(job, "NVDA")])
+async def test_an_order_that_is_queued_in_the_moment_a_lane_ends_leaves(put):
+    lanes, done = Lanes(no_errors), []
+
+    async def second():
+        done.append(2)
+
+    async def first():
+        asyncio.get_running_loop().call_soon(put, lanes, second)  # the lane has ended by then, and nobody was told
+        done.append(1)
+
+    lanes.start()
+    put(lanes, first)
+    async with asyncio.timeout(5):
+        await lanes.idle()
+    assert done == [1, 2]
+    await lanes.close()
+
+
+async def test_a_second_start_sends_no_order_of_a_lane_beside_another():
+    lanes, done, answer = Lanes(no_errors), [], asyncio.Event()
+
+    async def stuck():
+        await answer.wait()
+        done.append("first")
+
+    async def leave():
+        done.append("second")
+
+    lanes.start()
+    lanes.entry(stuck)
+    lanes.entry(leave)
+    await asyncio.sleep(0)
+    lanes.start()
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert done == []
+    answer.set()
+    await lanes.idle()
+    assert done == ["first", "second"]
+    await lanes.close()
