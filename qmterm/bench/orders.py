@@ -17,10 +17,8 @@ from qmterm.bench.report import Limit, Report, Row
 
 ORDERS = 400
 PACE_S = 0.05  # 20 a second
-TURNS = 20  # in turns, and short ones: this machine has quick minutes and slow ones
-CONFIRMED_S = (
-    0.03  # a cancel is confirmed about so long after it was asked, each by itself, not in time with the orders
-)
+TURNS = 20  # in turns, and short ones: a machine has quick minutes and slow ones
+CONFIRMED_S = 0.03  # from a cancel to its confirmation, about; each by itself, not in time with the orders
 IDLE_S = 8.0  # the SDK's own connections would be closed after five
 
 

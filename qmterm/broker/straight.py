@@ -8,6 +8,7 @@ meanwhile. What is not certainly free and alive, and all else, goes the pool's o
 from __future__ import annotations
 
 from collections.abc import AsyncIterable
+from contextlib import suppress
 from functools import lru_cache
 from types import TracebackType
 from typing import Self, cast
@@ -52,7 +53,8 @@ class StraightTransport(httpx2.AsyncBaseTransport):
             url = self._core_url(request.url)
             connection = self._idle(url.origin)
             if connection is not None:
-                return await self._straight(connection, url, request)
+                with suppress(httpcore2.ConnectionNotAvailable):  # taken after all: said before a byte has left
+                    return await self._straight(connection, url, request)
         return await self._inner.handle_async_request(request)
 
     async def _straight(

@@ -83,7 +83,7 @@ def natural_price(legs: Sequence[Leg], quotes: Mapping[str, Quote]) -> Decimal |
 
 def net_mid(legs: Sequence[Leg], quotes: Mapping[str, Quote]) -> Decimal | None:
     """The net of the mids; None when a leg has no market."""
-    if len(legs) == 1:
+    if len(legs) == 1:  # what `net_of` would give, asked for several times on every order's way
         price = mid_price(legs[0], quotes.get(legs[0].symbol))
         return None if price is None else -legs[0].action.sign * price
     prices = _known([mid_price(leg, quotes.get(leg.symbol)) for leg in legs])

@@ -66,6 +66,7 @@ class Beside:
         self._asked: deque[_Asked] = deque()
         self._scribe: Link | None = None
         self._cpus: set[int] | None = None  # where a scribe may run
+        self._two_cpus = False  # one for the loop, one for its scribe
         self._deaths = 0  # since the last answer, or the last scribe that lasted
         self._born = 0.0  # when the newest had opened the file
         self._again: asyncio.Task[None] | None = None
@@ -74,6 +75,7 @@ class Beside:
     async def start(self) -> None:
         self._scribe = await Link.started(self._reader.file, self._lock, self._answered, self._died)
         self._cpus = apart.cpus_of(self._scribe.process.pid)
+        self._two_cpus = (os.cpu_count() or 1 if self._cpus is None else len(self._cpus)) > 1
 
     async def run(self, function: Callable[..., T], *arguments: Any) -> T:
         return await self._reader.run(function, *arguments)
@@ -92,7 +94,7 @@ class Beside:
             self._scribe.send(frame)
         if at_disk is not None:
             at_disk()
-            if self._scribe is not None:
+            if self._scribe is not None and self._two_cpus:  # on one it would wait for the loop that waits for it
                 self._scribe.stay_awake()
         return future
 

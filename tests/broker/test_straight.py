@@ -68,6 +68,16 @@ async def held(client, url, body=BODY):
         current_exchange.reset(token)
 
 
+async def sent_without_an_answer(client, peer):
+    """A held request on the client's only connection, which the peer has read and will not answer."""
+    await client.post(peer.url, content=BODY)
+    peer.answer = b""
+    peer.came.clear()
+    waiting = asyncio.ensure_future(held(client, peer.url))
+    await peer.came.wait()
+    return waiting
+
+
 async def test_its_bytes_and_its_answer_are_those_of_the_pools_way(client, peer):
     plain = await client.post(peer.url, content=BODY)
     own = await held(client, peer.url)
@@ -108,6 +118,19 @@ async def test_a_connection_that_the_pool_has_promised_is_not_taken(client, peer
     assert client._transport._idle(url.origin) is only._connection
 
 
+async def test_a_connection_that_somebody_takes_in_the_last_moment_sends_it_the_pools_way(client, peer):
+    await client.post(peer.url, content=BODY)
+    (only,) = client._transport._pool.connections
+    inner = only._connection
+    async with inner._state_lock:
+        waiting = asyncio.ensure_future(held(client, peer.url))
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        inner._state = type(inner._state).ACTIVE
+    assert (await waiting).status_code == 201
+    assert list(map(len, peer.heard)) == [1, 1]
+
+
 async def test_a_connection_to_elsewhere_is_not_taken(client, peer):
     await client.post(peer.url, content=BODY)
     url = client._transport._core_url(httpx2.URL("http://127.0.0.1:1/orders"))
@@ -124,11 +147,7 @@ async def test_a_connection_that_the_broker_has_closed_is_left_alone(client, pee
 
 
 async def test_a_connection_that_ends_without_an_answer_is_the_clients_own_error_and_is_not_used_again(client, peer):
-    await client.post(peer.url, content=BODY)
-    peer.answer = b""
-    peer.came.clear()
-    waiting = asyncio.ensure_future(held(client, peer.url))
-    await peer.came.wait()
+    waiting = await sent_without_an_answer(client, peer)
     peer.writers[0].close()
     with pytest.raises(httpx2.RemoteProtocolError):
         await waiting
@@ -139,11 +158,7 @@ async def test_a_connection_that_ends_without_an_answer_is_the_clients_own_error
 
 
 async def test_one_that_is_given_up_leaves_no_connection_behind_that_would_give_its_answer_to_the_next(client, peer):
-    await client.post(peer.url, content=BODY)
-    peer.answer = b""
-    peer.came.clear()
-    waiting = asyncio.ensure_future(held(client, peer.url))
-    await peer.came.wait()
+    waiting = await sent_without_an_answer(client, peer)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting

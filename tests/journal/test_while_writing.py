@@ -9,7 +9,7 @@ import signal
 import pytest
 
 from qmterm.core.errors import JournalError
-from qmterm.journal import Journal, link
+from qmterm.journal import Journal, apart, link
 from qmterm.journal.beside import open_beside
 from qmterm.journal.database import open_connection
 from tests.journal.journal_rows import clock, intent
@@ -122,6 +122,7 @@ async def test_where_two_batches_keep_the_disk_at_work_the_work_begins_while_the
 
 async def test_the_loop_stays_awake_for_the_answer_to_an_order_alone(tmp_path, monkeypatch):
     monkeypatch.setattr(link, "AWAKE_S", 60.0)
+    monkeypatch.setattr(apart, "cpus_of", lambda _process: {0, 1})
     opened = await Journal.open(tmp_path / "journal.sqlite", clock(), open_beside)
     scribe = opened._connection._scribe
     await opened.write_intent(intent(1))
@@ -138,8 +139,22 @@ async def test_the_loop_stays_awake_for_the_answer_to_an_order_alone(tmp_path, m
     await opened.close()
 
 
+async def test_on_one_cpu_the_loop_sleeps_or_its_scribe_would_wait_for_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(link, "AWAKE_S", 60.0)
+    monkeypatch.setattr(apart, "cpus_of", lambda _process: {0})
+    opened = await Journal.open(tmp_path / "journal.sqlite", clock(), open_beside)
+    written = asyncio.ensure_future(opened.write_intent(intent(1)))
+    opened.while_writing(lambda: None)
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert opened._connection._scribe._awake_until == 0.0
+    await written
+    await opened.close()
+
+
 async def test_a_slow_disk_keeps_the_loop_awake_for_a_moment_only(tmp_path, monkeypatch):
     monkeypatch.setattr(link, "AWAKE_S", 0.0)
+    monkeypatch.setattr(apart, "cpus_of", lambda _process: {0, 1})
     opened = await Journal.open(tmp_path / "journal.sqlite", clock(), open_beside)
     scribe = opened._connection._scribe
     os.kill(scribe.process.pid, signal.SIGSTOP)

@@ -47,7 +47,7 @@ class Lanes:
 
     async def close(self) -> None:
         self._open = False
-        await ended([*self._at_work.values()])
+        await ended(self._at_work.values())
 
     def _put(self, job: Job, lane: str) -> None:
         self._waiting.setdefault(lane, deque()).append(job)
