@@ -41,6 +41,8 @@ LOGIN_PAUSED = "login_paused"
 REFUSED_PAUSE_S = 300.0  # too many refused logins block the address for hours
 STRANGE_PAUSE_S = 15.0  # a page of a proxy in the login's place says nothing of the login: tried again soon, twice
 STRANGE_LOGINS = 2
+TRIES_TO_LEAVE = 3  # of a request whose token or connection ends while it is held
+NOT_LEFT = "not_left"
 SDK_MARGIN_S = 60.0  # the SDK refreshes on the caller's time once less than this is left
 _LOUD = ("tastytrade", "httpx2", "httpx", "httpcore2", "httpcore", "wsproto")
 
@@ -204,11 +206,11 @@ class BrokerSession:
             async with asyncio.timeout(at_most) as limit:
                 if door is None:
                     return await function()
-                exchange.door, exchange.at_wire = self._held(door, limit, at_most), self._doors
-                try:
-                    return await function()
-                except NotLeft:
-                    return await function()
+                for _ in range(TRIES_TO_LEAVE):
+                    exchange.door, exchange.at_wire = self._held(door, limit, at_most), self._doors
+                    with contextlib.suppress(NotLeft):  # to be built anew, and asked anew: that may take its time
+                        return await function()
+                raise BrokerError("what it was built for ended again and again before it could leave", NOT_LEFT)
         finally:
             errors.current_exchange.reset(token)
             self._last_call = loop.time()

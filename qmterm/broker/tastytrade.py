@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any
 from urllib.parse import quote
@@ -28,7 +29,7 @@ from qmterm.broker.transactions import transactions
 from qmterm.broker.witness import StreamWitness
 from qmterm.core.account import AccountFlags
 from qmterm.core.clock import Clock, et_date
-from qmterm.core.errors import BadInput, BrokerAuthError, BrokerError, OutcomeUnknown
+from qmterm.core.errors import BadInput, BrokerAuthError, BrokerError, OutcomeUnknown, Withheld
 from qmterm.core.orders import AccountState, BrokerEvent, BrokerOrder, DryRun, OrderIntent
 from qmterm.core.reasons import Reason
 from qmterm.core.settings.broker import TastytradeSettings
@@ -63,6 +64,7 @@ class TastytradeBroker:
     ) -> None:
         """`permit` is asked last before an order leaves: a reason and it does not. Cancels need no permission."""
         self._permit = permit
+        self.last_look: Callable[[OrderIntent], Reason | None] = lambda _intent: None  # set by the order desk
         self.account = ""
         self.flags = AccountFlags()
         self.on_fault: Callable[[str], None] | None = None
@@ -122,8 +124,7 @@ class TastytradeBroker:
 
     async def place(self, intent: OrderIntent) -> BrokerOrder:
         """Send once. BrokerError: certainly not there. OutcomeUnknown: perhaps there, look it up by its id."""
-        self._ask_permit(intent)
-        return await self._place(intent)
+        return await self._place(intent, self._last_door(intent))
 
     def ready(self, intents: tuple[OrderIntent, ...]) -> HeldOrders:
         """`place`, or `place_bracket` of several, in two steps: all but the leaving is begun now.
@@ -136,9 +137,9 @@ class TastytradeBroker:
                 return await self._place_bracket(intents, door)
             return (await self._place(intents[0], door),)
 
-        return HeldOrders(place, lambda: self._ask_permit(*intents), intents[0].intent_id)
+        return HeldOrders(place, lambda: self._ask_once_more(*intents), intents[0].intent_id)
 
-    async def _place(self, intent: OrderIntent, door: Door | None = None) -> BrokerOrder:
+    async def _place(self, intent: OrderIntent, door: Door) -> BrokerOrder:
         order, account = orders.to_sdk(intent), self._trading_account()
         doing = f"the order {intent.intent_id}"
         data = await self._session.send(
@@ -149,12 +150,14 @@ class TastytradeBroker:
             lambda: account.place_order(self._session.sdk, order, dry_run=False),
             door,
         )
-        return self._placed(data.get("order"), doing)
+        placed = self._placed(data.get("order"), doing)
+        if placed.external_id not in (None, intent.intent_id):
+            raise OutcomeUnknown(f"{doing}: the answer is about another one, {placed.external_id}")
+        return replace(placed, external_id=intent.intent_id)
 
     async def replace(self, broker_id: str, intent: OrderIntent) -> BrokerOrder:
         """Price, kind and time in force of a working order, changed by putting a new one in its place; sent once."""
         bodies.check_number(broker_id, "replaced")
-        self._ask_permit(intent)
         order, account = orders.to_sdk(intent), self._trading_account()
         doing = f"the replacement {intent.intent_id} of order {broker_id}"
         data = await self._session.send(
@@ -163,14 +166,27 @@ class TastytradeBroker:
             self._path(f"/orders/{broker_id}"),
             Urgency.ORDER,
             lambda: account.replace_order(self._session.sdk, int(broker_id), order),
+            self._last_door(intent),
         )
-        return self._placed(data, doing)
+        placed = self._placed(data, doing)
+        if placed.broker_id == broker_id:
+            raise OutcomeUnknown(f"{doing}: the answer is about the order that was to be replaced")
+        return replace(placed, external_id=intent.intent_id)
 
-    def _ask_permit(self, *intents: OrderIntent) -> None:
-        refusal = next((refusal for intent in intents if (refusal := self._permit(intent)) is not None), None)
-        if refusal is not None:
-            what = f"order {intents[0].intent_id}" if len(intents) == 1 else f"bracket {intents[0].bracket_id}"
-            raise BrokerError(f"{what} was not sent: real money is not armed", refusal.value)
+    def _last_door(self, *intents: OrderIntent) -> Door:
+        """Asked at the wire: its turn, a login and a connection may have taken seconds, and a kill comes in one."""
+
+        async def door() -> None:
+            self._ask_once_more(*intents)
+
+        return door
+
+    def _ask_once_more(self, *intents: OrderIntent) -> None:
+        for intent in intents:
+            refusal = self._permit(intent) or self.last_look(intent)
+            if refusal is not None:
+                what = f"order {intent.intent_id}" if len(intents) == 1 else f"bracket {intent.bracket_id}"
+                raise Withheld(f"{what} was kept back at the last moment ({refusal.value})", refusal.value)
 
     def _placed(self, answer: object, doing: str) -> BrokerOrder:
         try:
@@ -184,12 +200,9 @@ class TastytradeBroker:
 
     async def place_bracket(self, intents: tuple[OrderIntent, ...]) -> tuple[BrokerOrder, ...]:
         """One call for all of them; the answer's orders in the order of the intents."""
-        self._ask_permit(*intents)
-        return await self._place_bracket(intents)
+        return await self._place_bracket(intents, self._last_door(*intents))
 
-    async def _place_bracket(
-        self, intents: tuple[OrderIntent, ...], door: Door | None = None
-    ) -> tuple[BrokerOrder, ...]:
+    async def _place_bracket(self, intents: tuple[OrderIntent, ...], door: Door) -> tuple[BrokerOrder, ...]:
         order, account = brackets.to_sdk(intents), self._trading_account()
         doing = f"the bracket {intents[0].bracket_id}"
         data = await self._session.send(

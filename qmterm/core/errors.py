@@ -11,7 +11,8 @@ QmtermError
 │   ├── DataAuthError  the data server does not accept the key
 │   └── SubscriptionLimit  more channels wanted than one connection may carry
 ├── BrokerError        the broker answered with an error that is certain (nothing was done)
-│   └── BrokerAuthError  the broker does not accept the credentials
+│   ├── BrokerAuthError  the broker does not accept the credentials
+│   └── Withheld       a rule of ours kept an order back in its last moment
 ├── OutcomeUnknown     an order may or may not have reached the broker: never sent again by machine
 ├── JournalError       the journal cannot be read or written
 ├── EngineUnreachable  no engine answers at its socket
@@ -75,6 +76,10 @@ class BrokerError(QmtermError):
 
 class BrokerAuthError(BrokerError):
     pass
+
+
+class Withheld(BrokerError):
+    """`code` is our reason: the order was asked once more as it was about to leave, and nothing has left."""
 
 
 class OutcomeUnknown(QmtermError):

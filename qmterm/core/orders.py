@@ -115,7 +115,7 @@ _ENDS = frozenset({_S.FILLED, _S.CANCELLED, _S.EXPIRED, _S.REJECTED, _S.REMOVED}
 # NOT_ACCEPTED order may still turn up (adopted with an alarm).
 TRANSITIONS: dict[OrderState, frozenset[OrderState]] = {
     _S.INTENT: _AT_BROKER | _ENDS | {_S.SENT, _S.NOT_SENT, _S.UNKNOWN},
-    _S.SENT: _AT_BROKER | _ENDS | {_S.UNKNOWN},
+    _S.SENT: _AT_BROKER | _ENDS | {_S.UNKNOWN, _S.NOT_SENT},  # kept back at the wire itself
     _S.UNKNOWN: _AT_BROKER | _ENDS | {_S.NOT_ACCEPTED},
     _S.RECEIVED: (_AT_BROKER | _ENDS) - {_S.RECEIVED},
     # What waited for a trigger and was let go never waits again: that would be old news.

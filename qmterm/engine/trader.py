@@ -45,6 +45,7 @@ from qmterm.risk.surroundings import Surroundings
 from qmterm.risk.verdict import Verdict
 
 NOWHERE = Surroundings()
+AT_ONCE_S = 5.0  # an order without a limit leaves within these or not at all
 
 
 class DecisionSink(Protocol):
@@ -155,7 +156,13 @@ class Trader:
     def _entry_refusal_of(self, record: OrderRecord) -> Reason | None:
         """`entry_refusal` in the moment it would leave: one before it in the lane may have become UNKNOWN."""
         frozen = is_frozen(self.desk.ledger, record.intent.underlying, self.frozen)
-        return self.entry_refusal() or (Reason.SYMBOL_FROZEN if frozen else None)
+        return self.entry_refusal() or (Reason.SYMBOL_FROZEN if frozen else None) or self._overtaken(record)
+
+    def _overtaken(self, record: OrderRecord) -> Reason | None:
+        """It waited too long behind another one: it was judged by a market that may be gone."""
+        bounded = record.intent.counted_price is not None
+        longest = self.gate.settings.quote_max_age_s if bounded else AT_ONCE_S
+        return Reason.STALE_QUOTE if self.clock.monotonic() - record.known_since > longest else None
 
     def quotes_of(self, legs: tuple[Leg, ...]) -> dict[str, Quote]:
         found = {leg.symbol: self.quotes.quote(leg.symbol) for leg in legs}

@@ -142,6 +142,6 @@ async def test_no_bracket_leaves_without_the_permission(broker, wire, monkeypatc
     from qmterm.core.reasons import Reason
 
     monkeypatch.setattr(broker, "_permit", lambda _intent: Reason.NOT_ARMED)
-    with pytest.raises(BrokerError, match="not armed"):
+    with pytest.raises(BrokerError, match="kept back at the last moment"):
         await broker.place_bracket((TRIGGER, STOP))
     assert wire.count("POST", "/complex-orders") == 0

@@ -10,6 +10,7 @@ from aiohttp import web
 from qmterm.core.clock import NS, et_date
 from qmterm.core.errors import BrokerError, OutcomeUnknown
 from qmterm.core.orders import AccountBalance, Action, BrokerOrder, BrokerPosition, Leg, OrderState, TimeInForce
+from qmterm.sim.brokerage.wire import render_order
 from tests.broker.conftest import buy
 from tests.sim.brokerage.fake_world import CALL_230, CALL_240
 
@@ -386,3 +387,50 @@ async def test_only_the_brokers_own_no_says_that_an_order_is_not_there(broker, w
         wire.instead[("GET", "/orders/424242")] = [answer]
         with pytest.raises(BrokerError):
             await broker.order("424242")
+
+
+def told_with(brokerage, **changes):
+    """The broker's answer of its newest order, changed."""
+
+    async def answer(_request):
+        order = list(brokerage.desk.orders.values())[-1]
+        return web.json_response({"data": {"order": render_order(order, brokerage.account) | changes}}, status=201)
+
+    return answer
+
+
+async def test_an_answer_without_our_tag_is_still_the_answer_to_our_order(broker, brokerage, wire):
+    wire.after[ORDERS] = [told_with(brokerage, **{"external-identifier": None})]
+    order = await broker.place(buy(intent_id="qm-mine"))
+    assert (order.external_id, wire.count(*ORDERS)) == ("qm-mine", 1)
+
+
+async def test_an_answer_about_an_order_of_another_tag_proves_nothing(broker, brokerage, wire):
+    wire.after[ORDERS] = [told_with(brokerage, **{"external-identifier": "qm-other"})]
+    with pytest.raises(OutcomeUnknown, match="qm-other"):
+        await broker.place(buy(intent_id="qm-mine"))
+
+
+async def test_a_replacement_is_the_order_that_the_answer_names_whatever_tag_it_has(broker, brokerage, wire):
+    old = await broker.place(buy(intent_id="qm-old", price="-4.00"))
+    path = ("PUT", f"/orders/{old.broker_id}")
+
+    async def with_the_old_tag(_request):
+        order = list(brokerage.desk.orders.values())[-1]
+        return web.json_response({"data": render_order(order, brokerage.account) | {"external-identifier": "qm-old"}})
+
+    wire.after[path] = [with_the_old_tag]
+    new = await broker.replace(old.broker_id, buy(intent_id="qm-new", price="-4.05"))
+    assert (new.external_id, new.broker_id != old.broker_id) == ("qm-new", True)
+
+
+async def test_an_answer_that_shows_the_order_to_be_replaced_proves_no_replacement(broker, brokerage, wire):
+    old = await broker.place(buy(intent_id="qm-old", price="-4.00"))
+
+    async def the_old_one(_request):
+        order = brokerage.desk.orders[int(old.broker_id)]
+        return web.json_response({"data": render_order(order, brokerage.account)})
+
+    wire.after["PUT", f"/orders/{old.broker_id}"] = [the_old_one]
+    with pytest.raises(OutcomeUnknown, match="to be replaced"):
+        await broker.replace(old.broker_id, buy(intent_id="qm-new", price="-4.05"))

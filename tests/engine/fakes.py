@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 
 from qmterm.core.clock import ManualClock, et_date, from_et
-from qmterm.core.errors import BrokerError, JournalError, OutcomeUnknown
+from qmterm.core.errors import BrokerError, JournalError, OutcomeUnknown, Withheld
 from qmterm.core.orders import (
     AccountBalance,
     AccountState,
@@ -26,6 +26,7 @@ from qmterm.core.orders import (
     Purpose,
 )
 from qmterm.core.quotes import Quote
+from qmterm.core.reasons import Reason
 
 OCC = "NVDA  260417C00175000"
 CASH = Decimal("100000")
@@ -69,6 +70,8 @@ class FakeBroker:
         self.queue: asyncio.Queue[BrokerEvent] = asyncio.Queue()
         self.before_accept: Callable[[OrderIntent], None] = lambda intent: None
         self.after_accept: Callable[[OrderIntent], None] = lambda intent: None
+        self.last_look: Callable[[OrderIntent], Reason | None] = lambda intent: None  # set by the desk
+        self.turn: Callable[[], Awaitable[None]] | None = None  # what an order waits for before it leaves
         self.complete = True
         self.stream_up = True
         self.round_trip_ms: float | None = 1.0
@@ -79,7 +82,15 @@ class FakeBroker:
     async def close(self) -> None:
         return None
 
+    async def _leaving(self, *intents: OrderIntent) -> None:
+        if self.turn is not None:
+            await self.turn()
+        for intent in intents:
+            if (refusal := self.last_look(intent)) is not None:
+                raise Withheld("kept back", refusal.value)
+
     async def place(self, intent: OrderIntent) -> BrokerOrder:
+        await self._leaving(intent)
         self.posts.append(intent.intent_id)
         await asyncio.sleep(0)
         self.before_accept(intent)
@@ -102,6 +113,7 @@ class FakeBroker:
 
     async def place_bracket(self, intents: tuple[OrderIntent, ...]) -> tuple[BrokerOrder, ...]:
         """Accepted at once, waiting; `release` lets one work."""
+        await self._leaving(*intents)
         self.posts.append("+".join(intent.intent_id for intent in intents))
         await asyncio.sleep(0)
         self.before_accept(intents[0])
@@ -141,6 +153,7 @@ class FakeBroker:
 
     async def replace(self, broker_id: str, intent: OrderIntent) -> BrokerOrder:
         """Accepted at once, waiting: `took_over` or `called_off` decides it."""
+        await self._leaving(intent)
         self.puts.append((broker_id, intent.intent_id))
         await asyncio.sleep(0)
         self.before_accept(intent)

@@ -31,6 +31,25 @@ async def test_nothing_queued_leaves_after_a_kill():
         assert house.ladder.level is Level.HALT
 
 
+async def test_nothing_that_waits_for_its_turn_at_the_broker_leaves_after_a_kill():
+    async with opened() as house:
+        release, there = asyncio.Event(), asyncio.Event()
+
+        async def turn():
+            there.set()
+            await release.wait()
+
+        house.broker.turn = turn
+        house.trader.open(plan(), 0.0)
+        await there.wait()
+        (record,) = house.desk.ledger.working
+        assert record.state is OrderState.SENT
+        await house.answering.answer(Kill())
+        release.set()
+        await house.lanes.idle()
+        assert (record.state, record.reason, house.broker.posts) == (OrderState.NOT_SENT, "LADDER_HALT", [])
+
+
 async def test_a_kill_asks_for_every_cancel_and_withdraws_every_proposal():
     async with opened(Mode.CONFIRM) as house:
         house.trader.open(plan(), 0.0)
@@ -85,8 +104,9 @@ async def test_an_order_that_was_on_its_way_during_the_kill_is_cancelled_on_the_
         place = house.broker.place
 
         async def slow(intent):
+            answer = await place(intent)
             await release.wait()
-            return await place(intent)
+            return answer
 
         house.broker.place = slow
         house.trader.open(plan(), 0.0)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from decimal import Decimal
+
+import pytest
 
 from qmterm.core.orders import OrderState
 from qmterm.core.reasons import Reason
 from qmterm.core.settings.engine import Mode
-from qmterm.engine.commands import ApproveProposal
+from qmterm.engine.commands import ApproveProposal, StageTicket
 from qmterm.engine.ladder import Level
-from tests.engine.fakes import OCC, lost
+from tests.engine.fakes import OCC, entry, lost
 from tests.engine.house import opened, plan
 
 OTHER = "AMD   260417C00200000"
@@ -167,3 +170,32 @@ async def test_once_a_stop_was_asked_nothing_queued_leaves_and_nothing_new_is_ta
         assert house.broker.posts == []
         refused = house.trader.open(plan("P2", now_ns=house.clock.now()), house.clock.monotonic())
         assert refused.reason is Reason.STOPPING
+
+
+@asynccontextmanager
+async def held_up(house, seconds):
+    """Another order is on its way for so long, and ours waits behind it."""
+    release = asyncio.Event()
+    house.broker.turn = release.wait
+    first = house.desk.register(entry(symbol=OTHER))
+    house.lanes.entry(lambda: house.desk.send(first, lambda _record: None))
+    for _ in range(3):
+        await asyncio.sleep(0)
+    yield
+    house.clock.advance(seconds)
+    release.set()
+    await house.lanes.idle()
+
+
+@pytest.mark.parametrize(
+    ("price", "seconds", "leaves"),
+    [("@ mkt", 5, True), ("@ mkt", 6, False), ("@ 4.15", 60, True), ("@ 4.15", 61, False)],
+)
+async def test_an_order_that_waited_longer_than_its_prices_count_is_not_sent(price, seconds, leaves):
+    async with opened() as house:
+        async with held_up(house, seconds):
+            answer = await house.answering.answer(StageTicket(f"buy 1 NVDA 17APR26 175C {price}", send=True))
+            assert answer.ok, answer.text
+        ours = house.desk.ledger.get(answer.data["order"])
+        assert (house.broker.posts[1:] == [ours.intent.intent_id]) == leaves
+        assert leaves or (ours.state, ours.reason) == (OrderState.NOT_SENT, "STALE_QUOTE")

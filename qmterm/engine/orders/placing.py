@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
 from qmterm.core.clock import Clock
-from qmterm.core.errors import BrokerError, InvariantBroken, JournalError, OutcomeUnknown
+from qmterm.core.errors import BrokerError, InvariantBroken, JournalError, OutcomeUnknown, Withheld
 from qmterm.core.orders import BrokerOrder, Fill, Leg, OrderIntent, OrderState
 from qmterm.core.protocols import Broker
 from qmterm.core.reasons import Reason
@@ -62,6 +62,13 @@ class ReadyingBroker(Protocol):
     def ready(self, intents: tuple[OrderIntent, ...]) -> ReadyOrders: ...
 
 
+@runtime_checkable
+class AskingBroker(Protocol):
+    """A broker that asks once more as an order leaves: before that it may wait for its turn, a login, a connection."""
+
+    last_look: Callable[[OrderIntent], Reason | None]
+
+
 class Told(Protocol):
     """The desk: who keeps what becomes of an order."""
 
@@ -88,6 +95,9 @@ class Placing:
         self.on_the_way = 0  # to the disk, and not to the broker yet: what can wait waits for them
         self._broker = broker
         self._readying = broker if isinstance(broker, ReadyingBroker) else None
+        if isinstance(broker, AskingBroker):
+            broker.last_look = self._last_look
+        self._wanted: dict[str, Callable[[], Reason | None]] = {}  # by the first intent of what is on its way
         self._journal = journal
         self._ledger = ledger
         self._clock = clock
@@ -119,11 +129,19 @@ class Placing:
         if refusal is not None:
             await self._not_sent(records, refusal)
             return
+        name = records[0].intent.intent_id
+        self._wanted[name] = lambda: _withdrawn(records) or still_wanted(records[0])
         try:
             await self._place(records, ready)
         finally:
+            del self._wanted[name]
             for record in records:
                 self.tell(record)
+
+    def _last_look(self, intent: OrderIntent) -> Reason | None:
+        """Why an order that is on its way to the wire must not leave after all."""
+        asked = self._wanted.get(intent.intent_id)
+        return None if asked is None else asked()
 
     async def _durable(self, records: tuple[OrderRecord, ...], beside: Awaitable[object] | None) -> ReadyOrders | None:
         """Returns when the intents are on the disk. Meanwhile the order is built, as far as that goes without leaving.
@@ -155,9 +173,7 @@ class Placing:
         return {"decided": record.decided_on, "sent": self.priced(record.intent.legs, record.intent.underlying)}
 
     def _refusal(self, records: tuple[OrderRecord, ...], still_wanted: StillWanted) -> Reason | None:
-        if any(record.cancel_asked for record in records):
-            return Reason.USER
-        return self._pointless(records[0]) or still_wanted(records[0])
+        return _withdrawn(records) or self._pointless(records[0]) or still_wanted(records[0])
 
     def _pointless(self, record: OrderRecord) -> Reason | None:
         """A replacement whose original ended or is on its way out while we waited for the disk."""
@@ -216,12 +232,18 @@ class Placing:
         record = records[0]
         try:
             answers = await (self._put(records) if ready is None else ready.leave())
+        except Withheld as kept:
+            await self._not_sent(records, Reason(kept.code))
+            return
         except BrokerError as refusal:
             await self._refused(records, refusal)
             return
         except OutcomeUnknown as silence:
             await self._lost(records, silence)
             return
+        except Exception as error:  # nothing says that it has not left
+            await self._lost(records, OutcomeUnknown(f"{type(error).__name__}: {error}"))
+            raise
         if record.decided_at is not None:
             record.acknowledged_ms = (self._clock.monotonic() - record.decided_at) * 1000
             self.done.acknowledged.add(record.acknowledged_ms)
@@ -330,6 +352,11 @@ def _forgotten(row: Awaitable[object]) -> None:
         row.close()
     elif isinstance(row, asyncio.Future):
         row.cancel()
+
+
+def _withdrawn(records: tuple[OrderRecord, ...]) -> Reason | None:
+    """A person's cancel that came before the broker had it."""
+    return Reason.USER if any(record.cancel_asked or record.unwanted for record in records) else None
 
 
 def _check_first(records: tuple[OrderRecord, ...]) -> None:

@@ -335,3 +335,56 @@ async def test_a_disk_that_fails_at_the_first_order_of_a_bracket_leaves_no_other
         await at.desk.send_bracket(records, lambda _record: wanted)
     assert [record.state for record in records] == [ends, ends]
     assert [row[:2] for row in at.journal.orders] == [("qm-1-s", ends)]
+
+
+def meanwhile(at, act):
+    """What happens while an order waits for its turn at the broker."""
+
+    async def turn():
+        act()
+
+    at.broker.turn = turn
+
+
+async def test_what_is_no_longer_wanted_while_it_waits_at_the_broker_is_kept_back_and_told():
+    at = Seat()
+    said = []
+    record = at.desk.register(entry())
+    meanwhile(at, lambda: said.append((record.state, Reason.LADDER_HALT)))
+    await at.desk.send(record, lambda each: said[0][1] if said and each is record else None)
+    assert said[0][0] is OrderState.SENT
+    assert (record.state, record.reason, at.broker.posts) == (OrderState.NOT_SENT, "LADDER_HALT", [])
+    assert at.journal.rows == [("intent", "qm-1"), ("not sent", "qm-1")]
+    assert at.told[-1] == order_line("warn", f"not sent (LADDER_HALT): {BUY}")
+    assert at.broker.last_look(record.intent) is None  # it is nobody's business any more
+
+
+@pytest.mark.parametrize("flag", ["unwanted", "cancel_asked"])
+async def test_an_order_that_a_person_cancels_on_its_way_is_kept_back(flag):
+    at = Seat()
+    record = at.desk.register(entry())
+    meanwhile(at, lambda: setattr(record, flag, True))
+    await at.desk.send(record, lambda _record: None)
+    assert (record.state, record.reason, at.broker.posts) == (OrderState.NOT_SENT, "USER", [])
+
+
+async def test_a_bracket_is_kept_back_as_one_when_one_of_it_is_cancelled_on_its_way():
+    at = Seat()
+    records = tuple(at.desk.register(each) for each in bracket())
+    meanwhile(at, lambda: setattr(records[-1], "unwanted", True))
+    await at.desk.send_bracket(records, lambda _record: None)
+    assert {(record.state, record.reason) for record in records} == {(OrderState.NOT_SENT, "USER")}
+    assert at.broker.posts == []
+
+
+async def test_an_answer_that_breaks_the_program_leaves_the_order_unknown_for_read_back_to_settle(at):
+    def broken(_intent):
+        raise InvariantBroken("it left before its intent was on the disk")
+
+    at.broker.after_accept = broken
+    record, sending = at.begin()
+    at.answer()
+    with pytest.raises(InvariantBroken):
+        await sending
+    assert record.state is OrderState.UNKNOWN
+    assert "InvariantBroken: it left before its intent was on the disk" in record.reason
