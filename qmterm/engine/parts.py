@@ -105,6 +105,7 @@ class Parts:
     broker_word: str
     real_money: bool = False
     permit: Permit = field(default_factory=Permit)  # what the live adapter asks before each order
+    hold_account: Callable[[str], None] = lambda _account: None  # against a second engine of it; its error says which
     has_screen: bool = True
     lockstep: Lockstep | None = None
     notice: str = ""  # what the person should know of the market before it begins

@@ -75,6 +75,7 @@ async def start(parts: Parts, progress: Callable[[str], None]) -> Engaged:
     progress("broker")
     await parts.broker.connect()
     progress("account")
+    await asyncio.to_thread(parts.hold_account, parts.broker.account)
     engine = parts.settings.engine
     terms = SessionTerms(engine.mode.value, engine.source.value, parts.broker_word, parts.settings.fingerprint())
     opened = await open_account(parts.broker, parts.journal, parts.clock, terms)

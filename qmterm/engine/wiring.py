@@ -22,6 +22,7 @@ from qmterm.core.settings.broker import CERT_REST_URL, CERT_STREAMER_URL, Tastyt
 from qmterm.core.settings.connections import PolygonSettings
 from qmterm.core.settings.engine import BrokerName, MarketClock, Source
 from qmterm.core.settings.model import Settings
+from qmterm.engine.account_lock import AccountLock
 from qmterm.engine.arming import Permit
 from qmterm.engine.control import ControlSocket
 from qmterm.engine.parts import HeldQuotes, Limits, Lockstep, Parts, SteppedBroker
@@ -75,6 +76,11 @@ class RunPlace:
     def frames(self) -> Path:
         """Recorded stream frames: beside the history of the same market."""
         return self.history.parent.parent / "frames" / self.history.name
+
+    @property
+    def accounts(self) -> Path:
+        """Locks, one an account."""
+        return self.history.parent.parent / "accounts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +180,7 @@ async def build(
             broker_word=settings.engine.broker.value,
             real_money=settings.engine.broker is BrokerName.LIVE,
             permit=permit,
+            hold_account=_holder(settings, place.accounts, opened),
             has_screen=has_screen,
             lockstep=lockstep,
             notice="" if sim is None else sim.notice,
@@ -227,6 +234,24 @@ def _recorder(settings: PolygonSettings, folder: Path, start_ns: int, log: RunLo
         keep_days=settings.record_keep_days,
         on_stop=tell,
     )
+
+
+def _holder(settings: Settings, folder: Path, opened: contextlib.AsyncExitStack) -> Callable[[str], None]:
+    """For an account that another engine could reach too: a paper one is in its journal."""
+
+    def hold(account: str) -> None:
+        if settings.engine.broker is not BrokerName.PAPER:
+            lock = AccountLock(folder, settings.tastytrade.rest_url or settings.engine.broker.value, account)
+            lock.acquire()
+            releasing.append(lock)
+
+    def release() -> None:
+        for lock in releasing:
+            lock.release()
+
+    releasing: list[AccountLock] = []
+    opened.callback(release)
+    return hold
 
 
 def _http() -> aiohttp.ClientSession:

@@ -1,4 +1,4 @@
-"""One engine per journal: an operating-system lock on FILE.lock that dies with its process.
+"""One engine per journal: an operating-system lock on FILE.lock that dies with its process, and what it is made of.
 
 The traps: a pid file would survive kill -9 and lock its owner out of recovery; a kernel lock does not. And the scribe
 of a killed engine may still be writing its last batch: it holds the lock too, and the next engine waits for its end.
@@ -12,7 +12,7 @@ import sys
 import time
 from pathlib import Path
 
-from qmterm.core.errors import JournalError
+from qmterm.core.errors import JournalError, QmtermError
 
 LEFT_BEHIND_S = 10.0  # so long a killed engine's last batch may take to reach the disk
 LOOK_AGAIN_S = 0.01
@@ -21,13 +21,11 @@ _FLAGS, _EXITING = 6, 0x4 | 0x400  # it ends; a signal ends it
 _PENDING, _KILLED = 28, 1 << 8  # SIGKILL is on its way to it
 
 
-class JournalLock:
-    """Held from open to close. The file stays behind when it is released: only the lock means anything."""
+class ProcessLock:
+    """Held from `acquire` to `release`. The file stays behind when it is released: only the lock means anything."""
 
-    def __init__(self, journal: Path) -> None:
-        # Beside the file itself, not beside a link to it: two names of one journal must meet at one lock.
-        real = Path(os.path.realpath(journal))
-        self.path = real.with_name(real.name + ".lock")
+    def __init__(self, path: Path) -> None:
+        self.path = path
         self._descriptor: int | None = None
 
     def acquire(self) -> None:
@@ -35,10 +33,7 @@ class JournalLock:
         try:
             descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
         except OSError as error:
-            raise JournalError(
-                f"The journal's folder cannot be written: {self.path}: {error.strerror}; "
-                "choose another file with --journal or give yourself write permission there"
-            ) from error
+            raise self.unwritable(error) from error
         try:
             self._take(descriptor)
         except BaseException:
@@ -47,7 +42,6 @@ class JournalLock:
         self._descriptor = descriptor
 
     def _take(self, descriptor: int) -> None:
-        journal = self.path.with_suffix("")
         try:
             free = _try_lock(descriptor)
             patience = time.monotonic() + LEFT_BEHIND_S
@@ -55,12 +49,10 @@ class JournalLock:
                 time.sleep(LOOK_AGAIN_S)
                 free = _try_lock(descriptor)
         except OSError as error:  # a file system without locks (some network mounts)
-            raise JournalError(
-                f"The journal {journal} cannot be locked ({error.strerror}), so a second engine could write to it; "
-                "choose a file on a local disk with --journal"
-            ) from error
+            raise self.unlockable(error) from error
         if not free:
-            raise _in_use(journal, _owner(descriptor) or "unknown")
+            owner = _owner(descriptor)
+            raise self.in_use(owner or "unknown", runs=_alive(owner))
         # The number is for people; on a full disk the lock holds without it.
         with contextlib.suppress(OSError):
             os.ftruncate(descriptor, 0)
@@ -79,18 +71,48 @@ class JournalLock:
             os.close(self._descriptor)  # closing drops the lock
             self._descriptor = None
 
+    # --- in the words of what is locked ---
 
-def _in_use(journal: Path, owner: str) -> JournalError:
-    if _alive(owner):
+    def unwritable(self, error: OSError) -> QmtermError:
+        raise NotImplementedError
+
+    def unlockable(self, error: OSError) -> QmtermError:
+        raise NotImplementedError
+
+    def in_use(self, owner: str, *, runs: bool) -> QmtermError:
+        """`owner` is a process's number or "unknown"; one that does not run here may be in another container."""
+        raise NotImplementedError
+
+
+class JournalLock(ProcessLock):
+    def __init__(self, journal: Path) -> None:
+        # Beside the file itself, not beside a link to it: two names of one journal must meet at one lock.
+        self._journal = Path(os.path.realpath(journal))
+        super().__init__(self._journal.with_name(self._journal.name + ".lock"))
+
+    def unwritable(self, error: OSError) -> JournalError:
         return JournalError(
-            f"The journal {journal} is in use by another running engine (process {owner}); "
-            "ask it with `qmterm ctl status`, or take another file with --journal"
+            f"The journal's folder cannot be written: {self.path}: {error.strerror}; "
+            "choose another file with --journal or give yourself write permission there"
         )
-    return JournalError(
-        f"The journal {journal} is held, but its engine (process {owner}) does not run here: it is in another "
-        "container, or was killed and the process that writes its last rows (qmterm.journal.scribe) has not ended "
-        f"within {LEFT_BEHIND_S:g} seconds; end that one, then start again"
-    )
+
+    def unlockable(self, error: OSError) -> JournalError:
+        return JournalError(
+            f"The journal {self._journal} cannot be locked ({error.strerror}), so a second engine could write to it; "
+            "choose a file on a local disk with --journal"
+        )
+
+    def in_use(self, owner: str, *, runs: bool) -> JournalError:
+        if runs:
+            return JournalError(
+                f"The journal {self._journal} is in use by another running engine (process {owner}); "
+                "ask it with `qmterm ctl status`, or take another file with --journal"
+            )
+        return JournalError(
+            f"The journal {self._journal} is held, but its engine (process {owner}) does not run here: it is in "
+            "another container, or was killed and the process that writes its last rows (qmterm.journal.scribe) has "
+            f"not ended within {LEFT_BEHIND_S:g} seconds; end that one, then start again"
+        )
 
 
 def _owner(descriptor: int) -> str:
