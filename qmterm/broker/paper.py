@@ -1,10 +1,12 @@
 """The paper broker: same protocol, same events as the real one, filled here against live quotes; nothing leaves.
 
-The trap: what it accepted must survive a restart like at a real broker, so every change is saved before it is told.
+The trap: what it accepted must survive a restart like at a real broker. So a change is made on a copy of the
+account, and happens when the disk has it; one at a time, for each save writes the whole account.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from datetime import date, timedelta
@@ -84,9 +86,9 @@ class PaperBroker:
         self._settings = settings
         self._sessions = calendar
         self._latency_ns = int(settings.latency_ms * 1e6)
-        self._book = PaperBook(settings.starting_cash)
+        self._book = PaperBook(settings.starting_cash)  # as the disk has it: all that is shown and matched
+        self._changing = asyncio.Lock()
         self._queue = EventQueue()
-        self._untold: list[BrokerEvent] = []  # happened, but is not on the disk yet
         self._connected = False
         self.facts: CorporateFacts | None = None  # set by whoever knows of companies
 
@@ -108,16 +110,13 @@ class PaperBroker:
         self._queue.close()
 
     async def place(self, intent: OrderIntent) -> BrokerOrder:
-        self._check(intent)
-        reserve = self._cost.reserve(intent)
-        self._check_money(intent, reserve)
-        report, live = self._taken(intent, reserve)
-        try:
-            await self._save()
-        except JournalError as error:
-            del self._book.orders[report.broker_id]
-            raise BrokerError(f"the paper account cannot be saved, nothing was placed: {error}", "not_saved") from error
-        self._tell(live, self._balance())
+        async with self._changing:
+            self._check(intent)
+            reserve = self._cost.reserve(intent)
+            self._check_money(intent, reserve)
+            book = self._book.copy()
+            report, live = self._taken(book, intent, reserve)
+            await self._keep_asked(book, "placed", live)
         return report
 
     async def place_bracket(self, intents: tuple[OrderIntent, ...]) -> tuple[BrokerOrder, ...]:
@@ -125,74 +124,62 @@ class PaperBroker:
         if fault is not None:
             raise BrokerError(f"a paper bracket was not placed: {fault}", "bad_order")
         waits = any(intent.role is BracketRole.TRIGGER for intent in intents)
-        for intent in intents:
-            self._check(intent, waits=waits and intent.rests)
-        reserves = [self._cost.reserve(intent) for intent in intents]
-        for intent, reserve in zip(intents, reserves, strict=True):
-            self._check_money(intent, reserve)
-        taken = [self._taken(intent, reserve)[0] for intent, reserve in zip(intents, reserves, strict=True)]
-        complex_id = taken[0].broker_id
-        joined = join(self._book, [self._book.orders[report.broker_id] for report in taken], complex_id)
-        try:
-            await self._save()
-        except JournalError as error:
-            for report in taken:
-                del self._book.orders[report.broker_id]
-            raise BrokerError(f"the paper account cannot be saved, nothing was placed: {error}", "not_saved") from error
-        self._tell(*(order.report for order in joined), self._balance())
-        return tuple(order.report for order in joined)
+        async with self._changing:
+            for intent in intents:
+                self._check(intent, waits=waits and intent.rests)
+            reserves = [self._cost.reserve(intent) for intent in intents]
+            for intent, reserve in zip(intents, reserves, strict=True):
+                self._check_money(intent, reserve)
+            book = self._book.copy()
+            taken = [self._taken(book, intent, reserve)[0] for intent, reserve in zip(intents, reserves, strict=True)]
+            joined = join(book, [book.orders[report.broker_id] for report in taken], taken[0].broker_id)
+            reports = tuple(order.report for order in joined)
+            await self._keep_asked(book, "placed", *reports)
+        return reports
 
     async def cancel_bracket(self, complex_id: str) -> None:
-        working = [order for order in members(self._book, complex_id) if order.report.state.working]
-        if not working:
-            raise BrokerError(f"paper bracket {complex_id} does not work; nothing was cancelled", "cannot_update_order")
-        ended = [self._book.move(order, OrderState.CANCELLED, self._clock.now()).report for order in working]
-        try:
-            await self._save()
-        except JournalError as error:
-            for order in working:
-                self._book.keep(order)
-            raise BrokerError(
-                f"the paper account cannot be saved, nothing was cancelled: {error}", "not_saved"
-            ) from error
-        self._tell(*ended, self._balance())
+        async with self._changing:
+            book = self._book.copy()
+            working = [order for order in members(book, complex_id) if order.report.state.working]
+            if not working:
+                raise BrokerError(
+                    f"paper bracket {complex_id} does not work; nothing was cancelled", "cannot_update_order"
+                )
+            now = self._clock.now()
+            ended = [book.move(order, OrderState.CANCELLED, now).report for order in working]
+            await self._keep_asked(book, "cancelled", *ended)
 
     async def replace(self, broker_id: str, intent: OrderIntent) -> BrokerOrder:
-        old = self._book.orders.get(broker_id)
-        if old is None or not old.report.state.working or old.report.complex_id is not None:
-            raise BrokerError(f"paper order {broker_id} is not working; nothing was replaced", "cannot_update_order")
-        units = old.units_left
-        legs = tuple(replace(leg, quantity=leg.quantity // old.intent.quantity * units) for leg in old.intent.legs)
-        wanted = replace(intent, legs=legs, quantity=units)  # what is still open of it, whatever was asked
-        if intent.max_loss is not None:
-            wanted = replace(wanted, max_loss=intent.max_loss * units / intent.quantity)
-        self._check(wanted, without=broker_id)
-        reserve = self._cost.reserve(wanted)
-        self._check_money(wanted, reserve, freed=old.reserved * units)
-        now = self._clock.now()
-        asked = self._book.move(old, OrderState.REPLACE_REQUESTED, now)
-        report, _ = self._taken(wanted, reserve, replaces=broker_id)
-        waits = replace(self._book.orders[report.broker_id], takes_over=True)
-        waits = self._book.move(waits, OrderState.CONTINGENT, now)
-        told = [asked.report, *([waits.report] if self._latency_ns else take_over(self._book, waits, now))]
-        try:
-            await self._save()
-        except JournalError as error:
-            del self._book.orders[report.broker_id]
-            self._book.keep(old)
-            raise BrokerError(
-                f"the paper account cannot be saved, nothing was replaced: {error}", "not_saved"
-            ) from error
-        self._tell(*told, self._balance())
+        async with self._changing:
+            old = self._book.orders.get(broker_id)
+            if old is None or not old.report.state.working or old.report.complex_id is not None:
+                raise BrokerError(
+                    f"paper order {broker_id} is not working; nothing was replaced", "cannot_update_order"
+                )
+            units = old.units_left
+            legs = tuple(replace(leg, quantity=leg.quantity // old.intent.quantity * units) for leg in old.intent.legs)
+            wanted = replace(intent, legs=legs, quantity=units)  # what is still open of it, whatever was asked
+            if intent.max_loss is not None:
+                wanted = replace(wanted, max_loss=intent.max_loss * units / intent.quantity)
+            self._check(wanted, without=broker_id)
+            reserve = self._cost.reserve(wanted)
+            self._check_money(wanted, reserve, freed=old.reserved * units)
+            now, book = self._clock.now(), self._book.copy()
+            asked = book.move(old, OrderState.REPLACE_REQUESTED, now)
+            report, _ = self._taken(book, wanted, reserve, replaces=broker_id)
+            waits = replace(book.orders[report.broker_id], takes_over=True)
+            waits = book.move(waits, OrderState.CONTINGENT, now)
+            told = [asked.report, *([waits.report] if self._latency_ns else take_over(book, waits, now))]
+            await self._keep_asked(book, "replaced", *told)
         return report
 
     def _taken(
-        self, intent: OrderIntent, reserve: Decimal, replaces: str | None = None
+        self, book: PaperBook, intent: OrderIntent, reserve: Decimal, replaces: str | None = None
     ) -> tuple[BrokerOrder, BrokerOrder]:
         """Enter an order in the book: the report of its acceptance, and its newest: it works, if nothing takes time."""
         now = self._clock.now()
-        order = self._book.accept(self.account, intent, reserve, now, now + self._latency_ns, replaces)
-        newest = order if self._latency_ns else self._book.move(order, OrderState.LIVE, now)
+        order = book.accept(self.account, intent, reserve, now, now + self._latency_ns, replaces)
+        newest = order if self._latency_ns else book.move(order, OrderState.LIVE, now)
         return order.report, newest.report
 
     async def dry_run(self, intent: OrderIntent) -> DryRun:
@@ -203,22 +190,16 @@ class PaperBroker:
         return DryRun(-reserve * intent.quantity, -fees, warnings)
 
     async def cancel(self, broker_id: str) -> None:
-        order = self._book.orders.get(broker_id)
-        if order is None or not order.report.state.working:
-            raise BrokerError(f"paper order {broker_id} is not working; nothing was cancelled", "cannot_update_order")
-        now = self._clock.now()
-        others = [o for o in members(self._book, order.report.complex_id or "") if o.report.broker_id != broker_id]
-        told = ask_cancel(self._book, order, now, self._latency_ns)
-        told += follow(self._book, order.report.complex_id, now)
-        try:
-            await self._save()
-        except JournalError as error:
-            for kept in (order, *others):  # on the disk it still works: after a restart it would be back
-                self._book.keep(kept)
-            raise BrokerError(
-                f"the paper account cannot be saved, nothing was cancelled: {error}", "not_saved"
-            ) from error
-        self._tell(*told, self._balance())
+        async with self._changing:
+            order = self._book.orders.get(broker_id)
+            if order is None or not order.report.state.working:
+                raise BrokerError(
+                    f"paper order {broker_id} is not working; nothing was cancelled", "cannot_update_order"
+                )
+            now, book = self._clock.now(), self._book.copy()
+            told = ask_cancel(book, order, now, self._latency_ns)
+            told += follow(book, order.report.complex_id, now)
+            await self._keep_asked(book, "cancelled", *told)
 
     async def account_state(self) -> AccountState:
         return AccountState(self.account, self._balance(), self._positions(), self._book.reports)
@@ -265,41 +246,48 @@ class PaperBroker:
     # --- the market moves ---
 
     async def on_market(self, now_ns: int) -> None:
-        """Let working orders meet the quotes, in the order in which they came; end and settle what is over."""
-        held = take_hold(self._book, now_ns)
+        """Let working orders meet the quotes, in the order in which they came; end and settle what is over.
+
+        JournalError when that cannot be saved: nothing of it happened then, the next look meets the quotes of its time.
+        """
+        async with self._changing:
+            book = self._book.copy()
+            changed = self._moved(book, now_ns)
+            if not changed:
+                self._book = book  # what was looked up only, and can be again
+                return
+            book.forget_settled_before(from_et(et_date(now_ns)))
+            await self._keep(book, *changed)
+
+    def _moved(self, book: PaperBook, now_ns: int) -> list[BrokerEvent]:
+        held = take_hold(book, now_ns)
         changed: list[BrokerEvent] = [*held]
         for report in held:  # an exit waits for its trigger, and goes with it
-            changed.extend(follow(self._book, report.complex_id, now_ns))
+            changed.extend(follow(book, report.complex_id, now_ns))
         regular = self._calendar.phase(now_ns) is Phase.REGULAR
-        for listed in self._book.working:
-            order = self._book.orders[listed.report.broker_id]  # looked up anew: its bracket may have ended it
+        for listed in book.working:
+            order = book.orders[listed.report.broker_id]  # looked up anew: its bracket may have ended it
             if order.report.state.terminal:
                 continue
             if order_over(order, now_ns, self._calendar):
-                changed.append(self._book.move(order, OrderState.EXPIRED, now_ns).report)
+                changed.append(book.move(order, OrderState.EXPIRED, now_ns).report)
             elif regular and arrived(order, now_ns):
-                changed.extend(self._meet(order, now_ns))
-                left = self._book.orders[order.report.broker_id]
+                changed.extend(self._meet(book, order, now_ns))
+                left = book.orders[order.report.broker_id]
                 if left.intent.time_in_force is TimeInForce.IOC and left.report.state.working:
-                    changed.append(self._book.move(left, OrderState.CANCELLED, now_ns).report)
-            changed.extend(follow(self._book, order.report.complex_id, now_ns))
+                    changed.append(book.move(left, OrderState.CANCELLED, now_ns).report)
+            changed.extend(follow(book, order.report.complex_id, now_ns))
         early = self._settings.early_assignment
-        changed.extend(by_itself(self._book, Scene(now_ns, self._calendar, self._quotes, self.facts, early)))
-        self._untold.extend(changed)
-        if not self._untold:
-            return
-        self._book.forget_settled_before(from_et(et_date(now_ns)))
-        await self._save()  # when it fails, all of it is saved and told at the next look
-        told, self._untold = self._untold, []
-        self._tell(*told, self._balance())
+        changed.extend(by_itself(book, Scene(now_ns, self._calendar, self._quotes, self.facts, early)))
+        return changed
 
-    def _meet(self, order: PaperOrder, now_ns: int) -> list[BrokerEvent]:
+    def _meet(self, book: PaperBook, order: PaperOrder, now_ns: int) -> list[BrokerEvent]:
         fresh = {leg.symbol: quote for leg in order.intent.legs if (quote := self._fresh(leg.symbol, now_ns))}
         reached = not order.triggered and order.intent.stop_trigger is not None
         if reached:
             if not stop_reached(order.intent, fresh):
                 return []
-            order = self._book.keep(replace(order, triggered=True))
+            order = book.keep(replace(order, triggered=True))
         legs = match(
             order.intent.legs,
             order.intent.net_price,
@@ -317,19 +305,19 @@ class PaperBroker:
             before = sum(fill.quantity for fill in fills if fill.symbol == leg.symbol)
             fees = self._fees(leg.symbol, leg.action, leg.quantity, leg.price, et_date(now_ns), before)
             fill = Fill(
-                f"{self.account}-{self._book.next_fill}", order.report.broker_id, leg.symbol, leg.action, leg.quantity,
+                f"{self.account}-{book.next_fill}", order.report.broker_id, leg.symbol, leg.action, leg.quantity,
                 leg.price, now_ns, fees,
             )  # fmt: skip
-            self._book.next_fill += 1
+            book.next_fill += 1
             fills.append(fill)
-            events.append(self._book.book(fill))
+            events.append(book.book(fill))
         remaining = tuple(
             leg.quantity - sum(fill.quantity for fill in fills if fill.symbol == leg.symbol)
             for leg in order.intent.legs
         )
         state = OrderState.LIVE if any(remaining) else OrderState.FILLED
         report = replace(order.report, fills=tuple(fills), remaining=remaining, state=state, updated_ns=now_ns)
-        self._book.keep(replace(order, report=report, executions=order.executions + 1))
+        book.keep(replace(order, report=report, executions=order.executions + 1))
         return [report, *events]
 
     def _fresh(self, symbol: str, now_ns: int) -> Quote | None:
@@ -403,5 +391,17 @@ class PaperBroker:
                     self._queue.put(current)
                 return
 
-    async def _save(self) -> None:
-        await self._ledger.save(self._book.to_dict())
+    # --- it happens ---
+
+    async def _keep(self, book: PaperBook, *told: BrokerEvent) -> None:
+        """The account becomes this one once the disk has it, and that is told. JournalError: it stays as it was."""
+        await self._ledger.save(book.to_dict())
+        self._book = book
+        self._tell(*told, self._balance())
+
+    async def _keep_asked(self, book: PaperBook, what: str, *told: BrokerEvent) -> None:
+        """The same for what somebody asked for, who is told by a BrokerError that it did not happen."""
+        try:
+            await self._keep(book, *told)
+        except JournalError as error:
+            raise BrokerError(f"the paper account cannot be saved, nothing was {what}: {error}", "not_saved") from error

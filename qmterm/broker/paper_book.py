@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from copy import copy as shallow
+from dataclasses import dataclass, field, fields, replace
 from decimal import Decimal
 from typing import Any
 
@@ -97,6 +98,10 @@ class PaperBook:
     done_until: dict[str, str] = field(default_factory=dict)  # what happens once a day -> the last day it was done
     next_order: int = 1
     next_fill: int = 1
+
+    def copy(self) -> PaperBook:
+        """One to change while this one stays as it is; the rows are frozen, so both may hold them."""
+        return PaperBook(**{each.name: shallow(getattr(self, each.name)) for each in fields(self)})
 
     @property
     def working(self) -> list[PaperOrder]:

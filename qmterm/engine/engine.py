@@ -260,7 +260,10 @@ class Engine:
         """Marks, ladder, stops, orders that waited too long, what to watch: in this order, every time."""
         engaged, parts = self._need(), self._parts
         parts.feed.turn()
-        await parts.broker_on_market(parts.clock.now())
+        try:
+            await parts.broker_on_market(parts.clock.now())
+        except JournalError as error:  # the paper account's: told once, and the stops look all the same
+            engaged.oversight.lower(Level.REDUCE_ONLY, Reason.JOURNAL_TROUBLE, f"paper account: {error}")
         engaged.marks.update()
         if engaged.desk.counting == 0:
             engaged.marks.keep(parts.journal)

@@ -269,7 +269,7 @@ async def test_an_order_that_cannot_be_kept_is_not_accepted(paper, kept, clock, 
     assert await paper.live_orders() == ()
 
 
-async def test_a_fill_that_could_not_be_kept_is_kept_and_told_when_the_disk_is_back(paper, make, kept, clock, world):
+async def test_a_fill_that_could_not_be_kept_happens_and_is_told_when_the_disk_is_back(paper, make, kept, clock, world):
     await paper.place(buy(quantity=1))
     paper.take_events()
 

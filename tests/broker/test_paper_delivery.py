@@ -301,7 +301,7 @@ async def test_a_kill_around_the_save_assigns_and_pays_once(killed):
     for symbol, quantity in {"AAPL": 100, CALL_230: -1}.items():
         paper._book.positions[symbol] = BrokerPosition(symbol, quantity, Decimal(1), 100 if is_option(symbol) else 1)
     await paper.on_market(paper._clock.now())
-    await paper._save()
+    await paper._keep(paper._book)
     paper = await opened(kept, CLOSE, facts, AAPL=240.0)
     kept.full = killed == "before the save"
     try:

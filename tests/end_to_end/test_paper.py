@@ -6,7 +6,9 @@ import asyncio
 from decimal import Decimal
 
 from qmterm.commands.simulator import SimWish
+from qmterm.core.errors import JournalError
 from qmterm.core.settings.engine import BrokerName, Mode
+from qmterm.engine.wiring import JournalLedger
 from qmterm.journal.audit import audit
 from qmterm.journal.queries import JournalReader
 from tests.end_to_end.seat import seated
@@ -49,3 +51,21 @@ def test_paper_trades_and_restarts_with_its_positions(home, tmp_path):
     assert all(line.level not in ("error", "alarm") for line in snapshot.log), [li.text for li in snapshot.log]
     assert snapshot.header.ladder == "NORMAL"
     assert document(journal, "paper-account") is not None
+
+
+def test_a_disk_that_takes_no_fill_is_one_alarm_and_each_turn_goes_to_its_end(home, tmp_path, monkeypatch):
+    save, failed = JournalLedger.save, []
+
+    async def full(ledger, state):
+        if state["positions"]:
+            failed.append(state)
+            raise JournalError("the disk is full")
+        await save(ledger, state)
+
+    monkeypatch.setattr(JournalLedger, "save", full)
+    result, snapshot = morning(home, tmp_path / "paper.sqlite", "09:29", (9, 33))
+    assert failed
+    assert result.fills == 0
+    assert [line.text for line in snapshot.log if line.level == "error"] == []
+    (alarm,) = [line.text for line in snapshot.log if line.level == "alarm"]
+    assert alarm == "ladder REDUCE-ONLY: paper account: the disk is full"
