@@ -15,6 +15,8 @@ from functools import lru_cache
 
 from qmterm.core.errors import BadSymbol
 
+# The other roots of an index: each settles in its own way, all of them move with the one index.
+_INDEX_OF = {"SPXW": "SPX", "NDXP": "NDX", "RUTW": "RUT", "VIXW": "VIX", "XEO": "OEX"}
 _OCC = re.compile(r"^([A-Z][A-Z0-9.]{0,5}) *([0-9]{6})([CP])([0-9]{8})\Z")
 
 
@@ -94,6 +96,12 @@ def underlying_of(symbol: str) -> str:
 def option_root(ticker: str) -> str:
     """The root a stock's options are listed under: letters only, so BRK.B (at tastytrade BRK/B) trades as BRKB.
 
-    Two names mean one underlying when their roots are equal; compare this, never the tickers.
+    Two names mean one class of contracts when their roots are equal; compare this, never the tickers.
     """
     return ticker.replace(".", "").replace("/", "")
+
+
+def risk_root(ticker: str) -> str:
+    """The root that stands for a whole underlying, SPX for SPXW too: limits and freezes go by it, netting never."""
+    root = option_root(ticker)
+    return _INDEX_OF.get(root, root)

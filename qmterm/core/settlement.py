@@ -1,7 +1,8 @@
 """How an option root settles: in the morning or at the close, exercised at any time or at the end, in cash or not.
 
 The trap: one index has two roots. SPX settles on the opening prices of its expiry date and stops trading the session
-before; SPXW of the same date settles at the close. They are never merged, so the root decides, not the underlying.
+before; SPXW of the same date settles at the close. They are never netted, so the root decides, not the
+underlying; only what may be lost in both counts together (`risk_root`).
 """
 
 from __future__ import annotations

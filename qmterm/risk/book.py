@@ -1,16 +1,17 @@
 """The book as the gate sees it: working and UNKNOWN orders already counted as filled at their worst case.
 
-Trap: one underlying has two names. A plan for BRK.B becomes a position in the root BRKB; look up through the methods.
+Trap: one underlying has several names. A plan for BRK.B becomes a position in the root BRKB, and SPX is traded as SPXW
+too; look up through the methods. Only what covers what is by the root: SPX and SPXW do not settle together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import lru_cache
 
-from qmterm.core.instruments import option_root, underlying_of
+from qmterm.core.instruments import option_root, risk_root, underlying_of
 from qmterm.core.orders import Leg, OrderIntent, Purpose
 from qmterm.risk.cover import Group, has_shares, lent_to, overdrawn
 from qmterm.risk.worst_case import SHARES, Holding, Part, Worst, one_expiry, with_filled, worst_loss
@@ -74,8 +75,8 @@ class RiskBook:
 
     def symbol_risk(self, underlying: str) -> Decimal:
         """What all trades in one underlying may still lose, dollars."""
-        root = option_root(underlying)
-        return sum((risk for name, risk in self.risk_by_symbol.items() if option_root(name) == root), ZERO)
+        root = risk_root(underlying)
+        return sum((risk for name, risk in self.risk_by_symbol.items() if risk_root(name) == root), ZERO)
 
     def strategy_risk(self, strategy: str) -> Decimal:
         """What all trades of one strategy may still lose, dollars."""
@@ -91,8 +92,12 @@ class RiskBook:
 
     def freezes(self, underlying: str) -> bool:
         """True while an order or a difference in the underlying is not settled."""
-        root = option_root(underlying)
-        return any(option_root(name) == root for name in self.frozen)
+        root = risk_root(underlying)
+        return any(risk_root(name) == root for name in self.frozen)
+
+    def without_held(self, strategy: str, underlying: str) -> RiskBook:
+        """As if the strategy held nothing there: what is rolled or replaced is no second position."""
+        return replace(self, held=frozenset(pair for pair in self.held if not _names((pair,), strategy, underlying)))
 
     def effect(self, strategy: str, parts: tuple[Part, ...]) -> Effect:
         """What one more order (of one underlying) does to the worst case of its strategy there.
@@ -141,8 +146,14 @@ class RiskBook:
 
     def only_asked(self, strategy: str, underlying: str) -> bool:
         """True when what `works` there are proposals, no order."""
-        parts = self.parts.get((strategy, option_root(underlying)), ())
-        return bool(parts) and all(part.asked for part in parts)
+        root = risk_root(underlying)
+        asked = [
+            part.asked
+            for (owner, name), parts in self.parts.items()
+            if owner == strategy and risk_root(name) == root
+            for part in parts
+        ]
+        return bool(asked) and all(asked)
 
     def counting(self, intent: OrderIntent) -> RiskBook:
         """The book with one more proposal counted as filled at its worst limit; one that closes changes nothing."""
@@ -194,6 +205,6 @@ def part_of(legs: tuple[Leg, ...], units: int, price: Decimal, fees: Decimal = Z
     return Part(each, units if left is None else left, price, fees)
 
 
-def _names(pairs: frozenset[tuple[str, str]], strategy: str, underlying: str) -> bool:
-    root = option_root(underlying)
-    return any(owner == strategy and option_root(name) == root for owner, name in pairs)
+def _names(pairs: Iterable[tuple[str, str]], strategy: str, underlying: str) -> bool:
+    root = risk_root(underlying)
+    return any(owner == strategy and risk_root(name) == root for owner, name in pairs)

@@ -163,7 +163,7 @@ class Gate:
         fault = order_fault(intent, quotes, self.settings.price_band, program)
         if fault is None:
             return None if broken is None else Refusal(Reason.ORDER_RULES, note=broken)
-        natural = natural_price(intent.legs, intent.quantity, quotes)
+        natural = natural_price(intent.legs, intent.quantity, quotes, unbid=True)
         return Refusal(
             fault,
             {

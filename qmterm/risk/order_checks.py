@@ -12,11 +12,10 @@ from decimal import Decimal
 
 from qmterm.core.clock import NS, et_date
 from qmterm.core.errors import BadSymbol
-from qmterm.core.instruments import is_option, option_root, parse_option
+from qmterm.core.instruments import is_option, option_root, parse_option, risk_root
 from qmterm.core.quotes import Quote
 from qmterm.core.reasons import Reason
 from qmterm.core.settings.risk import RiskSettings
-from qmterm.core.settlement import CASH_SETTLED_ROOTS
 from qmterm.core.signals import TradePlan
 from qmterm.risk.book import root_of
 from qmterm.risk.surroundings import Surroundings
@@ -56,8 +55,7 @@ def _symbol_fault(symbol: str, underlying: str, today: date) -> Refusal | None:
     if contract.adjusted:
         return Refusal(Reason.ADJUSTED, note=symbol)
     # Of an index several roots are listed (SPX and SPXW); a stock has one.
-    root = option_root(underlying)
-    if contract.root != root and not (contract.root in CASH_SETTLED_ROOTS and contract.root.startswith(root)):
+    if option_root(underlying) not in (contract.root, risk_root(contract.root)):
         return Refusal(Reason.UNKNOWN_SYMBOL, note=f"{symbol!r} is not an option on {underlying}")
     return Refusal(Reason.EXPIRED, note=str(contract)) if contract.expiry < today else None
 

@@ -5,15 +5,18 @@ Trap: prices here are signed per unit (negative = debit), so "paying more" is a 
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
+from datetime import date
 from decimal import ROUND_FLOOR, Decimal
 
-from qmterm.core.instruments import is_option, parse_option
+from qmterm.core.instruments import Right, is_option, parse_option
 from qmterm.core.matching import net_mid
 from qmterm.core.orders import Leg, OrderIntent, OrderKind
 from qmterm.core.quotes import Quote
 from qmterm.core.reasons import Reason
 from qmterm.core.ticks import SHARES, TickProgram, TickTable, net_step, program_for, table_of
+from qmterm.risk.worst_case import Part, worst_loss
 
 STOP_LIMIT_ROOM = Decimal("0.25")  # of its trigger: what a stop limit may give way, so that it fills in a fall
 TRIGGER_REACH = 10  # a stop trigger further than this many times from the market has a digit too many
@@ -50,18 +53,49 @@ def _with_side(legs: tuple[Leg, ...], price: Decimal, step: Decimal) -> Decimal:
     return max(price, step) if sells_all else price or -step
 
 
-def natural_price(legs: tuple[Leg, ...], units: int, quotes: Mapping[str, Quote]) -> Decimal | None:
-    """Net price of one unit when every leg crosses the market (signed); None when a side it needs is not quoted."""
+def natural_price(
+    legs: tuple[Leg, ...], units: int, quotes: Mapping[str, Quote], *, unbid: bool = False
+) -> Decimal | None:
+    """Net price of one unit when every leg crosses the market (signed); None when a side it needs is not quoted.
+
+    With `unbid` what is sold counts as nothing where it is offered and nobody bids: no price to send, but a bound.
+    """
     total = Decimal(0)
     for leg in legs:
         quote = quotes.get(leg.symbol)
         if quote is None:
             return None
         side = quote.ask if leg.action.buys else quote.bid
+        if unbid and side == 0 and quote.ask > 0:
+            continue
         if not side > 0:
             return None
         total -= leg.action.sign * Decimal(leg.quantity) / units * Decimal(str(round(side, 4)))
     return total
+
+
+def most_worth(legs: tuple[Leg, ...], units: int) -> Decimal | None:
+    """What one unit can be worth at most, dollars per share, whatever is quoted: the strike of a put, a spread's width.
+
+    None where nothing bounds it. Every expiry and right by itself: before they end, a put spread can be worth its
+    whole width and the call spread beside it still something.
+    """
+    groups: defaultdict[tuple[date, Right], list[tuple[str, int]]] = defaultdict(list)
+    for leg in legs:
+        if not is_option(leg.symbol):
+            return None
+        contract = parse_option(leg.symbol)
+        if contract.adjusted:
+            return None
+        # Whoever has sold it loses what it is worth.
+        groups[contract.expiry, contract.right].append((leg.symbol, -leg.action.sign * leg.quantity))
+    total = Decimal(0)
+    for sold in groups.values():
+        worst = worst_loss((), (Part(tuple(sold), 1, Decimal(0)),))
+        if worst.unbounded:
+            return None
+        total += worst.dollars
+    return total / (100 * units)
 
 
 def unit_mid(legs: tuple[Leg, ...], quotes: Mapping[str, Quote]) -> float | None:
@@ -128,8 +162,9 @@ def price_fault(
     """Why a price must not be sent: PRICE_INSANE, OFF_TICK, or None when it is fine.
 
     The bound is the far side of the market, on the grid, plus one tick plus `band` of it: the natural price of legs
-    with finer ticks than their net step lies between two prices, and the one that crosses is meant. Without a quote
-    only the price itself is judged: a protective exit must not wait for one.
+    with finer ticks than their net step lies between two prices, and the one that crosses is meant. Beyond what
+    crosses, nobody pays more than the legs can ever be worth. Without a quote only that and the price itself are
+    judged: a protective exit must not wait for one.
     """
     if not net_price.is_finite() or net_price == 0 or units <= 0:
         return Reason.PRICE_INSANE
@@ -140,8 +175,15 @@ def price_fault(
     if net_price % step != 0:
         return Reason.OFF_TICK
     natural = natural_price(legs, units, quotes)
-    if natural is None or net_price >= natural:  # no worse for us than the market's own
+    if natural is not None and net_price >= natural:  # no worse for us than the market's own
         return None
-    there = tick_of(legs, natural, program)
-    worst = one_beyond(legs, _crossing(legs, natural, there), max(step, there)) - abs(natural) * Decimal(str(band))
-    return Reason.PRICE_INSANE if net_price < worst else None
+    bound = natural_price(legs, units, quotes, unbid=True) if natural is None else natural
+    if bound is not None:
+        there = tick_of(legs, bound, program)
+        beyond = one_beyond(legs, _crossing(legs, bound, there), max(step, there))
+        if net_price < beyond - abs(bound) * Decimal(str(band)):
+            return Reason.PRICE_INSANE
+        if natural is not None and net_price >= beyond:  # what crosses may leave, even where it is dearer than it pays
+            return None
+    most = most_worth(legs, units)
+    return Reason.PRICE_INSANE if most is not None and net_price < -most else None

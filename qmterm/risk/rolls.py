@@ -73,11 +73,9 @@ def roll_verdict(
         return Verdict(0, refused.reason, dict(refused.numbers), refused.note)
     day = et_date(now_ns)
     opened = with_claims(replace(plan, legs=opening, net_price=prices[1]), lambda: book, quotes, around.spot, day)
-    # It holds what it rolls out of: that is no second position of the strategy.
-    own = frozenset({(plan.strategy, plan.underlying)})
     return gate.check(
         opened,
-        replace(book, held=book.held - own),
+        book.without_held(plan.strategy, plan.underlying),
         now_ns,
         ladder=ladder,
         quotes=quotes,

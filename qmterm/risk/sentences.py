@@ -33,7 +33,7 @@ _OF_THE_GATE: Mapping[Reason, str] = {
     "its time value is {time_value}",
     Reason.NO_QUOTE: "a leg has no two-sided quote",
     Reason.STALE_QUOTE: "a leg's quote is too old: {quote_age_s} s, at most {quote_max_age_s}",
-    Reason.PRICE_INSANE: "the limit {limit} lies beyond the market ({natural})",
+    Reason.PRICE_INSANE: "the limit {limit} lies beyond the market ({natural}) or what the order can ever be worth",
     Reason.OFF_TICK: "the limit {limit} is not on the tick grid",
     Reason.OFF_THEORY: "the limit {limit} is far from what the order is worth ({theory})",
     Reason.ORDER_RULES: "no broker takes such an order",

@@ -8,7 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qmterm.core.errors import BadSymbol
-from qmterm.core.instruments import OptionContract, Right, is_option, option_root, parse_option, underlying_of
+from qmterm.core.instruments import (
+    OptionContract,
+    Right,
+    is_option,
+    option_root,
+    parse_option,
+    risk_root,
+    underlying_of,
+)
 from tests import golden
 
 
@@ -77,3 +85,15 @@ def test_a_call_and_a_put_differ_in_sign():
 @pytest.mark.parametrize(("ticker", "root"), [("BRK.B", "BRKB"), ("BRK/B", "BRKB"), ("BRKB", "BRKB"), ("AAPL", "AAPL")])
 def test_options_are_listed_under_letters_only(ticker, root):
     assert option_root(ticker) == root
+
+
+@pytest.mark.parametrize(
+    ("ticker", "whole"),
+    [
+        ("SPX", "SPX"), ("SPXW", "SPX"), ("NDX", "NDX"), ("NDXP", "NDX"), ("RUT", "RUT"), ("RUTW", "RUT"),
+        ("VIX", "VIX"), ("VIXW", "VIX"), ("OEX", "OEX"), ("XEO", "OEX"), ("XSP", "XSP"), ("MRUT", "MRUT"),
+        ("SPY", "SPY"), ("BRK/B", "BRKB"), ("BRK.B", "BRKB"),
+    ],
+)  # fmt: skip
+def test_the_roots_of_an_index_stand_for_one_underlying_and_its_minis_for_their_own(ticker, whole):
+    assert risk_root(ticker) == whole

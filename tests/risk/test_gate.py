@@ -268,6 +268,35 @@ def test_a_share_class_is_one_underlying_however_it_is_spelled(spelled):
     assert check(wish, other, quotes={occ: quote(occ)}).approved
 
 
+@pytest.mark.parametrize("held", ["SPX", "SPXW"])
+@pytest.mark.parametrize(("root", "named"), [("SPX", "SPX"), ("SPXW", "SPX"), ("SPXW", "SPXW")])
+def test_an_index_is_one_underlying_whichever_of_its_roots_is_traded(held, root, named):
+    occ = f"{root:<6}260402C00105000"
+    wish = plan(
+        underlying=named, legs=(Leg(occ, Action.BUY_TO_OPEN, 1),), net_price=Decimal("-4.20"), max_loss=Decimal(425)
+    )
+    mine, quoted = ("atr_matrix", held), {occ: quote(occ)}
+    assert check(wish, book(held=frozenset({mine})), quotes=quoted).reason is Reason.ALREADY_HELD
+    assert check(wish, book(working=frozenset({mine})), quotes=quoted).reason is Reason.ALREADY_WORKING
+    assert check(wish, book(frozen=frozenset({held})), quotes=quoted).reason is Reason.SYMBOL_FROZEN
+    room = book(risk_by_symbol={held: Decimal(4500), "XSP": Decimal(50_000)})
+    verdict = check(wish, room, quotes=quoted)
+    assert (verdict.contracts, verdict.reason, verdict.numbers["symbol_risk"]) == (1, Reason.LIMIT_SYMBOL, 4500.0)
+    both = book(risk_by_symbol={"SPX": Decimal(2400), "SPXW": Decimal(2400)})
+    assert check(wish, both, quotes=quoted).reason is Reason.LIMIT_SYMBOL
+    other = book(held=frozenset({("other", held), ("atr_matrix", "XSP")}), frozen=frozenset({"XSP", "SPY"}))
+    assert check(wish, other, quotes=quoted).approved
+
+
+def test_without_what_a_strategy_holds_somewhere_all_else_is_still_held():
+    pairs = {("one", "SPX"), ("one", "SPXW"), ("one", "XSP"), ("two", "SPXW"), ("one", "BRKB")}
+    full = book(held=frozenset(pairs), working=frozenset({("one", "SPX")}))
+    left = full.without_held("one", "SPX")
+    assert left.held == {("one", "XSP"), ("two", "SPXW"), ("one", "BRKB")}
+    assert left.working == full.working
+    assert full.without_held("one", "BRK.B").held == pairs - {("one", "BRKB")}
+
+
 PUT, LOWER_PUT = "AAPL  260402P00105000", "AAPL  260402P00100000"
 
 

@@ -136,6 +136,12 @@ def test_a_strategy_whose_entry_is_only_proposed_is_not_said_to_have_an_order_wo
         Reason.ALREADY_WORKING,
         "a proposal of this strategy in the stock waits for an answer",
     )
+    index = check(
+        plan(("SPX   260402C00105000", 1), underlying="SPX"),
+        book(parts={("atr_matrix", "SPXW"): (part,), ("other", "SPX"): (replace(part, asked=False),)},
+             working=frozenset({("atr_matrix", "SPXW")})),
+    )  # fmt: skip
+    assert index.sentence == asked.sentence
     for parts in ((replace(part, asked=False),), (part, replace(part, asked=False)), ()):
         sent = check(plan(), book(parts={("atr_matrix", "AAPL"): parts}, **mine))
         assert sent.sentence == "an entry of this strategy in the stock is still working"

@@ -55,6 +55,8 @@ def unknown(note):
         (legs(("SPX   260402C05000000", 1)), "SPX", None),
         (legs(("SPXW  260402C05000000", 1)), "SPX", None),
         (legs(("SPXW  260402C05000000", 1)), "SPXW", None),
+        (legs(("XEO   260402C02000000", 1)), "OEX", None),
+        (legs(("SPX   260402C05000000", 1)), "", unknown("'SPX   260402C05000000' is not an option on ")),
         (legs(("SPX   260402C05000000", 1)), "SPXW", unknown("'SPX   260402C05000000' is not an option on SPXW")),
         (legs(("VIX   260402C00020000", 1)), "SPX", unknown("'VIX   260402C00020000' is not an option on SPX")),
         (legs(("AAPLX 260402C00105000", 1)), "AAPL", unknown("'AAPLX 260402C00105000' is not an option on AAPL")),

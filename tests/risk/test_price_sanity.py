@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from qmterm.core.orders import Action, Leg
 from qmterm.core.reasons import Reason
 from qmterm.core.ticks import TickProgram
-from qmterm.risk.price_sanity import crossing, natural_price, one_beyond, price_fault, tick_of, unit_mid
-from tests.risk.plans import CALL, HIGHER, legs, quote, quotes
+from qmterm.risk.price_sanity import crossing, most_worth, natural_price, one_beyond, price_fault, tick_of, unit_mid
+from tests.risk.plans import CALL, HIGHER, LOWER_PUT, PUT, closing, legs, quote, quotes
 
 BUY, SELL = Action.BUY_TO_OPEN, Action.SELL_TO_OPEN
 LONG, SHORT = legs((CALL, 1)), legs((CALL, -1))
@@ -149,6 +149,112 @@ def test_a_price_is_sane_up_to_one_tick_beyond_the_market(chosen, price, given, 
 )
 def test_the_price_that_crosses_lies_on_the_grid_and_less_than_a_step_away(chosen, price, crossed):
     assert str(crossing(chosen, Decimal(price), None)) == crossed
+
+
+BACK = closing((PUT, 1), (LOWER_PUT, -1)).legs  # what was sold at 100 and covered at 95, bought back
+ALONE = closing((PUT, 1)).legs
+
+
+def wings(short, wing):
+    return quotes(quote(PUT, *short), quote(LOWER_PUT, *wing))
+
+
+DEAD = wings((0.10, 0.15), (0.0, 0.05))  # nobody bids for the wing
+HOLE = wings((0.10, 0.15), (0.0, 0.0))
+DEEP = wings((5.10, 5.30), (0.0, 0.05))
+WIDE = wings((49.90, 50.30), (44.90, 45.40))  # 5.40 to cross, for what pays 5.00
+
+
+@pytest.mark.parametrize(
+    ("chosen", "market", "net"),
+    [
+        (BACK, DEAD, "-0.15"),
+        (BACK, HOLE, None),
+        (BACK, wings((0.10, 0.0), (0.0, 0.05)), None),
+        (BACK, wings((0.10, 0.15), (0.0, float("nan"))), None),
+        (BACK, wings((0.10, 0.15), (float("nan"), 0.05)), None),
+        (BACK, wings((0.10, 0.15), (0.01, 0.05)), "-0.14"),
+        (BACK, quotes(quote(PUT, 0.10, 0.15)), None),
+        (closing((PUT, -1), (LOWER_PUT, 1)).legs, wings((0.0, 0.15), (0.0, 0.05)), "-0.05"),
+    ],
+)
+def test_for_a_bound_what_is_sold_and_only_offered_counts_as_nothing(chosen, market, net):
+    assert natural_price(chosen, 1, market, unbid=True) == (None if net is None else Decimal(net))
+
+
+@pytest.mark.parametrize(
+    ("chosen", "units", "worth"),
+    [
+        (BACK, 1, "5"),
+        (ALONE, 1, "100"),
+        (closing((PUT, -1)).legs, 1, "0"),
+        (closing((PUT, -1), (LOWER_PUT, 1)).legs, 1, "0"),
+        (closing((PUT, 3), (LOWER_PUT, -3)).legs, 3, "5"),
+        (closing((PUT, 4), (LOWER_PUT, -2)).legs, 2, "105"),
+        (closing((CALL, 1), (HIGHER, -1)).legs, 1, "5"),
+        (closing((CALL, 1)).legs, 1, None),
+        (closing((CALL, 2), (HIGHER, -1)).legs, 1, None),
+        (closing((CALL, -1)).legs, 1, "0"),
+        (closing((PUT, 1), (CALL, 1)).legs, 1, None),
+        (closing((PUT, 1), (LOWER_PUT, -1), (CALL, 1), (HIGHER, -1)).legs, 1, "10"),  # before the end both can be worth
+        (closing((PUT, 1), ("AAPL  260501P00100000", -1)).legs, 1, "100"),  # one does not stand for the other
+        (closing(("AAPL1 260402P00100000", 1)).legs, 1, None),
+        (closing(("AAPL", 100)).legs, 100, None),
+        (closing((PUT, 1), ("AAPL", -100)).legs, 1, None),
+    ],
+)
+def test_a_spread_is_never_worth_more_than_its_width_and_a_put_than_its_strike(chosen, units, worth):
+    assert most_worth(chosen, units) == (None if worth is None else Decimal(worth))
+
+
+@pytest.mark.parametrize(
+    ("chosen", "price", "given", "reason"),
+    [
+        # where nobody bids for the wing the bound is the price of what was sold
+        (BACK, "-0.15", {"market": DEAD}, None),
+        (BACK, "-0.16", {"market": DEAD}, None),
+        (BACK, "-0.17", {"market": DEAD}, Reason.PRICE_INSANE),
+        (BACK, "-0.17", {"market": DEAD, "band": 0.1}, None),  # 0.16 + 0.015
+        (BACK, "-0.18", {"market": DEAD, "band": 0.1}, Reason.PRICE_INSANE),
+        (BACK, "-50.00", {"market": DEAD}, Reason.PRICE_INSANE),
+        (BACK, "0.05", {"market": DEAD}, None),
+        # what is only sold is sold for the smallest price there is
+        (closing((PUT, -1)).legs, "0.01", {"market": wings((0.0, 0.05), (0.0, 0.05))}, None),
+        (closing((PUT, -1), (LOWER_PUT, -1)).legs, "0.01", {"market": wings((0.0, 0.05), (0.0, 0.05))}, None),
+        (closing((PUT, -1), (LOWER_PUT, -1)).legs, "0.29", {"market": wings((0.30, 0.35), (0.0, 0.05))}, None),
+        (
+            closing((PUT, -1), (LOWER_PUT, -1)).legs,
+            "0.28",
+            {"market": wings((0.30, 0.35), (0.0, 0.05))},
+            Reason.PRICE_INSANE,
+        ),
+        # and what it pays at most, also without any quote
+        (BACK, "-5.00", {"market": DEEP}, None),
+        (BACK, "-5.01", {"market": DEEP}, Reason.PRICE_INSANE),
+        (BACK, "-5.31", {"market": DEEP}, Reason.PRICE_INSANE),
+        (BACK, "-5.00", {"market": HOLE}, None),
+        (BACK, "-5.01", {"market": HOLE}, Reason.PRICE_INSANE),
+        (BACK, "-5.00", {"market": {}}, None),
+        (BACK, "-5.01", {"market": {}}, Reason.PRICE_INSANE),
+        (ALONE, "-100.00", {"market": {}}, None),
+        (ALONE, "-100.05", {"market": {}}, Reason.PRICE_INSANE),
+        (ALONE, "-100.00", {"market": quotes(quote(PUT, 0.10, 0.0))}, None),
+        (ALONE, "-100.05", {"market": quotes(quote(PUT, 0.10, 0.0))}, Reason.PRICE_INSANE),
+        (closing((CALL, 1)).legs, "-400.00", {"market": {}}, None),
+        (closing((PUT, 2), (LOWER_PUT, -2)).legs, "-5.00", {"market": {}, "units": 2}, None),
+        (closing((PUT, 2), (LOWER_PUT, -2)).legs, "-5.01", {"market": {}, "units": 2}, Reason.PRICE_INSANE),
+        # what crosses a market that asks for more may leave, with its tick, and nothing beyond
+        (BACK, "-5.40", {"market": WIDE}, None),
+        (BACK, "-5.41", {"market": WIDE}, None),
+        (BACK, "-5.42", {"market": WIDE}, Reason.PRICE_INSANE),
+        (BACK, "-5.42", {"market": WIDE, "band": 0.1}, Reason.PRICE_INSANE),
+        # the band reaches as far as that
+        (BACK, "-5.00", {"market": wings((4.80, 4.90), (0.10, 0.15)), "band": 0.2}, None),
+        (BACK, "-5.01", {"market": wings((4.80, 4.90), (0.10, 0.15)), "band": 0.2}, Reason.PRICE_INSANE),
+    ],
+)
+def test_nobody_pays_more_to_get_out_than_it_can_ever_be_worth(chosen, price, given, reason):
+    assert fault(chosen, price, **given) is reason
 
 
 CENTS = st.integers(min_value=2, max_value=700)

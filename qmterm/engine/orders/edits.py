@@ -133,9 +133,8 @@ class Edits:
             worst = crossing
         bounded = intent.counted_price is not None
         plan = manual_plan(trader, opening, worst, None, intent.strategy, bounded=bounded)
-        book = trader.risk_book(record)
-        own = frozenset({(intent.strategy, intent.underlying)})
-        book = replace(book, held=book.held - own, recent=frozenset())  # it adds to nothing, it is sent no second time
+        book = trader.risk_book(record).without_held(intent.strategy, intent.underlying)  # it adds to nothing
+        book = replace(book, recent=frozenset())  # and is sent no second time
         verdict = trader.judge(plan, book, units, replace(intent, legs=unit, quantity=1), without=record)
         if not verdict.approved:
             return risk_said_no(verdict)

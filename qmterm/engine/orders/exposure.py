@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from qmterm.core.clock import NS, et_date
-from qmterm.core.instruments import is_option, option_root
+from qmterm.core.instruments import is_option, risk_root
 from qmterm.core.orders import OrderIntent, OrderState, Purpose
 from qmterm.engine.orders.book import ZERO, Book, Position
 from qmterm.engine.orders.fillable import Ask, PartsOf, fillable, fillable_of, nobody_asks, once
@@ -64,8 +64,8 @@ def _risks(held: Mapping[Group, tuple[Holding, ...]], parts: Mapping[Group, tupl
 
 
 def is_frozen(ledger: Ledger, underlying: str, frozen: Iterable[str] = ()) -> bool:
-    """True while an order of that underlying, whatever the spelling, is UNKNOWN: nothing new is opened in it."""
-    return option_root(underlying) in {option_root(name) for name in (*_unknown(ledger.working), *frozen)}
+    """True while an order of that underlying, under any of its names, is UNKNOWN: nothing new is opened in it."""
+    return risk_root(underlying) in {risk_root(name) for name in (*_unknown(ledger.working), *frozen)}
 
 
 def _unknown(working: Iterable[OrderRecord]) -> frozenset[str]:
@@ -84,7 +84,7 @@ class Standing:
 
     held: Mapping[Group, tuple[Holding, ...]]
     parts: Mapping[Group, tuple[Part, ...]]
-    by_symbol: Mapping[str, Decimal]  # dollars that can be lost
+    by_symbol: Mapping[str, Decimal]  # dollars that can be lost, of an index in all its roots
     by_strategy: Mapping[str, Decimal]
     spoken_for: Decimal  # dollars that working orders may still take
     names_held: frozenset[tuple[str, str]]  # (strategy, underlying)
@@ -127,7 +127,7 @@ def _standing(book: Book, ledger: Ledger, working: tuple[OrderRecord, ...], now:
     by_symbol: defaultdict[str, Decimal] = defaultdict(lambda: ZERO)
     by_strategy: defaultdict[str, Decimal] = defaultdict(lambda: ZERO)
     for (strategy, root), risk in _risks(held, parts).items():
-        by_symbol[root] += risk
+        by_symbol[risk_root(root)] += risk
         by_strategy[strategy] += risk
     return Standing(
         held,
@@ -205,12 +205,13 @@ def closable(book: Book, ledger: Ledger, symbol: str, *, resting: bool = True) -
 
 
 def openers(ledger: Ledger, underlying: str) -> tuple[OrderRecord, ...]:
-    """Working orders of ours that open something of `underlying`."""
+    """Working orders of ours that open something of `underlying`, whatever the spelling."""
+    root = risk_root(underlying)
     return tuple(
         record
         for record in ledger.working
         if not record.external
-        and record.intent.underlying == underlying
+        and risk_root(record.intent.underlying) == root
         and any(leg.action.opens for leg in record.intent.legs)
     )
 

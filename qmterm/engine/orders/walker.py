@@ -11,6 +11,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 from qmterm.core.clock import NS
+from qmterm.core.instruments import risk_root
 from qmterm.core.orders import OrderIntent, OrderKind, OrderState, Purpose
 from qmterm.core.reasons import Reason
 from qmterm.core.settings.engine import Mode
@@ -74,7 +75,8 @@ class Walker:
         if record.intent.purpose is not Purpose.ENTRY:
             return trader.ladder.level is not Level.HALT and trader.closing_refusal() is None
         old = now - trader.desk.ledger.root(record).worked_from_ns >= int(trader.settings.entry_timeout_s * NS)
-        return not old and trader.entry_refusal() is None and record.intent.underlying not in trader.frozen
+        frozen = {risk_root(name) for name in trader.frozen}
+        return not old and trader.entry_refusal() is None and risk_root(record.intent.underlying) not in frozen
 
     def _next_ns(self, record: OrderRecord) -> int:
         """When the price may change again; a stop gives its price the time that exits are re-priced after."""

@@ -16,7 +16,7 @@ from qmterm.core.calendar import SessionCalendar
 from qmterm.core.chain import Chain
 from qmterm.core.clock import NS, Clock, et_date
 from qmterm.core.errors import DataError, NotEntitled, RateLimited
-from qmterm.core.instruments import option_root
+from qmterm.core.instruments import option_root, risk_root
 from qmterm.core.orders import Purpose
 from qmterm.core.reasons import Reason
 from qmterm.core.settings.strategy import OptionChoiceSettings
@@ -181,11 +181,11 @@ class Entries:
         """Not held, not working, not proposed, not resting."""
         if self._clock.now() < self._not_before.get(symbol, 0):
             return False
-        trader, root = self._trader, option_root(symbol)
+        trader, root = self._trader, risk_root(symbol)
         busy = (
-            any(option_root(position.underlying) == root for position in trader.book.positions)
-            or any(option_root(r.intent.underlying) == root for r in trader.desk.ledger.working)
-            or any(option_root(p.underlying) == root and p.purpose is Purpose.ENTRY for p in trader.proposals.waiting)
+            any(risk_root(position.underlying) == root for position in trader.book.positions)
+            or any(risk_root(r.intent.underlying) == root for r in trader.desk.ledger.working)
+            or any(risk_root(p.underlying) == root and p.purpose is Purpose.ENTRY for p in trader.proposals.waiting)
         )
         return not busy
 

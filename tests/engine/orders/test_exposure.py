@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import date
 from decimal import ROUND_CEILING, Decimal
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -325,3 +326,20 @@ def test_an_underlying_is_frozen_under_each_of_its_names_while_an_order_of_it_is
     assert is_frozen(ledger, "AMD", frozen=["AMD"])
     ledger.get("qm-1").state = OrderState.CANCELLED
     assert not is_frozen(ledger, "BRK.B")
+
+
+@pytest.mark.parametrize("unknown", ["SPX", "SPXW"])
+def test_an_index_is_frozen_in_all_its_roots(unknown):
+    ledger = Ledger()
+    ledger.add(OrderRecord(replace(entry(), underlying=unknown), OrderState.UNKNOWN))
+    assert [is_frozen(ledger, name) for name in ("SPX", "SPXW", "XSP")] == [True, True, False]
+    assert is_frozen(Ledger(), "SPXW", frozen=["SPX"])
+
+
+def test_the_roots_of_an_index_add_up_to_one_risk_and_cover_nothing_of_each_other():
+    book = Book(CASH)
+    for symbol, quantity in (("SPX   260417P00100000", -1), ("SPXW  260417P00095000", 1)):
+        book.adopt(BrokerPosition(symbol, quantity, Decimal(2), 100), "one", "P", NOW)
+    seen = view(book, Ledger())
+    assert seen.risk_by_symbol == {"SPX": 10_000 - 200 + 200}
+    assert set(seen.holdings) == {("one", "SPX"), ("one", "SPXW")}

@@ -40,6 +40,13 @@ def test_of_a_stock_it_is_every_order_of_ours_that_opens_something():
     assert names(openers(LEDGER, "AMD")) == ["other stock"]
 
 
+def test_of_an_index_it_is_what_opens_in_any_of_its_roots():
+    ledger = Ledger()
+    for root in ("SPX", "SPXW", "XSP"):
+        ledger.add(order(root, Leg(f"{root:<6}260417C05000000", Action.BUY_TO_OPEN, 1), underlying=root))
+    assert names(openers(ledger, "SPX")) == names(openers(ledger, "SPXW")) == ["SPX", "SPXW"]
+
+
 def test_of_a_trade_it_is_every_order_of_ours_that_opens_more_of_it():
     assert names(entries_of(LEDGER, {"P1", "P9"})) == ["buy", "roll"]
     assert names(entries_of(LEDGER, ())) == []

@@ -224,6 +224,17 @@ async def test_a_roll_is_judged_as_the_trade_it_closes_though_another_holds_what
         assert house.broker.posts == []
 
 
+async def test_a_roll_in_one_root_of_an_index_is_no_second_position_though_the_other_root_is_held_too():
+    async with opened() as house:
+        house.tickets._known = lambda: None
+        weekly, monthly = "SPXW  260417C00175000", "SPX   260417C00175000"
+        owned(house, weekly, 1, "one")
+        owned(house, monthly, 1, "one")
+        house.quote(6.00, 6.10, "SPXW  260515C00175000")
+        answer = await roll(house, f"{weekly} 15MAY26 @ 2.00 db")
+        assert answer.ok, answer.text
+
+
 async def test_an_order_that_closes_legs_of_two_strategies_and_opens_something_is_refused():
     async with opened() as house:
         owned(house, OCC, 1, "one")

@@ -1,5 +1,6 @@
 """Entries and exits walk by themselves: paced by market time, within the worst price, only on certain ground."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -97,6 +98,17 @@ async def test_no_entry_steps_while_the_ladder_forbids_new_ones(house, level):
     house.ladder.lower(level, Reason.USER, "test", house.clock.now(), by_person=True)
     await later(house)
     assert house.broker.puts == []
+
+
+async def test_no_entry_steps_while_its_underlying_is_frozen(house):
+    record = await enter(house)
+    record.intent = replace(record.intent, underlying="SPXW")
+    house.trader.frozen = {"SPX"}
+    await later(house)
+    assert house.broker.puts == []
+    house.trader.frozen = {"XSP"}
+    await later(house)
+    assert len(house.broker.puts) == 1
 
 
 async def test_no_step_on_a_quote_that_is_not_believed(house):

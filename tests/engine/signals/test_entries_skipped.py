@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
+from decimal import Decimal
 from types import SimpleNamespace
 
 import pytest
 
 from qmterm.core.errors import DataSilent, NotEntitled, RateLimited
+from qmterm.core.orders import BrokerPosition, OrderState, Purpose
 from qmterm.core.reasons import Reason
 from qmterm.core.settings.strategy import OptionChoiceSettings
+from qmterm.engine.orders.ledger import OrderRecord
 from qmterm.engine.signals.entries import RETRY_CHOICE_S, Entries
 from qmterm.market.quality.coverage import Coverage, Listed
+from tests.engine.fakes import entry
 from tests.engine.house import House, plan
 from tests.market.fakes import until
 
@@ -19,16 +24,16 @@ from tests.market.fakes import until
 class Room:
     """Entries with one signal; `answer` is what the question for its chain ends in."""
 
-    def __init__(self, answer: Exception | None = None) -> None:
+    def __init__(self, answer: Exception | None = None, symbol: str = "NVDA") -> None:
         self.house = House()
         self.coverage = Coverage()
-        self.coverage.list(Listed(("NVDA",)))
+        self.coverage.list(Listed((symbol,)))
         self.answer = answer
         self.asked = 0
         self.wait_s = 0.0
         self.open_gate = asyncio.Event()
         self.open_gate.set()
-        signal = plan(now_ns=self.house.clock.now()).signal
+        signal = replace(plan(now_ns=self.house.clock.now()).signal, symbol=symbol)
         self.entries = Entries(
             self.house.trader,
             SimpleNamespace(entries=lambda most: [signal], learn_options=lambda *_, **__: None, coverage=self.coverage),
@@ -51,7 +56,7 @@ class Room:
         return ()
 
     async def _listed(self, *_: object) -> dict[str, bool]:
-        return {"NVDA": True}
+        return {"NVDA": True, "SPX": True}
 
 
 CASES = [
@@ -93,3 +98,26 @@ async def test_while_the_budget_makes_a_chain_wait_the_ledger_says_so(wait_s, re
     room.open_gate.set()
     await looking
     assert room.coverage.chain_of("NVDA") is None
+
+
+def holds(room, root):
+    row = BrokerPosition(f"{root:<6}260417C05000000", 1, Decimal(4), 100)
+    room.house.book.adopt(row, "one", "P", room.house.clock.now())
+
+
+def orders(room, root):
+    room.house.desk.ledger.add(OrderRecord(replace(entry(), underlying=root), OrderState.LIVE))
+
+
+def proposes(room, root):
+    waiting = SimpleNamespace(underlying=root, purpose=Purpose.ENTRY)
+    room.house.trader.proposals = SimpleNamespace(waiting=(waiting,))
+
+
+@pytest.mark.parametrize("busy", [holds, orders, proposes])
+async def test_an_index_whose_weekly_is_held_ordered_or_proposed_is_not_looked_at(busy):
+    for root, asked in (("SPXW", 0), ("XSP", 1)):
+        room = Room(symbol="SPX")
+        busy(room, root)
+        await room.entries.consider()
+        assert room.asked == asked
