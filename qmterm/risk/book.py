@@ -160,7 +160,7 @@ class RiskBook:
         if intent.purpose is not Purpose.ENTRY:
             return self
         loss = intent.max_loss if intent.max_loss is not None else ZERO
-        spent = max(loss, -_assumed_price(intent) * 100 * intent.quantity, ZERO)
+        spent = max(loss, -_assumed_price(intent) * _multiplier(intent) * intent.quantity, ZERO)
         by_symbol, by_strategy = dict(self.risk_by_symbol), dict(self.risk_by_strategy)
         by_symbol[intent.underlying] = by_symbol.get(intent.underlying, ZERO) + loss
         by_strategy[intent.strategy] = by_strategy.get(intent.strategy, ZERO) + loss
@@ -196,7 +196,11 @@ def _assumed_price(intent: OrderIntent) -> Decimal:
     """The worst limit; of an order without one the price at which it loses all that its plan allowed for."""
     if intent.counted_price is not None:
         return intent.counted_price
-    return -(intent.max_loss or ZERO) / (100 * intent.quantity)
+    return -(intent.max_loss or ZERO) / (_multiplier(intent) * intent.quantity)
+
+
+def _multiplier(intent: OrderIntent) -> int:
+    return part_of(intent.legs, intent.quantity, ZERO).multiplier
 
 
 def part_of(legs: tuple[Leg, ...], units: int, price: Decimal, fees: Decimal = ZERO, left: int | None = None) -> Part:

@@ -167,6 +167,16 @@ def test_a_counted_entry_uses_up_risk_cash_and_rate():
     assert check(the_book=counted).reason is Reason.ALREADY_WORKING
 
 
+@pytest.mark.parametrize("price", ["-99.50", None])
+def test_counted_shares_cost_their_price_and_not_a_hundred_times_it(price):
+    """Without a limit: the price at which all is lost that the plan allowed for."""
+    shares = entry(20, legs=(Leg("AAPL", Action.BUY_TO_OPEN, 20),), max_loss=Decimal(1990))
+    counted = book().counting(replace(shares, net_price=None if price is None else Decimal(price)))
+    assert counted.cash == Decimal(80_000) - 1990
+    (part,) = counted.parts["atr_matrix", "AAPL"]
+    assert (part.price, part.paid) == (Decimal("-99.50"), Decimal("99.50"))
+
+
 def test_an_exit_counts_for_nothing_before_it_fills():
     assert book().counting(exit_order()) == book()
 
