@@ -22,7 +22,7 @@ from qmterm.engine.show.chainview import ChainLook, known
 from qmterm.engine.show.greeks import PositionGreeks, days_left
 from qmterm.engine.show.portfolio import PortfolioLook, ends_text
 from qmterm.engine.show.proposal_market import delta_change, market_of
-from qmterm.engine.show.wording import describe_leg, label, terms_text
+from qmterm.engine.show.wording import describe_leg, label, premium_level, terms_short
 from qmterm.engine.signals.entries import Entries
 from qmterm.engine.signals.scanning import Scanning
 from qmterm.engine.trader import Trader
@@ -209,6 +209,7 @@ class Publisher:
                     spot=spot,
                     stop=stop,
                     stop_distance_pct=(spot - stop) / spot * 100 if spot and stop else None,
+                    premium_stop=None if guard is None else premium_level(guard.state, self._risk.premium_stop),
                     next_target=trader.guards.next_target(position.plan_id),
                     horizon=guard.state.horizon_date if guard else None,
                     rules=trader.guards.text(position.plan_id, et_date(now)),
@@ -277,7 +278,7 @@ class Publisher:
             short_id=intent.intent_id[-4:],
             time_ns=intent.created_ns,
             text=" / ".join(describe_leg(leg) for leg in intent.legs),
-            limit=terms_text(intent),
+            limit=terms_short(intent),
             mid="–" if mid is None else f"{mid:.2f}",
             filled=f"{record.filled_units}/{intent.quantity}",
             state=record.state.value,
