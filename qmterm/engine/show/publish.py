@@ -14,7 +14,7 @@ from qmterm.core.settings.risk import RiskSettings
 from qmterm.core.signals import SignalState
 from qmterm.engine.orders.book import Position
 from qmterm.engine.orders.closes import name_of
-from qmterm.engine.orders.exposure import open_risk
+from qmterm.engine.orders.exposure import largest_trade, open_risk
 from qmterm.engine.orders.ledger import OrderRecord
 from qmterm.engine.orders.proposals import Proposal
 from qmterm.engine.runlog import RunLog
@@ -247,7 +247,7 @@ class Publisher:
             vega_point=sum(g.vega for g in greeks.values()),
             open_risk=open_risk(trader.book, trader.desk.ledger),
             limits=(
-                LimitUse("trade", self._largest_trade(), share["max_trade_risk"]),
+                LimitUse("trade", largest_trade(trader.book, trader.desk.ledger, book), share["max_trade_risk"]),
                 LimitUse("symbol", largest[1], share["max_symbol_risk"], largest[0]),
                 LimitUse("strategy", busiest[1], share["max_strategy_risk"], busiest[0]),
                 LimitUse("cash", trader.book.cash, share["cash_reserve"], "must stay above"),
@@ -256,11 +256,6 @@ class Publisher:
             unrealized=trader.marks.unrealized,
             fees=trader.book.fees,
         )
-
-    def _largest_trade(self) -> Decimal:
-        from qmterm.engine.orders.exposure import position_risk
-
-        return max((position_risk(p) for p in self._trader.book.positions), default=Decimal(0))
 
     # --- orders and proposals ---
 
