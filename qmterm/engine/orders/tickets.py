@@ -228,7 +228,7 @@ class Tickets:
         proposal = self._trader.proposals.get(proposal_id)
         sent = self._trader.desk.ledger.get(intent.intent_id) is not None
         if proposal is None and not sent:
-            return CommandResult(False, "the same question waits in pane 5 already: answer it first")
+            return CommandResult(False, self._trader.proposals.asked_already(intent))
         walk = "".join(f", {line}" for line in walk_line(intent))
         loss = f"; max loss {max_loss:,.2f}" if max_loss > 0 else ""
         verb, todo = ("sending", "") if sent else ("proposed", "; approve it with a")

@@ -11,6 +11,7 @@ from qmterm.core.reasons import Reason
 from qmterm.core.settings.engine import Mode, OrderSettings
 from qmterm.engine.commands import ApproveProposal, EditOrder, StageTicket
 from qmterm.engine.ladder import Level
+from qmterm.engine.orders.proposals import short_id
 from tests.engine.fakes import OCC
 from tests.engine.house import opened, plan
 
@@ -281,7 +282,8 @@ async def test_the_same_ticket_twice_waits_once_and_a_second_at_once_has_an_id_o
         assert (await stage(house, "buy 1 NVDA 17APR26 175C @ 4.15")).ok
         again = await stage(house, "buy 1 NVDA 17APR26 175C @ 4.15")
         assert not again.ok
-        assert "waits in pane 5 already" in again.text
+        (waiting,) = house.trader.proposals.waiting
+        assert f"waits in pane 5 already as {short_id(waiting.proposal_id)}:" in again.text
         assert (await stage(house, "buy 1 NVDA 17APR26 175C @ 4.10", send=True)).ok
         assert approve(house).ok or house.trader.rejected["DUPLICATE_INTENT"]
         await house.lanes.idle()
