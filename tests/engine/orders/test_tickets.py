@@ -322,3 +322,18 @@ async def test_a_purpose_is_an_entry_or_an_exit_and_never_both_without_a_gate():
         assert (await stage(house, "sell 1 NVDA 17APR26 175C")).ok
         (waiting,) = house.trader.proposals.waiting
         assert (waiting.purpose, waiting.alarm) == (Purpose.EXIT, False)
+
+
+async def test_what_a_person_typed_shows_no_signal_and_no_invented_zeros():
+    async with opened() as house:
+        assert (await stage(house, "buy 1 NVDA 17APR26 175C @ 4.15")).ok
+        (waiting,) = house.trader.proposals.waiting
+        assert waiting.why[0].startswith("option NVDA 17APR26 175C @ 4.15 db")
+        assert not any("signal" in line or "0.00" in line for line in waiting.why)
+
+
+async def test_what_a_strategy_found_shows_its_signal():
+    async with opened(Mode.CONFIRM) as house:
+        house.trader.open(plan(now_ns=house.clock.now()), 0.0)
+        (waiting,) = house.trader.proposals.waiting
+        assert waiting.why[0].startswith("signal ENTRY_LONG: NVDA 178.00")
