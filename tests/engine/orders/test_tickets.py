@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from decimal import Decimal
 
 import pytest
@@ -12,6 +13,7 @@ from qmterm.core.settings.engine import Mode, OrderSettings
 from qmterm.engine.commands import ApproveProposal, EditOrder, StageTicket
 from qmterm.engine.ladder import Level
 from qmterm.engine.orders.proposals import short_id
+from qmterm.engine.orders.tickets import Tickets
 from tests.engine.fakes import OCC
 from tests.engine.house import opened, plan
 
@@ -337,3 +339,36 @@ async def test_what_a_strategy_found_shows_its_signal():
         house.trader.open(plan(now_ns=house.clock.now()), 0.0)
         (waiting,) = house.trader.proposals.waiting
         assert waiting.why[0].startswith("signal ENTRY_LONG: NVDA 178.00")
+
+
+async def test_an_old_quote_of_what_nobody_watched_is_asked_for_anew_and_waited_for():
+    async with opened() as house:
+        house.tickets = Tickets(house.trader, lambda: ("NVDA",), wait_s=60.0)
+        house.clock.advance(111)
+        staging = asyncio.create_task(stage(house, "buy 1 NVDA 17APR26 175C @ 4.15"))
+        await asyncio.sleep(0)
+        assert house.tickets.wanted == {OCC}
+        house.quote(4.10, 4.20)
+        answer = await staging
+        assert answer.ok, answer.text
+        assert house.tickets.wanted == set()
+
+
+async def test_an_old_quote_that_stays_old_is_refused_with_what_to_do():
+    async with opened() as house:
+        house.clock.advance(111)
+        answer = await stage(house, "buy 1 NVDA 17APR26 175C @ 4.15")
+        assert answer.data["code"] == "STALE_QUOTE"
+        assert "try again when it is quoted" in answer.text
+
+
+async def test_a_close_and_an_order_out_of_hours_wait_for_no_younger_quote():
+    async with opened() as house:
+        await house.hold(1)
+        house.tickets = Tickets(house.trader, lambda: ("NVDA",), wait_s=60.0)
+        house.clock.advance(111)
+        assert (await asyncio.wait_for(stage(house, "sell 1 NVDA 17APR26 175C @ 4.10"), 5)).ok
+        house.open = False
+        house.quote(2.20, 2.30, HIGHER)
+        house.clock.advance(111)
+        assert not (await asyncio.wait_for(stage(house, "buy 1 NVDA 17APR26 180C @ 2.30"), 5)).ok
