@@ -27,6 +27,8 @@ def run(subject: str, *, as_json: bool, journal: Path | None, config: Path | Non
     if not lines:
         print(f"qmterm: nothing is recorded about {subject!r} ({answer['from']})", file=sys.stderr)
         return 1
+    if journal is None and answer["from"] != "engine":
+        print(f"no engine is running: as {answer['from']} has it", file=sys.stderr)
     return 0
 
 

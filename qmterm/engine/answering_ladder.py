@@ -15,8 +15,11 @@ from qmterm.engine.view import LADDER
 
 async def pause(engaged: Engaged, source: str) -> CommandResult:
     oversight = engaged.oversight
+    held, why = engaged.ladder.level, engaged.ladder.text
     oversight.lower(Level.NO_NEW, Reason.USER, f"paused by a person ({source})", by_person=True)
     await oversight.keep()
+    if held > Level.NO_NEW:
+        return CommandResult(True, f"{held.label} stays, which holds more than a pause does: {why} (P resumes)")
     return CommandResult(True, "NO-NEW: no entries; exits, stops and cancels go on (P resumes)")
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 
 from qmterm.core.orders import Leg
-from qmterm.core.signals import Signal, TradePlan
+from qmterm.core.signals import Signal, SignalState, TradePlan
 from qmterm.engine.show.wording import expectation, label, price_text
 from qmterm.risk.verdict import Verdict
 
@@ -40,15 +40,18 @@ class DecisionTrail:
         if plan_id not in self._plans:
             return notes
         plan, verdict = self._plans[plan_id]
-        lines = (signal_line(plan.signal), option_line(plan), *expectation(plan.numbers), gate_line(verdict))
-        return (*lines, *notes)
+        lines = (option_line(plan), *expectation(plan.numbers), gate_line(verdict))
+        return (*signal_lines(plan.signal), *lines, *notes)
 
 
-def signal_line(signal: Signal) -> str:
+def signal_lines(signal: Signal) -> tuple[str, ...]:
+    """None for what a person typed or rolled: no setup is behind it (manual_plan.py), and its numbers mean nothing."""
+    if signal.state is SignalState.HOLD:
+        return ()
     return (
         f"signal {signal.state.value}: {signal.symbol} {signal.close:.2f}, {signal.atr_distance:.2f} ATR above SMA50, "
         f"strength {signal.strength:.2f}, confidence {signal.confidence:.2f}, R:R {signal.risk_reward:.1f}, "
-        f"stop {signal.stop:.2f}, targets {', '.join(f'{t:.2f}' for t in signal.targets)}"
+        f"stop {signal.stop:.2f}, targets {', '.join(f'{t:.2f}' for t in signal.targets)}",
     )
 
 

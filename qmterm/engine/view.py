@@ -169,6 +169,7 @@ class PositionView:
     crossing: Decimal | None = None  # dollars that closing at the far side costs against the mark
     ends: str = ""  # what the expiry desk plans: "close 15:30", "pin", "" = nothing presses
     ends_severity: str = ""  # calm | note | warn | alarm
+    premium_stop: Decimal | None = None  # dollars per share of one unit of the trade; None: it has none
     trade_id: str = ""  # of all legs of one trade; ClosePosition closes them as one order. "" = a trade of its own
 
 
@@ -199,7 +200,7 @@ class OrderRow:
     short_id: str
     time_ns: int
     text: str  # "BOT 2 NVDA 17APR26 175C"
-    limit: str  # "4.15 db"
+    limit: str  # "4.15 db", "4.15 gtc", "st .30/.25 gtc"
     mid: str
     filled: str  # "1/2"
     state: str

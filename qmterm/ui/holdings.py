@@ -43,7 +43,9 @@ def holdings(positions: Sequence[PositionView]) -> list[HoldingRow]:
             legs = [other for other in positions if other.trade_id == position.trade_id]
             head = _trade(legs)
             rows.append(head)
-            rows += [_row(leg, label=f"└ {_short(leg)}", strategy="", rules="", head=head) for leg in legs]
+            rows += [
+                _row(leg, label=f"└ {_short(leg)}", strategy="", rules="", premium_stop=None, head=head) for leg in legs
+            ]
     return rows
 
 

@@ -110,6 +110,36 @@ def test_without_engine_and_journal_it_is_one_sentence(home, capsys):
     assert "no engine is running, and there is no journal" in capsys.readouterr().err
 
 
+def test_after_a_demo_the_newest_simulated_run_is_read_and_named(kept, home, capsys):
+    runs = home / "data" / "sim-runs"
+    runs.mkdir()
+    (runs / "20261129T100000000000.sqlite").write_bytes(b"an older run")
+    newest = kept.rename(runs / "20261130T100000000000.sqlite")
+    assert code("why", "P9") == 0
+    told = capsys.readouterr()
+    assert "reason LIMIT_TRADE" in told.out
+    assert f"no engine is running: as {newest} has it" in told.err
+    assert code("orders", "list") == 0
+    assert str(newest) in capsys.readouterr().err
+
+
+def test_a_simulated_run_never_stands_for_real_orders(kept, home, capsys):
+    runs = home / "data" / "sim-runs"
+    runs.mkdir()
+    kept.rename(runs / "20261130T100000000000.sqlite")
+    (home / "config").mkdir()
+    (home / "config" / "config.toml").write_text('[engine]\nbroker = "tastytrade"\n')
+    assert code("why", "P9") == 1
+    assert "journal-tastytrade.sqlite; name one with --journal" in capsys.readouterr().err
+
+
+def test_the_paper_journal_comes_before_simulated_runs(kept, home, capsys):
+    (home / "data" / "sim-runs").mkdir()
+    (home / "data" / "sim-runs" / "20261130T100000000000.sqlite").write_bytes(b"a demo")
+    assert code("why", "P9") == 0
+    assert str(kept) in capsys.readouterr().err
+
+
 def test_the_journal_lists_working_orders_and_all(kept, capsys):
     assert code("orders", "list") == 0
     told = capsys.readouterr()

@@ -155,6 +155,14 @@ async def test_pause_lets_stops_work_and_resume_lifts_it():
         assert (answer.ok, house.ladder.level) == (True, Level.NORMAL)
 
 
+async def test_a_pause_below_a_deeper_level_says_which_one_holds():
+    async with opened() as house:
+        await house.answering.answer(Kill("ctl"))
+        answer = await house.answering.answer(Pause("ctl"))
+        assert answer.text == "HALT stays, which holds more than a pause does: kill by a person (ctl) (P resumes)"
+        assert house.ladder.level is Level.HALT
+
+
 async def test_after_a_kill_resume_needs_an_account_that_agrees():
     async with opened() as house:
         await house.answering.answer(Kill())

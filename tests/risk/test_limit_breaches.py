@@ -99,7 +99,7 @@ def test_sizes_that_no_limit_sets_are_named(monkeypatch):
 def test_a_pair_of_which_only_the_cheaper_order_counts_is_named(monkeypatch):
     monkeypatch.setattr(
         fillable_module,
-        "_parts_of_chain",
+        "parts_of_chain",
         lambda chain, parts: min(map(parts, chain), key=lambda of: of[0].paid),
     )
     assert named("counted")

@@ -22,7 +22,7 @@ from qmterm.engine.commands import (
 from qmterm.engine.orders.closes import close_position, named
 from qmterm.engine.orders.ledger import OrderRecord
 from qmterm.engine.orders.manual_plan import manual_plan
-from qmterm.engine.orders.proposals import Proposal, drifted
+from qmterm.engine.orders.proposals import SHOWN_END, Proposal, drifted
 from qmterm.engine.orders.staged import as_staged, bounded
 from qmterm.engine.orders.walking import Grid, start_price
 from qmterm.engine.show.wording import describe_order, label, price_text
@@ -31,7 +31,6 @@ from qmterm.risk.price_sanity import natural_price, unit_mid
 from qmterm.risk.rolls import is_mixed
 from qmterm.risk.verdict import Verdict
 
-SHOWN_END = 4  # characters of an id that the screen shows
 UNHURRIED = (Purpose.SCALE_OUT,)  # closes that start at the mid and are walked to the price that was approved
 
 
@@ -42,10 +41,9 @@ class Approvals:
     def approve(self, command: ApproveProposal) -> CommandResult:
         """Send what the person saw. The proposal is consumed first: whatever happens, it is sent at most once."""
         trader = self._trader
-        waiting = trader.proposals.get(command.proposal_id)
+        waiting = trader.proposals.find(command.proposal_id)
         if waiting is None:
-            used = trader.proposals.was_used(command.proposal_id)
-            return CommandResult(False, "already answered" if used else "this proposal is gone")
+            return CommandResult(False, trader.proposals.missing(command.proposal_id))
         if trader.clock.monotonic() >= waiting.expires_at:  # the turn that takes it away is still to come
             return CommandResult(False, "this proposal is gone: its shelf life is over; nothing was sent")
         if command.limit_seen != str(waiting.net_price):
@@ -57,10 +55,10 @@ class Approvals:
             if mid is None:
                 return CommandResult(False, "no two-sided quote right now; nothing was sent")
             if drifted(waiting, mid, trader.settings.price_band):
-                trader.proposals.take(command.proposal_id)
+                trader.proposals.take(waiting.proposal_id)
                 trader.reject(waiting.underlying, Reason.PRICE_MOVED, {"seen": waiting.mid_seen, "mid": mid})
                 return CommandResult(False, f"the mid moved from {waiting.mid_seen:.2f} to {mid:.2f}; nothing was sent")
-        proposal = trader.proposals.take(command.proposal_id)
+        proposal = trader.proposals.take(waiting.proposal_id)
         if proposal is None:
             return CommandResult(False, "already answered")
         if proposal.purpose is Purpose.ENTRY:
@@ -126,9 +124,11 @@ class Approvals:
         return CommandResult(True, text, named(intent, sent=True))
 
     async def reject(self, command: RejectProposal) -> CommandResult:
-        proposal = self._trader.proposals.take(command.proposal_id)
+        proposals = self._trader.proposals
+        proposal = proposals.find(command.proposal_id)
         if proposal is None:
-            return CommandResult(False, "this proposal is gone")
+            return CommandResult(False, proposals.missing(command.proposal_id))
+        proposals.take(proposal.proposal_id)
         self._trader.journal.decision(
             proposal.underlying,
             "rejected by a person",

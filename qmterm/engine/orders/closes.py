@@ -148,7 +148,7 @@ def close_position(trader: Trader, command: ClosePosition) -> CommandResult:
         return CommandResult(False, f"refused: {why}", refused=True)
     sends = command.send and trader.mode is not Mode.CONFIRM
     if not sends and trader.proposals.get(f"p{intent.intent_id}") is None:
-        return CommandResult(False, "the same question waits in pane 5 already: answer it first")
+        return CommandResult(False, trader.proposals.asked_already(intent))
     text = f"{trader.way.words(intent, 'sending' if sends else 'proposed')} {describe_order(intent)}"
     return CommandResult(True, text, named(intent, sent=sends))
 

@@ -15,7 +15,7 @@ from qmterm.core.clock import NS, et_date
 from qmterm.core.instruments import is_option, risk_root
 from qmterm.core.orders import OrderIntent, OrderState, Purpose
 from qmterm.engine.orders.book import ZERO, Book, Position
-from qmterm.engine.orders.fillable import Ask, PartsOf, fillable, fillable_of, nobody_asks, once
+from qmterm.engine.orders.fillable import Ask, PartsOf, fillable, fillable_of, nobody_asks, once, parts_of_chain
 from qmterm.engine.orders.ledger import Ledger, OrderRecord
 from qmterm.risk.book import RiskBook, order_key, root_of
 from qmterm.risk.cover import Group, lent_to
@@ -37,11 +37,6 @@ class Losses:
     drawdown_blocked: bool = False
 
 
-def position_risk(position: Position) -> Decimal:
-    """Dollars a position by itself can still lose at most, its opening fees included."""
-    return worst_loss((_holding(position),)).dollars
-
-
 def _holding(position: Position) -> Holding:
     return Holding(position.symbol, position.quantity, position.average, position.fees)
 
@@ -61,6 +56,26 @@ def _risks(held: Mapping[Group, tuple[Holding, ...]], parts: Mapping[Group, tupl
         lent = lent_to(group, held, parts) if group[1] in with_shares else ()
         risks[group] = worst_loss(held.get(group, ()), parts.get(group, ()), lent).dollars
     return risks
+
+
+def largest_trade(book: Book, ledger: Ledger, now: RiskBook) -> Decimal:
+    """The most that one trade can lose: its legs together, with what its own orders may still open.
+
+    Never more than its strategy has at risk in the stock: what covers it may belong to another trade.
+    """
+    held: defaultdict[tuple[Group, str], list[Holding]] = defaultdict(list)
+    for position in book.positions:
+        held[(position.strategy, root_of(position.symbol)), position.plan_id].append(_holding(position))
+    orders: defaultdict[tuple[Group, str], list[Part]] = defaultdict(list)
+    parts = once(nobody_asks)
+    opening = [record for record in ledger.working if any(leg.action.opens for leg in record.intent.legs)]
+    for chain in ledger.chains_of(opening):
+        intent = chain[0].intent
+        group = intent.strategy, root_of(intent.legs[0].symbol)
+        orders[group, intent.plan_id] += parts_of_chain(chain, parts)
+    risks = _risks(now.holdings, now.parts)
+    alone = ((name[0], worst_loss(held[name], orders[name]).dollars) for name in {*held, *orders})
+    return max((min(loss, risks.get(group, loss)) for group, loss in alone), default=ZERO)
 
 
 def is_frozen(ledger: Ledger, underlying: str, frozen: Iterable[str] = ()) -> bool:

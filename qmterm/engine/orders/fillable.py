@@ -60,7 +60,7 @@ def fillable_of(
     for chain in sorted((sorted(chain, key=_dearest_first) for chain in chains), key=_first_of):
         record = chain[0]
         fleeting = _sold_again(record, ledger)
-        for part in _parts_of_chain(chain, parts):
+        for part in parts_of_chain(chain, parts):
             symbol, count = part.legs[0]
             if _closes(record.intent, symbol):
                 if len(part.legs) == 1:
@@ -77,7 +77,7 @@ def fillable_of(
     return {group: tuple(of) for group, of in found.items()}
 
 
-def _parts_of_chain(chain: Sequence[OrderRecord], parts_now: PartsOf) -> Sequence[Part]:
+def parts_of_chain(chain: Sequence[OrderRecord], parts_now: PartsOf) -> Sequence[Part]:
     """Orders that take each other's place: one of them fills what is left, at the dearest price.
 
     Of two stops that is the one with the higher trigger, which no limit tells.

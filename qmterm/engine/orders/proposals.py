@@ -50,7 +50,7 @@ class Proposal:
         waits at its own price and without an alarm, so it must not stand for the stop's. An entry that a person typed
         is asked about by its legs too, a strategy's by the underlying.
         """
-        legs = tuple(sorted((leg.symbol, leg.action.value) for leg in self.legs))
+        legs = _sides(self.legs)
         if self.purpose is Purpose.ENTRY:
             return (self.purpose, self.strategy, self.underlying if self.order is None else legs)
         return (self.purpose, self.strategy, legs, self.plan_id, self.alarm)
@@ -58,6 +58,7 @@ class Proposal:
 
 SPREAD_ROOM = NICKEL  # the least for several legs: one of them alone moves by that without the market going anywhere
 EDGE = 1e-9
+SHOWN_END = 4  # characters of an id that the screen shows
 
 
 def drifted(proposal: Proposal, mid: float, band: float) -> bool:
@@ -133,6 +134,21 @@ def how(intent: OrderIntent) -> tuple[str, ...]:
     return () if limit_for_day else (f"sent as: {terms_text(intent)}",)
 
 
+def short_id(proposal_id: str) -> str:
+    """`p9f31`, as the screen shows it: the end of the id tells it from the others, as an order's does."""
+    return f"p{proposal_id[-SHOWN_END:]}"
+
+
+def _ends_in(proposal_id: str, name: str) -> bool:
+    """`name` is the end of the id that is shown, or more of it: never less."""
+    end = name.removeprefix("p")
+    return len(end) >= SHOWN_END and proposal_id.endswith(end)
+
+
+def _sides(legs: tuple[Leg, ...]) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted((leg.symbol, leg.action.value) for leg in legs))
+
+
 def _plain(intent: OrderIntent) -> bool:
     """A limit order for the day: what every proposal is that says nothing else."""
     return intent.kind is OrderKind.LIMIT and intent.time_in_force is TimeInForce.DAY and not _walked(intent)
@@ -147,6 +163,7 @@ class Proposals:
         self._clock = clock
         self._open: dict[str, Proposal] = {}
         self._used: set[str] = set()
+        self._gone: set[str] = set()  # nobody answered them: expired, or taken back
 
     def add(self, proposal: Proposal) -> bool:
         """Show it; False when the same question already waits."""
@@ -157,6 +174,29 @@ class Proposals:
 
     def get(self, proposal_id: str) -> Proposal | None:
         return self._open.get(proposal_id)
+
+    def find(self, name: str) -> Proposal | None:
+        """By its id, or by the unique end of it that the screen shows."""
+        exact = self._open.get(name)
+        found = [proposal for proposal in self._open.values() if _ends_in(proposal.proposal_id, name)]
+        return exact or (found[0] if len(found) == 1 else None)
+
+    def missing(self, name: str) -> str:
+        """Why `find` has none of this name."""
+        if any(_ends_in(waiting, name) for waiting in self._open):
+            return f"several proposals end in {name!r}: name one in full: {', '.join(sorted(self._open))}"
+        for ids, text in ((self._used, "already answered"), (self._gone, "this proposal is gone")):
+            if name in ids or any(_ends_in(each, name) for each in ids):
+                return text
+        waiting = ", ".join(short_id(proposal.proposal_id) for proposal in self.waiting)
+        return f"no such proposal: {name!r}; {f'waiting: {waiting}' if waiting else 'none waits'}"
+
+    def asked_already(self, intent: OrderIntent) -> str:
+        """The answer to a question that waits: it names the one that is meant."""
+        same = (intent.purpose, intent.strategy, _sides(intent.legs))
+        found = [p for p in self.waiting if not p.alarm and (p.purpose, p.strategy, _sides(p.legs)) == same]
+        name = f" as {short_id(found[0].proposal_id)}" if found else ""
+        return f"the same question waits in pane 5 already{name}: answer it first"
 
     def take(self, proposal_id: str) -> Proposal | None:
         """Consume it: the second taker gets None, so a double approval sends once."""
@@ -178,6 +218,7 @@ class Proposals:
         for proposal_id, proposal in list(self._open.items()):
             if now >= proposal.expires_at:
                 del self._open[proposal_id]
+                self._gone.add(proposal_id)
                 on_expired(proposal)
 
     def withdraw(self, wanted: Callable[[Proposal], bool]) -> tuple[Proposal, ...]:
@@ -185,6 +226,7 @@ class Proposals:
         gone = tuple(p for p in self._open.values() if wanted(p))
         for proposal in gone:
             del self._open[proposal.proposal_id]
+            self._gone.add(proposal.proposal_id)
         return gone
 
     @property

@@ -30,6 +30,7 @@ from qmterm.risk.sentences import sentence
 from qmterm.risk.verdict import Verdict
 
 LOOK_EVERY_S = 0.05
+STALE_HINT = "it was asked for anew and nothing newer came: try again when it is quoted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,7 +229,7 @@ class Tickets:
         proposal = self._trader.proposals.get(proposal_id)
         sent = self._trader.desk.ledger.get(intent.intent_id) is not None
         if proposal is None and not sent:
-            return CommandResult(False, "the same question waits in pane 5 already: answer it first")
+            return CommandResult(False, self._trader.proposals.asked_already(intent))
         walk = "".join(f", {line}" for line in walk_line(intent))
         loss = f"; max loss {max_loss:,.2f}" if max_loss > 0 else ""
         verb, todo = ("sending", "") if sent else ("proposed", "; approve it with a")
@@ -242,17 +243,26 @@ class Tickets:
         return CommandResult(True, f"{verb} {describe_order(intent)}{note}{walk}{loss}{todo}", data)
 
     async def _see(self, symbols: set[str]) -> None:
-        """Wait a moment for quotes that nobody watched before."""
+        """Wait a moment for quotes that nobody watched before, or not for so long that they are too old to decide."""
         trader = self._trader
-        missing = {symbol for symbol in symbols if trader.quotes.quote(symbol) is None}
+        missing = {symbol for symbol in symbols if self._unseen(symbol)}
         ends = trader.clock.monotonic() + self._wait_s
         self.wanted |= missing
         try:
             while missing and trader.clock.monotonic() < ends:
                 await asyncio.sleep(LOOK_EVERY_S)
-                missing = {symbol for symbol in missing if trader.quotes.quote(symbol) is None}
+                missing = {symbol for symbol in missing if self._unseen(symbol)}
         finally:
             self.wanted -= symbols
+
+    def _unseen(self, symbol: str) -> bool:
+        """What is held is watched already: its quote gets no younger by waiting, and a close needs no young one."""
+        trader = self._trader
+        quote = trader.quotes.quote(symbol)
+        if quote is None:
+            return True
+        old = quote.age_s(trader.clock.now()) > trader.gate.settings.quote_max_age_s
+        return old and not trader.book.quantity(symbol) and trader.market_open()
 
 
 def grid_sign(leg: TicketLeg) -> int:
@@ -274,4 +284,5 @@ def refused(code: Reason, text: str) -> CommandResult:
 def risk_said_no(verdict: Verdict, hint: str = "") -> CommandResult:
     code = verdict.reason or Reason.NO_DATA
     more = f"; {hint}" if hint and code in (Reason.UNDEFINED_RISK, Reason.NOTHING_TO_CLOSE) else ""
+    more = more or (f"; {STALE_HINT}" if code is Reason.STALE_QUOTE else "")
     return refused(code, f"refused, nothing was sent: {code.value}: {verdict.sentence}{more}")

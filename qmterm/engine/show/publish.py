@@ -14,7 +14,7 @@ from qmterm.core.settings.risk import RiskSettings
 from qmterm.core.signals import SignalState
 from qmterm.engine.orders.book import Position
 from qmterm.engine.orders.closes import name_of
-from qmterm.engine.orders.exposure import open_risk
+from qmterm.engine.orders.exposure import largest_trade, open_risk
 from qmterm.engine.orders.ledger import OrderRecord
 from qmterm.engine.orders.proposals import Proposal
 from qmterm.engine.runlog import RunLog
@@ -22,7 +22,7 @@ from qmterm.engine.show.chainview import ChainLook, known
 from qmterm.engine.show.greeks import PositionGreeks, days_left
 from qmterm.engine.show.portfolio import PortfolioLook, ends_text
 from qmterm.engine.show.proposal_market import delta_change, market_of
-from qmterm.engine.show.wording import describe_leg, label, terms_text
+from qmterm.engine.show.wording import describe_leg, label, premium_level, terms_short
 from qmterm.engine.signals.entries import Entries
 from qmterm.engine.signals.scanning import Scanning
 from qmterm.engine.trader import Trader
@@ -209,6 +209,7 @@ class Publisher:
                     spot=spot,
                     stop=stop,
                     stop_distance_pct=(spot - stop) / spot * 100 if spot and stop else None,
+                    premium_stop=None if guard is None else premium_level(guard.state, self._risk.premium_stop),
                     next_target=trader.guards.next_target(position.plan_id),
                     horizon=guard.state.horizon_date if guard else None,
                     rules=trader.guards.text(position.plan_id, et_date(now)),
@@ -246,7 +247,7 @@ class Publisher:
             vega_point=sum(g.vega for g in greeks.values()),
             open_risk=open_risk(trader.book, trader.desk.ledger),
             limits=(
-                LimitUse("trade", self._largest_trade(), share["max_trade_risk"]),
+                LimitUse("trade", largest_trade(trader.book, trader.desk.ledger, book), share["max_trade_risk"]),
                 LimitUse("symbol", largest[1], share["max_symbol_risk"], largest[0]),
                 LimitUse("strategy", busiest[1], share["max_strategy_risk"], busiest[0]),
                 LimitUse("cash", trader.book.cash, share["cash_reserve"], "must stay above"),
@@ -255,11 +256,6 @@ class Publisher:
             unrealized=trader.marks.unrealized,
             fees=trader.book.fees,
         )
-
-    def _largest_trade(self) -> Decimal:
-        from qmterm.engine.orders.exposure import position_risk
-
-        return max((position_risk(p) for p in self._trader.book.positions), default=Decimal(0))
 
     # --- orders and proposals ---
 
@@ -277,7 +273,7 @@ class Publisher:
             short_id=intent.intent_id[-4:],
             time_ns=intent.created_ns,
             text=" / ".join(describe_leg(leg) for leg in intent.legs),
-            limit=terms_text(intent),
+            limit=terms_short(intent),
             mid="–" if mid is None else f"{mid:.2f}",
             filled=f"{record.filled_units}/{intent.quantity}",
             state=record.state.value,

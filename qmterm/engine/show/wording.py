@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import Decimal
+from decimal import ROUND_FLOOR, Decimal
 
 from qmterm.core.instruments import is_option, parse_option
 from qmterm.core.orders import Action, Fill, Leg, OrderIntent, OrderKind, TimeInForce
 from qmterm.core.signals import Signal
+from qmterm.risk.protect import ProtectState
 
 _VERB = {
     Action.BUY_TO_OPEN: "BUY",
@@ -48,6 +49,35 @@ def terms_text(intent: OrderIntent) -> str:
     if intent.time_in_force is not TimeInForce.DAY:
         parts.append(f"{intent.time_in_force.value}{f' {intent.good_until}' if intent.good_until else ''}")
     return " ".join(parts)
+
+
+def terms_short(intent: OrderIntent) -> str:
+    """`4.15 db`, `4.15 gtc`, `st .30/.25 gtc` (trigger, then limit): the terms where a column has to hold them.
+
+    With more behind it a price of one leg says no db or cr: the leg's side has said it.
+    """
+    limit, time = intent.net_price, intent.time_in_force
+    day = time is TimeInForce.DAY
+    if intent.stop_trigger is not None:
+        prices = [intent.stop_trigger] if limit is None else [intent.stop_trigger, limit]
+        text = "st " + "/".join(_digits(price).removeprefix("0") for price in prices)
+    elif limit is None:
+        text = "market"
+    else:
+        text = _digits(limit) if not day and len(intent.legs) == 1 else price_text(limit)
+    return text if day else f"{text} {time.value.lower()}"
+
+
+def _digits(price: Decimal) -> str:
+    """Two places, and more where a price of less than a dollar has more."""
+    text = f"{abs(price):.2f}"
+    return text if Decimal(text) == abs(price) else f"{abs(price).normalize():f}"
+
+
+def premium_level(state: ProtectState, share: float) -> Decimal | None:
+    """The price of one unit, whole cents, at which its premium stop hits; what was sold has none."""
+    level = (state.entry_premium * (1 - Decimal(str(share)))).quantize(Decimal("0.01"), ROUND_FLOOR)
+    return None if state.sold or level <= 0 else level
 
 
 def walk_line(intent: OrderIntent) -> tuple[str, ...]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from qmterm.engine.view import OrderRow, ProposalView, Snapshot
 from qmterm.ui.formats import age, clock, countdown, fixed, plain
 from qmterm.ui.grid import Grid
 from qmterm.ui.palette import BOLD
-from qmterm.ui.table import Cell, Column
+from qmterm.ui.table import Cell, Column, visible_columns
 
 Row = ProposalView | OrderRow
+TEXT_GIVES = 10  # characters of the order's text that a longer price may take in a narrow pane
 
 STATE_TONES = {
     "filled": "gain",
@@ -81,6 +83,16 @@ class OrdersPane(Grid[Row]):
             Column("why", "reason", 8, _why, None, right=False, keep=3, stretch=True),
         )
 
+    def shown_columns(self) -> tuple[Column[Row], ...]:
+        """The limit is as wide as its longest price, for a price that cannot be read is none; the state stays."""
+        longest = max((len(_limit(row).text) for row in self.table.rows), default=0)
+        for cut in range(TEXT_GIVES + 1):
+            columns = [_fitted(column, longest, cut) for column in self.table.columns]
+            fitted = visible_columns(columns, self.inner_width - 2)
+            if {"limit", "state"} <= {column.id for column in fitted}:
+                return fitted
+        return fitted
+
     def row_key(self, row: Row) -> str:
         return f"p:{row.proposal_id}" if isinstance(row, ProposalView) else f"o:{row.order_id}"
 
@@ -120,6 +132,12 @@ class OrdersPane(Grid[Row]):
         if row is None:
             return ""
         return row.proposal_id if isinstance(row, ProposalView) else row.order_id
+
+
+def _fitted(column: Column[Row], longest: int, cut: int) -> Column[Row]:
+    if column.id == "limit":
+        return replace(column, width=max(column.width, longest))
+    return replace(column, width=column.width - cut) if column.id == "text" else column
 
 
 def _limit(row: Row) -> Cell:

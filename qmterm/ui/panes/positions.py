@@ -27,6 +27,13 @@ def mark(row: PositionView) -> Cell:
     return Cell(f"{sign}{fixed(row.mark)}" if row.mark is not None else "–", "text", marks)
 
 
+def stop_level(row: PositionView) -> Cell:
+    """The stock's price that stops it; `2.07 p`, a price of the trade itself, where its premium alone does."""
+    if row.stop is None and row.premium_stop is not None:
+        return Cell(f"{fixed(row.premium_stop)} p")
+    return Cell(fixed(row.stop))
+
+
 def stop_distance(row: PositionView) -> Cell:
     """How far the stop is; near is a warning, through is an alarm."""
     value = row.stop_distance_pct
@@ -98,7 +105,7 @@ class PositionsPane(Grid[HoldingRow]):
             Column("theta", "θ", 6, lambda r: Cell(fixed(r.theta, 1)), lambda r: r.top.theta, keep=5),
             Column("vega", "V", 6, lambda r: Cell(fixed(r.vega, 1)), lambda r: r.top.vega, keep=4),
             Column("spot", "spot", 8, lambda r: Cell(fixed(r.spot)), lambda r: r.top.spot, keep=4),
-            Column("stop", "stop", 8, lambda r: Cell(fixed(r.stop)), lambda r: r.top.stop, keep=7),
+            Column("stop", "stop", 8, stop_level, lambda r: r.top.stop, keep=7),
             Column("to_stop", "to stop", 7, stop_distance, lambda r: r.top.stop_distance_pct, keep=7),
             Column("target", "target", 8, lambda r: Cell(fixed(r.next_target)), lambda r: r.top.next_target, keep=3),
             Column("ends", "ends", 11, ends, lambda r: ENDS.get(r.top.ends_severity, 0), False, 6),

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
 from qmterm.core.orders import Action, OrderState, Purpose
 from qmterm.core.reasons import Reason
 from qmterm.core.settings.engine import Mode
-from qmterm.engine.commands import ApproveProposal, CancelOrder, ClosePosition, RejectProposal, StageOrder
+from qmterm.engine.commands import ApproveProposal, CancelOrder, ClosePosition, RejectProposal, StageOrder, StageTicket
 from qmterm.engine.ladder import Level
-from tests.engine.fakes import OCC, entry, lost
+from qmterm.engine.orders.proposals import Proposals, exit_proposal, short_id
+from tests.engine.fakes import OCC, clock_at, entry, lost
 from tests.engine.house import opened, plan
 
 OTHER = "AMD   260417C00200000"
@@ -71,6 +73,53 @@ async def test_an_expired_proposal_is_gone():
         house.clock.advance(181)
         house.trader.proposals.expire(lambda _: None)
         assert approve(house, waiting).text == "this proposal is gone"
+
+
+async def typed(house):
+    """A proposal with an id as they really are, and what pane 5 shows of it."""
+    assert (await house.tickets.stage(StageTicket("buy 1 NVDA 17APR26 175C @ 4.15"))).ok
+    (waiting,) = house.trader.proposals.waiting
+    assert len(waiting.proposal_id) > 12
+    return short_id(waiting.proposal_id), str(waiting.net_price)
+
+
+async def test_the_end_of_an_id_that_pane_5_shows_is_enough_to_approve():
+    async with opened() as house:
+        name, limit = await typed(house)
+        assert house.approvals.approve(ApproveProposal(name, limit)).ok
+        assert house.approvals.approve(ApproveProposal(name, limit)).text == "already answered"
+        await house.lanes.idle()
+        assert len(house.broker.posts) == 1
+
+
+async def test_the_end_of_an_id_that_pane_5_shows_is_enough_to_reject():
+    async with opened() as house:
+        name, _ = await typed(house)
+        assert (await house.approvals.reject(RejectProposal(name))).ok
+        assert house.trader.proposals.waiting == ()
+        assert (await house.approvals.reject(RejectProposal(name))).text == "already answered"
+
+
+async def test_an_id_that_never_was_is_said_to_be_none_and_those_that_wait_are_named():
+    async with opened(Mode.CONFIRM) as house:
+        assert (await house.approvals.reject(RejectProposal("p9999"))).text == "no such proposal: 'p9999'; none waits"
+        waiting = proposed(house)
+        for wrong in ("", "p", "p9999", waiting.proposal_id[-1]):
+            told = f"no such proposal: {wrong!r}; waiting: {short_id(waiting.proposal_id)}"
+            assert house.approvals.approve(ApproveProposal(wrong, str(waiting.net_price))).text == told
+            assert (await house.approvals.reject(RejectProposal(wrong))).text == told
+        assert house.trader.proposals.waiting == (waiting,)
+
+
+def test_an_end_that_two_ids_share_names_neither():
+    proposals = Proposals(clock_at())
+    for number in (1, 2):
+        order = replace(entry(f"e{number}"), purpose=Purpose.EXIT, plan_id=f"P{number}")
+        made = exit_proposal(order, (), None, (0, 1e9), alarm=False)
+        assert proposals.add(replace(made, proposal_id=f"pm{number}2b04"))
+    assert proposals.find("p2b04") is None
+    assert proposals.missing("p2b04").endswith("name one in full: pm12b04, pm22b04")
+    assert proposals.find("p12b04") is proposals.get("pm12b04")
 
 
 async def test_a_proposal_past_its_shelf_life_is_not_sent_before_the_turn_that_takes_it_away():

@@ -9,6 +9,7 @@ import pytest
 from qmterm.core.orders import Action, BrokerPosition, OrderKind
 from qmterm.engine.commands import ApproveProposal, ClosePosition, Terms
 from qmterm.engine.orders.closes import positions_named
+from qmterm.engine.orders.proposals import short_id
 from tests.engine.fakes import OCC
 from tests.engine.house import opened
 from tests.engine.orders.test_spread_stops import BOUGHT, HIGH, LEGS_BACK, LEGS_OUT, LOW, SOLD, hold, legs_of
@@ -83,8 +84,12 @@ async def test_the_same_close_asked_twice_is_said_to_wait_and_not_proposed_again
         await house.hold(4)
         assert house.approvals.close(ClosePosition("NVDA")).ok
         house.clock.advance(1)
+        waiting = short_id(house.trader.proposals.waiting[0].proposal_id)
         again = house.approvals.close(ClosePosition("NVDA"))
-        assert (again.ok, again.text) == (False, "the same question waits in pane 5 already: answer it first")
+        assert (again.ok, again.text) == (
+            False,
+            f"the same question waits in pane 5 already as {waiting}: answer it first",
+        )
         assert len(house.trader.proposals.waiting) == 1
 
 

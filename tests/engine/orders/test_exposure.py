@@ -18,8 +18,8 @@ from qmterm.engine.orders.exposure import (
     Losses,
     closable,
     is_frozen,
+    largest_trade,
     open_risk,
-    position_risk,
     risk_book,
     spent,
     standing,
@@ -115,11 +115,13 @@ def test_a_short_call_is_closable_by_buying_and_counts_as_at_twice_its_strike():
     assert view(book, ledger).risk_by_symbol["NVDA"] == 3 * (175 - 4) * 100
 
 
-def test_a_position_by_itself_can_lose_what_it_cost_with_its_fees():
+def test_a_trade_of_one_leg_can_lose_what_it_cost_with_its_fees():
     book = Book(CASH)
     execute(book, order(1, OCC, Purpose.ENTRY, 2, Decimal("4.15")), 2, Decimal("4.15"), 1)
     (position,) = book.positions
-    assert position_risk(position) == 830 + position.fees.quantize(Decimal("0.01"), ROUND_CEILING)
+    assert largest_trade(book, Ledger(), view(book, Ledger())) == 830 + position.fees.quantize(
+        Decimal("0.01"), ROUND_CEILING
+    )
 
 
 def test_an_unknown_order_freezes_its_underlying_and_is_counted_whole():

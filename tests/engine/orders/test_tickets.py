@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from decimal import Decimal
 
 import pytest
@@ -11,6 +12,8 @@ from qmterm.core.reasons import Reason
 from qmterm.core.settings.engine import Mode, OrderSettings
 from qmterm.engine.commands import ApproveProposal, EditOrder, StageTicket
 from qmterm.engine.ladder import Level
+from qmterm.engine.orders.proposals import short_id
+from qmterm.engine.orders.tickets import Tickets
 from tests.engine.fakes import OCC
 from tests.engine.house import opened, plan
 
@@ -281,7 +284,8 @@ async def test_the_same_ticket_twice_waits_once_and_a_second_at_once_has_an_id_o
         assert (await stage(house, "buy 1 NVDA 17APR26 175C @ 4.15")).ok
         again = await stage(house, "buy 1 NVDA 17APR26 175C @ 4.15")
         assert not again.ok
-        assert "waits in pane 5 already" in again.text
+        (waiting,) = house.trader.proposals.waiting
+        assert f"waits in pane 5 already as {short_id(waiting.proposal_id)}:" in again.text
         assert (await stage(house, "buy 1 NVDA 17APR26 175C @ 4.10", send=True)).ok
         assert approve(house).ok or house.trader.rejected["DUPLICATE_INTENT"]
         await house.lanes.idle()
@@ -320,3 +324,51 @@ async def test_a_purpose_is_an_entry_or_an_exit_and_never_both_without_a_gate():
         assert (await stage(house, "sell 1 NVDA 17APR26 175C")).ok
         (waiting,) = house.trader.proposals.waiting
         assert (waiting.purpose, waiting.alarm) == (Purpose.EXIT, False)
+
+
+async def test_what_a_person_typed_shows_no_signal_and_no_invented_zeros():
+    async with opened() as house:
+        assert (await stage(house, "buy 1 NVDA 17APR26 175C @ 4.15")).ok
+        (waiting,) = house.trader.proposals.waiting
+        assert waiting.why[0].startswith("option NVDA 17APR26 175C @ 4.15 db")
+        assert not any("signal" in line or "0.00" in line for line in waiting.why)
+
+
+async def test_what_a_strategy_found_shows_its_signal():
+    async with opened(Mode.CONFIRM) as house:
+        house.trader.open(plan(now_ns=house.clock.now()), 0.0)
+        (waiting,) = house.trader.proposals.waiting
+        assert waiting.why[0].startswith("signal ENTRY_LONG: NVDA 178.00")
+
+
+async def test_an_old_quote_of_what_nobody_watched_is_asked_for_anew_and_waited_for():
+    async with opened() as house:
+        house.tickets = Tickets(house.trader, lambda: ("NVDA",), wait_s=60.0)
+        house.clock.advance(111)
+        staging = asyncio.create_task(stage(house, "buy 1 NVDA 17APR26 175C @ 4.15"))
+        await asyncio.sleep(0)
+        assert house.tickets.wanted == {OCC}
+        house.quote(4.10, 4.20)
+        answer = await staging
+        assert answer.ok, answer.text
+        assert house.tickets.wanted == set()
+
+
+async def test_an_old_quote_that_stays_old_is_refused_with_what_to_do():
+    async with opened() as house:
+        house.clock.advance(111)
+        answer = await stage(house, "buy 1 NVDA 17APR26 175C @ 4.15")
+        assert answer.data["code"] == "STALE_QUOTE"
+        assert "try again when it is quoted" in answer.text
+
+
+async def test_a_close_and_an_order_out_of_hours_wait_for_no_younger_quote():
+    async with opened() as house:
+        await house.hold(1)
+        house.tickets = Tickets(house.trader, lambda: ("NVDA",), wait_s=60.0)
+        house.clock.advance(111)
+        assert (await asyncio.wait_for(stage(house, "sell 1 NVDA 17APR26 175C @ 4.10"), 5)).ok
+        house.open = False
+        house.quote(2.20, 2.30, HIGHER)
+        house.clock.advance(111)
+        assert not (await asyncio.wait_for(stage(house, "buy 1 NVDA 17APR26 180C @ 2.30"), 5)).ok
