@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from qmterm.core.reasons import Reason
 
 Numbers = Mapping[str, float | None]
+NET_PRICES = ("limit", "natural", "theory")  # signed, what is paid negative: no order line says it that way
 
 _OF_THE_GATE: Mapping[Reason, str] = {
     Reason.LADDER_NO_NEW: "the ladder stands at NO-NEW: nothing is opened",
@@ -78,11 +79,13 @@ class _Shown(dict[str, str]):
     """Numbers as a person reads them; one that is not known is a dash."""
 
     def __init__(self, numbers: Numbers) -> None:
-        super().__init__({name: _text(value) for name, value in numbers.items()})
+        super().__init__({name: _text(name, value) for name, value in numbers.items()})
 
     def __missing__(self, name: str) -> str:
         return "–"
 
 
-def _text(value: float | None) -> str:
+def _text(name: str, value: float | None) -> str:
+    if value is not None and name in NET_PRICES:
+        return f"{abs(value):,.2f} {'cr' if value > 0 else 'db'}"
     return "–" if value is None else f"{value:,.2f}".removesuffix(".00")

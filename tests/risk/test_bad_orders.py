@@ -34,7 +34,7 @@ def calls(*strikes):
 
 
 BAD = [
-    (plan(price="-4.17", loss="420"), {}, Reason.OFF_TICK, "-4.17"),
+    (plan(price="-4.17", loss="420"), {}, Reason.OFF_TICK, "4.17 db"),
     (plan(legs=(Leg(CALL, Action.BUY_TO_OPEN, 0),)), {}, Reason.BAD_INPUT, "at least one contract"),
     (plan(legs=(Leg(CALL, Action.BUY_TO_OPEN, -2),)), {}, Reason.BAD_INPUT, "at least one contract"),
     (plan(legs=()), {}, Reason.BAD_INPUT, "at least one contract"),
@@ -60,9 +60,9 @@ BAD = [
     (plan(), {"quotes": {}}, Reason.NO_QUOTE, "no two-sided quote"),
     (plan(), {"quotes": quotes(quote(bid=0.0, ask=0.0))}, Reason.NO_QUOTE, "no two-sided quote"),
     (plan(), {"quotes": quotes(quote(age_s=61))}, Reason.STALE_QUOTE, "61 s, at most 60"),
-    (plan(price="-9.00", loss="902"), {}, Reason.PRICE_INSANE, "-9 lies beyond the market (-4.20)"),
+    (plan(price="-9.00", loss="902"), {}, Reason.PRICE_INSANE, "9.00 db lies beyond the market (4.20 db)"),
     (plan(), {"around": Surroundings(doubts={CALL: Reason.OFF_PARITY})}, Reason.OFF_PARITY, "OFF_PARITY"),
-    (plan(), {"around": Surroundings(theory={CALL: 2.0})}, Reason.OFF_THEORY, "-4.15 is far from what"),
+    (plan(), {"around": Surroundings(theory={CALL: 2.0})}, Reason.OFF_THEORY, "4.15 db is far from what"),
     (plan(), {"ladder": Reason.LADDER_NO_NEW}, Reason.LADDER_NO_NEW, "NO-NEW"),
 ]  # fmt: skip
 

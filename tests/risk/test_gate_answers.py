@@ -149,7 +149,7 @@ def test_a_price_band_widens_what_is_sane():
     refused = check(dear)
     assert refused.reason is Reason.PRICE_INSANE
     assert (refused.numbers["limit"], refused.numbers["natural"]) == (-4.30, -4.20)
-    assert refused.sentence == "the limit -4.30 lies beyond the market (-4.20) or what the order can ever be worth"
+    assert refused.sentence == "the limit 4.30 db lies beyond the market (4.20 db) or what the order can ever be worth"
     assert check(dear, gate=Gate(RiskSettings(price_band=0.05))).approved
 
 
@@ -157,7 +157,7 @@ def test_a_price_without_a_market_is_told_without_one():
     verdict = GATE.check_exit(closing((CALL, -1), price="-1.00"), {CALL: 1})
     assert verdict.reason is Reason.PRICE_INSANE
     assert verdict.numbers == {"wanted": 1.0, "closable": 1.0, "limit": -1.0, "trigger": None, "natural": None}
-    assert verdict.sentence == "the limit -1 lies beyond the market (–) or what the order can ever be worth"
+    assert verdict.sentence == "the limit 1.00 db lies beyond the market (–) or what the order can ever be worth"
 
 
 RICH = {"nlv": Decimal(10**6), "cash": Decimal(10**6), "option_buying_power": None}

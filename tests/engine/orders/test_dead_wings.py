@@ -46,7 +46,7 @@ async def test_a_slip_of_the_finger_is_refused_and_a_close_that_crosses_is_not(t
         assert len(house.broker.posts) == sent
         if not sent:
             assert answer.data["code"] == Reason.PRICE_INSANE.value
-            assert "beyond the market (-0.15)" in answer.text
+            assert "beyond the market (0.15 db)" in answer.text
 
 
 @pytest.mark.parametrize(("offered", "most"), [(0.05, "0.16"), (0.0, "5.00")])
