@@ -33,6 +33,7 @@ from qmterm.engine.orders.ledger import OrderRecord
 from qmterm.engine.orders.marks import Marks
 from qmterm.engine.oversight import Oversight
 from qmterm.engine.parts import Engaged, Parts
+from qmterm.engine.patience import DiskPatience
 from qmterm.engine.runlog import RunLog
 from qmterm.engine.trader import Trader
 from qmterm.journal.journal import Journal
@@ -112,6 +113,7 @@ class House:
     def _furnish(self, opened: Opened, journal: Journal) -> None:
         book = self.book = opened.rebuilt.book
         self.marks = Marks(book, self._market, self.clock)
+        patience = DiskPatience()
         self.desk = OrderDesk(self.broker, journal, book, self.clock, self.log, self._orders, self._on_fill)
         self.guards = Guards(
             book,
@@ -123,6 +125,7 @@ class House:
             self.clock,
             StopRules(premium_stop=NEAR_STOP) if self.resting else StopRules(),
             self._orders,
+            patience=patience,
         )
         self.lanes = Lanes(self._lane_failed)
         self.trader = Trader(
@@ -142,7 +145,9 @@ class House:
             market_open=lambda: True,
             real_money_refusal=lambda: None,
         )
-        self.oversight = Oversight(self.trader, self.broker, journal, ENGINE, self._risk, lambda: 0.0, None)
+        self.oversight = Oversight(
+            self.trader, self.broker, journal, ENGINE, self._risk, lambda: 0.0, None, patience=patience
+        )
         self.approvals = Approvals(self.trader)
         # The commands of a person need these rooms only; the rest of an engine is not here.
         rooms = SimpleNamespace(

@@ -14,6 +14,7 @@ from typing import Protocol
 from qmterm.core.clock import NS, Clock, et_date, from_et, to_et
 from qmterm.core.orders import OrderIntent
 from qmterm.core.reasons import Reason
+from qmterm.engine.patience import DiskPatience
 from qmterm.engine.runlog import RunLog
 
 DOCUMENT = "arming"
@@ -80,11 +81,19 @@ class ArmingJournal(Protocol):
 
 
 class Arming:
-    def __init__(self, clock: Clock, log: RunLog, journal: ArmingJournal, fingerprint: str) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        log: RunLog,
+        journal: ArmingJournal,
+        fingerprint: str,
+        patience: DiskPatience | None = None,
+    ) -> None:
         self._clock = clock
         self._log = log
         self._journal = journal
         self._fingerprint = fingerprint
+        self._patience = patience or DiskPatience()
         self._arms: Arms | None = None
         self._moved = Decimal(0)  # dollars that came or went and that the disk does not know of yet
         self._ends_at = 0.0  # the same end in real seconds: a clock that is set back lengthens nothing
@@ -145,7 +154,10 @@ class Arming:
         self._arms = None  # before the disk is asked: an end must not wait
         stops = f"; the stops of {held} position(s) cannot be sent any more: arm again, or close them" if held else ""
         self._log.write("alarm" if held else "warn", "RISK", f"disarmed: {why}{stops}", "arming")
-        await self._journal.write_document(DOCUMENT, {})
+        await self._keep({})
+
+    async def _keep(self, body: Mapping[str, object]) -> None:
+        await self._patience.wait(self._journal.write_document(DOCUMENT, body))
 
     def moved_by(self, change: Decimal) -> None:
         """Money that came or went, dollars: a deposit must not make the loss larger that was allowed."""
@@ -159,7 +171,7 @@ class Arming:
             return
         if self._moved:
             self._moved = Decimal(0)
-            await self._journal.write_document(DOCUMENT, self._arms.to_dict())
+            await self._keep(self._arms.to_dict())
         arms = self.arms
         if arms is None:
             await self.disarm("its time is over", held=held)
@@ -168,7 +180,7 @@ class Arming:
             lost = arms.nlv - nlv
             text = f"arming ended: {lost:,.2f} lost since, {arms.max_loss:,.2f} was allowed; nothing is opened"
             self._log.alarm("RISK", f"{text}, closes go on until {to_et(arms.until_ns):%H:%M}", "arming")
-            await self._journal.write_document(DOCUMENT, replace(arms, spent=True).to_dict())
+            await self._keep(replace(arms, spent=True).to_dict())
 
     async def restore(self, saved: Mapping[str, object], account: str, nlv: Decimal, *, clean: bool) -> None:
         """After a restart: it holds on for the same account and configuration, if the reconciliation was clean."""

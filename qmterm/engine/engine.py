@@ -47,6 +47,7 @@ class Engine:
         self._reconciled_ns = 0
         self._loading: asyncio.Task[None] | None = None
         self._turns = 0
+        self._moving: asyncio.Future[None] | None = None  # the paper broker's market
         self._watched: tuple[frozenset[str], frozenset[str], tuple[str, ...]] = (frozenset(), frozenset(), ())
         self._ended: set[str] = set()
         self._starting = "starting"
@@ -109,6 +110,7 @@ class Engine:
             self._guarded("chain", self._read_shown_chain),
             self._guarded("commands", lambda: answering.serve(mailbox)),
             self._guarded("poll", self._poll_orders),
+            self._guarded("journal", engaged.oversight.watch_journal),
         ]
         if parts.lockstep is None:
             jobs.append(self._guarded("events", self._listen))
@@ -180,8 +182,9 @@ class Engine:
         return self._stopping.is_set()
 
     async def _listen(self) -> None:
+        patience = self._need().oversight.patience
         async for event in self._parts.broker.events():
-            await self._on_event(event)
+            await patience.wait(self._on_event(event))  # behind a fill that waits for its row come ends and cancels
 
     async def _scan_loop(self) -> None:
         while True:
@@ -261,7 +264,7 @@ class Engine:
         engaged, parts = self._need(), self._parts
         parts.feed.turn()
         try:
-            await parts.broker_on_market(parts.clock.now())
+            await self._on_market()
         except JournalError as error:  # the paper account's: told once, and the stops look all the same
             engaged.oversight.lower(Level.REDUCE_ONLY, Reason.JOURNAL_TROUBLE, f"paper account: {error}")
         engaged.marks.update()
@@ -283,6 +286,12 @@ class Engine:
         self._turns += 1
         if self._turns % TIDY_EVERY == 0:
             await engaged.oversight.protection.tidy()
+
+    async def _on_market(self) -> None:
+        """A paper broker keeps its book on our disk: while that hangs its market stands still, and the turn goes on."""
+        if self._moving is None or self._moving.done():
+            self._moving = asyncio.ensure_future(self._parts.broker_on_market(self._parts.clock.now()))
+            await self._need().oversight.patience.wait(self._moving)
 
     def _proposal_expired(self, proposal: Proposal) -> None:
         engaged, symbol = self._need(), proposal.underlying

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from decimal import Decimal
 from typing import Protocol
@@ -15,7 +15,7 @@ from qmterm.core.protocols import Broker
 from qmterm.core.reasons import Reason
 from qmterm.core.settings.engine import EngineSettings
 from qmterm.core.settings.risk import RiskSettings
-from qmterm.engine.ladder import Ladder, Level
+from qmterm.engine.ladder import Ladder, Level, Move
 from qmterm.engine.latency import Percentiles
 from qmterm.engine.losses import DOCUMENT as DAY
 from qmterm.engine.orders.adoption import Adoption
@@ -26,6 +26,7 @@ from qmterm.engine.orders.reconcile import Difference, Reconciler
 from qmterm.engine.orders.resting import Rester
 from qmterm.engine.orders.sweep import Sweep
 from qmterm.engine.orders.walker import Walker
+from qmterm.engine.patience import DiskPatience
 from qmterm.engine.proof import DOCUMENT, Proof
 from qmterm.engine.protection import Protection
 from qmterm.engine.tending import wanted_gone
@@ -35,7 +36,7 @@ from qmterm.engine.view import LADDER
 SETTLE_EVERY_S = 0.5
 SETTLE_MARGIN_S = 3.0
 WAITS_NAMED = 5
-DISK_PATIENCE_S = 0.25
+JOURNAL_EVERY_S = 1.0
 
 
 class LadderJournal(Protocol):
@@ -63,6 +64,7 @@ class Oversight:
         loop_lag: Percentiles | None,
         clock_jump: Callable[[], float | None] = lambda: None,
         split_ratio: Callable[[str, date, date], float] | None = None,
+        patience: DiskPatience | None = None,
     ) -> None:
         """`clock_jump` tells by how many seconds this machine's clock has just jumped, None when it did not."""
         self._trader = trader
@@ -77,8 +79,9 @@ class Oversight:
         self._rester = Rester(trader)
         self.sweep = Sweep(trader.desk, trader.lanes)
         self._clock_jump = clock_jump
-        self._kept: dict[str, object] | None = None
-        self._kept_proof: dict[str, object] = {}
+        self._kept: dict[str, object] = {"ladder": None, DOCUMENT: {}}  # as last given to the journal
+        self.patience = patience or DiskPatience()
+        self.patience.failed = self.lane_failed
         self.reconciler = Reconciler(trader.settings.readback_window_s)
         self._explainer = Explainer(trader, broker, split_ratio)
         self.adoption = Adoption(trader, journal, self._explainer)
@@ -110,9 +113,18 @@ class Oversight:
         self._watch_losses()
         await self._watch_flatten()
         self.proof.remind(self._trader.clock.monotonic())
-        if self._journal.trouble:
-            self.lower(Level.REDUCE_ONLY, Reason.JOURNAL_TROUBLE, f"journal: {self._journal.trouble}")
+        self._see_journal()
         await self.keep()
+
+    async def watch_journal(self) -> None:
+        """For ever, beside the turn: should that wait for the disk after all, the disk is an alarm nevertheless."""
+        while True:
+            self._see_journal()
+            await asyncio.sleep(JOURNAL_EVERY_S)
+
+    def _see_journal(self) -> None:
+        if trouble := self._journal.trouble:
+            self.lower(Level.REDUCE_ONLY, Reason.JOURNAL_TROUBLE, f"journal: {trouble}")
 
     def _hold(self, active: bool, reason: Reason, text: str) -> None:
         if active:
@@ -128,7 +140,9 @@ class Oversight:
                 self._trader.way.drop(level.label)
 
     def lane_failed(self, error: Exception) -> None:
-        """An order job broke: a journal that cannot keep intents stops entries, anything else needs a person."""
+        """An order job broke, or a row that nobody waited for any more: a journal that cannot keep what is to be kept
+        stops entries, anything else needs a person.
+        """
         if isinstance(error, JournalError):
             self.lower(Level.REDUCE_ONLY, Reason.JOURNAL_TROUBLE, str(error))
         else:
@@ -140,19 +154,22 @@ class Oversight:
         if day.date is not None and day.date != et_date(self._trader.clock.now()):
             await self.begin_day()
         elif day.look(self._trader.marks.nlv, self._risk):
-            await self._journal.write_document(DAY, day.to_dict())
+            await self._keep_day()
 
     async def begin_day(self) -> None:
         """From now on the day's P/L is measured from here."""
         day = self._trader.day
         day.begin_day(et_date(self._trader.clock.now()), self._trader.marks.nlv)
-        await self._journal.write_document(DAY, day.to_dict())
+        await self._keep_day()
 
     async def rearm(self) -> None:
         """A person goes on after the loss of a week or a drawdown: both are measured from now."""
         if self._trader.day.rearm(self._trader.marks.nlv):
-            await self._journal.write_document(DAY, self._trader.day.to_dict())
+            await self._keep_day()
             self._watch_losses()
+
+    async def _keep_day(self) -> None:
+        await self.patience.wait(self._journal.write_document(DAY, self._trader.day.to_dict()))
 
     def _watch_losses(self) -> None:
         day, risk = self._trader.day, self._risk
@@ -171,7 +188,7 @@ class Oversight:
         else:
             self._trader.log.alarm("RISK", f"{text}: F closes everything (ctl flatten)", "day")
         day.flatten_told = True  # once a day: what a person has ended since is not begun again
-        await self._journal.write_document(DAY, day.to_dict())
+        await self._keep_day()
 
     @property
     def flatten_proposed(self) -> str:
@@ -194,11 +211,9 @@ class Oversight:
         for proposal in trader.proposals.waiting:
             trader.proposals.take(proposal.proposal_id)
         # On the disk before the first cancel leaves: who dies in between goes on. A disk that hangs is not waited for.
-        keeping = asyncio.ensure_future(self.keep())
-        await asyncio.wait({keeping}, timeout=DISK_PATIENCE_S)
+        await self.keep()
         await asyncio.gather(*(trader.desk.cancel(record, "flatten") for record in unwanted))
         self.flattener.close_all()
-        await keeping
         held = len(trader.book.positions)
         waits = [f"{symbol}: {why}" for symbol, why in self.flattener.waiting.items()]
         said = f"FLATTEN: {len(unwanted)} order(s) asked to cancel, closing {held} position(s)"
@@ -225,33 +240,41 @@ class Oversight:
         return [answer for answer in answers if answer is not None]
 
     async def keep(self) -> None:
-        """Journal the ladder when it moved, so that it survives a restart.
+        """Journal the ladder when it moved, so that it survives a restart: all of it is queued at once, in order.
 
-        A disk that fails here is no reason to stop cancelling and closing: it is said, and tried again.
+        A disk that fails or hangs here is no reason to stop cancelling and closing. What failed is said and tried
+        again; what hangs is on the disk when that comes back.
         """
+        bodies = {"ladder": self.ladder.to_dict(), DOCUMENT: self.proof.to_dict()}
+        changed = {name: body for name, body in bodies.items() if body != self._kept[name]}
         moves, self.ladder.moves[:] = tuple(self.ladder.moves), ()
-        saved, proof = self.ladder.to_dict(), self.proof.to_dict()
-        try:
-            if saved != self._kept:
-                await self._journal.write_document("ladder", saved)
-                self._kept = saved
-            if proof != self._kept_proof:
-                await self._journal.write_document(DOCUMENT, proof)
-                self._kept_proof = proof
-            while moves:
-                move, *rest = moves
-                await self._journal.write_ladder(
-                    move.after.label,
-                    move.reason.value if move.reason else None,
-                    move.by_person,
-                    self._trader.clock.now(),
-                    before=move.before.label,
-                    text=move.text,
-                )
-                moves = tuple(rest)
-        except JournalError as error:
-            self.ladder.moves[:0] = moves
-            self.lower(Level.REDUCE_ONLY, Reason.JOURNAL_TROUBLE, str(error))
+        if changed or moves:
+            self._kept |= changed
+            await self.patience.wait(self._write(changed, moves))
+
+    async def _write(self, changed: Mapping[str, dict[str, object]], moves: Sequence[Move]) -> None:
+        now = self._trader.clock.now()
+        rows = [self._journal.write_document(name, body) for name, body in changed.items()]
+        rows += [
+            self._journal.write_ladder(
+                move.after.label,
+                move.reason.value if move.reason else None,
+                move.by_person,
+                now,
+                before=move.before.label,
+                text=move.text,
+            )
+            for move in moves
+        ]
+        failures = await asyncio.gather(*rows, return_exceptions=True)
+        named = zip((*changed, *moves), failures, strict=True)
+        lost = [(what, failure) for what, failure in named if failure is not None]
+        self._kept |= {what: None for what, _ in lost if isinstance(what, str)}
+        self.ladder.moves[:0] = [what for what, _ in lost if isinstance(what, Move)]
+        for _, failure in lost:
+            if not isinstance(failure, JournalError):
+                raise failure
+            self.lower(Level.REDUCE_ONLY, Reason.JOURNAL_TROUBLE, str(failure))
 
     # --- orders that wait too long ---
 

@@ -32,6 +32,7 @@ from qmterm.engine.orders.tickets import Tickets
 from qmterm.engine.orders.ticks import TickBook
 from qmterm.engine.oversight import Oversight
 from qmterm.engine.parts import Engaged, Parts
+from qmterm.engine.patience import DISK_PATIENCE_S, DiskPatience
 from qmterm.engine.portfolio.opening import portfolio_rooms, restore_portfolio
 from qmterm.engine.show.chainview import ChainLook
 from qmterm.engine.show.header import Header
@@ -119,6 +120,7 @@ async def read_lists(engaged: Engaged, parts: Parts) -> None:
 def _engage(parts: Parts, book: Book, saved_ladder: Mapping[str, object] | None) -> Engaged:
     settings = parts.settings
     board = parts.feed.board
+    patience = DiskPatience(DISK_PATIENCE_S if parts.lockstep is None else None)
     ladder = Ladder.from_dict(saved_ladder or {})
     quality = parts.feed.quality
     marks = Marks(book, board, parts.clock, quality.quote)
@@ -154,14 +156,14 @@ def _engage(parts: Parts, book: Book, saved_ladder: Mapping[str, object] | None)
     rules = StopRules.of(settings.atr_matrix, settings.risk)
     ticks = TickBook(parts.broker)
     guards = Guards(
-        book, desk.ledger, marks, board, scanning, parts.journal, parts.clock, rules, settings.orders, ticks
+        book, desk.ledger, marks, board, scanning, parts.journal, parts.clock, rules, settings.orders, ticks, patience
     )
 
     async def lane_failed(error: Exception) -> None:
         parts.log.error("ORD", f"an order could not be handled: {error}")
         oversight.lane_failed(error)
 
-    arming = Arming(parts.clock, parts.log, parts.journal, settings.fingerprint())
+    arming = Arming(parts.clock, parts.log, parts.journal, settings.fingerprint(), patience)
     lanes = Lanes(lane_failed, single=parts.lockstep is not None)
     trader = Trader(
         mode=settings.engine.mode,
@@ -185,7 +187,7 @@ def _engage(parts: Parts, book: Book, saved_ladder: Mapping[str, object] | None)
     parts.permit.rule = lambda intent: (
         trader.closing_refusal() if intent.reduces else real_money_refusal(parts, armed=arming.may_open)
     )
-    rooms = portfolio_rooms(parts, trader, guards, scanning)
+    rooms = portfolio_rooms(parts, trader, guards, scanning, patience)
     oversight = Oversight(
         trader,
         parts.broker,
@@ -196,6 +198,7 @@ def _engage(parts: Parts, book: Book, saved_ladder: Mapping[str, object] | None)
         parts.loop_lag if parts.lockstep is None else None,
         ClockWatch(parts.clock).look if isinstance(parts.clock, SystemClock) else lambda: None,
         scanning.split_ratio,
+        patience,
     )
     oversight.adoption.on_flow = arming.moved_by
     entries = Entries(

@@ -252,12 +252,14 @@ class FakeBroker:
 
 
 class MemoryJournal:
-    """Keeps what was made durable, in order, and can run out of disk."""
+    """Keeps what was made durable, in order, and can run out of disk, or hang."""
 
     def __init__(self) -> None:
         self.rows: list[tuple[str, str]] = []
         self.fills: dict[str, Fill] = {}
         self.full = False
+        self._answers = asyncio.Event()
+        self._answers.set()
         self.quotes: dict[str, Mapping[str, object] | None] = {}
         self.trouble: str | None = None
         self.decisions: list[tuple[str, str, object]] = []
@@ -266,10 +268,23 @@ class MemoryJournal:
         self.documents: dict[str, dict[str, object]] = {}
         self.adjustments: list[tuple[str | None, Decimal]] = []
 
-    async def write_intent(self, intent: OrderIntent, quotes: Mapping[str, object] | None = None) -> None:
+    def hang(self) -> None:
+        """From now on no row is answered: it waits in the queue."""
+        self._answers.clear()
+
+    def go_on(self) -> None:
+        """The disk is back: all rows that wait, in their order."""
+        self._answers.set()
+
+    async def _at_disk(self) -> None:
+        if not self._answers.is_set():
+            await self._answers.wait()
         await asyncio.sleep(0)
         if self.full:
             raise JournalError("journal.sqlite: disk full")
+
+    async def write_intent(self, intent: OrderIntent, quotes: Mapping[str, object] | None = None) -> None:
+        await self._at_disk()
         self.quotes[intent.intent_id] = quotes
         self.rows.append(("intent", intent.intent_id))
 
@@ -279,11 +294,12 @@ class MemoryJournal:
     async def write_order(
         self, intent_id: str, state: OrderState, broker_id: str | None, time_ns: int, reason: str | None
     ) -> None:
-        await asyncio.sleep(0)
+        if state is OrderState.UNKNOWN or state.terminal:  # the rest is noted, see the real one
+            await self._at_disk()
         self.rows.append((state.value, intent_id))
 
     async def write_fill(self, fill: Fill, intent_id: str) -> bool:
-        await asyncio.sleep(0)
+        await self._at_disk()
         new = fill.fill_id not in self.fills
         self.fills[fill.fill_id] = fill
         self.rows.append(("fill", intent_id))
@@ -298,7 +314,7 @@ class MemoryJournal:
         self.decisions.append((subject, outcome, reason))
 
     async def write_protect(self, position_id: str, state: Mapping[str, object] | None) -> None:
-        await asyncio.sleep(0)
+        await self._at_disk()
         self.rows.append(("protect", position_id))
         if state is None:
             self.protects.pop(position_id, None)
@@ -308,15 +324,16 @@ class MemoryJournal:
     async def write_ladder(
         self, state: str, reason: str | None, by_person: bool, time_ns: int, *, before: str = "", text: str = ""
     ) -> None:
-        if self.full:
-            raise JournalError("journal.sqlite: disk full")
+        await self._at_disk()
         self.moves.append((before, state, reason, by_person, text))
         self.rows.append(("ladder", state))
 
     async def write_document(self, name: str, body: Mapping[str, object]) -> None:
+        await self._at_disk()
         self.documents[name] = json.loads(json.dumps(body))
 
     async def write_adjustment(self, symbol: str | None, amount: Decimal, reason: str, time_ns: int) -> None:
+        await self._at_disk()
         self.adjustments.append((symbol, amount))
 
 

@@ -32,6 +32,7 @@ from qmterm.engine.orders.rolls import Rolls
 from qmterm.engine.orders.tickets import Tickets
 from qmterm.engine.orders.ticks import TickBook
 from qmterm.engine.oversight import Oversight
+from qmterm.engine.patience import DiskPatience
 from qmterm.engine.runlog import RunLog
 from qmterm.engine.trader import Trader
 from qmterm.risk.gate import Gate
@@ -77,10 +78,12 @@ class House:
         orders: OrderSettings | None = None,
         book: Book | None = None,
         ticks: TickBook | None = None,
+        patience: DiskPatience | None = None,
     ) -> None:
         self.clock = clock_at()
         self.broker = FakeBroker(self.clock)
         self.journal = MemoryJournal()
+        self.patience = patience or DiskPatience()
         self.log = RunLog(self.clock)
         self.quotes = TableQuotes()
         self.underlyings = TableUnderlyings()
@@ -105,7 +108,7 @@ class House:
         self.ticks = ticks or TickBook()
         self.guards = Guards(
             self.book, self.desk.ledger, self.marks, self.quotes, self.underlyings, self.journal, self.clock,
-            StopRules(), self.orders, self.ticks,
+            StopRules(), self.orders, self.ticks, self.patience,
         )  # fmt: skip
         self.lanes = Lanes(lane_failed)
         self.trader = Trader(
@@ -132,9 +135,10 @@ class House:
         self.rolls = Rolls(self.trader, self.tickets)
         self.edits = Edits(self.trader, self.approvals)
         self.oversight = Oversight(
-            self.trader, self.broker, self.journal, EngineSettings(), RiskSettings(), lambda: self.feed_age, self.lag
-        )
-        self.arming = Arming(self.clock, self.log, self.journal, "config-1")
+            self.trader, self.broker, self.journal, EngineSettings(), RiskSettings(), lambda: self.feed_age, self.lag,
+            patience=self.patience,
+        )  # fmt: skip
+        self.arming = Arming(self.clock, self.log, self.journal, "config-1", self.patience)
         self.parts = SimpleNamespace(
             clock=self.clock, log=self.log, journal=self.journal, on_trace=None, broker=self.broker,
             broker_word="paper", real_money=False, settings=Settings(),
@@ -169,6 +173,11 @@ class House:
 
     async def turn(self) -> None:
         """One turn of the engine, in its order, until the lanes are quiet."""
+        await self.step()
+        await self.lanes.idle()
+
+    async def step(self) -> None:
+        """A turn that leaves the lanes at work."""
         self.marks.update()
         await self.oversight.look()
         self.trader.proposals.expire(lambda proposal: None)
@@ -176,7 +185,6 @@ class House:
         await self.oversight.tend_orders()
         self.oversight.flattener.close_all()
         await self.oversight.sweep.answered()
-        await self.lanes.idle()
 
     async def filled(self, broker_id: str, quantity: int, price: str = "4.10", symbol: str | None = None) -> None:
         await self.desk.on_order(self.broker.fill(broker_id, quantity, price, symbol=symbol))

@@ -40,6 +40,7 @@ from qmterm.engine.orders.structure import (
 )
 from qmterm.engine.orders.ticks import TickBook
 from qmterm.engine.orders.underlyings import Sight, Underlyings
+from qmterm.engine.patience import DiskPatience
 from qmterm.risk.protect import guarded_legs, protect, rolled
 from qmterm.risk.stops import StopRules, decide, iv_alert, rules_text
 
@@ -65,6 +66,7 @@ class Guards:
         rules: StopRules,
         settings: OrderSettings,
         ticks: TickBook | None = None,
+        patience: DiskPatience | None = None,
     ) -> None:
         self._book = book
         self._ledger = ledger
@@ -74,6 +76,7 @@ class Guards:
         self._clock = clock
         self._rules = rules
         self._settings = settings
+        self._patience = patience or DiskPatience()
         self._ticks = ticks or TickBook()
         self._orders = ExitOrders(ledger, quotes, self._ticks, settings)
         self._guards: dict[str, Guard] = {}
@@ -204,7 +207,7 @@ class Guards:
                 self._sight.forget(position_id)
                 self._idle.pop(position_id, None)
                 self._ended.pop(position_id, None)
-                await self._journal.write_protect(position_id, None)
+                await self._patience.wait(self._journal.write_protect(position_id, None))
         return tuple(bereft)
 
     async def _follow(self, changed: list[Guard]) -> None:
@@ -251,23 +254,23 @@ class Guards:
             self._guards[position_id] = guard
             if not decisions:
                 if alert is not None:
-                    await self._keep(guard)
+                    await self._patience.wait(self._keep(guard))
                 continue
             state = guard.state.after(decisions)
             # A working scale-out closes part of it already; the whole exit's goal is everything that is held.
             contracts = guard.state.quantity if scaling else sum(decision.contracts for decision in decisions)
             first = decisions[0]
-            fresh = guard.state.latched is None
-            await self._keep(
-                replace(guard, state=state, goal=contracts, reason=first.reason if contracts else None, attempts=0)
-            )
-            if fresh and (contracts or state.latched is not None):
-                announce(guard, first.reason, first.numbers)
+            if guard.state.latched is None and (contracts or state.latched is not None):
+                announce(guard, first.reason, first.numbers)  # whatever becomes of the row
+            reason = first.reason if contracts else None
+            hit = replace(guard, state=state, goal=contracts, reason=reason, attempts=0)
+            await self._patience.wait(self._keep(hit))
 
-    async def want_out(self, symbol: str, reason: Reason) -> bool:
+    async def want_out(self, symbol: str, reason: Reason, announce: Callable[[], None] = lambda: None) -> bool:
         """All of a position is to be closed for a reason found elsewhere (the expiry desk); latches like a stop.
 
-        False when it has no guard, is on its way out already, or a person refused its exit a moment ago.
+        `announce` says so, whatever becomes of the row. False when it has no guard, is on its way out already, or a
+        person refused its exit a moment ago.
         """
         guard = self.watching(symbol)
         if guard is None or (guard.goal > 0 and guard.reason is not Reason.SCALE_OUT):
@@ -275,7 +278,9 @@ class Guards:
         if self._clock.now() - guard.called_off_ns < REARM_NS:
             return False
         state = guard.state.wanted_out(reason)
-        await self._keep(replace(guard, state=state, goal=state.quantity, reason=reason, attempts=0))
+        wanted = replace(guard, state=state, goal=state.quantity, reason=reason, attempts=0)
+        announce()
+        await self._patience.wait(self._keep(wanted))
         return True
 
     # --- turning goals into orders ---
@@ -351,9 +356,9 @@ class Guards:
         """A person refused this exit: the goal goes, a latched stop is re-armed and watches again from now."""
         guard = self._guards.get(position_id)
         if guard is not None:
-            await self._keep(
-                replace(guard, goal=0, reason=None, state=guard.state.rearmed(), called_off_ns=self._clock.now())
-            )
+            rearmed = guard.state.rearmed()
+            called_off = replace(guard, goal=0, reason=None, state=rearmed, called_off_ns=self._clock.now())
+            await self._patience.wait(self._keep(called_off))
 
     def stale_exits(self) -> tuple[OrderRecord, ...]:
         """Working closes of ours that waited too long at their price."""

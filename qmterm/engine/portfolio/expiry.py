@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -25,6 +26,7 @@ from qmterm.core.settings.risk import RiskSettings
 from qmterm.engine.orders.book import Book
 from qmterm.engine.orders.exits import Guards
 from qmterm.engine.orders.marks import Marks
+from qmterm.engine.patience import DiskPatience
 from qmterm.engine.runlog import RunLog
 from qmterm.engine.show.wording import label
 from qmterm.quant.options.dividend_forecast import ExpectedDividend
@@ -76,6 +78,7 @@ class ExpiryWatch:
         iv: Callable[[str], float | None],
         buying_power: Callable[[], Decimal | None],
         learn: Callable[[str], Awaitable[None]],
+        patience: DiskPatience | None = None,
     ) -> None:
         """`learn` asks for a stock's dividends; what cannot be had stays unknown."""
         self._book = book
@@ -92,6 +95,7 @@ class ExpiryWatch:
         self._iv = iv
         self._buying_power = buying_power
         self._learn = learn
+        self._patience = patience or DiskPatience()
         self._asked: dict[str, date] = {}
         self._rules = DeskRules(
             settings.expiry_cutoff_min,
@@ -224,7 +228,8 @@ class ExpiryWatch:
         held = {line.symbol for line in self.lines}
         self._said = {symbol: severity for symbol, severity in self._said.items() if symbol in held}
         if self._said != before:
-            await self._journal.write_document(DOCUMENT, {s: int(severity) for s, severity in self._said.items()})
+            said: dict[str, object] = {symbol: int(severity) for symbol, severity in self._said.items()}
+            await self._patience.wait(self._journal.write_document(DOCUMENT, said))
 
     async def _act(self, now: int) -> None:
         """Whose hour has come goes the way of a stop: an exit in auto mode, an alarmed proposal in confirm mode."""
@@ -232,9 +237,9 @@ class ExpiryWatch:
             if not line.action.due(now) or line.action.reason is None:
                 continue
             for symbol in line.action.closes:
-                if await self._guards.want_out(symbol, line.action.reason):
-                    reason = line.action.reason.value
-                    self._log.alarm("STOP", f"{reason}: {label(symbol)}: {line.action.text}", symbol, reason=reason)
+                reason, text = line.action.reason, f"{line.action.reason.value}: {label(symbol)}: {line.action.text}"
+                say = partial(self._log.alarm, "STOP", text, symbol, reason=reason.value)
+                await self._guards.want_out(symbol, reason, say)
 
 
 def _twin(call: str) -> str:

@@ -6,6 +6,7 @@ from qmterm.core.corporate import TakesFacts
 from qmterm.core.protocols import TransactionsSource
 from qmterm.engine.orders.exits import Guards
 from qmterm.engine.parts import Parts
+from qmterm.engine.patience import DiskPatience
 from qmterm.engine.portfolio.broker_figures import BrokerFigures
 from qmterm.engine.portfolio.expiry import DOCUMENT, ExpiryWatch
 from qmterm.engine.portfolio.keeper import PortfolioKeeper
@@ -17,7 +18,9 @@ from qmterm.engine.trader import Trader
 from qmterm.journal.state import JournalState
 
 
-def portfolio_rooms(parts: Parts, trader: Trader, guards: Guards, scanning: Scanning) -> PortfolioRooms:
+def portfolio_rooms(
+    parts: Parts, trader: Trader, guards: Guards, scanning: Scanning, patience: DiskPatience
+) -> PortfolioRooms:
     """The stops read volatilities from here on, and a close by a trade's name its lots."""
     chains = parts.feed.chains
     greeks = HeldGreeks(parts.calendar, chains.rates)
@@ -40,6 +43,7 @@ def portfolio_rooms(parts: Parts, trader: Trader, guards: Guards, scanning: Scan
         iv=keeper.iv,
         buying_power=lambda: trader.balance.option_buying_power if trader.balance else None,
         learn=chains.learn_cash,
+        patience=patience,
     )
     if isinstance(parts.broker, TakesFacts):
         parts.broker.facts = PaperFacts(scanning, chains.cash, parts.clock, lambda: watch.lines)

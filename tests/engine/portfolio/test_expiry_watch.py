@@ -1,5 +1,6 @@
 """The expiry desk at work: one alarm a change, closes before the cut-off, nothing of what is held elsewhere."""
 
+import asyncio
 from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
@@ -9,6 +10,7 @@ import pytest
 
 from qmterm.core.calendar import SessionCalendar
 from qmterm.core.clock import et_date, from_et
+from qmterm.core.errors import JournalError
 from qmterm.core.orders import BrokerPosition
 from qmterm.core.reasons import Reason
 from qmterm.core.settings.engine import Mode
@@ -105,6 +107,31 @@ async def test_in_auto_mode_the_planned_close_is_sent_a_quarter_of_an_hour_befor
         await house.turn()
         assert len(house.working) == 1  # once
         assert house.journal.protects["P1"]["latched"] == "EXPIRY_CLOSE"
+
+
+async def test_a_disk_that_hangs_keeps_neither_the_close_nor_its_alarm_back():
+    async with opened() as house:
+        await house.hold(2)
+        watched = Watched(house)
+        at(house, 15, 15)
+        house.journal.hang()
+        async with asyncio.timeout(10):
+            await watched.watch.look()
+        assert house.guards.of("P1").goal == 2
+        assert len([line for line in house.log.lines if line.kind == "STOP"]) == 1
+        house.journal.go_on()
+        await asyncio.sleep(0.01)
+        assert house.journal.protects["P1"]["latched"] == "EXPIRY_CLOSE"
+        assert OCC in house.journal.documents[DOCUMENT]
+
+
+async def test_a_disk_that_fails_keeps_no_alarm_of_a_close_back():
+    async with opened() as house:
+        await house.hold(2)
+        house.journal.full = True
+        with pytest.raises(JournalError):
+            await house.guards.want_out(OCC, Reason.PIN_RISK, lambda: house.log.alarm("STOP", "pin", OCC))
+        assert [line.text for line in house.log.lines if line.kind == "STOP"] == ["pin"]
 
 
 async def test_in_confirm_mode_it_is_an_alarmed_proposal():
