@@ -92,8 +92,8 @@ def settings(wire):
     return TastytradeSettings(
         rest_url=wire.url,
         streamer_url=wire.url.replace("http", "ws") + "/streamer",
-        connect_timeout_s=1.0,
-        read_timeout_s=0.6,
+        connect_timeout_s=5.0,  # a busy machine must not look like a broker that does not answer
+        read_timeout_s=1.5,
         backoff_min_s=0.02,
         backoff_max_s=0.1,
         calls_per_second=50,
@@ -124,7 +124,9 @@ async def connect(settings, world):
 
 @pytest.fixture
 async def broker(connect):
-    return await connect()
+    made = await connect()
+    await until(lambda: made.stream_up)  # `connect` goes on without it after a while
+    return made
 
 
 @pytest.fixture
@@ -136,7 +138,7 @@ def step(brokerage, world):
     return move
 
 
-async def until(condition, seconds=3.0):
+async def until(condition, seconds=10.0):
     """Wait for something another task does; fails when it does not happen in real time."""
     async with asyncio.timeout(seconds):
         while not condition():  # noqa: ASYNC110 - the other side has no event to offer

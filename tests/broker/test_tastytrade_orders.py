@@ -121,7 +121,7 @@ async def test_an_answer_lost_before_acceptance_is_unknown_all_the_same(broker, 
 
 
 async def test_a_slow_answer_is_unknown_and_the_order_is_found(broker, brokerage, wire):
-    brokerage.faults.arm({"fault": "stall", "path": "/orders", "seconds": 1.2})
+    brokerage.faults.arm({"fault": "stall", "path": "/orders", "seconds": 2.5})
     with pytest.raises(OutcomeUnknown):
         await broker.place(buy())
     assert wire.count(*ORDERS) == 1
