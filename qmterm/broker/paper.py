@@ -14,6 +14,7 @@ from decimal import Decimal
 from typing import Any, Protocol
 
 from qmterm.broker.events import EventQueue
+from qmterm.broker.last_look import Rule, ask_once_more, free
 from qmterm.broker.paper_book import PaperBook, PaperOrder
 from qmterm.broker.paper_brackets import follow, join, members
 from qmterm.broker.paper_checks import FillFees, OrderCost, check_order
@@ -90,6 +91,7 @@ class PaperBroker:
         self._changing = asyncio.Lock()
         self._queue = EventQueue()
         self._connected = False
+        self.last_look: Rule = free  # set by the order desk
         self.facts: CorporateFacts | None = None  # set by whoever knows of companies
 
     # --- core.protocols.Broker ---
@@ -111,6 +113,7 @@ class PaperBroker:
 
     async def place(self, intent: OrderIntent) -> BrokerOrder:
         async with self._changing:
+            ask_once_more((intent,), self.last_look)
             self._check(intent)
             reserve = self._cost.reserve(intent)
             self._check_money(intent, reserve)
@@ -125,6 +128,7 @@ class PaperBroker:
             raise BrokerError(f"a paper bracket was not placed: {fault}", "bad_order")
         waits = any(intent.role is BracketRole.TRIGGER for intent in intents)
         async with self._changing:
+            ask_once_more(intents, self.last_look)
             for intent in intents:
                 self._check(intent, waits=waits and intent.rests)
             reserves = [self._cost.reserve(intent) for intent in intents]
@@ -151,6 +155,7 @@ class PaperBroker:
 
     async def replace(self, broker_id: str, intent: OrderIntent) -> BrokerOrder:
         async with self._changing:
+            ask_once_more((intent,), self.last_look)
             old = self._book.orders.get(broker_id)
             if old is None or not old.report.state.working or old.report.complex_id is not None:
                 raise BrokerError(

@@ -20,6 +20,7 @@ from tastytrade import Account
 from qmterm.broker import accounts, bodies, brackets, decode, orders
 from qmterm.broker.dxlink import BrokerQuote, BrokerQuotes
 from qmterm.broker.errors import NO_SUCH_RECORD, UNREADABLE
+from qmterm.broker.last_look import Rule, ask_once_more, free
 from qmterm.broker.metrics import MarketMetrics, metrics_of
 from qmterm.broker.pacing import Urgency
 from qmterm.broker.ready import Door, HeldOrders
@@ -29,9 +30,8 @@ from qmterm.broker.transactions import transactions
 from qmterm.broker.witness import StreamWitness
 from qmterm.core.account import AccountFlags
 from qmterm.core.clock import Clock, et_date
-from qmterm.core.errors import BadInput, BrokerAuthError, BrokerError, OutcomeUnknown, Withheld
+from qmterm.core.errors import BadInput, BrokerAuthError, BrokerError, OutcomeUnknown
 from qmterm.core.orders import AccountState, BrokerEvent, BrokerOrder, DryRun, OrderIntent
-from qmterm.core.reasons import Reason
 from qmterm.core.settings.broker import TastytradeSettings
 from qmterm.core.ticks import TickTable
 from qmterm.core.transactions import Transaction
@@ -60,11 +60,11 @@ class TastytradeBroker:
         clock: Clock,
         is_test: bool = False,
         transport: httpx2.AsyncBaseTransport | None = None,
-        permit: Callable[[OrderIntent], Reason | None] = lambda _intent: None,
+        permit: Rule = free,
     ) -> None:
         """`permit` is asked last before an order leaves: a reason and it does not. Cancels need no permission."""
         self._permit = permit
-        self.last_look: Callable[[OrderIntent], Reason | None] = lambda _intent: None  # set by the order desk
+        self.last_look: Rule = free  # set by the order desk
         self.account = ""
         self.flags = AccountFlags()
         self.on_fault: Callable[[str], None] | None = None
@@ -182,11 +182,7 @@ class TastytradeBroker:
         return door
 
     def _ask_once_more(self, *intents: OrderIntent) -> None:
-        for intent in intents:
-            refusal = self._permit(intent) or self.last_look(intent)
-            if refusal is not None:
-                what = f"order {intent.intent_id}" if len(intents) == 1 else f"bracket {intent.bracket_id}"
-                raise Withheld(f"{what} was kept back at the last moment ({refusal.value})", refusal.value)
+        ask_once_more(intents, self._permit, self.last_look)
 
     def _placed(self, answer: object, doing: str) -> BrokerOrder:
         try:

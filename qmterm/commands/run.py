@@ -294,8 +294,8 @@ def _place(settings: Settings, options: RunOptions, folders: Places, link: SimLi
     history = folders.history / (f"sim-{link.world}" if link else "polygon")
     socket = folders.socket
     if settings.engine.source is Source.SIM and someone_listens(socket):
-        socket = socket.with_name(f"engine-{os.getpid()}.sock")  # a second engine on pretend money is fine
-    return RunPlace(journal, history, socket)
+        socket = socket.with_name(f"engine-{os.getpid()}.sock")  # another pretend market beside it is fine
+    return RunPlace(journal, history, socket, folders.data / "accounts")
 
 
 def _fresh_sim_journal(folder: Path) -> Path:

@@ -133,6 +133,7 @@ class Reason(StrEnum):
     ENTRY_TIMEOUT = "ENTRY_TIMEOUT"
     SIGNAL_GONE = "SIGNAL_GONE"
     ORIGINAL_GONE = "ORIGINAL_GONE"
+    GIVES_WAY = "GIVES_WAY"
     WALKED = "WALKED"
 
     # --- exits ---

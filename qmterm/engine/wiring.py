@@ -18,7 +18,7 @@ from qmterm.core.calendar import SessionCalendar
 from qmterm.core.clock import et_date, from_et
 from qmterm.core.compute import ComputeThread
 from qmterm.core.errors import ConfigError
-from qmterm.core.settings.broker import CERT_REST_URL, CERT_STREAMER_URL, TastytradeSettings
+from qmterm.core.settings.broker import CERT_REST_URL, CERT_STREAMER_URL, LIVE_REST_URL, TastytradeSettings
 from qmterm.core.settings.connections import PolygonSettings
 from qmterm.core.settings.engine import BrokerName, MarketClock, Source
 from qmterm.core.settings.model import Settings
@@ -71,16 +71,12 @@ class RunPlace:
     journal: Path
     history: Path
     control: Path | None
+    accounts: Path  # a folder of locks, one an account, the same for every engine of this user
 
     @property
     def frames(self) -> Path:
         """Recorded stream frames: beside the history of the same market."""
         return self.history.parent.parent / "frames" / self.history.name
-
-    @property
-    def accounts(self) -> Path:
-        """Locks, one an account."""
-        return self.history.parent.parent / "accounts"
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,7 +237,7 @@ def _holder(settings: Settings, folder: Path, opened: contextlib.AsyncExitStack)
 
     def hold(account: str) -> None:
         if settings.engine.broker is not BrokerName.PAPER:
-            lock = AccountLock(folder, settings.tastytrade.rest_url or settings.engine.broker.value, account)
+            lock = AccountLock(folder, _host_of_account(settings), account)
             lock.acquire()
             releasing.append(lock)
 
@@ -252,6 +248,13 @@ def _holder(settings: Settings, folder: Path, opened: contextlib.AsyncExitStack)
     releasing: list[AccountLock] = []
     opened.callback(release)
     return hold
+
+
+def _host_of_account(settings: Settings) -> str:
+    """However its address is written."""
+    default = CERT_REST_URL if settings.engine.broker is BrokerName.CERT else LIVE_REST_URL
+    address = urlsplit(settings.tastytrade.rest_url or default)
+    return f"{address.hostname}:{address.port or (443 if address.scheme == 'https' else 80)}"
 
 
 def _http() -> aiohttp.ClientSession:

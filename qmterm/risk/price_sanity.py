@@ -163,8 +163,8 @@ def price_fault(
 
     The bound is the far side of the market, on the grid, plus one tick plus `band` of it: the natural price of legs
     with finer ticks than their net step lies between two prices, and the one that crosses is meant. Beyond what
-    crosses, nobody pays more than the legs can ever be worth. Without a quote only that and the price itself are
-    judged: a protective exit must not wait for one.
+    crosses, nobody pays more than a tick (what is worthless goes for one) above what the legs can ever be worth.
+    Without a quote only that and the price itself are judged: a protective exit must not wait for one.
     """
     if not net_price.is_finite() or net_price == 0 or units <= 0:
         return Reason.PRICE_INSANE
@@ -186,4 +186,4 @@ def price_fault(
         if natural is not None and net_price >= beyond:  # what crosses may leave, even where it is dearer than it pays
             return None
     most = most_worth(legs, units)
-    return Reason.PRICE_INSANE if most is not None and net_price < -most else None
+    return Reason.PRICE_INSANE if most is not None and net_price < -most - step else None

@@ -8,8 +8,9 @@ import pytest
 
 from qmterm.broker.paper import PaperBroker
 from qmterm.core.clock import ManualClock, from_et
-from qmterm.core.errors import BrokerError, JournalError
+from qmterm.core.errors import BrokerError, JournalError, Withheld
 from qmterm.core.orders import BrokerOrder, OrderState
+from qmterm.core.reasons import Reason
 from qmterm.core.settings.broker import PaperSettings
 from tests.broker.conftest import MONDAY, buy
 from tests.broker.test_brackets import STOP, TARGET, TRIGGER
@@ -215,3 +216,25 @@ async def test_a_caller_that_gives_up_leaves_the_account_as_the_others_see_it(op
     assert await desk.orders() == {"qm-1": OrderState.LIVE}
     await desk.paper.cancel(number)  # and nobody waits behind it
     assert await desk.orders() == {"qm-1": OrderState.CANCELLED}
+
+
+@pytest.mark.parametrize("kind", ["place", "bracket", "replace"])
+async def test_an_order_that_is_withdrawn_while_it_waits_for_anothers_save_is_kept_back(opened, kind):
+    desk = await opened()
+    first = await desk.working(intent_id="qm-1", price="-1.00")
+    desk.disk.answers.clear()
+    ahead = asyncio.ensure_future(desk.paper.place(buy(intent_id="qm-2", price="-1.00")))
+    await asyncio.sleep(0)
+    ways = {
+        "place": lambda: desk.paper.place(buy(intent_id="qm-3")),
+        "bracket": lambda: desk.paper.place_bracket((TRIGGER, TARGET, STOP)),
+        "replace": lambda: desk.paper.replace(first, buy(intent_id="qm-3", price="-1.05")),
+    }
+    waiting = asyncio.ensure_future(ways[kind]())
+    await asyncio.sleep(0)
+    desk.paper.last_look = lambda _intent: Reason.LADDER_HALT
+    desk.disk.answers.set()
+    await ahead
+    with pytest.raises(Withheld, match="LADDER_HALT"):
+        await waiting
+    assert [order.external_id for order in await desk.paper.live_orders()] == ["qm-1", "qm-2"]

@@ -43,7 +43,7 @@ def seated(
             parts = await build(
                 with_sim(settings_of(mode, broker), link),
                 Credentials(link.token, link.token, link.token),
-                RunPlace(journal, home.path / "cache" / "history" / f"sim-{link.world}", None),
+                RunPlace(journal, home.path / "cache" / "history" / f"sim-{link.world}", None, home.path / "accounts"),
                 RunBounds(None, until, wish.speed),
                 lambda clock: RunLog(clock, Scrubber([link.token])),
                 sim=link,

@@ -6,7 +6,11 @@ import sys
 import pytest
 
 from qmterm.core.errors import ConfigError
+from qmterm.core.settings.broker import TastytradeSettings
+from qmterm.core.settings.engine import BrokerName, EngineSettings
+from qmterm.core.settings.model import Settings
 from qmterm.engine.account_lock import AccountLock
+from qmterm.engine.wiring import _host_of_account
 
 HOLD = (
     "import sys\nfrom pathlib import Path\nfrom qmterm.engine.account_lock import AccountLock\n"
@@ -46,3 +50,20 @@ def test_a_disk_without_locks_is_one_sentence(tmp_path, monkeypatch):
     monkeypatch.setattr("qmterm.journal.lock._try_lock", no_locks)
     with pytest.raises(ConfigError, match=r"5WT00001 cannot be locked .*No locks available"):
         AccountLock(tmp_path, "host", "5WT00001").acquire()
+
+
+@pytest.mark.parametrize(
+    "address", ["", "https://api.tastyworks.com", "https://API.tastyworks.com/", "https://api.tastyworks.com:443"]
+)
+def test_one_host_is_one_host_however_it_is_written(address):
+    engine = EngineSettings(broker=BrokerName.LIVE)
+    settings = Settings(engine=engine, tastytrade=TastytradeSettings(rest_url=address))
+    assert _host_of_account(settings) == "api.tastyworks.com:443"
+
+
+def test_a_simulator_is_known_by_its_port():
+    hosts = [
+        _host_of_account(Settings(tastytrade=TastytradeSettings(rest_url=f"http://127.0.0.1:{port}")))
+        for port in (8001, 8002)
+    ]
+    assert hosts == ["127.0.0.1:8001", "127.0.0.1:8002"]

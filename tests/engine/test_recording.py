@@ -21,7 +21,7 @@ async def test_recording_is_off_unless_it_is_asked_for(tmp_path):
 
 
 async def test_frames_stand_beside_the_history_of_their_market(tmp_path):
-    place = RunPlace(tmp_path / "j.db", tmp_path / "cache" / "history" / "polygon", None)
+    place = RunPlace(tmp_path / "j.db", tmp_path / "cache" / "history" / "polygon", None, tmp_path / "accounts")
     assert place.frames == tmp_path / "cache" / "frames" / "polygon"
     recorder = _recorder(settings(record_frames=True), place.frames, 1_772_463_600_000_000_000, Log())
     recorder.add("stocks", 5, 6, b"[]")

@@ -209,6 +209,11 @@ class Placing:
         later = asyncio.get_running_loop().call_later(TOLD_AFTER_S, self.tell, record)
         self._untold[record.intent.intent_id] = later
 
+    def _not_leaving(self, record: OrderRecord) -> None:
+        self.done.orders -= 1
+        if (later := self._untold.pop(record.intent.intent_id, None)) is not None:
+            later.cancel()
+
     def tell(self, record: OrderRecord) -> None:
         """Say that it was sent: once, and before anything else that is told of the order."""
         intent = record.intent
@@ -233,6 +238,8 @@ class Placing:
         try:
             answers = await (self._put(records) if ready is None else ready.leave())
         except Withheld as kept:
+            for each in records:
+                self._not_leaving(each)
             await self._not_sent(records, Reason(kept.code))
             return
         except BrokerError as refusal:
@@ -355,8 +362,11 @@ def _forgotten(row: Awaitable[object]) -> None:
 
 
 def _withdrawn(records: tuple[OrderRecord, ...]) -> Reason | None:
-    """A person's cancel that came before the broker had it."""
-    return Reason.USER if any(record.cancel_asked or record.unwanted for record in records) else None
+    """A cancel that came before the broker had it: a person's, or the machine's for a stop's sake."""
+    for record in records:
+        if record.cancel_asked or record.unwanted:
+            return Reason.GIVES_WAY if record.gives_way else Reason.USER
+    return None
 
 
 def _check_first(records: tuple[OrderRecord, ...]) -> None:

@@ -49,7 +49,7 @@ async def test_a_slip_of_the_finger_is_refused_and_a_close_that_crosses_is_not(t
             assert "beyond the market (0.15 db)" in answer.text
 
 
-@pytest.mark.parametrize(("offered", "most"), [(0.05, "0.16"), (0.0, "5.00")])
+@pytest.mark.parametrize(("offered", "most"), [(0.05, "0.16"), (0.0, "5.01")])
 async def test_an_edit_of_such_a_close_has_the_same_bound(offered, most):
     async with opened() as house:
         hold(house)

@@ -357,6 +357,8 @@ async def test_what_is_no_longer_wanted_while_it_waits_at_the_broker_is_kept_bac
     assert at.journal.rows == [("intent", "qm-1"), ("not sent", "qm-1")]
     assert at.told[-1] == order_line("warn", f"not sent (LADDER_HALT): {BUY}")
     assert at.broker.last_look(record.intent) is None  # it is nobody's business any more
+    assert at.desk.sent == 0
+    assert len(at.told) == 1  # nothing says that it was sent
 
 
 @pytest.mark.parametrize("flag", ["unwanted", "cancel_asked"])
@@ -366,6 +368,18 @@ async def test_an_order_that_a_person_cancels_on_its_way_is_kept_back(flag):
     meanwhile(at, lambda: setattr(record, flag, True))
     await at.desk.send(record, lambda _record: None)
     assert (record.state, record.reason, at.broker.posts) == (OrderState.NOT_SENT, "USER", [])
+
+
+async def test_an_order_that_is_in_a_stops_way_is_kept_back_for_it():
+    at = Seat()
+    record = at.desk.register(entry())
+
+    def stop_hits():
+        record.unwanted = record.gives_way = True
+
+    meanwhile(at, stop_hits)
+    await at.desk.send(record, lambda _record: None)
+    assert (record.state, record.reason, at.broker.posts) == (OrderState.NOT_SENT, "GIVES_WAY", [])
 
 
 async def test_a_bracket_is_kept_back_as_one_when_one_of_it_is_cancelled_on_its_way():
