@@ -273,6 +273,101 @@ async def test_an_arming_begins_on_the_disk_only_and_ends_without_it():
         assert house.journal.documents["arming"] == house.arming.arms.to_dict()
 
 
+async def failing_back(house):
+    """The rows that hang fail now; those that come are written."""
+    house.journal.full = True
+    await back(house)
+    house.journal.full = False
+
+
+async def test_a_stop_whose_row_fails_after_all_is_written_by_a_later_turn():
+    async with hanging(held=4) as house:
+        house.open = False  # nothing is ordered: the guard's row is alone
+        close_at(house, GONE)
+        for _ in range(3):
+            await house.step()
+        await failing_back(house)
+        assert house.journal.protects["P1"]["goal"] == 0
+        rows = len(house.journal.rows)
+        for _ in range(3):
+            await house.step()
+        assert house.journal.protects["P1"] == house.guards.of("P1").to_dict()
+        assert house.journal.protects["P1"]["goal"] == 4
+        assert house.journal.rows[rows:].count(("protect", "P1")) == 1
+
+
+async def test_a_stop_whose_row_fails_at_once_is_written_by_a_later_turn():
+    async with opened() as house:
+        await house.hold(4)
+        house.open = False
+        house.journal.full = True
+        close_at(house, GONE)
+        with pytest.raises(JournalError):
+            await house.step()
+        await house.step()  # still full: told, and the turn goes on
+        house.journal.full = False
+        await house.step()
+        assert house.journal.protects["P1"] == house.guards.of("P1").to_dict()
+
+
+async def test_a_fill_whose_guards_row_fails_is_written_by_a_later_turn():
+    async with opened() as house:
+        await house.hold(4)
+        close_at(house, GONE)
+        await house.turn()
+        write = house.journal.write_protect
+
+        async def full(*_):
+            raise JournalError("full")
+
+        house.journal.write_protect = full
+        with pytest.raises(JournalError):
+            await house.filled(house.working[0].broker_id, 1)
+        house.journal.write_protect = write
+        assert house.journal.protects["P1"] != house.guards.of("P1").to_dict()
+        await house.step()
+        assert house.journal.protects["P1"] == house.guards.of("P1").to_dict()
+
+
+async def test_a_guard_whose_end_fails_is_forgotten_on_the_disk_by_a_later_turn():
+    async with opened(patience=DiskPatience(0.01)) as house:
+        await house.hold(4)
+        close_at(house, GONE)
+        await house.turn()
+        await house.filled_all()
+        house.journal.hang()
+        await house.oversight.protection.tidy()
+        await failing_back(house)
+        assert "P1" in house.journal.protects
+        await house.step()
+        assert "P1" not in house.journal.protects
+
+
+async def test_a_disarming_whose_row_fails_after_all_is_written_by_a_later_turn():
+    async with opened(patience=DiskPatience(0.01)) as house:
+        await house.arming.arm("5WT00001", CASH, house.clock.now() + 600 * NS, None, "ctl")
+        house.journal.hang()
+        await house.arming.disarm("by a person")
+        await house.arming.look(CASH, 0)
+        await failing_back(house)
+        assert house.journal.documents["arming"] != {}
+        await house.arming.look(CASH, 0)
+        assert house.journal.documents["arming"] == {}
+
+
+async def test_a_days_loss_whose_row_fails_is_written_by_a_later_turn():
+    async with opened(patience=DiskPatience(0.01)) as house:
+        await house.oversight.begin_day()
+        house.journal.hang()
+        house.book.adjustments = Decimal(-2000)
+        await house.turn()
+        await failing_back(house)
+        assert house.journal.documents["day"]["blocked"] is False
+        await house.turn()
+        assert house.journal.documents["day"] == house.trader.day.to_dict()
+        assert house.journal.documents["day"]["blocked"] is True
+
+
 async def test_the_alarm_needs_no_turn():
     async with opened() as house:
         watch = asyncio.create_task(house.oversight.watch_journal())
