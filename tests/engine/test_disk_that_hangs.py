@@ -15,7 +15,7 @@ from types import SimpleNamespace
 import pytest
 
 from qmterm.core.clock import NS
-from qmterm.core.errors import JournalError
+from qmterm.core.errors import BrokerError, JournalError
 from qmterm.core.orders import OrderState
 from qmterm.core.reasons import Reason
 from qmterm.core.settings.engine import Mode
@@ -386,6 +386,7 @@ async def test_the_alarm_needs_no_turn():
 
 def engine_of(house, **parts):
     """An engine whose rooms are the house's."""
+    parts = {"on_trace": None} | parts
     made = Engine(SimpleNamespace(clock=house.clock, log=house.log, broker=house.broker, **parts))
     made._engaged = SimpleNamespace(oversight=house.oversight, desk=house.desk, book=house.book, trader=house.trader)
     return made
@@ -424,6 +425,70 @@ async def test_behind_a_fill_that_waits_for_its_row_an_orders_end_is_seen():
         await back(house)
         assert house.book.quantity(OCC) == 1
         listening.cancel()
+
+
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize(
+    ("error", "level", "text"),
+    [
+        (ValueError("?"), Level.REDUCE_ONLY, "events: ValueError: ?"),
+        (BrokerError("no"), Level.NORMAL, "events: no"),
+        (JournalError("full"), Level.REDUCE_ONLY, "events: full"),
+    ],
+)
+async def test_a_fault_behind_a_fill_means_the_same_in_time_and_late(late, error, level, text):
+    async with opened(patience=DiskPatience(0.01)) as house:
+        order = await house.desk.submit(entry())
+
+        async def broken(*_):
+            raise error
+
+        house.desk._on_fill = broken
+        traced = []
+        engine = engine_of(house, on_trace=traced.append)
+        house.broker.queue.put_nowait(house.broker.fill(order.broker_id, 1))
+        if late:
+            house.journal.hang()
+        listening = asyncio.create_task(engine._guarded("events", engine._listen))
+        await asyncio.sleep(0.05)
+        if late:
+            assert house.ladder.level is Level.NORMAL
+            await back(house)
+        assert house.ladder.level is level
+        assert [line.text for line in house.log.lines if line.kind == "ENGINE"] == [text]
+        assert traced == ([error] if isinstance(error, ValueError) else [])
+        listening.cancel()
+
+
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize(
+    ("error", "alarm", "shown"),
+    [
+        (JournalError("full"), "ladder REDUCE-ONLY: paper account: full", []),
+        (ValueError("?"), "ladder REDUCE-ONLY: turn: ValueError: ?", ["turn: ValueError: ?"]),
+    ],
+)
+async def test_a_fault_of_the_paper_market_means_the_same_in_time_and_late(late, error, alarm, shown):
+    async with opened(patience=DiskPatience(0.01)) as house:
+        answers = asyncio.Event()
+        if not late:
+            answers.set()
+
+        async def on_market(_now_ns):
+            await answers.wait()
+            raise error
+
+        engine = engine_of(house, broker_on_market=on_market)
+        try:  # as a turn and what drives it do
+            await engine._on_market()
+        except JournalError as failed:
+            engine._market_failed(failed)
+        except ValueError as failed:
+            engine._failed("turn", failed)
+        answers.set()
+        await asyncio.sleep(0.01)
+        assert alarms(house, "RISK") == [alarm]
+        assert [line.text for line in house.log.lines if line.kind == "ENGINE"] == shown
 
 
 # --- the real journal, its scribe stopped ---
