@@ -192,10 +192,10 @@ class Arming:
     async def look(self, nlv: Decimal, held: int) -> None:
         """Every turn: has its time or its loss come."""
         await self._rows.again()
-        if self._arms is None:
-            return
-        if self._moved:
+        if self._arms is not None and self._moved:
             await self._keep()
+        if self._arms is None:  # looked at behind both: a person may have ended it, and asked for another, meanwhile
+            return
         arms = self.arms
         if arms is None:
             await self.disarm("its time is over", held=held)

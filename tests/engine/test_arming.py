@@ -240,6 +240,22 @@ async def test_what_ends_by_its_loss_while_the_next_one_waits_for_the_disk_does_
         assert house.journal.documents[DOCUMENT] == house.arming.arms.to_dict()
 
 
+async def test_a_turn_that_waits_for_its_row_drops_no_arming_that_was_asked_for_meanwhile():
+    async with opened(patience=DiskPatience(0.05)) as house:
+        await armed(house)
+        house.arming.moved_by(Decimal(5_000))
+        house.journal.hang()
+        turn = asyncio.create_task(house.arming.look(CASH, 0))
+        await asyncio.sleep(0)
+        await house.answering.answer(Disarm())
+        asked = asyncio.create_task(house.answering.answer(Arm(until="12:00", source="ctl")))
+        await turn
+        house.journal.go_on()
+        assert (await asked).ok
+        assert house.arming.may_open
+        assert [line.text for line in house.log.lines if "its time is over" in line.text] == []
+
+
 async def test_an_arming_that_could_not_be_kept_is_taken_from_the_disk_again():
     async with asked_while_the_disk_hangs() as (house, asked):
         asked.cancel()  # nobody waits for it any more: its row may be written all the same
