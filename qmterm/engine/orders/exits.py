@@ -6,7 +6,6 @@ hit stays hit across cancels, re-pricing and restarts, and a scale-out level is 
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import date
@@ -215,7 +214,8 @@ class Guards:
     async def _follow(self, changed: list[Guard]) -> None:
         # All at once: another fill may come while we write.
         self._guards |= {guard.state.position_id: guard for guard in changed}
-        await asyncio.gather(*(self._rows.write(guard.state.position_id) for guard in changed))
+        for row in [self._rows.write(guard.state.position_id) for guard in changed]:
+            await row
 
     def _keep(self, guard: Guard) -> Awaitable[object]:
         self._guards[guard.state.position_id] = guard
