@@ -21,6 +21,7 @@ from qmterm.core.settings.risk import RiskSettings
 from qmterm.drill.market import DrillClock, DrillMarket
 from qmterm.drill.waits import Waits
 from qmterm.engine.answering import Answering
+from qmterm.engine.arming import Arming
 from qmterm.engine.ending import ended
 from qmterm.engine.ladder import Ladder, Level
 from qmterm.engine.opening import Opened, SessionTerms, open_account, recover, restore_orders
@@ -158,6 +159,7 @@ class House:
             proposals=self.trader.proposals,
             approvals=self.approvals,
             oversight=self.oversight,
+            arming=Arming(self.clock, self.log, journal, "drill", patience),
         )
         parts = SimpleNamespace(clock=self.clock, log=self.log, journal=journal, on_trace=self._trace)
         self.person = Answering(cast(Engaged, rooms), cast(Parts, parts), lambda _why: None)

@@ -37,6 +37,8 @@ async def resume(engaged: Engaged, parts: Parts, source: str) -> CommandResult:
 async def kill(engaged: Engaged, parts: Parts, source: str) -> CommandResult:
     """HALT before anything else, so that nothing queued can leave; then all cancels at once."""
     started = parts.clock.monotonic()
+    # With it, and nothing is awaited between: else an arming asked for before the kill would begin after it.
+    engaged.arming.drop_waiting(f"kill by a person ({source})")
     answers = await engaged.oversight.halt(Reason.KILL, f"kill by a person ({source})", by_person=True)
     took = (parts.clock.monotonic() - started) * 1000
     text = f"HALT: {len(answers)} order(s) asked to cancel in {took:.0f} ms; nothing new leaves"
@@ -71,11 +73,11 @@ async def arm(engaged: Engaged, parts: Parts, command: Arm) -> CommandResult:
     if not engaged.oversight.reconciler.clean:
         return CommandResult(False, "not armed: book and broker do not agree yet (ctl reconcile)", refused=True)
     text = await engaged.arming.arm(account, engaged.marks.nlv, until, most, command.source)
+    if text is None:
+        return CommandResult(False, "not armed: disarmed or killed before it was on the disk; arm again", refused=True)
     return CommandResult(True, f"{text}; ctl disarm ends it")
 
 
 async def disarm(engaged: Engaged, command: Disarm) -> CommandResult:
-    if engaged.arming.arms is None:
-        return CommandResult(True, engaged.arming.text)
     await engaged.arming.disarm(f"by a person ({command.source})", held=len(engaged.book.positions))
     return CommandResult(True, engaged.arming.text)

@@ -6,7 +6,7 @@ end by loss: stops must go on closing what is held, so only new risk ends there;
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal, InvalidOperation
 from typing import Protocol
@@ -14,6 +14,7 @@ from typing import Protocol
 from qmterm.core.clock import NS, Clock, et_date, from_et, to_et
 from qmterm.core.orders import OrderIntent
 from qmterm.core.reasons import Reason
+from qmterm.engine.kept_rows import KeptRows
 from qmterm.engine.patience import DiskPatience
 from qmterm.engine.runlog import RunLog
 
@@ -93,9 +94,12 @@ class Arming:
         self._log = log
         self._journal = journal
         self._fingerprint = fingerprint
-        self._patience = patience or DiskPatience()
+        self._rows = KeptRows(patience or DiskPatience(), self._queue)
+        self._waiting = 0  # armings that the disk does not have yet
+        self._calls_off = 0  # each ends what holds, and those that wait
         self._arms: Arms | None = None
         self._moved = Decimal(0)  # dollars that came or went and that the disk does not know of yet
+        self._came = Decimal(0)  # the same, all of it since the start
         self._ends_at = 0.0  # the same end in real seconds: a clock that is set back lengthens nothing
 
     @property
@@ -133,13 +137,19 @@ class Arming:
 
     # --- arming and its end ---
 
-    async def arm(self, account: str, nlv: Decimal, until_ns: int, max_loss: Decimal | None, source: str) -> str:
-        """It is on the disk before it holds; JournalError when it cannot be."""
-        now = self._clock.now()
+    async def arm(self, account: str, nlv: Decimal, until_ns: int, max_loss: Decimal | None, source: str) -> str | None:
+        """It is on the disk before it holds; JournalError when it cannot be. None: it was called off meanwhile."""
+        now, came, calls_off = self._clock.now(), self._came, self._calls_off
         arms = Arms(account, self._fingerprint, source, now, until_ns, nlv, max_loss)
-        await self._journal.write_document(DOCUMENT, arms.to_dict())
-        self._moved = Decimal(0)  # of before
-        self._hold(arms)
+        self._waiting += 1
+        try:
+            await self._rows.follow(DOCUMENT, self._journal.write_document(DOCUMENT, arms.to_dict()))
+        finally:
+            self._waiting -= 1
+        if self._calls_off != calls_off:  # behind its row the disk has that of its end
+            return None
+        self._moved = self._came - came  # without what came before it
+        self._hold(replace(arms, nlv=nlv + self._moved))
         self._log.alarm("RISK", f"REAL MONEY {self.text} ({source})", "arming", nlv=str(nlv))
         return self.text
 
@@ -149,29 +159,43 @@ class Arming:
 
     async def disarm(self, why: str, *, held: int = 0) -> None:
         """End it now. `held` positions are named, because their stops cannot be sent any more."""
-        if self._arms is None:
+        self._calls_off += 1
+        if self._arms is None and not self._waiting:
             return
         self._arms = None  # before the disk is asked: an end must not wait
         stops = f"; the stops of {held} position(s) cannot be sent any more: arm again, or close them" if held else ""
         self._log.write("alarm" if held else "warn", "RISK", f"disarmed: {why}{stops}", "arming")
-        await self._keep({})
+        await self._rows.keep(DOCUMENT)
 
-    async def _keep(self, body: Mapping[str, object]) -> None:
-        await self._patience.wait(self._journal.write_document(DOCUMENT, body))
+    def drop_waiting(self, why: str) -> None:
+        """What waits for the disk does not begin; what holds goes on. Nobody waits for the row of it."""
+        if self._waiting:
+            self._calls_off += 1
+            self._log.warn("RISK", f"not armed: {why}", "arming")
+            self._rows.write(DOCUMENT)
+
+    def _queue(self, _name: str) -> Awaitable[object]:
+        return self._journal.write_document(DOCUMENT, {} if self._arms is None else self._arms.to_dict())
+
+    async def _keep(self) -> None:
+        if not self._waiting:  # else that row decides what the disk has: an older arming must not come behind it
+            self._moved = Decimal(0)
+            await self._rows.keep(DOCUMENT)
 
     def moved_by(self, change: Decimal) -> None:
         """Money that came or went, dollars: a deposit must not make the loss larger that was allowed."""
         self._moved += change
+        self._came += change
         if self._arms is not None:
             self._arms = replace(self._arms, nlv=self._arms.nlv + change)
 
     async def look(self, nlv: Decimal, held: int) -> None:
         """Every turn: has its time or its loss come."""
-        if self._arms is None:
+        await self._rows.again()
+        if self._arms is not None and self._moved:
+            await self._keep()
+        if self._arms is None:  # looked at behind both: a person may have ended it, and asked for another, meanwhile
             return
-        if self._moved:
-            self._moved = Decimal(0)
-            await self._keep(self._arms.to_dict())
         arms = self.arms
         if arms is None:
             await self.disarm("its time is over", held=held)
@@ -180,7 +204,7 @@ class Arming:
             lost = arms.nlv - nlv
             text = f"arming ended: {lost:,.2f} lost since, {arms.max_loss:,.2f} was allowed; nothing is opened"
             self._log.alarm("RISK", f"{text}, closes go on until {to_et(arms.until_ns):%H:%M}", "arming")
-            await self._keep(replace(arms, spent=True).to_dict())
+            await self._keep()
 
     async def restore(self, saved: Mapping[str, object], account: str, nlv: Decimal, *, clean: bool) -> None:
         """After a restart: it holds on for the same account and configuration, if the reconciliation was clean."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 
 from qmterm.core.calendar import Phase
 from qmterm.core.clock import NS
@@ -184,7 +185,8 @@ class Engine:
     async def _listen(self) -> None:
         patience = self._need().oversight.patience
         async for event in self._parts.broker.events():
-            await patience.wait(self._on_event(event))  # behind a fill that waits for its row come ends and cancels
+            # Behind a fill that waits for its row come ends and cancels.
+            await patience.wait(self._on_event(event), partial(self._failed, "events"))
 
     async def _scan_loop(self) -> None:
         while True:
@@ -265,8 +267,8 @@ class Engine:
         parts.feed.turn()
         try:
             await self._on_market()
-        except JournalError as error:  # the paper account's: told once, and the stops look all the same
-            engaged.oversight.lower(Level.REDUCE_ONLY, Reason.JOURNAL_TROUBLE, f"paper account: {error}")
+        except JournalError as error:  # the stops look all the same
+            self._market_failed(error)
         engaged.marks.update()
         if engaged.desk.counting == 0:
             engaged.marks.keep(parts.journal)
@@ -291,7 +293,14 @@ class Engine:
         """A paper broker keeps its book on our disk: while that hangs its market stands still, and the turn goes on."""
         if self._moving is None or self._moving.done():
             self._moving = asyncio.ensure_future(self._parts.broker_on_market(self._parts.clock.now()))
-            await self._need().oversight.patience.wait(self._moving)
+            await self._need().oversight.patience.wait(self._moving, self._market_failed)
+
+    def _market_failed(self, error: Exception) -> None:
+        """That the paper account's row failed is told once; anything else is a turn's failure, also when it is late."""
+        if isinstance(error, JournalError):
+            self._need().oversight.lower(Level.REDUCE_ONLY, Reason.JOURNAL_TROUBLE, f"paper account: {error}")
+        else:
+            self._failed("turn", error)
 
     def _proposal_expired(self, proposal: Proposal) -> None:
         engaged, symbol = self._need(), proposal.underlying

@@ -15,6 +15,7 @@ from qmterm.core.protocols import Broker
 from qmterm.core.reasons import Reason
 from qmterm.core.settings.engine import EngineSettings
 from qmterm.core.settings.risk import RiskSettings
+from qmterm.engine.kept_rows import KeptRows
 from qmterm.engine.ladder import Ladder, Level, Move
 from qmterm.engine.latency import Percentiles
 from qmterm.engine.losses import DOCUMENT as DAY
@@ -82,6 +83,7 @@ class Oversight:
         self._kept: dict[str, object] = {"ladder": None, DOCUMENT: {}}  # as last given to the journal
         self.patience = patience or DiskPatience()
         self.patience.failed = self.lane_failed
+        self._day_rows = KeptRows(self.patience, lambda name: journal.write_document(name, trader.day.to_dict()))
         self.reconciler = Reconciler(trader.settings.readback_window_s)
         self._explainer = Explainer(trader, broker, split_ratio)
         self.adoption = Adoption(trader, journal, self._explainer)
@@ -109,6 +111,7 @@ class Oversight:
         if jumped is not None:
             text = f"this machine's clock jumped by {jumped:+.0f} s: ages and times of before cannot be compared"
             self.lower(Level.REDUCE_ONLY, Reason.CLOCK_JUMP, text)
+        await self._day_rows.again()
         await self._watch_day()
         self._watch_losses()
         await self._watch_flatten()
@@ -169,7 +172,7 @@ class Oversight:
             self._watch_losses()
 
     async def _keep_day(self) -> None:
-        await self.patience.wait(self._journal.write_document(DAY, self._trader.day.to_dict()))
+        await self._day_rows.keep(DAY)
 
     def _watch_losses(self) -> None:
         day, risk = self._trader.day, self._risk

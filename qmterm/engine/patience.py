@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 DISK_PATIENCE_S = 0.25
@@ -26,10 +27,11 @@ class DiskPatience:
         self._left: set[asyncio.Future[Any]] = set()  # without an answer, and nobody waits any more
         self.failed: Callable[[Exception], None] = _untold  # set by oversight.py: how one of those ended
 
-    async def wait(self, written: Awaitable[object]) -> None:
+    async def wait(self, written: Awaitable[object], failed: Callable[[Exception], None] | None = None) -> None:
         """Returns when it is written, or when patience is over: then it goes on alone, in its place of the queue.
 
-        Raises what it ended with meanwhile; what it ends with later is told to `failed`.
+        Raises what it ended with meanwhile. What it ends with later is told to `failed`: that of the engine is for a
+        row; who waits for more than a row gives his own, which does what he does with an error that is raised.
         """
         if self._seconds is None:
             await written
@@ -43,12 +45,12 @@ class DiskPatience:
         finally:
             if not row.done():
                 self._left.add(row)
-                row.add_done_callback(self._late)
+                row.add_done_callback(partial(self._late, failed))
         if row.done():
             row.result()
 
-    def _late(self, row: asyncio.Future[Any]) -> None:
+    def _late(self, failed: Callable[[Exception], None] | None, row: asyncio.Future[Any]) -> None:
         self._left.discard(row)
         error = None if row.cancelled() else row.exception()
         if isinstance(error, Exception):
-            self.failed(error)
+            (failed or self.failed)(error)

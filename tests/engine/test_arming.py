@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import asynccontextmanager
 from decimal import Decimal
 
 import pytest
@@ -9,7 +11,8 @@ import pytest
 from qmterm.core.clock import NS, from_et, to_et
 from qmterm.core.settings.engine import BrokerName
 from qmterm.engine.arming import DOCUMENT, Arming, parse_loss, parse_until
-from qmterm.engine.commands import Arm, Disarm
+from qmterm.engine.commands import Arm, Disarm, Kill
+from qmterm.engine.patience import DiskPatience
 from tests.engine.fakes import CASH, clock_at
 from tests.engine.house import opened
 
@@ -151,6 +154,127 @@ async def test_it_does_not_hold_before_it_is_on_the_disk():
         house.journal.write_document = slow
         await armed(house)
         assert seen == [None]
+
+
+@asynccontextmanager
+async def asked_while_the_disk_hangs(**more):
+    """An arming that waits for the disk; its answer comes after `go_on`."""
+    async with opened(patience=DiskPatience(0.01)) as house:
+        real(house)
+        house.journal.hang()
+        asked = asyncio.create_task(house.answering.answer(Arm(**({"tail": "0001"} | more))))
+        await asyncio.sleep(0.01)
+        try:
+            yield house, asked
+        finally:
+            house.journal.go_on()
+            await asyncio.wait({asked})
+
+
+CALLED_OFF = "not armed: disarmed or killed before it was on the disk; arm again"
+
+
+@pytest.mark.parametrize("command", [Disarm("ctl"), Kill("ctl")])
+async def test_an_arming_that_waits_for_the_disk_does_not_begin_after_a_disarm_or_a_kill(command):
+    async with asked_while_the_disk_hangs() as (house, asked):
+        assert (await house.answering.answer(command)).ok
+        house.journal.go_on()
+        answer = await asked
+        assert (answer.ok, answer.refused, answer.text) == (False, True, CALLED_OFF)
+        assert house.arming.arms is None
+        await asyncio.sleep(0.01)
+        assert house.journal.documents[DOCUMENT] == {}
+        assert [line.text for line in house.log.lines if "REAL MONEY" in line.text] == []
+
+
+async def test_a_disarm_ends_what_holds_and_what_waits_for_the_disk():
+    async with opened(patience=DiskPatience(0.01)) as house:
+        await armed(house)
+        house.journal.hang()
+        longer = asyncio.create_task(house.answering.answer(Arm(until="12:00", source="ctl")))
+        await asyncio.sleep(0.01)
+        assert (await house.answering.answer(Disarm())).ok
+        assert house.arming.arms is None
+        house.journal.go_on()
+        assert not (await longer).ok
+        await asyncio.sleep(0.01)
+        assert (house.arming.arms, house.journal.documents[DOCUMENT]) == (None, {})
+
+
+async def test_a_kill_leaves_what_holds_so_that_a_person_can_close():
+    async with opened(patience=DiskPatience(0.01)) as house:
+        await armed(house)
+        house.journal.hang()
+        longer = asyncio.create_task(house.answering.answer(Arm(until="12:00", source="ctl")))
+        await asyncio.sleep(0.01)
+        assert (await house.answering.answer(Kill())).ok
+        house.journal.go_on()
+        assert not (await longer).ok
+        await asyncio.sleep(0.01)
+        assert house.arming.left_s == 900
+        assert house.journal.documents[DOCUMENT] == house.arming.arms.to_dict()
+
+
+async def test_after_a_disarm_a_new_arming_holds_though_both_waited_for_the_disk():
+    async with asked_while_the_disk_hangs() as (house, first):
+        await house.answering.answer(Disarm())
+        second = asyncio.create_task(house.answering.answer(Arm(until="12:00", source="ctl")))
+        await asyncio.sleep(0.01)
+        house.journal.go_on()
+        assert [(await each).ok for each in (first, second)] == [False, True]
+        assert house.journal.documents[DOCUMENT] == house.arming.arms.to_dict()
+
+
+async def test_what_ends_by_its_loss_while_the_next_one_waits_for_the_disk_does_not_overwrite_it():
+    async with opened(patience=DiskPatience(0.01)) as house:
+        await armed(house, until="11:00", max_loss="500", source="ctl")
+        house.journal.hang()
+        again = asyncio.create_task(house.answering.answer(Arm(until="12:00", max_loss="500", source="ctl")))
+        await asyncio.sleep(0.01)
+        await house.arming.look(CASH - 500, 1)
+        assert house.arming.arms.spent
+        house.journal.go_on()
+        assert (await again).ok
+        await asyncio.sleep(0.01)
+        assert house.arming.may_open
+        assert house.journal.documents[DOCUMENT] == house.arming.arms.to_dict()
+
+
+async def test_a_turn_that_waits_for_its_row_drops_no_arming_that_was_asked_for_meanwhile():
+    async with opened(patience=DiskPatience(0.05)) as house:
+        await armed(house)
+        house.arming.moved_by(Decimal(5_000))
+        house.journal.hang()
+        turn = asyncio.create_task(house.arming.look(CASH, 0))
+        await asyncio.sleep(0)
+        await house.answering.answer(Disarm())
+        asked = asyncio.create_task(house.answering.answer(Arm(until="12:00", source="ctl")))
+        await turn
+        house.journal.go_on()
+        assert (await asked).ok
+        assert house.arming.may_open
+        assert [line.text for line in house.log.lines if "its time is over" in line.text] == []
+
+
+async def test_an_arming_that_could_not_be_kept_is_taken_from_the_disk_again():
+    async with asked_while_the_disk_hangs() as (house, asked):
+        asked.cancel()  # nobody waits for it any more: its row may be written all the same
+        await asyncio.wait({asked})
+        house.journal.go_on()
+        house.journal.documents[DOCUMENT] = {"until": "later"}
+        await house.arming.look(CASH, 0)
+        assert house.journal.documents[DOCUMENT] == {}
+
+
+async def test_a_deposit_while_it_waits_for_the_disk_does_not_enlarge_what_it_may_lose():
+    async with asked_while_the_disk_hangs(until="12:00", max_loss="500", source="ctl") as (house, asked):
+        house.arming.moved_by(Decimal(5_000))
+        house.journal.go_on()
+        assert (await asked).ok
+        assert house.arming.arms.nlv == CASH + 5_000
+        await house.arming.look(CASH + 4_500, 0)
+        assert not house.arming.may_open
+        assert house.journal.documents[DOCUMENT]["nlv"] == str(CASH + 5_000)
 
 
 def test_times_and_amounts_are_read_strictly():

@@ -15,7 +15,7 @@ from types import SimpleNamespace
 import pytest
 
 from qmterm.core.clock import NS
-from qmterm.core.errors import JournalError
+from qmterm.core.errors import BrokerError, JournalError
 from qmterm.core.orders import OrderState
 from qmterm.core.reasons import Reason
 from qmterm.core.settings.engine import Mode
@@ -273,6 +273,101 @@ async def test_an_arming_begins_on_the_disk_only_and_ends_without_it():
         assert house.journal.documents["arming"] == house.arming.arms.to_dict()
 
 
+async def failing_back(house):
+    """The rows that hang fail now; those that come are written."""
+    house.journal.full = True
+    await back(house)
+    house.journal.full = False
+
+
+async def test_a_stop_whose_row_fails_after_all_is_written_by_a_later_turn():
+    async with hanging(held=4) as house:
+        house.open = False  # nothing is ordered: the guard's row is alone
+        close_at(house, GONE)
+        for _ in range(3):
+            await house.step()
+        await failing_back(house)
+        assert house.journal.protects["P1"]["goal"] == 0
+        rows = len(house.journal.rows)
+        for _ in range(3):
+            await house.step()
+        assert house.journal.protects["P1"] == house.guards.of("P1").to_dict()
+        assert house.journal.protects["P1"]["goal"] == 4
+        assert house.journal.rows[rows:].count(("protect", "P1")) == 1
+
+
+async def test_a_stop_whose_row_fails_at_once_is_written_by_a_later_turn():
+    async with opened() as house:
+        await house.hold(4)
+        house.open = False
+        house.journal.full = True
+        close_at(house, GONE)
+        with pytest.raises(JournalError):
+            await house.step()
+        await house.step()  # still full: told, and the turn goes on
+        house.journal.full = False
+        await house.step()
+        assert house.journal.protects["P1"] == house.guards.of("P1").to_dict()
+
+
+async def test_a_fill_whose_guards_row_fails_is_written_by_a_later_turn():
+    async with opened() as house:
+        await house.hold(4)
+        close_at(house, GONE)
+        await house.turn()
+        write = house.journal.write_protect
+
+        async def full(*_):
+            raise JournalError("full")
+
+        house.journal.write_protect = full
+        with pytest.raises(JournalError):
+            await house.filled(house.working[0].broker_id, 1)
+        house.journal.write_protect = write
+        assert house.journal.protects["P1"] != house.guards.of("P1").to_dict()
+        await house.step()
+        assert house.journal.protects["P1"] == house.guards.of("P1").to_dict()
+
+
+async def test_a_guard_whose_end_fails_is_forgotten_on_the_disk_by_a_later_turn():
+    async with opened(patience=DiskPatience(0.01)) as house:
+        await house.hold(4)
+        close_at(house, GONE)
+        await house.turn()
+        await house.filled_all()
+        house.journal.hang()
+        await house.oversight.protection.tidy()
+        await failing_back(house)
+        assert "P1" in house.journal.protects
+        await house.step()
+        assert "P1" not in house.journal.protects
+
+
+async def test_a_disarming_whose_row_fails_after_all_is_written_by_a_later_turn():
+    async with opened(patience=DiskPatience(0.01)) as house:
+        await house.arming.arm("5WT00001", CASH, house.clock.now() + 600 * NS, None, "ctl")
+        house.journal.hang()
+        await house.arming.disarm("by a person")
+        await house.arming.look(CASH, 0)
+        await failing_back(house)
+        assert house.journal.documents["arming"] != {}
+        await house.arming.look(CASH, 0)
+        assert house.journal.documents["arming"] == {}
+
+
+async def test_a_days_loss_whose_row_fails_is_written_by_a_later_turn():
+    async with opened(patience=DiskPatience(0.01)) as house:
+        await house.oversight.begin_day()
+        house.journal.hang()
+        house.book.adjustments = Decimal(-2000)
+        await house.turn()
+        await failing_back(house)
+        assert house.journal.documents["day"]["blocked"] is False
+        await house.turn()
+        assert house.journal.documents["day"] == house.trader.day.to_dict()
+        assert house.journal.documents["day"]["blocked"] is True
+
+
 async def test_the_alarm_needs_no_turn():
     async with opened() as house:
         watch = asyncio.create_task(house.oversight.watch_journal())
@@ -291,6 +386,7 @@ async def test_the_alarm_needs_no_turn():
 
 def engine_of(house, **parts):
     """An engine whose rooms are the house's."""
+    parts = {"on_trace": None} | parts
     made = Engine(SimpleNamespace(clock=house.clock, log=house.log, broker=house.broker, **parts))
     made._engaged = SimpleNamespace(oversight=house.oversight, desk=house.desk, book=house.book, trader=house.trader)
     return made
@@ -329,6 +425,70 @@ async def test_behind_a_fill_that_waits_for_its_row_an_orders_end_is_seen():
         await back(house)
         assert house.book.quantity(OCC) == 1
         listening.cancel()
+
+
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize(
+    ("error", "level", "text"),
+    [
+        (ValueError("?"), Level.REDUCE_ONLY, "events: ValueError: ?"),
+        (BrokerError("no"), Level.NORMAL, "events: no"),
+        (JournalError("full"), Level.REDUCE_ONLY, "events: full"),
+    ],
+)
+async def test_a_fault_behind_a_fill_means_the_same_in_time_and_late(late, error, level, text):
+    async with opened(patience=DiskPatience(0.01)) as house:
+        order = await house.desk.submit(entry())
+
+        async def broken(*_):
+            raise error
+
+        house.desk._on_fill = broken
+        traced = []
+        engine = engine_of(house, on_trace=traced.append)
+        house.broker.queue.put_nowait(house.broker.fill(order.broker_id, 1))
+        if late:
+            house.journal.hang()
+        listening = asyncio.create_task(engine._guarded("events", engine._listen))
+        await asyncio.sleep(0.05)
+        if late:
+            assert house.ladder.level is Level.NORMAL
+            await back(house)
+        assert house.ladder.level is level
+        assert [line.text for line in house.log.lines if line.kind == "ENGINE"] == [text]
+        assert traced == ([error] if isinstance(error, ValueError) else [])
+        listening.cancel()
+
+
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize(
+    ("error", "alarm", "shown"),
+    [
+        (JournalError("full"), "ladder REDUCE-ONLY: paper account: full", []),
+        (ValueError("?"), "ladder REDUCE-ONLY: turn: ValueError: ?", ["turn: ValueError: ?"]),
+    ],
+)
+async def test_a_fault_of_the_paper_market_means_the_same_in_time_and_late(late, error, alarm, shown):
+    async with opened(patience=DiskPatience(0.01)) as house:
+        answers = asyncio.Event()
+        if not late:
+            answers.set()
+
+        async def on_market(_now_ns):
+            await answers.wait()
+            raise error
+
+        engine = engine_of(house, broker_on_market=on_market)
+        try:  # as a turn and what drives it do
+            await engine._on_market()
+        except JournalError as failed:
+            engine._market_failed(failed)
+        except ValueError as failed:
+            engine._failed("turn", failed)
+        answers.set()
+        await asyncio.sleep(0.01)
+        assert alarms(house, "RISK") == [alarm]
+        assert [line.text for line in house.log.lines if line.kind == "ENGINE"] == shown
 
 
 # --- the real journal, its scribe stopped ---

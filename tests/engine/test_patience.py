@@ -90,6 +90,15 @@ async def test_what_fails_later_is_told(error):
     assert told == [error]
 
 
+async def test_what_fails_later_is_told_to_whom_the_caller_names():
+    row, told, own, patience = asked(), [], [], DiskPatience(0.0)
+    patience.failed = told.append
+    await patience.wait(row, own.append)
+    row.set_exception(error := ZeroDivisionError("?"))
+    await settle()
+    assert (told, own) == ([], [error])
+
+
 async def test_what_is_cancelled_later_is_no_failure():
     row, told, patience = asked(), [], DiskPatience(0.0)
     patience.failed = told.append

@@ -254,7 +254,7 @@ class RandomAccount(RandomBroker):
         if intent.replaces is None and one_long_option(opened):  # as its lane does, for what can have resting exits
             cost = -Decimal(str(self.ask(opened[0].symbol)))
             plan = self._plan(intent.strategy, intent.underlying, opened, cost, Decimal(1))
-            at_once(self.floor.guards.prepare(replace(plan, plan_id=intent.plan_id), opened))
+            self.floor.guards.prepare(replace(plan, plan_id=intent.plan_id), opened)
         self.send(fresh)
         made = [(record.intent, record.state.value) for record in fresh]
         self._tale.append(lambda: f"{what}: {'; '.join(f'{describe_order(intent)} {state}' for intent, state in made)}")

@@ -20,6 +20,7 @@ from qmterm.core.protocols import QuoteSource
 from qmterm.core.reasons import Reason
 from qmterm.core.settings.engine import OrderSettings
 from qmterm.core.signals import TradePlan
+from qmterm.engine.kept_rows import KeptRows
 from qmterm.engine.orders.book import Book, Position
 from qmterm.engine.orders.exit_orders import ExitOrders
 from qmterm.engine.orders.guard import Guard
@@ -76,7 +77,7 @@ class Guards:
         self._clock = clock
         self._rules = rules
         self._settings = settings
-        self._patience = patience or DiskPatience()
+        self._rows = KeptRows(patience or DiskPatience(), self._queue)
         self._ticks = ticks or TickBook()
         self._orders = ExitOrders(ledger, quotes, self._ticks, settings)
         self._guards: dict[str, Guard] = {}
@@ -207,20 +208,27 @@ class Guards:
                 self._sight.forget(position_id)
                 self._idle.pop(position_id, None)
                 self._ended.pop(position_id, None)
-                await self._patience.wait(self._journal.write_protect(position_id, None))
+                await self._rows.keep(position_id)
         return tuple(bereft)
 
     async def _follow(self, changed: list[Guard]) -> None:
         # All at once: another fill may come while we write.
         self._guards |= {guard.state.position_id: guard for guard in changed}
-        for guard in changed:
-            name = guard.state.position_id
-            if (now := self._guards.get(name)) is not None:
-                await self._journal.write_protect(name, now.to_dict())
+        for row in [self._rows.write(guard.state.position_id) for guard in changed]:
+            await row
 
     def _keep(self, guard: Guard) -> Awaitable[object]:
         self._guards[guard.state.position_id] = guard
-        return self._journal.write_protect(guard.state.position_id, guard.to_dict())
+        return self._rows.write(guard.state.position_id)
+
+    async def _keep_in_a_turn(self, guard: Guard) -> None:
+        """As `_keep`, waited for as long as a turn may."""
+        self._guards[guard.state.position_id] = guard
+        await self._rows.keep(guard.state.position_id)
+
+    def _queue(self, position_id: str) -> Awaitable[object]:
+        guard = self._guards.get(position_id)
+        return self._journal.write_protect(position_id, None if guard is None else guard.to_dict())
 
     # --- deciding ---
 
@@ -233,6 +241,7 @@ class Guards:
 
         `blinded` hears once when a stock's price is refused, and with None once it is believed again.
         """
+        await self._rows.again()
         for position_id in tuple(self._guards):
             guard = self._guards.get(position_id)  # looked up anew: a fill may have moved it while we wrote another
             if guard is None:
@@ -254,7 +263,7 @@ class Guards:
             self._guards[position_id] = guard
             if not decisions:
                 if alert is not None:
-                    await self._patience.wait(self._keep(guard))
+                    await self._keep_in_a_turn(guard)
                 continue
             state = guard.state.after(decisions)
             # A working scale-out closes part of it already; the whole exit's goal is everything that is held.
@@ -264,7 +273,7 @@ class Guards:
                 announce(guard, first.reason, first.numbers)  # whatever becomes of the row
             reason = first.reason if contracts else None
             hit = replace(guard, state=state, goal=contracts, reason=reason, attempts=0)
-            await self._patience.wait(self._keep(hit))
+            await self._keep_in_a_turn(hit)
 
     async def want_out(self, symbol: str, reason: Reason, announce: Callable[[], None] = lambda: None) -> bool:
         """All of a position is to be closed for a reason found elsewhere (the expiry desk); latches like a stop.
@@ -280,7 +289,7 @@ class Guards:
         state = guard.state.wanted_out(reason)
         wanted = replace(guard, state=state, goal=state.quantity, reason=reason, attempts=0)
         announce()
-        await self._patience.wait(self._keep(wanted))
+        await self._keep_in_a_turn(wanted)
         return True
 
     # --- turning goals into orders ---
@@ -358,7 +367,7 @@ class Guards:
         if guard is not None:
             rearmed = guard.state.rearmed()
             called_off = replace(guard, goal=0, reason=None, state=rearmed, called_off_ns=self._clock.now())
-            await self._patience.wait(self._keep(called_off))
+            await self._keep_in_a_turn(called_off)
 
     def stale_exits(self) -> tuple[OrderRecord, ...]:
         """Working closes of ours that waited too long at their price."""
