@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from decimal import Decimal
 
 import pytest
@@ -171,3 +172,31 @@ async def test_either_clock_alone_ends_it_at_its_very_instant(clock):
     else:
         desk.clock.monotonic_s += 7200
     assert desk.arming.arms is None
+
+
+async def waiting(at):
+    """An arming that the disk does not have yet."""
+    at.journal.hang()
+    asked = asyncio.ensure_future(at.arming.arm("5WT00001", CASH, NOON, Decimal(500), "ctl"))
+    await asyncio.sleep(0)
+    return asked
+
+
+async def test_an_arming_that_a_kill_drops_is_told_and_does_not_begin_whatever_was_disarmed_before():
+    at = Desk()
+    await at.arming.disarm("by a person")
+    asked = await waiting(at)
+    at.arming.drop_waiting("kill by a person")
+    assert at.said == [line("warn", "not armed: kill by a person")]
+    at.journal.go_on()
+    assert (await asked, at.arming.arms) == (None, None)
+
+
+async def test_all_that_comes_while_an_arming_waits_for_the_disk_is_in_what_it_may_lose_from():
+    at = Desk()
+    asked = await waiting(at)
+    at.arming.moved_by(Decimal(1000))
+    at.arming.moved_by(Decimal(200))
+    at.journal.go_on()
+    await asked
+    assert at.arming.arms.nlv == CASH + 1200
