@@ -18,13 +18,12 @@ from pydantic import ValidationError
 from tastytrade.utils import TastytradeError
 
 from qmterm.broker.decode import one_line
-from qmterm.core.errors import BrokerAuthError, BrokerError, OutcomeUnknown, QmtermError
+from qmterm.core.errors import RATE_LIMITED, BrokerAuthError, BrokerError, OutcomeUnknown, QmtermError
 
 AUTH_CODES = frozenset(
     {"invalid_grant", "invalid_client", "unauthorized", "invalid_session", "invalid_credentials", "unauthorized_client"}
 )
 STALE_TOKEN_CODES = frozenset({"invalid_session", "unauthorized"})
-RATE_LIMITED = "rate_limited"
 NOT_CONNECTED = "not_connected"
 UNREADABLE = "unreadable_answer"
 NO_SUCH_RECORD = "record_not_found"  # the broker's word for a number that names no order of the account

@@ -66,6 +66,9 @@ class SubscriptionLimit(DataError):
     pass
 
 
+RATE_LIMITED = "rate_limited"  # a BrokerError's code: the broker asks for fewer calls
+
+
 class BrokerError(QmtermError):
     """A certain refusal: `code` is the broker's own word, nothing was done."""
 

@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Protocol
 
 from qmterm.core.clock import et_date
-from qmterm.core.errors import BrokerError, JournalError, OutcomeUnknown
+from qmterm.core.errors import RATE_LIMITED, BrokerError, JournalError, OutcomeUnknown
 from qmterm.core.orders import AccountState
 from qmterm.core.protocols import Broker
 from qmterm.core.reasons import Reason
@@ -38,6 +38,7 @@ SETTLE_EVERY_S = 0.5
 SETTLE_MARGIN_S = 3.0
 WAITS_NAMED = 5
 JOURNAL_EVERY_S = 1.0
+POLL_TRIES, POLL_AGAIN_S = 3, 1.0
 
 
 class LadderJournal(Protocol):
@@ -309,14 +310,22 @@ class Oversight:
         return state if state.complete else None
 
     async def poll_orders(self) -> None:
-        """The cheap second witness: all orders of today, each a full object."""
-        try:
-            orders = await self._broker.live_orders()
-        except (BrokerError, OutcomeUnknown) as error:
-            self._trader.log.warn("ORD", f"orders could not be polled: {error}")
-            return
-        for order in orders:
-            await self._trader.desk.on_order(order)
+        """The cheap second witness: all orders of today, each a full object.
+
+        A question that fails is asked again soon: a lost fill must not wait for two bad answers in a row.
+        """
+        for left in reversed(range(POLL_TRIES)):
+            try:
+                orders = await self._broker.live_orders()
+            except (BrokerError, OutcomeUnknown) as error:
+                if not left or (isinstance(error, BrokerError) and error.code == RATE_LIMITED):
+                    self._trader.log.warn("ORD", f"orders could not be polled: {error}")
+                    return
+                await asyncio.sleep(POLL_AGAIN_S)
+            else:
+                for order in orders:
+                    await self._trader.desk.on_order(order)
+                return
 
     async def settle(self) -> tuple[bool, str]:
         """Compare until both sides agree, or a difference has stood so long that it is one."""

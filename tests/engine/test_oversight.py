@@ -261,3 +261,33 @@ async def test_overdue_orders_are_cancelled_together_so_a_silent_broker_costs_on
         async with asyncio.timeout(5):
             await house.oversight.tend_orders()
         assert sorted(house.broker.cancels) == ["1000", "1001", "1002"]
+
+
+@pytest.mark.parametrize(
+    ("errors", "asked", "told"),
+    [
+        ([BrokerError("502")] * 2, 3, 0),
+        ([OutcomeUnknown("silence"), BrokerError("502"), BrokerError("503")], 3, 1),
+        ([BrokerError("slow down", RATE_LIMITED)], 1, 1),
+    ],
+)
+async def test_a_poll_that_fails_is_asked_again_soon_unless_the_broker_asks_for_fewer(
+    monkeypatch, errors, asked, told
+):
+    monkeypatch.setattr(oversight, "POLL_AGAIN_S", 0.0)
+    async with opened() as house:
+        await house.desk.submit(entry())
+        house.broker.fill("1000", 2)
+        live, calls, left = house.broker.live_orders, [], list(errors)
+
+        async def unreliable():
+            calls.append(1)
+            if left:
+                raise left.pop(0)
+            return await live()
+
+        house.broker.live_orders = unreliable
+        await house.oversight.poll_orders()
+        assert len(calls) == asked
+        assert len([line for line in house.log.lines if "could not be polled" in line.text]) == told
+        assert (house.book.quantity(OCC) == 2) == (told == 0)
