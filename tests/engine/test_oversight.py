@@ -9,11 +9,12 @@ from decimal import Decimal
 import pytest
 
 from qmterm.core.clock import from_et
-from qmterm.core.errors import JournalError, OutcomeUnknown
+from qmterm.core.errors import RATE_LIMITED, BrokerError, JournalError, OutcomeUnknown
 from qmterm.core.orders import OrderState
 from qmterm.core.reasons import Reason
 from qmterm.core.settings.engine import EngineSettings
 from qmterm.core.settings.risk import RiskSettings
+from qmterm.engine import oversight
 from qmterm.engine.commands import Resume
 from qmterm.engine.ladder import Level
 from qmterm.engine.losses import LossBase
@@ -271,9 +272,7 @@ async def test_overdue_orders_are_cancelled_together_so_a_silent_broker_costs_on
         ([BrokerError("slow down", RATE_LIMITED)], 1, 1),
     ],
 )
-async def test_a_poll_that_fails_is_asked_again_soon_unless_the_broker_asks_for_fewer(
-    monkeypatch, errors, asked, told
-):
+async def test_a_poll_that_fails_is_asked_again_soon_unless_the_broker_asks_for_fewer(monkeypatch, errors, asked, told):
     monkeypatch.setattr(oversight, "POLL_AGAIN_S", 0.0)
     async with opened() as house:
         await house.desk.submit(entry())
