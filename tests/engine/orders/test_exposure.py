@@ -124,6 +124,67 @@ def test_a_trade_of_one_leg_can_lose_what_it_cost_with_its_fees():
     )
 
 
+def trade(number, plan, *legs, price, quantity=1, state=OrderState.LIVE):
+    """A working entry of a plan: (symbol, side) of one contract each, at a net price."""
+    bought = {1: Action.BUY_TO_OPEN, -1: Action.SELL_TO_OPEN}
+    intent = replace(
+        entry(f"t{number}", quantity, price),
+        legs=tuple(Leg(symbol, bought[side], quantity) for symbol, side in legs),
+        plan_id=plan,
+        max_loss=None,
+    )
+    return OrderRecord(intent, state)
+
+
+HIGHER = "NVDA  260417C00180000"
+SPREAD = ((OCC, 1), (HIGHER, -1))  # worth 5 at most
+
+
+def test_nothing_open_can_lose_nothing_by_trade():
+    assert largest_trade(Book(CASH), Ledger(), view(Book(CASH), Ledger())) == Decimal(0)
+
+
+def test_the_largest_trade_is_that_with_the_largest_loss_of_its_legs_together():
+    book, ledger = Book(CASH), Ledger()
+    for plan, symbol, quantity, price in (
+        ("P1", OCC, 2, "4.00"), ("P1", HIGHER, -2, "3.00"), ("P2", CALLS[1], 1, "1.50"), ("P3", CALLS[2], 1, "0.10"),
+    ):  # fmt: skip
+        book.adopt(BrokerPosition(symbol, quantity, Decimal(price), 100), "atr_matrix", plan, NOW)
+    assert largest_trade(book, ledger, view(book, ledger)) == 200  # 2 x (4.00 - 3.00); P2 loses 150, P3 10
+
+
+def test_what_may_still_be_opened_of_a_trade_counts_with_it_and_what_closes_does_not():
+    book, ledger = Book(CASH), Ledger()
+    book.adopt(BrokerPosition(OCC, 1, Decimal(4), 100), "atr_matrix", "P1", NOW)
+    for number in (1, 2):  # two orders of one trade
+        ledger.add(trade(number, "P1", (OCC, 1), price="-4.15"))
+    ledger.add(trade(3, "P2", *SPREAD, price="-2.00", quantity=2))
+    ledger.add(trade(4, "P3", (OCC, 1), price="-9.00", state=OrderState.CANCELLED))
+    ledger.add(order(5, OCC, Purpose.EXIT, 1, Decimal("0.05")))
+    fees = fill_fees(OCC, Action.BUY_TO_OPEN, 1, Decimal("4.15"), DAY, 0)
+    assert 400 + 2 * 415 <= largest_trade(book, ledger, view(book, ledger)) <= 400 + 2 * (415 + fees + 1)
+
+
+def test_a_trade_of_several_legs_that_works_counts_by_its_legs_together():
+    book, ledger = Book(CASH), Ledger()
+    ledger.add(trade(1, "P1", *SPREAD, price="-2.00", quantity=3))
+    assert 600 <= largest_trade(book, ledger, view(book, ledger)) <= 610
+
+
+def test_a_trade_that_another_one_covers_counts_no_more_than_both_have_at_risk():
+    book, ledger = Book(CASH), Ledger()
+    book.adopt(BrokerPosition(OCC, 1, Decimal(4), 100), "atr_matrix", "P1", NOW)
+    book.adopt(BrokerPosition(HIGHER, -1, Decimal(3), 100), "atr_matrix", "P2", NOW)  # alone it has no bound
+    assert largest_trade(book, ledger, view(book, ledger)) == 100
+
+
+def test_a_trade_of_another_strategy_covers_nothing():
+    book, ledger = Book(CASH), Ledger()
+    book.adopt(BrokerPosition(OCC, 1, Decimal(4), 100), "other", "P1", NOW)
+    book.adopt(BrokerPosition(HIGHER, -1, Decimal(3), 100), "atr_matrix", "P2", NOW)
+    assert largest_trade(book, ledger, view(book, ledger)) > 10_000
+
+
 def test_an_unknown_order_freezes_its_underlying_and_is_counted_whole():
     book, ledger = Book(CASH), Ledger()
     ledger.add(order(1, OCC, Purpose.ENTRY, 2, Decimal("4.15"), OrderState.UNKNOWN))

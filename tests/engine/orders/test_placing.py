@@ -10,7 +10,8 @@ import pytest
 from qmterm.core.errors import BrokerError, InvariantBroken, JournalError, OutcomeUnknown
 from qmterm.core.orders import Action, BracketRole, Leg, OrderState, Purpose
 from qmterm.core.reasons import Reason
-from tests.engine.fakes import OCC, FakeBroker, entry
+from qmterm.engine.orders import placing
+from tests.engine.fakes import OCC, FakeBroker, entry, lost
 from tests.engine.orders.desk_seat import BUY, QUOTES, Seat, order_line
 
 SENT = order_line(
@@ -346,12 +347,14 @@ def meanwhile(at, act):
     at.broker.turn = turn
 
 
-async def test_what_is_no_longer_wanted_while_it_waits_at_the_broker_is_kept_back_and_told():
+async def test_what_is_no_longer_wanted_while_it_waits_at_the_broker_is_kept_back_and_told(monkeypatch):
     at = Seat()
     said = []
     record = at.desk.register(entry())
     meanwhile(at, lambda: said.append((record.state, Reason.LADDER_HALT)))
+    monkeypatch.setattr(placing, "TOLD_AFTER_S", 0.001)
     await at.desk.send(record, lambda each: said[0][1] if said and each is record else None)
+    await asyncio.sleep(0.01)  # nothing is said later either
     assert said[0][0] is OrderState.SENT
     assert (record.state, record.reason, at.broker.posts) == (OrderState.NOT_SENT, "LADDER_HALT", [])
     assert at.journal.rows == [("intent", "qm-1"), ("not sent", "qm-1")]
@@ -402,3 +405,52 @@ async def test_an_answer_that_breaks_the_program_leaves_the_order_unknown_for_re
         await sending
     assert record.state is OrderState.UNKNOWN
     assert "InvariantBroken: it left before its intent was on the disk" in record.reason
+
+
+async def test_a_cancel_of_an_order_on_its_way_says_what_becomes_of_it():
+    at = Seat()
+    record, said = at.desk.register(entry()), []
+
+    async def turn():
+        record.unwanted = True
+        said.append(await at.desk.cancel(record, "by you"))
+
+    at.broker.turn = turn
+    await at.desk.send(record, lambda _record: None)
+    assert said == [f"cancel asked for {BUY}: on its way, kept back unless it has left already"]
+    assert (at.broker.posts, at.broker.cancels) == ([], [])
+
+
+async def test_a_cancel_by_the_machine_of_an_order_on_its_way_waits_for_its_number():
+    at = Seat()
+    record, said = at.desk.register(entry()), []
+
+    async def turn():
+        said.append(await at.desk.cancel(record, "timeout"))
+
+    at.broker.turn = turn
+    await at.desk.send(record, lambda _record: None)
+    assert said == [f"{BUY} has no broker id yet (sent): read-back comes first"]
+    assert (record.state, at.broker.posts) == (OrderState.RECEIVED, ["qm-1"])
+
+
+async def test_a_cancelled_order_whose_outcome_is_unknown_still_waits_for_read_back():
+    at = Seat()
+    at.broker.after_accept = lost
+    record = await at.desk.submit(entry())
+    record.unwanted = True
+    assert await at.desk.cancel(record, "by you") == f"{BUY} has no broker id yet (unknown): read-back comes first"
+
+
+async def test_an_order_kept_back_after_its_line_was_written_is_told_once_more_and_that_is_all(monkeypatch):
+    monkeypatch.setattr(placing, "TOLD_AFTER_S", 0.0)
+    at = Seat()
+    record = at.desk.register(entry())
+
+    async def turn():
+        await asyncio.sleep(0.01)
+        record.unwanted = True
+
+    at.broker.turn = turn
+    await at.desk.send(record, lambda _record: None)
+    assert at.told == [SENT, order_line("warn", f"not sent (USER): {BUY}")]
