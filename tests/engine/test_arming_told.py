@@ -200,3 +200,38 @@ async def test_all_that_comes_while_an_arming_waits_for_the_disk_is_in_what_it_m
     at.journal.go_on()
     await asked
     assert at.arming.arms.nlv == CASH + 1200
+
+
+async def test_an_arming_that_waits_is_called_off_by_a_disarm_whatever_was_disarmed_before():
+    at = Desk()
+    await at.arming.disarm("by a person")
+    asked = await waiting(at)
+    off = asyncio.ensure_future(at.arming.disarm("by a person"))
+    await asyncio.sleep(0)
+    at.journal.go_on()
+    await off
+    assert (await asked, at.arming.arms) == (None, None)
+
+
+async def test_while_one_of_two_armings_still_waits_nothing_is_written_behind_it():
+    at, rows = Desk(), []
+
+    def queued(_name, _body):
+        rows.append(asyncio.get_running_loop().create_future())
+        return rows[-1]
+
+    at.journal.write_document = queued
+    both = [asyncio.ensure_future(at.arming.arm("5WT00001", CASH, NOON, None, "ctl")) for _ in range(2)]
+    await asyncio.sleep(0)
+    rows[0].set_result(None)
+    await both[0]
+    at.arming.moved_by(Decimal(100))
+    await at.arming.look(CASH, 0)
+    assert len(rows) == 2
+    rows[1].set_result(None)
+    await both[1]
+    look = asyncio.ensure_future(at.arming.look(CASH, 0))
+    await asyncio.sleep(0)
+    rows[-1].set_result(None)
+    await look
+    assert len(rows) == 3

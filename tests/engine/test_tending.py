@@ -83,6 +83,12 @@ def test_under_flatten_what_is_in_the_way_goes_beside_what_a_person_cancelled():
     ]
 
 
+def test_what_gives_way_to_a_stop_goes_for_its_sake_and_what_a_person_cancelled_for_his():
+    gives_way = order("a", unwanted=True)
+    gives_way.gives_way = True
+    assert gone(gives_way, order("b", unwanted=True)) == [("a", "gives way to a stop"), ("b", "by you")]
+
+
 def test_entries_of_the_machine_go_where_it_may_only_reduce():
     records = order("theirs", external=True), order("exit", **CLOSING), order("a", reason=Reason.USER), order("b")
     assert gone(*records, level=Level.REDUCE_ONLY) == [
