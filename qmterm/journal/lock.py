@@ -10,6 +10,7 @@ import contextlib
 import os
 import sys
 import time
+from abc import ABC, abstractmethod
 from pathlib import Path
 
 from qmterm.core.errors import JournalError, QmtermError
@@ -21,7 +22,7 @@ _FLAGS, _EXITING = 6, 0x4 | 0x400  # it ends; a signal ends it
 _PENDING, _KILLED = 28, 1 << 8  # SIGKILL is on its way to it
 
 
-class ProcessLock:
+class ProcessLock(ABC):
     """Held from `acquire` to `release`. The file stays behind when it is released: only the lock means anything."""
 
     def __init__(self, path: Path) -> None:
@@ -73,15 +74,15 @@ class ProcessLock:
 
     # --- in the words of what is locked ---
 
-    def unwritable(self, error: OSError) -> QmtermError:
-        raise NotImplementedError
+    @abstractmethod
+    def unwritable(self, error: OSError) -> QmtermError: ...
 
-    def unlockable(self, error: OSError) -> QmtermError:
-        raise NotImplementedError
+    @abstractmethod
+    def unlockable(self, error: OSError) -> QmtermError: ...
 
+    @abstractmethod
     def in_use(self, owner: str, *, runs: bool) -> QmtermError:
         """`owner` is a process's number or "unknown"; one that does not run here may be in another container."""
-        raise NotImplementedError
 
 
 class JournalLock(ProcessLock):

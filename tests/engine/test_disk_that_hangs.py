@@ -187,12 +187,17 @@ async def test_goals_of_others_and_a_persons_no_hold_at_once(refused):
         assert house.journal.protects["P1"] == house.guards.of("P1").to_dict()
 
 
+async def closed_by_its_stop(house):
+    """A guard of nothing is left."""
+    await house.hold(4)
+    close_at(house, GONE)
+    await house.turn()
+    await house.filled_all()
+
+
 async def test_guards_of_nothing_are_forgotten():
     async with opened(patience=DiskPatience(0.01)) as house:
-        await house.hold(4)
-        close_at(house, GONE)
-        await house.turn()
-        await house.filled_all()
+        await closed_by_its_stop(house)
         house.journal.hang()
         async with asyncio.timeout(10):
             await house.oversight.protection.tidy()
@@ -331,10 +336,7 @@ async def test_a_fill_whose_guards_row_fails_is_written_by_a_later_turn():
 
 async def test_a_guard_whose_end_fails_is_forgotten_on_the_disk_by_a_later_turn():
     async with opened(patience=DiskPatience(0.01)) as house:
-        await house.hold(4)
-        close_at(house, GONE)
-        await house.turn()
-        await house.filled_all()
+        await closed_by_its_stop(house)
         house.journal.hang()
         await house.oversight.protection.tidy()
         await failing_back(house)
