@@ -86,7 +86,7 @@ class Rester:
             terms = type(terms)(terms.stop, None)
         intents = exits_for(state, symbol, contracts, terms, f"r{state.position_id}-{now:x}", now)
         book = trader.risk_book()
-        stop = trader.gate.check_exit(intents[-1], {symbol: contracts}, program=program, book=book)
+        stop = trader.gate.check_exit(intents[-1], {symbol: contracts}, program=program)
         effect = book.effect(state.strategy, (part_of(intents[-1].legs, contracts, ZERO),))
         if not stop.approved or effect.after.worse_than(effect.before, by=CENT):
             return  # it covers what was sold: a stop that fills alone would leave that bare, within the limits or not

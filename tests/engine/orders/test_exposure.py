@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qmterm.core.fees import fill_fees
-from qmterm.core.orders import Action, BrokerPosition, Fill, Leg, OrderState, Purpose
+from qmterm.core.instruments import parse_option
+from qmterm.core.orders import Action, BrokerPosition, Fill, Leg, OrderKind, OrderState, Purpose
 from qmterm.engine.orders.book import Book
 from qmterm.engine.orders.exposure import (
     MINUTE_NS,
@@ -176,6 +177,14 @@ def test_a_trade_that_another_one_covers_counts_no_more_than_both_have_at_risk()
     book.adopt(BrokerPosition(OCC, 1, Decimal(4), 100), "atr_matrix", "P1", NOW)
     book.adopt(BrokerPosition(HIGHER, -1, Decimal(3), 100), "atr_matrix", "P2", NOW)  # alone it has no bound
     assert largest_trade(book, ledger, view(book, ledger)) == 100
+
+
+def test_a_trade_bought_at_the_market_counts_by_its_strike_where_nobody_is_asked_for_a_price():
+    book, ledger = Book(CASH), Ledger()
+    limited = trade(1, "P1", (OCC, 1), price="-4.15")
+    ledger.add(replace(limited, intent=replace(limited.intent, kind=OrderKind.MARKET, net_price=None)))
+    most = parse_option(OCC).strike * 100
+    assert most <= largest_trade(book, ledger, view(book, ledger)) <= most + 5
 
 
 def test_a_trade_of_another_strategy_covers_nothing():

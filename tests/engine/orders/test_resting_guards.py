@@ -14,6 +14,7 @@ from qmterm.engine.commands import ClosePosition
 from qmterm.engine.ladder import Level
 from qmterm.engine.orders.book import Position
 from qmterm.engine.orders.resting import Rester
+from qmterm.risk.verdict import Verdict
 from tests.engine.fakes import OCC, entry
 from tests.engine.house import opened, plan
 
@@ -217,6 +218,11 @@ async def test_not_where_nothing_may_be_sent(house, how):
     house.rester.step()
     await house.lanes.idle()
     assert len(house.desk.ledger.records) == 1
+
+
+async def test_not_where_the_gate_refuses_its_stop(house, monkeypatch):
+    monkeypatch.setattr(house.trader.gate, "check_exit", lambda *_, **__: Verdict(0, Reason.OFF_TICK))
+    assert not await steps(house)
 
 
 async def test_under_reduce_only_it_does(house):
