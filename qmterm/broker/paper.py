@@ -256,6 +256,7 @@ class PaperBroker:
         JournalError when that cannot be saved: nothing of it happened then, the next look meets the quotes of its time.
         """
         async with self._changing:
+            now_ns = max(now_ns, self._clock.now())  # who waited behind a save meets the quotes of now
             book = self._book.copy()
             changed = self._moved(book, now_ns)
             if not changed:

@@ -43,6 +43,10 @@ class Places:
     def history(self) -> Path:
         return self.cache / "history"
 
+    @property
+    def accounts(self) -> Path:
+        return self.data / "accounts"
+
     def journal(self, broker: str) -> Path:
         return self.data / f"journal-{broker}.sqlite"
 
@@ -71,6 +75,21 @@ def places() -> Places:
     return Places(
         Path(directories.user_config_dir), Path(directories.user_data_dir), Path(directories.user_cache_dir), runtime
     )
+
+
+def real_accounts(folders: Places) -> Path:
+    """Where engines find each other's lock of a real account: below the user's own home, whatever QMTERM_HOME says.
+
+    A user without one that can be written (a service) has it with the data.
+    """
+    try:
+        import pwd
+
+        home = Path(pwd.getpwuid(os.getuid()).pw_dir)
+    except (ImportError, KeyError):  # no such table here, or nobody of this number in it
+        return folders.accounts
+    writable = os.access(home, os.W_OK | os.X_OK)
+    return home / ".local" / "share" / "qmterm" / "accounts" if writable else folders.accounts
 
 
 def made(folders: Places) -> Places:

@@ -20,7 +20,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from qmterm.commands.event_lines import EventLines
-from qmterm.commands.places import Places, made, places, require_secret, secret, shipped
+from qmterm.commands.places import Places, made, places, real_accounts, require_secret, secret, shipped
 from qmterm.commands.simulator import SimWish, joined_simulator, own_simulator
 from qmterm.core.errors import ConfigError
 from qmterm.core.settings.engine import BrokerName, DisconnectPolicy, Mode, Source
@@ -295,7 +295,15 @@ def _place(settings: Settings, options: RunOptions, folders: Places, link: SimLi
     socket = folders.socket
     if settings.engine.source is Source.SIM and someone_listens(socket):
         socket = socket.with_name(f"engine-{os.getpid()}.sock")  # another pretend market beside it is fine
-    return RunPlace(journal, history, socket, folders.data / "accounts")
+    return RunPlace(journal, history, socket, real_accounts(folders) if _real(settings) else folders.accounts)
+
+
+def _real(settings: Settings) -> bool:
+    """The account is one of a broker that is not on this machine."""
+    from qmterm.broker.session import is_loopback
+
+    brokers = settings.engine.broker in (BrokerName.LIVE, BrokerName.CERT)
+    return brokers and not is_loopback(settings.tastytrade.rest_url)
 
 
 def _fresh_sim_journal(folder: Path) -> Path:

@@ -34,7 +34,7 @@ class AccountLock(ProcessLock):
     def unlockable(self, error: OSError) -> ConfigError:
         return ConfigError(
             f"Account {self._account} cannot be locked at {self.path} ({error.strerror}), so a second engine could "
-            "trade it; the data folder must be on a local disk"
+            "trade it; that folder must be on a local disk"
         )
 
     def in_use(self, owner: str, *, runs: bool) -> ConfigError:

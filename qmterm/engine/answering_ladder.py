@@ -12,6 +12,8 @@ from qmterm.engine.ladder import Level
 from qmterm.engine.parts import Engaged, Parts
 from qmterm.engine.view import LADDER
 
+_UNWRITTEN = "; the disk hangs and does not have it yet: until it does, a restart goes by what was before"
+
 
 async def pause(engaged: Engaged, source: str) -> CommandResult:
     oversight = engaged.oversight
@@ -24,11 +26,16 @@ async def pause(engaged: Engaged, source: str) -> CommandResult:
 
 
 async def resume(engaged: Engaged, parts: Parts, source: str) -> CommandResult:
-    agreed, oversight = True, engaged.oversight
-    if engaged.ladder.level >= Level.REDUCE_ONLY:
+    agreed, ladder, oversight = True, engaged.ladder, engaged.oversight
+    lowered = oversight.lowered
+    if ladder.level >= Level.REDUCE_ONLY:
         agreed, _ = await oversight.settle()
-    await oversight.rearm()
-    ok, text = engaged.ladder.resume(reconciled_clean=agreed, left=oversight.proof.flatten_left)
+    if oversight.lowered == lowered:
+        await oversight.rearm()
+    if oversight.lowered == lowered:
+        ok, text = ladder.resume(reconciled_clean=agreed, left=oversight.proof.flatten_left)
+    else:  # a kill, a pause, a difference that was found: nobody who asked for this had seen it
+        ok, text = False, f"{ladder.level.label} stays, by what came meanwhile: {ladder.text} (P asks again)"
     parts.log.info("RISK", f"resume asked ({source}): {text}", LADDER)
     await oversight.keep()
     return CommandResult(ok, text)
@@ -42,6 +49,7 @@ async def kill(engaged: Engaged, parts: Parts, source: str) -> CommandResult:
     answers = await engaged.oversight.halt(Reason.KILL, f"kill by a person ({source})", by_person=True)
     took = (parts.clock.monotonic() - started) * 1000
     text = f"HALT: {len(answers)} order(s) asked to cancel in {took:.0f} ms; nothing new leaves"
+    text += _UNWRITTEN if engaged.oversight.patience.over else ""
     parts.log.alarm("RISK", text, LADDER, kill_ms=took)
     return CommandResult(True, text, list(answers))
 
@@ -80,4 +88,4 @@ async def arm(engaged: Engaged, parts: Parts, command: Arm) -> CommandResult:
 
 async def disarm(engaged: Engaged, command: Disarm) -> CommandResult:
     await engaged.arming.disarm(f"by a person ({command.source})", held=len(engaged.book.positions))
-    return CommandResult(True, engaged.arming.text)
+    return CommandResult(True, engaged.arming.text + (_UNWRITTEN if engaged.oversight.patience.over else ""))

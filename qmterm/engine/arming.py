@@ -99,7 +99,9 @@ class Arming:
         self._calls_off = 0  # each ends what holds, and those that wait
         self._arms: Arms | None = None
         self._moved = Decimal(0)  # dollars that came or went and that the disk does not know of yet
+        self._behind = False  # what holds has changed while another waited
         self._came = Decimal(0)  # the same, all of it since the start
+        self.on_end: Callable[[], None] = lambda: None  # set by the engine: what has not left yet does not
         self._ends_at = 0.0  # the same end in real seconds: a clock that is set back lengthens nothing
 
     @property
@@ -163,6 +165,7 @@ class Arming:
         if self._arms is None and not self._waiting:
             return
         self._arms = None  # before the disk is asked: an end must not wait
+        self.on_end()
         stops = f"; the stops of {held} position(s) cannot be sent any more: arm again, or close them" if held else ""
         self._log.write("alarm" if held else "warn", "RISK", f"disarmed: {why}{stops}", "arming")
         await self._rows.keep(DOCUMENT)
@@ -178,7 +181,8 @@ class Arming:
         return self._journal.write_document(DOCUMENT, {} if self._arms is None else self._arms.to_dict())
 
     async def _keep(self) -> None:
-        if not self._waiting:  # else that row decides what the disk has: an older arming must not come behind it
+        self._behind = bool(self._waiting)
+        if not self._behind:  # else that row decides what the disk has: an older arming must not come behind it
             self._moved = Decimal(0)
             await self._rows.keep(DOCUMENT)
 
@@ -192,7 +196,7 @@ class Arming:
     async def look(self, nlv: Decimal, held: int) -> None:
         """Every turn: has its time or its loss come."""
         await self._rows.again()
-        if self._arms is not None and self._moved:
+        if self._arms is not None and (self._moved or self._behind):
             await self._keep()
         if self._arms is None:  # looked at behind both: a person may have ended it, and asked for another, meanwhile
             return

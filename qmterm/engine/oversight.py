@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from datetime import date
 from decimal import Decimal
 from typing import Protocol
@@ -16,7 +16,8 @@ from qmterm.core.reasons import Reason
 from qmterm.core.settings.engine import EngineSettings
 from qmterm.core.settings.risk import RiskSettings
 from qmterm.engine.kept_rows import KeptRows
-from qmterm.engine.ladder import Ladder, Level, Move
+from qmterm.engine.ladder import Ladder, Level
+from qmterm.engine.ladder_rows import LadderJournal, LadderRows
 from qmterm.engine.latency import Percentiles
 from qmterm.engine.losses import DOCUMENT as DAY
 from qmterm.engine.orders.adoption import Adoption
@@ -28,7 +29,7 @@ from qmterm.engine.orders.resting import Rester
 from qmterm.engine.orders.sweep import Sweep
 from qmterm.engine.orders.walker import Walker
 from qmterm.engine.patience import DiskPatience
-from qmterm.engine.proof import DOCUMENT, Proof
+from qmterm.engine.proof import Proof
 from qmterm.engine.protection import Protection
 from qmterm.engine.tending import wanted_gone
 from qmterm.engine.trader import Trader
@@ -41,13 +42,7 @@ JOURNAL_EVERY_S = 1.0
 POLL_TRIES, POLL_AGAIN_S = 3, 1.0
 
 
-class LadderJournal(Protocol):
-    async def write_ladder(
-        self, state: str, reason: str | None, by_person: bool, time_ns: int, *, before: str = "", text: str = ""
-    ) -> None: ...
-
-    async def write_document(self, name: str, body: dict[str, object]) -> None: ...
-
+class OversightJournal(LadderJournal, Protocol):
     async def write_adjustment(self, symbol: str | None, amount: Decimal, reason: str, time_ns: int) -> None: ...
 
     @property
@@ -59,7 +54,7 @@ class Oversight:
         self,
         trader: Trader,
         broker: Broker,
-        journal: LadderJournal,
+        journal: OversightJournal,
         engine: EngineSettings,
         risk: RiskSettings,
         feed_age_s: Callable[[], float | None],
@@ -76,22 +71,25 @@ class Oversight:
         self._risk = risk
         self._feed_age_s = feed_age_s
         self._loop_lag = loop_lag  # None in lockstep: there a slow machine must decide what a fast one decides
+        self.lowered = 0  # how often a person, or deeper than NO-NEW the machine, has asked for less
         self.settling_s = 0.0  # seconds spent until a lagging ledger agreed, or did not
         self._walker = Walker(trader)
         self._rester = Rester(trader)
         self.sweep = Sweep(trader.desk, trader.lanes)
         self._clock_jump = clock_jump
-        self._kept: dict[str, object] = {"ladder": None, DOCUMENT: {}}  # as last given to the journal
         self.patience = patience or DiskPatience()
         self.patience.failed = self.lane_failed
         self._day_rows = KeptRows(self.patience, lambda name: journal.write_document(name, trader.day.to_dict()))
         self.reconciler = Reconciler(trader.settings.readback_window_s)
         self._explainer = Explainer(trader, broker, split_ratio)
-        self.adoption = Adoption(trader, journal, self._explainer)
+        self.adoption = Adoption(trader, journal, self._explainer, self._day_rows, self.patience)
         self.flattener = Flattener(trader)
         self.protection = Protection(trader)
         self.proof = Proof(
             trader.ladder, trader.desk.ledger, trader.book, lambda text: trader.log.alarm("RISK", text, LADDER)
+        )
+        self._ladder_rows = LadderRows(
+            lambda: self.ladder, self.proof, journal, trader.clock, self.patience, self.lane_failed
         )
 
     @property
@@ -112,6 +110,7 @@ class Oversight:
         if jumped is not None:
             text = f"this machine's clock jumped by {jumped:+.0f} s: ages and times of before cannot be compared"
             self.lower(Level.REDUCE_ONLY, Reason.CLOCK_JUMP, text)
+        await self.adoption.again()  # before the day, which counts from what they changed
         await self._day_rows.again()
         await self._watch_day()
         self._watch_losses()
@@ -137,11 +136,14 @@ class Oversight:
             self._trader.log.info("RISK", f"{reason.value} is over; ladder {self.ladder.level.label}")
 
     def lower(self, level: Level, reason: Reason, text: str, *, by_person: bool = False) -> None:
-        if self.ladder.lower(level, reason, text, self._trader.clock.now(), by_person=by_person):
+        news = self.ladder.lower(level, reason, text, self._trader.clock.now(), by_person=by_person)
+        self.lowered += by_person or (news and level > Level.NO_NEW)  # a second kill is no news, but counts
+        if news:
             write = self._trader.log.warn if level is Level.NO_NEW or by_person else self._trader.log.alarm
             write("RISK", f"ladder {self.ladder.level.label}: {text}", LADDER, reason=reason.value)
             if level is Level.HALT:  # spared is only what a person asks from now on
                 self._trader.way.drop(level.label)
+                self._withdraw()
 
     def lane_failed(self, error: Exception) -> None:
         """An order job broke, or a row that nobody waited for any more: a journal that cannot keep what is to be kept
@@ -236,6 +238,7 @@ class Oversight:
         working = trader.desk.ledger.working
         for record in working:
             record.spared = False
+        self._withdraw()
         self.proof.begin(len(working))
         for proposal in trader.proposals.waiting:
             trader.proposals.take(proposal.proposal_id)
@@ -244,47 +247,34 @@ class Oversight:
         return [answer for answer in answers if answer is not None]
 
     async def keep(self) -> None:
-        """Journal the ladder when it moved, so that it survives a restart: all of it is queued at once, in order.
+        """Journal the ladder when it moved, so that it survives a restart.
 
         A disk that fails or hangs here is no reason to stop cancelling and closing. What failed is said and tried
         again; what hangs is on the disk when that comes back.
         """
-        bodies = {"ladder": self.ladder.to_dict(), DOCUMENT: self.proof.to_dict()}
-        changed = {name: body for name, body in bodies.items() if body != self._kept[name]}
-        moves, self.ladder.moves[:] = tuple(self.ladder.moves), ()
-        if changed or moves:
-            self._kept |= changed
-            await self.patience.wait(self._write(changed, moves))
+        await self._ladder_rows.keep()
 
-    async def _write(self, changed: Mapping[str, dict[str, object]], moves: Sequence[Move]) -> None:
-        now = self._trader.clock.now()
-        rows = [self._journal.write_document(name, body) for name, body in changed.items()]
-        rows += [
-            self._journal.write_ladder(
-                move.after.label,
-                move.reason.value if move.reason else None,
-                move.by_person,
-                now,
-                before=move.before.label,
-                text=move.text,
-            )
-            for move in moves
-        ]
-        failures = await asyncio.gather(*rows, return_exceptions=True)
-        named = zip((*changed, *moves), failures, strict=True)
-        lost = [(what, failure) for what, failure in named if failure is not None]
-        self._kept |= {what: None for what, _ in lost if isinstance(what, str)}
-        self.ladder.moves[:0] = [what for what, _ in lost if isinstance(what, Move)]
-        for _, failure in lost:
-            if not isinstance(failure, JournalError):
-                raise failure
-            self.lower(Level.REDUCE_ONLY, Reason.JOURNAL_TROUBLE, str(failure))
+    def _withdraw(self) -> None:
+        """All that works goes, also what has no number yet, and also when a person resumes before it is gone."""
+        for record in self._trader.desk.ledger.working:
+            if not record.spared:
+                record.withdrawn = record.withdrawn or Reason.LADDER_HALT
+
+    def withdraw_unsent(self) -> None:
+        """What opens, and the broker has not named yet, goes once real money may not move: armed again or not."""
+        barred = self._trader.money_refusal()
+        if barred is None:
+            return
+        for record in self._trader.desk.ledger.working:
+            if record.broker_id is None and any(leg.action.opens for leg in record.intent.legs):
+                record.withdrawn = record.withdrawn or barred
 
     # --- orders that wait too long ---
 
     async def tend_orders(self) -> None:
         """Cancel entries past their time or under a ladder that forbids them; re-price exits that wait (auto)."""
         trader = self._trader
+        self.withdraw_unsent()
         await self.sweep.ask(wanted_gone(trader, self.flattener.unwanted, self._walker.reprices))
         self._walker.step()
         self._rester.step()
@@ -356,12 +346,13 @@ class Oversight:
             if self.reconciler.clean:
                 return True, "book and broker agree"
             return False, "a difference was seen that may be news on its way; the next comparisons decide"
-        adopted = await self.adoption.adopt(confirmed, state)
+        adopted = self.adoption.adopt(confirmed, state)
         self.reconciler.accept()
         if adopted.serious:
             text = f"book and broker differed: {'; '.join(adopted.serious)}"
             self.lower(Level.REDUCE_ONLY, Reason.RECONCILE_DIFFERENCE, text)
-            await self.keep()
+        await self.adoption.keep(adopted)  # the book has moved: what is said and held for it waits for no disk
+        await self.keep()
         return not adopted.serious, "; ".join(adopted.texts)
 
     def _compare(self, state: AccountState) -> tuple[Difference, ...]:

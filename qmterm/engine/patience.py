@@ -27,6 +27,11 @@ class DiskPatience:
         self._left: set[asyncio.Future[Any]] = set()  # without an answer, and nobody waits any more
         self.failed: Callable[[Exception], None] = _untold  # set by oversight.py: how one of those ended
 
+    @property
+    def over(self) -> bool:
+        """Something that nobody waits for any more has no answer yet."""
+        return bool(self._left)
+
     async def wait(self, written: Awaitable[object], failed: Callable[[Exception], None] | None = None) -> None:
         """Returns when it is written, or when patience is over: then it goes on alone, in its place of the queue.
 

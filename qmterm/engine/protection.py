@@ -27,7 +27,7 @@ class Protection:
     def __init__(self, trader: Trader) -> None:
         self._trader = trader
         self._blocked = BlockedStops(trader.desk.ledger, trader.log)
-        trader.guards.forgotten = self._forgotten
+        trader.guards.forgotten, trader.guards.bereft = self._forgotten, self._bereft
         self._room: dict[str, int] = {}  # by position: market time since which orders that open are to go for its stop
 
     async def protect(self) -> None:
@@ -85,13 +85,15 @@ class Protection:
 
     async def tidy(self) -> None:
         """Forget what guards nothing any more; that a trade of which a leg is left has lost its stops is said."""
+        await self._trader.guards.tidy()
+
+    def _bereft(self, guard: Guard) -> None:
         trader = self._trader
-        for guard in await trader.guards.tidy():
-            if trader.ladder.level >= Level.FLATTEN:
-                continue  # everything goes, leg by leg
-            left = " / ".join(label(symbol) for symbol in sorted(guard.symbols) if trader.book.quantity(symbol))
-            text = f"{left} is left of {structure_label(guard.legs)}: the trade's stops no longer watch it"
-            trader.log.alarm("STOP", text, guard.symbol)
+        if trader.ladder.level >= Level.FLATTEN:
+            return  # everything goes, leg by leg
+        left = " / ".join(label(symbol) for symbol in sorted(guard.symbols) if trader.book.quantity(symbol))
+        text = f"{left} is left of {structure_label(guard.legs)}: the trade's stops no longer watch it"
+        trader.log.alarm("STOP", text, guard.symbol)
 
     def _announce(self, guard: Guard, reason: Reason, numbers: Mapping[str, float | None]) -> None:
         self._trader.log.alarm("STOP", f"{reason.value}: {structure_label(guard.legs)}", guard.symbol, **numbers)

@@ -201,6 +201,7 @@ def _engage(parts: Parts, book: Book, saved_ladder: Mapping[str, object] | None)
         patience,
     )
     oversight.adoption.on_flow = arming.moved_by
+    arming.on_end = oversight.withdraw_unsent
     entries = Entries(
         trader,
         scanning,

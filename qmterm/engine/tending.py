@@ -32,6 +32,8 @@ def wanted_gone(
         elif level is Level.HALT:
             if not record.spared:
                 wanted.append((record, "HALT"))
+        elif record.withdrawn is not None:  # its cancel failed, or it had no number yet, before a person went on
+            wanted.append((record, record.withdrawn.value))
         elif level is Level.FLATTEN:
             continue  # below: it takes more than entries away
         elif not record.external and uneven(record, now):

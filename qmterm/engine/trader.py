@@ -25,6 +25,7 @@ from qmterm.engine.orders.desk import OrderDesk
 from qmterm.engine.orders.dry_run import broker_refusal, sells
 from qmterm.engine.orders.exits import Guards
 from qmterm.engine.orders.exposure import closable, is_frozen, risk_book, spent
+from qmterm.engine.orders.fillable import parts_of
 from qmterm.engine.orders.lanes import Lanes
 from qmterm.engine.orders.ledger import OrderRecord
 from qmterm.engine.orders.making_way import MakingWay
@@ -162,7 +163,11 @@ class Trader:
         """It waited too long behind another one: it was judged by a market that may be gone."""
         bounded = record.intent.counted_price is not None
         longest = self.gate.settings.quote_max_age_s if bounded else AT_ONCE_S
-        return Reason.STALE_QUOTE if self.clock.monotonic() - record.known_since > longest else None
+        if self.clock.monotonic() - record.known_since <= longest:
+            return None
+        opened = tuple(parts_of(record, self._ask))
+        cover = not self.risk_book(record).effect(record.intent.strategy, opened).worsens
+        return None if cover else Reason.STALE_QUOTE  # what worsens no worst case is refused for no quote's age
 
     def quotes_of(self, legs: tuple[Leg, ...]) -> dict[str, Quote]:
         found = {leg.symbol: self.quotes.quote(leg.symbol) for leg in legs}

@@ -71,7 +71,7 @@ class RunPlace:
     journal: Path
     history: Path
     control: Path | None
-    accounts: Path  # a folder of locks, one an account, the same for every engine of this user
+    accounts: Path  # a folder of locks, one an account, the same for every engine of this user (commands/places.py)
 
     @property
     def frames(self) -> Path:

@@ -7,7 +7,7 @@ from decimal import Decimal
 import pytest
 
 from qmterm.broker.paper import PaperBroker
-from qmterm.core.clock import ManualClock, from_et
+from qmterm.core.clock import NS, ManualClock, from_et
 from qmterm.core.errors import BrokerError, JournalError, Withheld
 from qmterm.core.orders import BrokerOrder, OrderState
 from qmterm.core.reasons import Reason
@@ -238,3 +238,24 @@ async def test_an_order_that_is_withdrawn_while_it_waits_for_anothers_save_is_ke
     with pytest.raises(Withheld, match="LADDER_HALT"):
         await waiting
     assert [order.external_id for order in await desk.paper.live_orders()] == ["qm-1", "qm-2"]
+
+
+@pytest.mark.parametrize(("began", "seconds"), [("10:00:00", 600), ("15:59:50", 310)])
+async def test_a_look_at_the_market_that_waited_for_a_save_judges_by_the_time_of_then(opened, began, seconds):
+    """What was the last quote for ten minutes fills nothing, nor does one of after the close."""
+    desk = await opened()
+    hour, minute, second = map(int, began.split(":"))
+    desk.clock.now_ns = desk.world.now_ns = from_et(MONDAY, hour, minute) + second * NS
+    desk.world.set(CALL_230, 9.10, 9.20)
+    await desk.working(price="-6.00")
+    desk.disk.answers.clear()
+    ahead = asyncio.ensure_future(desk.paper.place(buy(price="-1.00", intent_id="other")))
+    await asyncio.sleep(0)
+    look = asyncio.ensure_future(desk.paper.on_market(desk.clock.now()))
+    await asyncio.sleep(0)
+    desk.world.now_ns = desk.clock.now() + (5 if seconds == 600 else seconds) * NS
+    desk.world.set(CALL_230, 5.00, 5.10)
+    desk.clock.advance(seconds)
+    desk.disk.answers.set()
+    await asyncio.gather(ahead, look)
+    assert await desk.held() == {}

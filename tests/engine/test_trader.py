@@ -9,11 +9,13 @@ from decimal import Decimal
 
 import pytest
 
-from qmterm.core.orders import OrderState
+from qmterm.core.orders import Action, BrokerPosition, Leg, OrderState
 from qmterm.core.reasons import Reason
 from qmterm.core.settings.engine import Mode
+from qmterm.core.signals import MANUAL
 from qmterm.engine.commands import ApproveProposal, StageTicket
 from qmterm.engine.ladder import Level
+from qmterm.engine.orders.manual_plan import manual_plan
 from tests.engine.fakes import OCC, entry, lost
 from tests.engine.house import opened, plan
 
@@ -199,3 +201,24 @@ async def test_an_order_that_waited_longer_than_its_prices_count_is_not_sent(pri
         ours = house.desk.ledger.get(answer.data["order"])
         assert (house.broker.posts[1:] == [ours.intent.intent_id]) == leaves
         assert leaves or (ours.state, ours.reason) == (OrderState.NOT_SENT, "STALE_QUOTE")
+
+
+@pytest.mark.parametrize(("covers", "leaves"), [(True, True), (False, False)])
+async def test_what_worsens_no_worst_case_leaves_however_long_it_waited(covers, leaves):
+    short, long = "NVDA  260417P00170000", "NVDA  260417P00165000"
+    async with opened() as house:
+        now = house.clock.now()
+        if covers:
+            house.book.adopt(BrokerPosition(short, -1, Decimal("3.00"), 100), MANUAL, "S1", now)
+        house.quote(3.0, 3.1, short)
+        house.quote(1.0, 1.1, long)
+        house.marks.update()
+
+        async def a_minute_and_more():
+            house.clock.advance(61)
+
+        house.broker.turn = a_minute_and_more
+        bought = manual_plan(house.trader, (Leg(long, Action.BUY_TO_OPEN, 1),), Decimal("-1.10"), Decimal("-1.05"))
+        assert house.trader.open(bought, house.clock.monotonic(), wanted=1).contracts == 1
+        await house.lanes.idle()
+        assert bool(house.broker.posts) is leaves

@@ -1,24 +1,28 @@
 """Differences that have stood are adopted: the broker's word, its cause, journalled, and no profit or loss of ours.
 
-The trap: until all of a comparison is adopted the account's value is neither the old nor the new one; so book, marks
-and what losses are measured from move together, before anything is awaited.
+The traps: until all of a comparison is adopted the account's value is neither the old nor the new one; so book, marks
+and what losses are measured from move together, before anything is awaited. And a change that the disk does not get is
+found once more by the next start, while what losses are measured from has it already; so each is written until it is.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Protocol
 
+from qmterm.core.errors import JournalError
 from qmterm.core.orders import AccountState
+from qmterm.engine.kept_rows import KeptRows
 from qmterm.engine.losses import DOCUMENT as DAY
 from qmterm.engine.orders.causes import Cause, flow_of
 from qmterm.engine.orders.explaining import Explainer
 from qmterm.engine.orders.reconcile import Difference
 from qmterm.engine.orders.recovery import adopt_difference
 from qmterm.engine.orders.splits import Successor, owners_of
+from qmterm.engine.patience import DiskPatience
 from qmterm.engine.show.wording import structure_label
 from qmterm.engine.trader import Trader
 
@@ -26,58 +30,94 @@ FEE_DRIFT = Decimal("5.00")  # dollars of cash difference that is put down to fe
 
 
 class AdoptionJournal(Protocol):
-    async def write_document(self, name: str, body: dict[str, object]) -> None: ...
-
     async def write_adjustment(self, symbol: str | None, amount: Decimal, reason: str, time_ns: int) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Adopted:
-    """What was adopted in words, and of that what nothing explains."""
+    """What was adopted in words, of that what nothing explains, and what of it the disk is to keep."""
 
     texts: tuple[str, ...]
     serious: tuple[str, ...]
+    heirs: Mapping[str, Successor]
+    flow: Decimal  # dollars that came or went
 
 
 class Adoption:
-    def __init__(self, trader: Trader, journal: AdoptionJournal, explainer: Explainer) -> None:
+    def __init__(
+        self,
+        trader: Trader,
+        journal: AdoptionJournal,
+        explainer: Explainer,
+        day_rows: KeptRows,
+        patience: DiskPatience,
+    ) -> None:
         self._trader = trader
         self._journal = journal
         self._explainer = explainer
+        self._day_rows = day_rows
+        self._patience = patience
+        self._owed: list[tuple[str | None, Decimal, str, int]] = []  # adjustments to give to the journal, in order
         self.on_flow: Callable[[Decimal], None] = lambda _dollars: None  # set by the engine: arming measures losses too
 
-    async def adopt(self, confirmed: Sequence[Difference], state: AccountState) -> Adopted:
-        """Take the broker's word for all of them, keep that on the disk and say it. JournalError when that fails."""
+    def adopt(self, confirmed: Sequence[Difference], state: AccountState) -> Adopted:
+        """Take the broker's word for all of them and say it; `keep` is to follow at once.
+
+        Nothing is awaited: a fill that is counted in between must not be undone by older news, and nobody may measure
+        a loss between the two.
+        """
         trader, now = self._trader, self._trader.clock.now()
         causes = self._explainer.name(confirmed, FEE_DRIFT)
-        # All at once, before anything is awaited: a fill that is counted in between must not be undone by older news,
-        # and nobody may measure a loss between the two.
         heirs = self._explainer.heirs(confirmed)
         changes, flow = self._take_over(confirmed, causes, state, heirs)
-        # Before the adjustments are on the disk: after a crash the same difference would show again, a guard not.
-        for guard in await trader.guards.follow(heirs):
-            text = f"split: the stops now watch {guard.state.quantity} {structure_label(guard.legs)}"
-            trader.log.warn("STOP", text, guard.symbol)
         texts = tuple(f"{difference} ({cause.text})" for difference, cause in zip(confirmed, causes, strict=True))
-        rows = [
-            self._journal.write_adjustment(difference.symbol or None, change, f"reconcile: {text}", now)
-            for difference, change, text in zip(confirmed, changes, texts, strict=True)
-        ]
-        if flow:  # beside them: after a crash the base must not be without what the cash was moved by
-            rows.append(self._journal.write_document(DAY, trader.day.to_dict()))
-        await asyncio.gather(*rows)
+        for difference, change, text in zip(confirmed, changes, texts, strict=True):
+            self._owed.append((difference.symbol or None, change, f"reconcile: {text}", now))
         for difference, text, cause in zip(confirmed, texts, causes, strict=True):
             write = trader.log.warn if cause.explained else trader.log.alarm
             write("RECO", f"difference adopted: {text}", difference.symbol or "cash", cause=cause.kind.value)
         serious = (text for text, cause in zip(texts, causes, strict=True) if not cause.explained)
-        return Adopted(texts, tuple(serious))
+        return Adopted(texts, tuple(serious), heirs, flow)
+
+    async def keep(self, adopted: Adopted) -> None:
+        """What was adopted on the disk. JournalError when that fails: `again` goes on with it."""
+        trader = self._trader
+        # Before the adjustments are on the disk: after a crash the same difference would show again, a guard not.
+        for guard in await trader.guards.follow(adopted.heirs):
+            text = f"split: the stops now watch {guard.state.quantity} {structure_label(guard.legs)}"
+            trader.log.warn("STOP", text, guard.symbol)
+        rows = [self._write()]
+        if adopted.flow:  # beside them: after a crash the base must not be without what the cash was moved by
+            rows.append(self._keep_day())
+        await self._patience.wait(asyncio.gather(*rows))
+
+    async def again(self) -> None:
+        """Once a turn: what failed, in its order. If it fails again that is told, not raised: stops stand behind it."""
+        if not self._owed:
+            return
+        try:
+            await self._patience.wait(self._write())
+        except JournalError as error:
+            self._patience.failed(error)
+
+    async def _write(self) -> None:
+        """Give the journal all that is owed; what it does not take is owed again, before what came meanwhile."""
+        owed, self._owed[:] = tuple(self._owed), ()
+        ends = await asyncio.gather(*(self._journal.write_adjustment(*row) for row in owed), return_exceptions=True)
+        self._owed[:0] = [row for row, end in zip(owed, ends, strict=True) if end is not None]
+        for end in ends:
+            if end is not None:
+                raise end
+
+    async def _keep_day(self) -> None:
+        await self._day_rows.write(DAY)
 
     def _take_over(
         self,
         confirmed: Sequence[Difference],
         causes: Sequence[Cause],
         state: AccountState,
-        heirs: dict[str, Successor],
+        heirs: Mapping[str, Successor],
     ) -> tuple[list[Decimal], Decimal]:
         """The change of each, and the dollars that came or went, which are no profit and no loss."""
         trader, now = self._trader, self._trader.clock.now()

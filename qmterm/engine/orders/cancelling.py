@@ -29,7 +29,7 @@ class Cancelling:
         if record.state is OrderState.INTENT:
             record.cancel_asked = True  # still in our queue: it will not leave
             return f"{describe_order(record.intent)} is not sent"
-        if record.broker_id is None and record.state is OrderState.SENT and record.unwanted:
+        if record.broker_id is None and record.state is OrderState.SENT and (record.unwanted or record.withdrawn):
             return f"cancel asked for {describe_order(record.intent)}: on its way, kept back unless it has left already"
         if record.broker_id is None:
             return f"{describe_order(record.intent)} has no broker id yet ({record.state.value}): read-back comes first"

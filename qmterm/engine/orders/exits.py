@@ -87,6 +87,7 @@ class Guards:
         seen_by = marks, quotes, underlyings
         self._inputs = StopSight(book, ledger, *seen_by, self._ticks, lambda symbol: self.iv_of(symbol))
         self.forgotten: Callable[[OrderRecord], None] = lambda _record: None  # set by protection.py: who says it
+        self.bereft: Callable[[Guard], None] = lambda _guard: None  # the same: of its trade a leg is left
         self.iv_of: Callable[[str], float | None] = lambda _symbol: None  # set by the engine: a mark's own volatility
 
     def restore(self, saved: Mapping[str, Mapping[str, Any]]) -> None:
@@ -191,9 +192,11 @@ class Guards:
         await self._follow(moved)
         return tuple(moved)
 
-    async def tidy(self) -> tuple[Guard, ...]:
-        """Forget guards whose position is gone and whose entry can no longer fill; those of which a leg is left."""
-        bereft = []
+    async def tidy(self) -> None:
+        """Forget guards whose position is gone and whose entry can no longer fill; where a leg is left that is told.
+
+        Before the row: when that fails the guard is gone from here all the same.
+        """
         records = self._ledger.records
         open_plans = {record.intent.plan_id for record in records if may_still_fill(record)}
         short, now = {record.intent.plan_id for record in records if ended_short(record)}, self._clock.now()
@@ -203,13 +206,12 @@ class Guards:
                     continue
                 others = needed((g.legs, g.state.quantity) for g in self._guards.values() if g is not guard)
                 if guard.state.opened and any(abs(self._book.quantity(s)) > others(s) for s in guard.symbols):
-                    bereft.append(guard)
+                    self.bereft(guard)
                 del self._guards[position_id]
                 self._sight.forget(position_id)
                 self._idle.pop(position_id, None)
                 self._ended.pop(position_id, None)
                 await self._rows.keep(position_id)
-        return tuple(bereft)
 
     async def _follow(self, changed: list[Guard]) -> None:
         # All at once: another fill may come while we write.

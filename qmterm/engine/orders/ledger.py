@@ -26,6 +26,7 @@ from qmterm.core.orders import (
     TimeInForce,
     may_become,
 )
+from qmterm.core.reasons import Reason
 from qmterm.engine.show.wording import describe_order
 from qmterm.risk.worst_case import Part
 
@@ -66,6 +67,7 @@ class OrderRecord:
     cancel_rests_until_ns: int = 0  # market time; a person's cancel does not wait for it
     unwanted: bool = False  # a person cancelled it before the broker named it, or what it takes the place of
     gives_way: bool = False  # unwanted by the machine: a stop needs it gone
+    withdrawn: Reason | None = None  # why it has to go, whatever a person allows later: a kill, a disarm
     spared: bool = False  # a person's close sent under HALT: the sweep of cancels leaves it alone
     worked_from_ns: int = 0  # market time it was sent
     decided_on: Mapping[str, object] | None = None  # the quotes behind the decision (priced.py)

@@ -362,10 +362,12 @@ def _forgotten(row: Awaitable[object]) -> None:
 
 
 def _withdrawn(records: tuple[OrderRecord, ...]) -> Reason | None:
-    """A cancel that came before the broker had it: a person's, or the machine's for a stop's sake."""
+    """A cancel that came before the broker had it: by a person, for a stop, by a kill, by a disarm."""
     for record in records:
         if record.cancel_asked or record.unwanted:
             return Reason.GIVES_WAY if record.gives_way else Reason.USER
+        if record.withdrawn is not None:
+            return record.withdrawn
     return None
 
 

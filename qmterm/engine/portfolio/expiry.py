@@ -23,6 +23,7 @@ from qmterm.core.instruments import OptionContract, Right, is_option, parse_opti
 from qmterm.core.protocols import QuoteSource
 from qmterm.core.reasons import Reason
 from qmterm.core.settings.risk import RiskSettings
+from qmterm.engine.kept_rows import KeptRows
 from qmterm.engine.orders.book import Book
 from qmterm.engine.orders.exits import Guards
 from qmterm.engine.orders.marks import Marks
@@ -91,11 +92,10 @@ class ExpiryWatch:
         self._calendar = calendar
         self._clock = clock
         self._log = log
-        self._journal = journal
         self._iv = iv
         self._buying_power = buying_power
         self._learn = learn
-        self._patience = patience or DiskPatience()
+        self._rows = KeptRows(patience or DiskPatience(), lambda name: journal.write_document(name, self._told()))
         self._asked: dict[str, date] = {}
         self._rules = DeskRules(
             settings.expiry_cutoff_min,
@@ -134,6 +134,7 @@ class ExpiryWatch:
 
     async def look(self) -> None:
         """Once a market minute and when something else is held; planned closes whose hour has come become exits."""
+        await self._rows.again()
         now = self._clock.now()
         held = frozenset((position.symbol, position.quantity) for position in self._book.positions)
         minute = now // EVERY_NS
@@ -141,8 +142,10 @@ class ExpiryWatch:
             return
         self._looked = (minute, held)
         self.lines = self._read(now)
-        await self._say()
-        await self._act(now)
+        try:
+            await self._say()
+        finally:  # a close is not left out for what the desk has said not being on the disk
+            await self._act(now)
 
     def _read(self, now: int) -> tuple[ExpiryLine, ...]:
         positions = self._book.positions
@@ -228,8 +231,10 @@ class ExpiryWatch:
         held = {line.symbol for line in self.lines}
         self._said = {symbol: severity for symbol, severity in self._said.items() if symbol in held}
         if self._said != before:
-            said: dict[str, object] = {symbol: int(severity) for symbol, severity in self._said.items()}
-            await self._patience.wait(self._journal.write_document(DOCUMENT, said))
+            await self._rows.keep(DOCUMENT)
+
+    def _told(self) -> dict[str, object]:
+        return {symbol: int(severity) for symbol, severity in self._said.items()}
 
     async def _act(self, now: int) -> None:
         """Whose hour has come goes the way of a stop: an exit in auto mode, an alarmed proposal in confirm mode."""

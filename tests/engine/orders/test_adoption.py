@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 from decimal import Decimal
 
 import pytest
 
+from qmterm.core.errors import JournalError
 from qmterm.core.orders import BrokerPosition
 from qmterm.core.settings.risk import RiskSettings
+from qmterm.engine.arming import DOCUMENT as ARMING
 from qmterm.engine.ladder import Level
 from qmterm.engine.losses import DOCUMENT, LossBase
+from qmterm.engine.patience import DiskPatience
 from tests.engine.fakes import CASH, OCC
 from tests.engine.house import opened
 from tests.engine.orders.test_causes import money
 from tests.engine.orders.test_spread_stops import HIGH
+from tests.engine.test_arming import armed
 
 
 async def lasting(house):
@@ -157,3 +162,78 @@ async def test_who_else_measures_losses_hears_of_it_at_once():
         house.broker.cash = CASH + 5_000
         await lasting(house)
         assert heard == [5_000]
+
+
+# --- the disk ---
+
+
+@pytest.mark.parametrize("how", ["full", "hangs"])
+async def test_what_was_taken_over_is_said_and_held_though_the_disk_does_not_have_it_and_is_written_later(how):
+    async with opened(patience=DiskPatience(0.01)) as house:
+        await begun(house)
+        house.broker.held[OCC] = 3
+        if how == "full":
+            house.journal.full = True
+            with pytest.raises(JournalError):
+                await lasting(house)
+        else:
+            house.journal.hang()
+            await lasting(house)
+        assert house.book.quantity(OCC) == 3
+        assert house.ladder.level is Level.REDUCE_ONLY
+        assert [line.level for line in house.log.lines if "difference adopted" in line.text] == ["alarm"]
+        house.journal.full = False
+        house.journal.go_on()
+        for _ in range(2):
+            await house.oversight.look()
+            await asyncio.sleep(0.01)
+        assert house.journal.adjustments == [(OCC, 3)]
+
+
+async def test_money_that_was_taken_out_on_a_full_disk_is_taken_out_once_after_a_restart():
+    async with opened() as house:
+        await begun(house)
+        house.oversight.adoption.on_flow = house.arming.moved_by
+        await armed(house, until="12:00", max_loss="500", source="ctl")
+        house.broker.cash -= 5_000
+        house.journal.full = True
+        with pytest.raises(JournalError):
+            await lasting(house)
+        await house.oversight.look()  # still full: told, and stops go on
+        house.journal.full = False
+        for _ in range(2):
+            await house.oversight.look()
+            await house.arming.look(house.marks.nlv, 0)
+        kept, adjusted = dict(house.journal.documents), house.journal.adjustments
+        assert adjusted == [(None, -5_000)]
+    async with opened() as after:
+        after.book.adjustments += sum(amount for _, amount in adjusted)
+        after.broker.cash = CASH - 5_000
+        after.trader.day.restore(kept[DOCUMENT])
+        after.oversight.adoption.on_flow = after.arming.moved_by
+        await lasting(after)
+        await after.arming.restore(kept[ARMING], after.broker.account, after.marks.nlv, clean=True)
+        assert (after.trader.day.nlv, after.arming.arms.nlv) == (CASH - 5_000, CASH - 5_000)
+        await after.arming.look(CASH - 5_500, 0)
+        assert not after.arming.may_open
+
+
+async def test_adjustments_that_failed_are_written_again_in_their_order_before_newer_ones():
+    async with opened() as house:
+        await begun(house)
+        write, fails = house.journal.write_adjustment, [False, True]
+
+        async def failing(*row):
+            if fails and fails.pop(0):
+                raise JournalError("full")
+            await write(*row)
+
+        house.journal.write_adjustment = failing
+        house.broker.held[OCC], house.broker.held[HIGH] = 1, 2
+        with pytest.raises(JournalError):
+            await lasting(house)
+        assert len(house.journal.adjustments) == 1
+        house.broker.cash -= 1
+        await lasting(house)
+        first, second, third = [symbol for symbol, _ in house.journal.adjustments]
+        assert ({first, second}, third) == ({OCC, HIGH}, None)

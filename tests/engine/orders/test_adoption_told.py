@@ -5,10 +5,12 @@ from __future__ import annotations
 from decimal import Decimal
 from types import SimpleNamespace
 
+from qmterm.engine.kept_rows import KeptRows
 from qmterm.engine.orders.adoption import Adoption
 from qmterm.engine.orders.causes import NO_CAUSE, Cause, CauseKind
 from qmterm.engine.orders.reconcile import Difference
 from qmterm.engine.orders.splits import Successor
+from qmterm.engine.patience import DiskPatience
 from tests.engine.fakes import OCC
 from tests.engine.house import opened
 from tests.engine.orders.desk_seat import Sink
@@ -31,13 +33,22 @@ async def adopted(house, causes, heirs=None):
     async def keep(*row):
         rows.append(row)
 
-    disk = SimpleNamespace(write_adjustment=keep, write_document=house.journal.write_document)
+    disk = SimpleNamespace(write_adjustment=keep)
     named = SimpleNamespace(
         name=lambda all_, _drift: tuple(causes[each.symbol] for each in all_), heirs=lambda _found: heirs or {}
     )
     said = Sink()
     house.log.keep_in(said)
-    return await Adoption(house.trader, disk, named).adopt(found, state), rows, said
+    adoption = adoption_of(house, disk, named)
+    answer = adoption.adopt(found, state)
+    await adoption.keep(answer)
+    return answer, rows, said
+
+
+def adoption_of(house, disk, named):
+    patience = DiskPatience()
+    day_rows = KeptRows(patience, lambda name: house.journal.write_document(name, house.trader.day.to_dict()))
+    return Adoption(house.trader, disk, named, day_rows, patience)
 
 
 async def test_each_difference_is_on_the_disk_and_said_with_its_cause():
@@ -70,7 +81,7 @@ async def test_what_a_split_made_of_a_guarded_position_is_its_trades_and_its_sto
         position = house.book.position(HALF)
         assert (position.quantity, position.strategy, position.plan_id) == (8, strategy, plan_id)
         assert house.guards.of(plan_id).symbol == HALF
-        assert said[0] == ("warn", "STOP", "split: the stops now watch 8 NVDA 17APR26 87.5C", HALF, {})
+        assert said[-1] == ("warn", "STOP", "split: the stops now watch 8 NVDA 17APR26 87.5C", HALF, {})
 
 
 async def test_what_is_gone_counts_at_what_it_cost():
@@ -81,8 +92,8 @@ async def test_what_is_gone_counts_at_what_it_cost():
         house.broker.held.clear()
         state = await house.broker.account_state()
         named = SimpleNamespace(name=lambda found, _drift: (NO_CAUSE,) * len(found), heirs=lambda _found: {})
-        adoption = Adoption(house.trader, house.journal, named)
+        adoption = adoption_of(house, house.journal, named)
         adoption.on_flow = heard.append
         cost = house.book.position(OCC).average
-        await adoption.adopt([Difference(OCC, Decimal(4), Decimal(0))], state)
+        adoption.adopt([Difference(OCC, Decimal(4), Decimal(0))], state)
         assert heard == [-4 * cost * 100]

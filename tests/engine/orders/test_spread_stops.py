@@ -8,6 +8,7 @@ from decimal import Decimal
 
 import pytest
 
+from qmterm.core.errors import JournalError
 from qmterm.core.orders import Action, BrokerPosition, Leg, OrderState, Purpose
 from qmterm.core.reasons import Reason
 from qmterm.core.settings.engine import OrderSettings
@@ -306,3 +307,15 @@ async def test_a_trade_of_which_a_leg_is_left_says_that_nothing_watches_it():
         await house.oversight.protection.tidy()
         (told,) = [line.text for line in house.log.lines if "no longer watch" in line.text]
         assert told.startswith("NVDA 17APR26 175C is left of +1 NVDA 17APR26 175C / -1")
+
+
+async def test_that_a_leg_is_left_is_said_though_the_row_of_it_fails():
+    async with opened() as house:
+        await house.hold(4)
+        guard = house.guards.of("P1")
+        short = Leg("NVDA  260417C00185000", Action.SELL_TO_OPEN, 1)
+        await house.guards._keep(replace(guard, legs=(*guard.legs, short)))
+        house.journal.full = True
+        with pytest.raises(JournalError):
+            await house.oversight.protection.tidy()
+        assert [line.level for line in house.log.lines if "no longer watch" in line.text] == ["alarm"]

@@ -134,6 +134,27 @@ async def test_a_disk_that_fails_keeps_no_alarm_of_a_close_back():
         assert [line.text for line in house.log.lines if line.kind == "STOP"] == ["pin"]
 
 
+async def test_a_row_of_the_desk_that_fails_keeps_no_planned_close_back_and_is_written_later():
+    async with opened() as house:
+        await house.hold(2)
+        at(house, 15, 15)
+        write, fails = house.journal.write_document, [True]
+
+        async def failing(name, body):
+            if fails and fails.pop():
+                raise JournalError("full")
+            await write(name, body)
+
+        house.journal.write_document = failing
+        watched = Watched(house)
+        with pytest.raises(JournalError):
+            await watched.watch.look()
+        assert house.guards.of("P1").goal == 2
+        assert DOCUMENT not in house.journal.documents
+        await watched.watch.look()
+        assert OCC in house.journal.documents[DOCUMENT]
+
+
 async def test_in_confirm_mode_it_is_an_alarmed_proposal():
     async with opened(Mode.CONFIRM) as house:
         await confirmed(house, 2)
