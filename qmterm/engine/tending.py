@@ -51,7 +51,9 @@ def wanted_gone(
         elif now - trader.desk.ledger.root(record).worked_from_ns >= limit:
             wanted.append((record, Reason.ENTRY_TIMEOUT.value))
     if level is Level.FLATTEN:
-        wanted += [(record, level.label) for record in unwanted() if _may_cancel(record, trader)]
+        named = {record.intent.intent_id for record, _ in wanted}
+        more = (record for record in unwanted() if record.intent.intent_id not in named)
+        wanted += [(record, level.label) for record in more if _may_cancel(record, trader)]
     named = {record.intent.intent_id for record, _ in wanted}
     # The goal behind it stands: auto sends the next one at the new price, confirm asks again with an alarm.
     # Only where the next one may be sent: a stop that works is not given up for nothing.

@@ -74,9 +74,17 @@ def test_under_halt_all_go_but_what_a_person_sent_since():
     assert gone(*records, level=Level.HALT) == [("a", "HALT"), ("b", "HALT")]
 
 
+@pytest.mark.parametrize("level", list(Level))
+def test_what_a_kill_or_a_disarm_withdrew_goes_whatever_holds_by_now_once_the_broker_has_named_it(level):
+    records = order("a", **CLOSING), order("b", OrderState.SENT, **CLOSING), order("c", OrderState.UNKNOWN, **CLOSING)
+    for record in records:
+        record.withdrawn = Reason.NOT_ARMED
+    assert gone(*records, level=level) == [("a", "HALT" if level is Level.HALT else "NOT_ARMED")]
+
+
 def test_under_flatten_what_is_in_the_way_goes_beside_what_a_person_cancelled():
     first, second, sent = order("a"), order("b", unwanted=True), order("c", OrderState.SENT)
-    every = (first, sent)
+    every = (first, second, sent)
     assert gone(first, second, sent, level=Level.FLATTEN, everything=every) == [
         ("b", "by you"),
         ("a", Level.FLATTEN.label),

@@ -338,6 +338,19 @@ async def test_a_disk_that_fails_at_the_first_order_of_a_bracket_leaves_no_other
     assert [row[:2] for row in at.journal.orders] == [("qm-1-s", ends)]
 
 
+async def test_a_bracket_whose_guard_could_not_be_made_durable_beside_it_is_kept_back():
+    at = Seat()
+
+    async def guard():
+        raise JournalError("full")
+
+    records = tuple(at.desk.register(each) for each in bracket())
+    with pytest.raises(JournalError):
+        await at.desk.send_bracket(records, lambda _record: None, guard())
+    assert {(record.state, record.reason) for record in records} == {(OrderState.NOT_SENT, "JOURNAL_FAILED")}
+    assert at.broker.posts == []
+
+
 def meanwhile(at, act):
     """What happens while an order waits for its turn at the broker."""
 
@@ -362,6 +375,15 @@ async def test_what_is_no_longer_wanted_while_it_waits_at_the_broker_is_kept_bac
     assert at.broker.last_look(record.intent) is None  # it is nobody's business any more
     assert at.desk.sent == 0
     assert len(at.told) == 1  # nothing says that it was sent
+
+
+@pytest.mark.parametrize("reason", [Reason.LADDER_HALT, Reason.NOT_ARMED])
+async def test_an_order_that_a_kill_or_a_disarm_withdrew_on_its_way_is_kept_back_whatever_holds_by_then(reason):
+    at = Seat()
+    record = at.desk.register(entry())
+    meanwhile(at, lambda: setattr(record, "withdrawn", reason))
+    await at.desk.send(record, lambda _record: None)
+    assert (record.state, record.reason, at.broker.posts) == (OrderState.NOT_SENT, reason.value, [])
 
 
 @pytest.mark.parametrize("flag", ["unwanted", "cancel_asked"])
