@@ -32,7 +32,7 @@ class MarketDay:
                 return
             self._next_ns = now_ns + int(RETRY_S * NS)
             splits_known = await engaged.scanning.new_session()
-            await split_alarm(engaged, parts)
+            split_alarm(engaged, parts)
             await parts.feed.load_snapshot()
             await read_lists(engaged, parts)
             await parts.feed.load_yields()

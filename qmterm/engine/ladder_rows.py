@@ -1,12 +1,14 @@
 """The ladder and its proof on the disk: two documents of which the newest counts, and a row for each move, in order.
 
-The trap is that order: a restart reads the last move, so none is written while an earlier one may still be lost.
+The trap is that order: a restart reads the level from the last row, and what a person sent under HALT by what came
+behind it. So a move is queued at once, and one that failed is written again under the level that stands by then.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from qmterm.core.clock import Clock
@@ -42,25 +44,16 @@ class LadderRows:
         self._patience = patience
         self._failed = failed
         self._kept: dict[str, object] = {"ladder": None, DOCUMENT: {}}  # as last given to the journal
-        self._moving = False  # moves are on their way to it
 
     async def keep(self) -> None:
         """Write what has changed since: all of it is queued at once. A disk that hangs is waited for by nobody."""
         bodies = {"ladder": self._ladder().to_dict(), DOCUMENT: self._proof.to_dict()}
         changed = {name: body for name, body in bodies.items() if body != self._kept[name]}
-        moves = self._take_moves()
+        waiting = self._ladder().moves
+        moves, waiting[:] = tuple(waiting), ()
         if changed or moves:
             self._kept |= changed
             await self._patience.wait(self._write(changed, moves))
-
-    def _take_moves(self) -> tuple[Move, ...]:
-        """None while earlier ones have no answer."""
-        waiting = self._ladder().moves
-        if self._moving:
-            return ()
-        moves, waiting[:] = tuple(waiting), ()
-        self._moving = bool(moves)
-        return moves
 
     async def _write(self, changed: Mapping[str, dict[str, object]], moves: Sequence[Move]) -> None:
         now = self._clock.now()
@@ -80,12 +73,9 @@ class LadderRows:
         named = zip((*changed, *moves), failures, strict=True)
         lost = [(what, failure) for what, failure in named if failure is not None]
         self._kept |= {what: None for what, _ in lost if isinstance(what, str)}
-        self._ladder().moves[:0] = [what for what, _ in lost if isinstance(what, Move)]
-        if moves:
-            self._moving = False
+        ladder = self._ladder()
+        ladder.moves[:0] = [replace(what, after=ladder.level) for what, _ in lost if isinstance(what, Move)]
         for _, failure in lost:
             if not isinstance(failure, JournalError):
                 raise failure
             self._failed(failure)
-        if not lost and (later := self._take_moves()):
-            await self._write({}, later)

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from qmterm.core.clock import et_date
 from qmterm.core.errors import RATE_LIMITED, BrokerError, JournalError, OutcomeUnknown
-from qmterm.core.orders import AccountState
+from qmterm.core.orders import AccountState, OrderState
 from qmterm.core.protocols import Broker
 from qmterm.core.reasons import Reason
 from qmterm.core.settings.engine import EngineSettings
@@ -40,6 +40,7 @@ SETTLE_MARGIN_S = 3.0
 WAITS_NAMED = 5
 JOURNAL_EVERY_S = 1.0
 POLL_TRIES, POLL_AGAIN_S = 3, 1.0
+_UNSENT = (OrderState.INTENT, OrderState.SENT)
 
 
 class OversightJournal(LadderJournal, Protocol):
@@ -218,7 +219,7 @@ class Oversight:
             trader.proposals.take(proposal.proposal_id)
         # On the disk before the first cancel leaves: who dies in between goes on. A disk that hangs is not waited for.
         await self.keep()
-        await asyncio.gather(*(trader.desk.cancel(record, "flatten") for record in unwanted))
+        await self.sweep.ask((record, "flatten") for record in unwanted)  # what has nothing in its way closes at once
         self.flattener.close_all()
         held = len(trader.book.positions)
         waits = [f"{symbol}: {why}" for symbol, why in self.flattener.waiting.items()]
@@ -261,12 +262,12 @@ class Oversight:
                 record.withdrawn = record.withdrawn or Reason.LADDER_HALT
 
     def withdraw_unsent(self) -> None:
-        """What opens, and the broker has not named yet, goes once real money may not move: armed again or not."""
+        """What opens, and may not have left yet, does not once real money may not move: armed again or not."""
         barred = self._trader.money_refusal()
         if barred is None:
             return
         for record in self._trader.desk.ledger.working:
-            if record.broker_id is None and any(leg.action.opens for leg in record.intent.legs):
+            if record.state in _UNSENT and any(leg.action.opens for leg in record.intent.legs):
                 record.withdrawn = record.withdrawn or barred
 
     # --- orders that wait too long ---
@@ -330,15 +331,17 @@ class Oversight:
 
     async def reconcile(self) -> tuple[bool, str]:
         """Compare book and broker; lasting differences are shown, journalled, adopted, and stop new trades."""
+        began = self._trader.clock.now(), self._trader.clock.monotonic()
         state = await self.read_account()
         if state is None:
             self.reconciler.clean = False
             return False, "the account could not be read completely"
         trader = self._trader
-        confirmed = self._compare(state)
+        confirmed = self._compare(state, began)
         if not self.reconciler.clean:
             await self._explainer.count_deliveries(state, again=bool(confirmed))
-            confirmed = self._compare(state)  # anew: while we asked, an assignment, or any fill, may have been counted
+            # Anew: while we asked, an assignment, or any fill, may have been counted.
+            confirmed = self._compare(state, began)
         waits = awaited(trader.desk.ledger, [d.symbol for d in confirmed], trader.clock.monotonic())
         if waits:
             return False, waits
@@ -355,6 +358,6 @@ class Oversight:
         await self.keep()
         return not adopted.serious, "; ".join(adopted.texts)
 
-    def _compare(self, state: AccountState) -> tuple[Difference, ...]:
+    def _compare(self, state: AccountState, began: tuple[int, float]) -> tuple[Difference, ...]:
         clock = self._trader.clock
-        return self.reconciler.look(self._trader.book, state, clock.now(), clock.monotonic())
+        return self.reconciler.look(self._trader.book, state, clock.now(), clock.monotonic(), began)

@@ -103,7 +103,7 @@ async def start(parts: Parts, progress: Callable[[str], None]) -> Engaged:
     await engaged.scanning.load(progress)
     await read_lists(engaged, parts)
     await engaged.volatility.load()
-    await split_alarm(engaged, parts)
+    split_alarm(engaged, parts)
     progress("")
     return engaged
 
@@ -317,9 +317,9 @@ def real_money_refusal(parts: Parts, *, armed: bool = False) -> Reason | None:
     return None if armed else Reason.NOT_ARMED
 
 
-async def split_alarm(engaged: Engaged, parts: Parts) -> None:
+def split_alarm(engaged: Engaged, parts: Parts) -> None:
     """Stops follow a split by themselves; what became of the option contracts is for a person to see."""
-    for underlying in await engaged.guards.adjust_for_splits():
+    for underlying in engaged.guards.adjust_for_splits():
         parts.log.alarm(
             "STOP", f"{underlying} split: stop levels were adjusted; check what your contracts became", underlying
         )

@@ -8,9 +8,10 @@ import pytest
 
 from qmterm.core.errors import JournalError
 from qmterm.core.reasons import Reason
-from qmterm.engine.commands import Kill, Pause
+from qmterm.engine.commands import ClosePosition, Kill, Pause
 from qmterm.engine.ladder import Level
 from qmterm.engine.patience import DiskPatience
+from tests.engine.fakes import OCC
 from tests.engine.house import opened
 
 
@@ -37,7 +38,7 @@ async def on_the_disk(house):
     return [move[1] for move in house.journal.moves]
 
 
-async def test_a_move_that_failed_is_written_before_those_that_came_behind_it():
+async def test_a_move_that_failed_is_written_late_under_the_level_that_stands_by_then():
     async with opened(patience=DiskPatience(0.01)) as house:
         failing_rows(house, 1)
         house.journal.hang()
@@ -45,8 +46,8 @@ async def test_a_move_that_failed_is_written_before_those_that_came_behind_it():
         await house.oversight.keep()
         await house.answering.answer(Kill("ctl"))
         house.journal.go_on()
-        moves = await on_the_disk(house)
-        assert (moves[0], moves[-1]) == ("REDUCE-ONLY", "HALT")
+        assert await on_the_disk(house) == ["HALT"] * 3  # the kill, the jump, and that the disk failed
+        assert [move[2] for move in house.journal.moves] == ["KILL", "CLOCK_JUMP", "JOURNAL_TROUBLE"]
         assert house.journal.documents["ladder"].keys() >= {"CLOCK_JUMP", "KILL"}
 
 
@@ -85,10 +86,28 @@ async def test_moves_of_one_moment_of_which_some_failed_lose_none_of_them(failed
         house.oversight.lower(Level.NO_NEW, Reason.USER, "x", by_person=True)
         house.oversight.lower(Level.HALT, Reason.KILL, "y", by_person=True)
         await house.oversight.keep()
-        moves = await on_the_disk(house)
-        assert sorted(moves)[:1] == ["HALT"]
-        assert {"NO-NEW", "HALT"} <= set(moves)
+        assert (await on_the_disk(house))[-1] == "HALT"
+        assert {move[2] for move in house.journal.moves} == {"USER", "KILL", "JOURNAL_TROUBLE"}
         assert house.ladder.moves == []
+
+
+async def test_a_close_that_a_person_sends_after_a_kill_comes_behind_it_on_the_disk():
+    """A restart spares what came behind the HALT, so the disk has to have them in this order."""
+    async with opened(patience=DiskPatience(0.01)) as house:
+        await house.hold(2)
+        house.journal.hang()
+        house.journal.trouble = "the disk hangs"
+        await house.step()  # REDUCE-ONLY: its move waits for the disk
+        await house.answering.answer(Kill("ctl"))
+        await house.answering.answer(ClosePosition(OCC, send=True))
+        await asyncio.sleep(0.02)
+        house.journal.go_on()
+        await house.lanes.idle()
+        await asyncio.sleep(0.02)
+        (close,) = house.working
+        rows = [row for row in house.journal.rows if row[0] in ("ladder", "intent")]
+        assert close.spared
+        assert rows.index(("ladder", "HALT")) < rows.index(("intent", close.intent.intent_id))
 
 
 async def test_what_is_no_fault_of_the_disk_is_raised():

@@ -10,10 +10,21 @@ from qmterm.core.errors import BrokerError
 from qmterm.core.orders import OrderState
 from qmterm.core.reasons import Reason
 from qmterm.engine.arming import DOCUMENT, Arming
-from qmterm.engine.commands import Arm, ClosePosition, Disarm, Flatten, Kill, Pause, Resume
+from qmterm.engine.commands import (
+    Arm,
+    CancelOrder,
+    ClosePosition,
+    Disarm,
+    Flatten,
+    Kill,
+    Pause,
+    Resume,
+    RollPosition,
+    StageTicket,
+)
 from qmterm.engine.ladder import Level
 from qmterm.engine.patience import DiskPatience
-from tests.engine.fakes import CASH, OCC
+from tests.engine.fakes import CASH, OCC, lost
 from tests.engine.house import opened, plan
 from tests.engine.test_arming import armed
 
@@ -115,6 +126,54 @@ async def test_a_resume_that_a_kill_overtook_begins_no_loss_anew():
         assert house.trader.day.week_blocked
 
 
+# --- what is asked for and no order yet ---
+
+LINES = {
+    "a close": StageTicket("sell 2 NVDA 17APR26 175C @ 4.10", send=True),
+    "an entry": StageTicket("buy 1 NVDA 17APR26 180C @ 4.20", send=True),
+    "a roll": RollPosition("NVDA 17APR26 175C 15MAY26 180C @ 0.40 db", send=True),
+}
+
+
+@pytest.mark.parametrize("what", LINES)
+@pytest.mark.parametrize("then", [Kill("ctl"), Flatten("ctl"), CancelOrder("all")], ids=["kill", "flatten", "cancel"])
+async def test_what_waits_for_its_quote_does_not_leave_after_a_kill_a_flatten_or_a_cancel_of_all(what, then):
+    async with opened() as house:
+        await house.hold(2)
+        go = asyncio.Event()
+
+        async def learn(_underlying):
+            await go.wait()
+
+        house.ticks.learn = learn
+        asked = asyncio.create_task(house.answering.answer(LINES[what]))
+        await asyncio.sleep(0.01)
+        await house.answering.answer(then)
+        await house.lanes.idle()
+        posts = list(house.broker.posts)  # those of the flatten
+        go.set()
+        answer = await asked
+        await house.lanes.idle()
+        assert house.broker.posts == posts
+        assert answer.text == "nothing was sent: called off while its quotes were waited for; ask again"
+
+
+async def test_a_pause_calls_no_close_off():
+    async with opened() as house:
+        await house.hold(2)
+        go = asyncio.Event()
+
+        async def learn(_underlying):
+            await go.wait()
+
+        house.ticks.learn = learn
+        asked = asyncio.create_task(house.answering.answer(LINES["a close"]))
+        await asyncio.sleep(0.01)
+        await house.answering.answer(Pause("ctl"))
+        go.set()
+        assert (await asked).ok
+
+
 # --- orders that are at the wire ---
 
 
@@ -205,11 +264,13 @@ async def test_an_order_at_the_wire_does_not_leave_after_a_disarm_though_it_is_a
         assert house.desk.ledger.records[0].reason == Reason.NOT_ARMED.value
 
 
-@pytest.mark.parametrize("what", ["an entry that works", "a close at the wire"])
+@pytest.mark.parametrize("what", ["an entry that works", "a close at the wire", "an entry whose answer was lost"])
 async def test_a_disarm_withdraws_nothing_else(what):
     async with opened() as house:
         go = asyncio.Event()
-        if what == "an entry that works":
+        if what != "a close at the wire":
+            if "lost" in what:
+                house.broker.after_accept = lost
             house.trader.open(plan(now_ns=house.clock.now()), house.clock.monotonic(), wanted=1)
             await house.lanes.idle()
         else:

@@ -56,7 +56,7 @@ class Day:
     async def start_day(self):
         self.flow_days += 1
 
-    async def adjust_for_splits(self):
+    def adjust_for_splits(self):
         self.done.append("stops")
         return ()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 
@@ -12,12 +13,13 @@ from qmterm.core.clock import from_et
 from qmterm.core.errors import RATE_LIMITED, BrokerError, JournalError, OutcomeUnknown
 from qmterm.core.orders import OrderState
 from qmterm.core.reasons import Reason
-from qmterm.core.settings.engine import EngineSettings
+from qmterm.core.settings.engine import EngineSettings, OrderSettings
 from qmterm.core.settings.risk import RiskSettings
 from qmterm.engine import oversight
 from qmterm.engine.commands import Resume
 from qmterm.engine.ladder import Level
 from qmterm.engine.losses import LossBase
+from qmterm.engine.orders.explaining import Explainer
 from qmterm.engine.oversight import Oversight
 from tests.engine.fakes import CASH, OCC, entry
 from tests.engine.house import opened
@@ -290,3 +292,38 @@ async def test_a_poll_that_fails_is_asked_again_soon_unless_the_broker_asks_for_
         assert len(calls) == asked
         assert len([line for line in house.log.lines if "could not be polled" in line.text]) == told
         assert (house.book.quantity(OCC) == 2) == (told == 0)
+
+
+@pytest.mark.parametrize("slow", ["the account", "the deliveries"])
+async def test_a_reading_that_was_old_before_it_came_takes_no_position_away(slow):
+    """The broker's ledger lags behind a fill for three seconds; an answer then takes twelve."""
+    async with opened(orders=OrderSettings(readback_window_s=10, walk=False)) as house:
+        await house.hold(4)
+        house.broker.cash = house.book.cash
+        assert (await house.oversight.reconcile())[0]
+        read, lags_until, reads = house.broker.account_state, house.clock.monotonic() + 3, 0
+
+        async def lagging():
+            nonlocal reads
+            reads += 1
+            state = await read()
+            if house.clock.monotonic() < lags_until:
+                state = replace(state, positions=())
+            if slow == "the account" and reads == 2:
+                house.clock.advance(12)
+            return state
+
+        async def deliveries(_since):
+            house.clock.advance(12)
+            return (), True
+
+        house.broker.account_state = lagging
+        if slow == "the deliveries":
+            house.broker.transactions = deliveries
+            house.oversight._explainer = Explainer(house.trader, house.broker, None)
+        for _ in range(2):
+            await house.oversight.reconcile()
+            house.clock.advance(0.5)
+        await house.oversight.protection.tidy()
+        assert house.book.quantity(OCC) == 4
+        assert house.guards.of("P1").state.quantity == 4

@@ -82,14 +82,16 @@ class Adoption:
     async def keep(self, adopted: Adopted) -> None:
         """What was adopted on the disk. JournalError when that fails: `again` goes on with it."""
         trader = self._trader
-        # Before the adjustments are on the disk: after a crash the same difference would show again, a guard not.
-        for guard in await trader.guards.follow(adopted.heirs):
-            text = f"split: the stops now watch {guard.state.quantity} {structure_label(guard.legs)}"
-            trader.log.warn("STOP", text, guard.symbol)
-        rows = [self._write()]
-        if adopted.flow:  # beside them: after a crash the base must not be without what the cash was moved by
-            rows.append(self._keep_day())
-        await self._patience.wait(asyncio.gather(*rows))
+        try:
+            # Before the adjustments are on the disk: after a crash the same difference would show again, a guard not.
+            for guard in await trader.guards.follow(adopted.heirs):
+                text = f"split: the stops now watch {guard.state.quantity} {structure_label(guard.legs)}"
+                trader.log.warn("STOP", text, guard.symbol)
+        finally:  # whatever became of those: each of them is written until it is on the disk
+            rows = [self._write()]
+            if adopted.flow:  # beside them: after a crash the base must not be without what the cash was moved by
+                rows.append(self._keep_day())
+            await self._patience.wait(asyncio.gather(*rows))
 
     async def again(self) -> None:
         """Once a turn: what failed, in its order. If it fails again that is told, not raised: stops stand behind it."""

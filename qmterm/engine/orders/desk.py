@@ -62,6 +62,7 @@ class OrderDesk:
         self._cancelling = Cancelling(broker, self.ledger, clock, log)
         self._reading = ReadBack(broker, self.ledger, book, clock, log, settings.readback_window_s, self)
         self.priced = priced
+        self._unwritten: set[str] = set()  # adopted orders that the disk does not have
         self._adopting = asyncio.Lock()
         self._ahead: asyncio.TimerHandle | None = None
         self.counting = 0  # fills on their way to the disk: cash must not be journalled meanwhile
@@ -159,9 +160,10 @@ class OrderDesk:
     async def on_order(self, order: BrokerOrder) -> OrderRecord:
         """One full order object from the stream, a poll or an answer; may be old, may be a repeat."""
         record = self.ledger.find(order)
-        if record is None:
+        if record is None or record.intent.intent_id in self._unwritten:
             async with self._adopting:  # whoever else tells of it waits, and finds it then
                 record = self.ledger.find(order) or await self._adopt(order)
+                await self._keep_adopted(record, order.broker_id)
         self._placing.tell(record)
         if record.broker_id != order.broker_id:
             self.ledger.name(record, order.broker_id)
@@ -199,8 +201,7 @@ class OrderDesk:
                 self.ledger.add(record)
                 return record
         self.ledger.add(record)
-        await self._journal.write_intent(record.intent)
-        await self._journal.write_order(name, record.state, order.broker_id, self._clock.now(), "adopted")
+        self._unwritten.add(name)
         words = describe_order(record.intent)
         if order.broker_id.startswith(BOOKED):
             pass  # no order of anybody's: who found the booking says what it was
@@ -210,6 +211,14 @@ class OrderDesk:
         else:
             self._log.warn("ORD", f"external order adopted: {words}", name)
         return record
+
+    async def _keep_adopted(self, record: OrderRecord, broker_id: str) -> None:
+        """On the disk, with whichever report of it the disk takes it; JournalError until then."""
+        name = record.intent.intent_id
+        if name in self._unwritten:
+            await self._journal.write_intent(record.intent)
+            self._unwritten.discard(name)
+            await self._journal.write_order(name, record.state, broker_id, self._clock.now(), "adopted")
 
     def _fit(self, record: OrderRecord, order: BrokerOrder) -> None:
         """A replacement, or an exit of a bracket, is for what was open then: its size is what the broker says."""

@@ -168,21 +168,21 @@ class Guards:
         own = entry_cost(self._ledger, guard)
         return unit_cost(self._book, guard.legs) if own is None else own
 
-    async def adjust_for_splits(self) -> tuple[str, ...]:
-        """Bring stops and levels to today's shares: a split is no loss. Returns the underlyings concerned."""
+    def adjust_for_splits(self) -> tuple[str, ...]:
+        """Bring stops and levels to today's shares: a split is no loss. Returns the underlyings concerned.
+
+        Nobody waits for the rows: after a crash the levels are of the day that is written with them.
+        """
         today = et_date(self._clock.now())
         touched = []
-        for position_id in tuple(self._guards):
-            guard = self._guards.get(position_id)  # looked up anew: a fill may have moved it while we wrote another
-            if guard is None:
-                continue
+        for guard in self.all:
             since = guard.levels_day or et_date(guard.opened_ns)
             ratio = self._underlyings.split_ratio(guard.state.underlying, since, today)
             if ratio == 1.0:
                 continue
             state = guard.state
             state = replace(state, stop=state.stop / ratio, sma50=state.sma50 / ratio, atr=state.atr / ratio)
-            await self._keep(replace(guard, state=state, levels_day=today))
+            self._keep(replace(guard, state=state, levels_day=today))
             touched.append(state.underlying)
         return tuple(touched)
 

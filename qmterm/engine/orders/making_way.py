@@ -37,6 +37,7 @@ class MakingWay:
         self._log = log
         self._held: dict[str, Held] = {}
         self._queued: set[str] = set()
+        self.drops = 0  # how often all that waited was called off
 
     def blocked(self, intent: OrderIntent) -> bool:
         return any(self._desk.ledger.resting(leg.symbol) for leg in intent.legs)
@@ -83,6 +84,7 @@ class MakingWay:
 
     def drop(self, why: str) -> tuple[str, ...]:
         """Forget every close that waits and say so; the sentences. What is asked afterwards waits anew."""
+        self.drops += 1
         dropped, self._held = tuple(self._held.values()), {}
         said = []
         for held in dropped:

@@ -79,12 +79,12 @@ class ReadBack:
             return
         if moved:
             text = "in no list of two complete read-backs; what the position moved by is adopted as a difference"
-            await self._desk.move(record, OrderState.NOT_ACCEPTED, text)
             self._log.alarm("ORD", f"given up: {describe_order(intent)}: {text}", intent.intent_id)
+            await self._desk.move(record, OrderState.NOT_ACCEPTED, text)
             return
-        await self._desk.move(record, OrderState.NOT_ACCEPTED, "absent from two complete read-backs")
         text = f"not accepted: {describe_order(intent)}; never sent again, watched until the session ends"
         self._log.warn("ORD", text, intent.intent_id)
+        await self._desk.move(record, OrderState.NOT_ACCEPTED, "absent from two complete read-backs")
 
     def _tell_moved(self, record: OrderRecord) -> None:
         if not record.alarmed:
@@ -135,9 +135,9 @@ class ReadBack:
         if record.missing_since is None:
             record.missing_since = asked_at
         elif asked_at - record.missing_since >= self._window_s:
-            await self._desk.move(record, OrderState.REMOVED, GONE)
             text = f"counts as removed: {describe_order(intent)}; the broker has no order {number}, look at the account"
-            self._log.alarm("ORD", text, intent.intent_id)
+            self._log.alarm("ORD", text, intent.intent_id)  # before its row: that may fail, and the order is gone
+            await self._desk.move(record, OrderState.REMOVED, GONE)
 
     async def _is(self, record: OrderRecord, order: BrokerOrder) -> bool:
         """Count what the answer tells; False when the number names another order (a sandbox that began anew)."""

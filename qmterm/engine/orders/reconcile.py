@@ -55,14 +55,26 @@ class Reconciler:
         self.clean = False
         self.differences: tuple[Difference, ...] = ()
 
-    def look(self, book: Book, state: AccountState, now_ns: int, monotonic: float) -> tuple[Difference, ...]:
-        """Compare; returns the differences that are now confirmed (empty when clean or not yet sure)."""
+    def look(
+        self,
+        book: Book,
+        state: AccountState,
+        now_ns: int,
+        monotonic: float,
+        began: tuple[int, float] | None = None,
+    ) -> tuple[Difference, ...]:
+        """Compare; returns the differences that are now confirmed (empty when clean or not yet sure).
+
+        `began` is when the reading of `state` began, by both clocks; None: now.
+        """
         found = compare(book, state)
         seen = (found, book.fill_count)
         if seen != self._last:
             self._last, self._since = seen, (now_ns, monotonic)
+        # From the end of one reading to the beginning of another: two that overlap, or one that was slow, are one look.
         # By both clocks: a market that runs faster does not make the news travel faster.
-        stood = min((now_ns - self._since[0]) / NS, monotonic - self._since[1])
+        began_ns, began_at = began or (now_ns, monotonic)
+        stood = min((began_ns - self._since[0]) / NS, began_at - self._since[1])
         confirmed = found if found and stood >= self._window_s else ()
         self.clean, self.differences = not found, confirmed
         return confirmed

@@ -51,6 +51,7 @@ class Rolls:
 
     async def roll(self, command: RollPosition) -> CommandResult:
         """Stage one order that closes the position and opens the contract that is named, or the next expiry's."""
+        drops = self._trader.way.drops
         before, at, price = command.text.partition("@")
         words = before.split()
         held, rest = self._named(words)
@@ -68,7 +69,7 @@ class Rolls:
         ticket = self._with_price(legs, f"{at}{price}")
         if isinstance(ticket, CommandResult):
             return ticket
-        return await self._tickets.stage_ticket(ticket, send=command.send)
+        return await self._tickets.stage_ticket(ticket, drops, send=command.send)
 
     def _named(self, words: Sequence[str]) -> tuple[list[Position], Sequence[str]]:
         """The position's legs and the words after its name; several legs of one plan roll together."""

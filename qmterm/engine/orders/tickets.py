@@ -56,12 +56,17 @@ class Tickets:
         read = read_order(command.text, et_date(self._trader.clock.now()), self._known())
         if isinstance(read, Mistake):
             return CommandResult(False, read.text, {"code": Reason.BAD_INPUT.value, "column": read.column})
-        return await self.stage_ticket(read, send=command.send)
+        return await self.stage_ticket(read, self._trader.way.drops, send=command.send)
 
-    async def stage_ticket(self, ticket: Ticket, *, send: bool) -> CommandResult:
-        """Judge it and propose it (or send it); nothing is sent where anything is not as it was meant."""
+    async def stage_ticket(self, ticket: Ticket, drops: int, *, send: bool) -> CommandResult:
+        """Judge it and propose it (or send it); nothing is sent where anything is not as it was meant.
+
+        `drops` of what waits (making_way.py) when it was asked for: one that came since calls this off too.
+        """
         await self._see({leg.symbol for leg in ticket.legs})
         await self._trader.ticks.learn(ticket.underlying)
+        if self._trader.way.drops != drops:
+            return refused(Reason.USER, "nothing was sent: called off while its quotes were waited for; ask again")
         legs = self._effects(ticket)
         if isinstance(legs, CommandResult):
             return legs

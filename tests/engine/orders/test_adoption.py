@@ -237,3 +237,24 @@ async def test_adjustments_that_failed_are_written_again_in_their_order_before_n
         await lasting(house)
         first, second, third = [symbol for symbol, _ in house.journal.adjustments]
         assert ({first, second}, third) == ({OCC, HIGH}, None)
+
+
+async def test_the_days_base_is_kept_though_the_guard_of_a_split_could_not_be_written():
+    async with opened() as house:
+        await house.hold(4)
+        house.broker.cash = house.book.cash
+        await house.oversight.begin_day()
+        await lasting(house)
+        house.broker.cash += 500
+        house.broker.held = {"NVDA  260417C00017500": 40}
+        house.oversight._explainer._split_ratio = lambda *_: 10.0
+        house.journal.full = True
+        with pytest.raises(JournalError):
+            await lasting(house)
+        house.journal.full = False
+        for _ in range(2):
+            await house.oversight.look()
+            await house.guards.look(lambda *_: None)
+        assert house.journal.documents[DOCUMENT]["nlv"] == str(house.trader.day.nlv)
+        assert len(house.journal.adjustments) == 3
+        assert house.journal.protects["P1"]["quantity"] == 40

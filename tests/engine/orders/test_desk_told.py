@@ -315,3 +315,25 @@ async def test_the_dry_run_is_the_brokers(at):
     at.broker.dry_run = dry_run
     assert await at.desk.dry_run(entry()) == 1
     assert asked == [entry()]
+
+
+async def test_an_adopted_order_that_the_disk_does_not_take_is_said_at_once_and_written_with_its_next_report(at):
+    ours = at.desk.register(entry())
+    await at.desk.send(ours, lambda _: None)
+    at.told.clear()
+    twin = replace(at.broker.orders[ours.broker_id], broker_id="7777")
+    write, fails = at.journal.write_intent, [True]
+
+    async def failing(*row):
+        if fails and fails.pop():
+            raise JournalError("full")
+        await write(*row)
+
+    at.journal.write_intent = failing
+    with pytest.raises(JournalError):
+        await at.desk.on_order(twin)
+    for _ in range(2):
+        await at.desk.on_order(twin)
+    said = [line for line in at.told if "second order carries our tag" in line[2]]
+    assert [line[0] for line in said] == ["alarm"]
+    assert [row[0] for row in at.journal.rows if row[1] == "ext-7777"] == ["intent", "received"]

@@ -323,7 +323,7 @@ async def test_a_split_moves_the_stop_with_the_price_and_only_once():
         await house.hold(4)
         before = house.guards.of("P1").state
         house.underlyings.splits["NVDA"] = 2.0
-        assert await house.guards.adjust_for_splits() == ("NVDA",)
+        assert house.guards.adjust_for_splits() == ("NVDA",)
         after = house.guards.of("P1").state
         assert (after.stop, after.sma50, after.atr) == (before.stop / 2, before.sma50 / 2, before.atr / 2)
         assert Guard.from_dict(house.guards.of("P1").to_dict()).levels_day is not None

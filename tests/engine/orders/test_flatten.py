@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import replace
 from decimal import Decimal
@@ -396,3 +397,27 @@ def test_in_the_order_of_closing_nothing_that_covers_comes_before_what_is_sold(p
     assert sorted(ordered, key=str) == sorted(positions, key=str)
     assert [_rank(p) for p in ordered] == sorted(_rank(p) for p in positions)
     assert all((p.quantity > 0) == (_rank(p) == 2) for p in ordered)
+
+
+async def test_a_flatten_of_the_machine_keeps_no_turn_waiting_for_a_cancel_that_is_not_answered():
+    async with opened() as house:
+        await house.hold(2)
+        house.oversight._risk = RiskSettings(auto_flatten=True)
+        opening = replace(entry("qm-9", 1, symbol="NVDA  260417C00180000"), created_ns=house.clock.now())
+        await house.desk.submit(opening)
+        await house.oversight.begin_day()
+        house.trader.day.flatten_due = True
+        go, cancel, posts = asyncio.Event(), house.broker.cancel, len(house.broker.posts)
+
+        async def silent(broker_id):
+            await go.wait()
+            await cancel(broker_id)
+
+        house.broker.cancel = silent
+        turn = asyncio.create_task(house.oversight.look())
+        await asyncio.sleep(0.05)
+        assert turn.done()
+        assert len(house.broker.posts) == posts + 1  # what is held is being closed
+        go.set()
+        await house.oversight.sweep.answered()
+        assert house.broker.cancels == ["1001"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import date
 from decimal import Decimal
 
@@ -22,7 +23,6 @@ from tests.engine.orders.guard_place import (
     STO,
     TODAY,
     Place,
-    forget_while_writing,
 )
 
 
@@ -207,14 +207,18 @@ async def test_a_spread_that_a_close_broke_whole_is_no_unit_though_others_hold_i
     assert place.of().state.quantity == 0
 
 
-async def test_a_guard_that_goes_while_another_is_written_keeps_none_after_it_from_its_split():
+async def test_a_split_reaches_every_guard_and_is_told_also_while_the_disk_fails():
     place = Place()
     place.underlyings.splits = {"NVDA": 2.0}
-    for name in ("P1", "P2", "P3"):
+    for name in ("P1", "P2"):
         await place.guard(name)
-    forget_while_writing(place, "P1", "P2")
-    assert await place.guards.adjust_for_splits() == ("NVDA", "NVDA")
-    assert (place.of("P2"), place.of("P3").state.stop) == (None, 85.0)
+    place.journal.full = True
+    assert place.guards.adjust_for_splits() == ("NVDA", "NVDA")
+    await asyncio.sleep(0.01)
+    assert [place.of(name).state.stop for name in ("P1", "P2")] == [85.0, 85.0]
+    place.journal.full = False
+    await place.look()
+    assert [place.journal.protects[name]["stop"] for name in ("P1", "P2")] == [85.0, 85.0]
 
 
 async def test_a_split_moves_the_levels_of_every_position_in_that_stock_from_the_day_they_are_of():
@@ -223,7 +227,8 @@ async def test_a_split_moves_the_levels_of_every_position_in_that_stock_from_the
     await place.guard("P0", underlying="AMD")
     await place.guard("P1", more={"levels_day": date(2026, 2, 20)})
     await place.guard("P2")
-    assert await place.guards.adjust_for_splits() == ("NVDA", "NVDA")
+    assert place.guards.adjust_for_splits() == ("NVDA", "NVDA")
+    await asyncio.sleep(0.01)
     assert [asked for asked in place.underlyings.asked if asked[0] == "split"] == [
         ("split", "AMD", TODAY, TODAY),
         ("split", "NVDA", date(2026, 2, 20), TODAY),

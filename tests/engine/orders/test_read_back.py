@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from decimal import Decimal
 
 import pytest
 
 from qmterm.core.clock import et_date
-from qmterm.core.errors import BrokerError
+from qmterm.core.errors import BrokerError, JournalError
 from qmterm.core.orders import Action, Leg, OrderState, Purpose, TimeInForce
 from qmterm.core.reasons import Reason
 from qmterm.core.settings.engine import OrderSettings
@@ -102,7 +103,28 @@ async def test_a_number_that_the_broker_does_not_know_counts_as_removed_with_an_
     await at.desk.read_back(await at.broker.account_state())
     assert record.state is OrderState.REMOVED
     text = f"counts as removed: {BUY}; the broker has no order 1000, look at the account"
-    assert at.told[-1] == order_line("alarm", text)
+    assert at.told[0] == order_line("alarm", text)
+
+
+@pytest.mark.parametrize("how", ["of a known number", "given up", "not accepted"])
+async def test_what_became_of_a_lost_order_is_said_though_the_row_of_it_fails(at, how):
+    if how == "of a known number":
+        await at.desk.submit(entry())
+    else:
+        at.broker.after_accept = lost
+        await at.desk.submit(entry())
+    at.broker.orders.clear()
+    if how == "given up":
+        at.broker.held[OCC] = 2
+    await read_twice(at)
+    at.told.clear()
+    at.journal.full = True
+    for _ in range(2):
+        at.clock.advance(9)
+        with suppress(JournalError):
+            await at.desk.read_back(await at.broker.account_state())
+    words = {"of a known number": "counts as removed", "given up": "given up", "not accepted": "not accepted"}
+    assert [line[2] for line in at.told if line[2].startswith(words[how])]
 
 
 @pytest.mark.parametrize("state", [OrderState.LIVE, OrderState.CANCELLED, OrderState.FILLED])

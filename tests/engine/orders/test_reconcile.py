@@ -166,3 +166,12 @@ def test_what_was_adopted_and_comes_back_waits_its_window_again():
     reconciler.accept()
     assert reconciler.look(book, account(x=2), *at(11.0)) == ()
     assert reconciler.look(book, account(x=2), *at(21.0))
+
+
+def test_a_difference_stands_from_the_end_of_one_reading_to_the_beginning_of_another():
+    reconciler, book = Reconciler(10), Book(CASH)
+    assert reconciler.look(book, account(x=2), *at(12.0), at(0.0)) == ()  # one slow answer is one look
+    assert reconciler.look(book, account(x=2), *at(30.0), at(0.5)) == ()  # as are two that overlap
+    assert reconciler.look(book, account(x=2), *at(30.0), (at(30.0)[0], 21.9)) == ()
+    assert reconciler.look(book, account(x=2), *at(30.0), (at(21.9)[0], 30.0)) == ()
+    assert reconciler.look(book, account(x=2), *at(30.0), at(22.0))

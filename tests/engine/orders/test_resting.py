@@ -309,7 +309,7 @@ async def test_a_kill_takes_what_rests_with_one_cancel_and_nothing_comes_back(ho
 async def test_a_flatten_takes_what_rests_and_then_closes(house):
     await enter(house)
     await house.answering.answer(Flatten("test"))
-    await house.lanes.idle()
+    await house.oversight.sweep.answered()
     assert len(house.broker.cancels) == 1
     await gone(house)
     await house.turn()

@@ -102,7 +102,7 @@ async def test_what_it_rolls_to_is_opened_and_never_closes_something_sold_there(
 async def test_each_leg_says_whether_it_closes_or_opens_so_that_no_later_look_can_turn_it(house):
     staged = []
 
-    async def stage_ticket(ticket, *, send):
+    async def stage_ticket(ticket, _drops, *, send):
         staged.append((ticket, send))
         return CommandResult(True, "")
 
