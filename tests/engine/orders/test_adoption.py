@@ -9,6 +9,7 @@ import pytest
 
 from qmterm.core.errors import JournalError
 from qmterm.core.orders import BrokerPosition
+from qmterm.core.reasons import Reason
 from qmterm.core.settings.risk import RiskSettings
 from qmterm.engine.arming import DOCUMENT as ARMING
 from qmterm.engine.ladder import Level
@@ -200,6 +201,7 @@ async def test_money_that_was_taken_out_on_a_full_disk_is_taken_out_once_after_a
         with pytest.raises(JournalError):
             await lasting(house)
         await house.oversight.look()  # still full: told, and stops go on
+        assert {cause.reason for cause in house.ladder.causes} == {Reason.JOURNAL_TROUBLE}
         house.journal.full = False
         for _ in range(2):
             await house.oversight.look()
@@ -221,10 +223,12 @@ async def test_money_that_was_taken_out_on_a_full_disk_is_taken_out_once_after_a
 async def test_adjustments_that_failed_are_written_again_in_their_order_before_newer_ones():
     async with opened() as house:
         await begun(house)
+        owed = house.oversight.adoption._owed
         write, fails = house.journal.write_adjustment, [False, True]
 
         async def failing(*row):
             if fails and fails.pop(0):
+                owed.append((None, Decimal(-1), "found meanwhile", 1))
                 raise JournalError("full")
             await write(*row)
 
@@ -233,8 +237,7 @@ async def test_adjustments_that_failed_are_written_again_in_their_order_before_n
         with pytest.raises(JournalError):
             await lasting(house)
         assert len(house.journal.adjustments) == 1
-        house.broker.cash -= 1
-        await lasting(house)
+        await house.oversight.look()
         first, second, third = [symbol for symbol, _ in house.journal.adjustments]
         assert ({first, second}, third) == ({OCC, HIGH}, None)
 
