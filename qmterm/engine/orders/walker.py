@@ -120,7 +120,7 @@ def repriced(ledger: Ledger, record: OrderRecord, price: Decimal, now_ns: int) -
     loss = intent.max_loss
     return replace(
         intent,
-        intent_id=ledger.next_id(record),
+        intent_id=ledger.next_id(record, now_ns),
         created_ns=now_ns,
         legs=tuple(replace(leg, quantity=leg.quantity // intent.quantity * units) for leg in intent.legs),
         quantity=units,
