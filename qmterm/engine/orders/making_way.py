@@ -62,7 +62,7 @@ class MakingWay:
             self._wait((intent.intent_id,), Held(intent, by_person, now))
             return
         asked = {key: held for key, held in self._held.items() if held.by_person and _trade(held.intent) == trade}
-        if _count(intent) <= sum(_count(held.intent) for held in asked.values()):
+        if intent.legs[0].quantity <= sum(held.intent.legs[0].quantity for held in asked.values()):
             return  # what a person closes of this trade is as much: it goes first
         for key, held in asked.items():
             del self._held[key]
@@ -123,7 +123,3 @@ class MakingWay:
 
 def _trade(intent: OrderIntent) -> tuple[str, str]:
     return intent.legs[0].symbol, intent.plan_id
-
-
-def _count(intent: OrderIntent) -> int:
-    return sum(leg.quantity for leg in intent.legs if leg.symbol == intent.legs[0].symbol)
