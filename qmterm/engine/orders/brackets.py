@@ -92,6 +92,7 @@ def _exits(like: OrderIntent, terms: ExitTerms, prefix: str) -> tuple[OrderInten
         purpose=Purpose.EXIT,
         legs=(Leg(leg.symbol, Action.SELL_TO_CLOSE, leg.quantity),),
         time_in_force=TimeInForce.GTC,
+        good_until=None,
         max_loss=None,
         worst_price=None,
     )

@@ -20,6 +20,7 @@ from qmterm.engine.commands import ClosePosition, CommandResult, Terms
 from qmterm.engine.orders.book import Position
 from qmterm.engine.orders.exit_orders import exit_price
 from qmterm.engine.orders.exposure import closable
+from qmterm.engine.orders.manual_plan import unused_id
 from qmterm.engine.show.wording import describe_order, label
 from qmterm.engine.trader import Trader
 from qmterm.risk.order_checks import MOST_LEGS
@@ -127,7 +128,7 @@ def close_position(trader: Trader, command: ClosePosition) -> CommandResult:
         return CommandResult(False, f"{names}: nobody is quoting the other side right now")
     now, first = trader.clock.now(), held[0]
     intent = OrderIntent(
-        intent_id=f"c{first.plan_id or 'ext'}-{now:x}",
+        intent_id=unused_id(trader, f"c{first.plan_id or 'ext'}-{now:x}"),
         created_ns=now,
         strategy=first.strategy,
         underlying=first.underlying,

@@ -12,7 +12,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Self
 
-from qmterm.core.clock import et_date
+from qmterm.core.clock import NS, et_date
 from qmterm.core.instruments import is_option, parse_option
 from qmterm.core.orders import (
     TRANSITIONS,
@@ -276,13 +276,16 @@ class Ledger:
             record = before
         return record
 
-    def next_id(self, record: OrderRecord) -> str:
-        """An id for what is to take its place: the first order's, numbered."""
-        root = self.root(record).intent.intent_id
-        number = 1
-        while f"{root}.{number}" in self._records:
+    def next_id(self, record: OrderRecord, now_ns: int) -> str:
+        """An id for what is to take its place: the first order's, numbered by the seconds since that was made.
+
+        After a restart the steps of last month are not here, but in the journal: counted anew they would be its ids.
+        """
+        root = self.root(record).intent
+        number = 1 + (now_ns - root.created_ns) // NS
+        while f"{root.intent_id}.{number}" in self._records:
             number += 1
-        return f"{root}.{number}"
+        return f"{root.intent_id}.{number}"
 
     def taken_over(self, record: OrderRecord) -> OrderRecord | None:
         """Who has its place at the broker, once it was cancelled for that."""

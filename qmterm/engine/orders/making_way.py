@@ -28,14 +28,15 @@ class Held:
 
 
 class MakingWay:
-    """The closes that wait, by symbol; the goals behind the machine's own live in the journal (exits.py)."""
+    """The closes that wait: a person's each by itself, the machine's by symbol and plan, as it asks anew each turn (the
+    goals behind them live in the journal: exits.py)."""
 
     def __init__(self, desk: OrderDesk, lanes: Lanes, clock: Clock, log: RunLog) -> None:
         self._desk = desk
         self._lanes = lanes
         self._clock = clock
         self._log = log
-        self._held: dict[str, Held] = {}
+        self._held: dict[tuple[str, ...], Held] = {}
         self._queued: set[str] = set()
         self.drops = 0  # how often all that waited was called off
 
@@ -43,26 +44,36 @@ class MakingWay:
         return any(self._desk.ledger.resting(leg.symbol) for leg in intent.legs)
 
     def waits(self, symbol: str) -> bool:
-        return symbol in self._held
+        return any(leg.symbol == symbol for held in self._held.values() for leg in held.intent.legs)
+
+    def holds(self, intent_id: str) -> bool:
+        """True for a close of a person's that waits."""
+        return (intent_id,) in self._held
 
     def words(self, intent: OrderIntent, verb: str) -> str:
         """How an answer to a person begins."""
-        if verb == "sending" and self.blocked(intent):
+        if self.holds(intent.intent_id):
             return "cancelling the exit that rests at the broker; once it is gone, sending"
         return verb
 
     def hold(self, intent: OrderIntent, *, by_person: bool) -> None:
-        symbol, since = intent.legs[0].symbol, self._clock.now()
-        before = self._held.get(symbol)
-        if before is not None and before.by_person and not by_person:
-            if _count(intent, symbol) <= _count(before.intent, symbol):
-                self._clear(before)  # a person's close takes as much: it goes first
-                return
+        trade, now = _trade(intent), self._clock.now()
+        if by_person:
+            self._held.pop(trade, None)  # asked anew in the next turn, beside this one
+            self._wait((intent.intent_id,), Held(intent, by_person, now))
+            return
+        asked = {key: held for key, held in self._held.items() if held.by_person and _trade(held.intent) == trade}
+        if intent.legs[0].quantity <= sum(held.intent.legs[0].quantity for held in asked.values()):
+            return  # what a person closes of this trade is as much: it goes first
+        for key, held in asked.items():
+            del self._held[key]
             text = f"in its place, as it closes more: {describe_order(intent)}"
-            self._log.warn("ORD", f"not sent: {describe_order(before.intent)}; {text}", before.intent.intent_id)
-        if before is not None and not by_person and _same(before, intent):
-            since = before.since_ns  # the machine asks anew each turn: it is still the same wait
-        held = self._held[symbol] = Held(intent, by_person, since)
+            self._log.warn("ORD", f"not sent: {describe_order(held.intent)}; {text}", held.intent.intent_id)
+        before = self._held.get(trade)
+        self._wait(trade, Held(intent, by_person, now if before is None else before.since_ns))
+
+    def _wait(self, key: tuple[str, ...], held: Held) -> None:
+        self._held[key] = held
         self._clear(held)
 
     def ask(self, record: OrderRecord, why: str) -> None:
@@ -94,12 +105,12 @@ class MakingWay:
 
     def released(self) -> Iterator[Held]:
         """Closes whose way is free now; the others' cancels are asked again where they came to nothing."""
-        for symbol, held in list(self._held.items()):
+        for key, held in list(self._held.items()):
             blocked = self.blocked(held.intent)
             if blocked and self._clock.now() - held.since_ns < PATIENCE_NS:
                 self._clear(held)
                 continue
-            del self._held[symbol]
+            del self._held[key]
             if not blocked:
                 yield held
                 continue
@@ -112,11 +123,5 @@ class MakingWay:
                 self.ask(record, "makes way for a close")
 
 
-def _same(held: Held, intent: OrderIntent) -> bool:
-    legs = [(leg.symbol, leg.action) for leg in intent.legs]
-    before = [(leg.symbol, leg.action) for leg in held.intent.legs]
-    return not held.by_person and (held.intent.plan_id, before) == (intent.plan_id, legs)
-
-
-def _count(intent: OrderIntent, symbol: str) -> int:
-    return sum(leg.quantity for leg in intent.legs if leg.symbol == symbol)
+def _trade(intent: OrderIntent) -> tuple[str, str]:
+    return intent.legs[0].symbol, intent.plan_id

@@ -73,11 +73,11 @@ def manual_plan(
 
 
 def unused_id(trader: Trader, wanted: str) -> str:
-    """`wanted`, or the first of its kind that no order and no proposal had: market time can stand still."""
+    """`wanted`, or the first of its kind that no order, no close that waits for its way and no proposal had: market
+    time can stand still."""
     for number in count(2):
-        ids = (f"e{wanted}", wanted)
-        proposals = trader.proposals
-        if not any(trader.desk.ledger.get(i) for i in ids) and not proposals.was_seen(f"p{wanted}"):
+        ordered = any(trader.desk.ledger.get(name) for name in (f"e{wanted}", wanted)) or trader.way.holds(wanted)
+        if not ordered and not trader.proposals.was_seen(f"p{wanted}"):
             return wanted
         wanted = f"{wanted.partition('.')[0]}.{number}"
     raise AssertionError("numbers do not end")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from qmterm.core.clock import Clock
+from qmterm.core.errors import InvariantBroken
 from qmterm.core.orders import Leg, OrderIntent, OrderKind, Purpose, TimeInForce
 from qmterm.core.reasons import Reason
 from qmterm.core.signals import TradePlan
@@ -169,6 +170,8 @@ class Proposals:
         """Show it; False when the same question already waits."""
         if any(waiting.key == proposal.key for waiting in self._open.values()):
             return False
+        if proposal.proposal_id in self._open:
+            raise InvariantBroken(f"proposal {proposal.proposal_id} waits already as another one; nothing was asked")
         self._open[proposal.proposal_id] = proposal
         return True
 

@@ -6,7 +6,7 @@ There is one way to start, whether the last run ended cleanly, was killed, or ne
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 
 from qmterm.core.errors import ConfigError
@@ -56,17 +56,14 @@ def rebuild(
     earlier = Book(
         session.starting_cash, (_position(p, owners, session.started_ns) for p in session.starting_positions)
     )
-    for stored in saved.fills:
-        if stored.session_id == session.session_id:
-            earlier.apply(stored.fill, stored.strategy, stored.plan_id)
-    for adjustment in saved.adjustments:
-        if adjustment.session_id == session.session_id:
-            owner = owners.get(adjustment.symbol or "", ("external", ""))
-            _adjust(earlier, adjustment.symbol, adjustment.amount, adjustment.time_ns, owner)
-    for reported in broker.positions:
-        held = earlier.position(reported.symbol)
-        if held is not None and held.average == 0:  # adopted by its quantity alone; the broker knows what it cost
-            earlier.adopt(replace(reported, quantity=held.quantity), "external", "", held.opened_ns)
+    costs = {reported.symbol: reported.average_open_price for reported in broker.positions}
+    for move in _moves(saved):
+        if move.session_id != session.session_id:
+            continue
+        if isinstance(move, StoredFill):
+            earlier.apply(move.fill, move.strategy, move.plan_id)
+        else:
+            _adjust(earlier, move, owners, costs)
     # The new session starts where the old one stopped: what was filled meanwhile is found and counted in the new one.
     book = Book(earlier.cash, earlier.positions)
     book.already_counted(stored.fill.fill_id for stored in saved.fills)
@@ -142,14 +139,24 @@ def adopt_difference(
     return change
 
 
-def _adjust(book: Book, symbol: str | None, amount: Decimal, time_ns: int, owner: tuple[str, str]) -> None:
+def _moves(saved: JournalState) -> list[StoredFill | Adjustment]:
+    """All that moved the book, in its order: what was closed elsewhere is no part of what was bought after it."""
+    return sorted((*saved.fills, *saved.adjustments), key=lambda move: move.seq)
+
+
+def _adjust(
+    book: Book, change: Adjustment, owners: Mapping[str, tuple[str, str]], costs: Mapping[str, Decimal]
+) -> None:
+    """The row has no cost: what is new costs what the broker says."""
+    symbol = change.symbol
     if symbol is None:
-        book.adjustments += amount
+        book.adjustments += change.amount
         return
     held = book.position(symbol)
-    quantity = (held.quantity if held else 0) + int(amount)
-    average = held.average if held else Decimal(0)
-    book.adopt(BrokerPosition(symbol, quantity, average, 100), *owner, time_ns)
+    quantity = (held.quantity if held else 0) + int(change.amount)
+    average = held.average if held else costs.get(symbol, Decimal(0))
+    owner = owners.get(symbol, ("external", ""))
+    book.adopt(BrokerPosition(symbol, quantity, average, 100), *owner, change.time_ns)
 
 
 def _owners(saved: JournalState) -> dict[str, tuple[str, str]]:
@@ -167,8 +174,7 @@ def _owners(saved: JournalState) -> dict[str, tuple[str, str]]:
 def _openers(saved: JournalState) -> dict[str, tuple[str, str]]:
     held: dict[str, int] = {}
     openers: dict[str, tuple[str, str]] = {}
-    moves: list[StoredFill | Adjustment] = sorted((*saved.fills, *saved.adjustments), key=lambda move: move.seq)
-    for move in moves:
+    for move in _moves(saved):
         if isinstance(move, StoredFill):
             fill = move.fill
             symbol, before = fill.symbol, held.get(fill.symbol, 0)

@@ -231,13 +231,13 @@ class Tickets:
     # --- answers and quotes ---
 
     def _answer(self, intent: OrderIntent, proposal_id: str, note: str, max_loss: Decimal) -> CommandResult:
-        proposal = self._trader.proposals.get(proposal_id)
-        sent = self._trader.desk.ledger.get(intent.intent_id) is not None
+        proposal, way = self._trader.proposals.get(proposal_id), self._trader.way
+        sent = self._trader.desk.ledger.get(intent.intent_id) is not None or way.holds(intent.intent_id)
         if proposal is None and not sent:
             return CommandResult(False, self._trader.proposals.asked_already(intent))
         walk = "".join(f", {line}" for line in walk_line(intent))
         loss = f"; max loss {max_loss:,.2f}" if max_loss > 0 else ""
-        verb, todo = ("sending", "") if sent else ("proposed", "; approve it with a")
+        verb, todo = (way.words(intent, "sending"), "") if sent else ("proposed", "; approve it with a")
         data = {
             "proposal": None if sent else proposal_id,
             "order": intent.intent_id if sent else None,

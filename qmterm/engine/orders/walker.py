@@ -19,6 +19,7 @@ from qmterm.engine.ladder import Level
 from qmterm.engine.orders.ledger import Ledger, OrderRecord
 from qmterm.engine.orders.walking import Grid, furthest, next_price
 from qmterm.engine.trader import Trader
+from qmterm.risk.price_sanity import natural_price
 
 EXITS = (Purpose.EXIT, Purpose.SCALE_OUT)
 
@@ -55,10 +56,19 @@ class Walker:
 
     def reprices(self, record: OrderRecord) -> bool:
         """An exit that gets its next price by a replace; else, or once the broker refused one, it must be cancelled."""
-        if self._trader.mode is not Mode.AUTO or not self.walks(record) or not whole(record):
+        if self._trader.mode is not Mode.AUTO or not self.walks(record) or not whole(record) or self._stuck(record):
             return False
         tried = self._trader.desk.ledger.replacing(record)
         return not tried or tried[-1].state is not OrderState.REJECTED
+
+    def _stuck(self, record: OrderRecord) -> bool:
+        """Of several legs one has no price to leave at: no step comes, but an order without that leg may (exits.py).
+
+        A single leg waits where it is: nothing else could leave instead.
+        """
+        legs = record.intent.legs
+        unpriced = natural_price(legs, record.intent.quantity, self._trader.quotes_of(legs)) is None
+        return unpriced and len(legs) > 1
 
     def _due(self) -> Iterator[tuple[OrderRecord, Decimal]]:
         desk, now = self._trader.desk, self._trader.clock.now()
@@ -110,7 +120,7 @@ def repriced(ledger: Ledger, record: OrderRecord, price: Decimal, now_ns: int) -
     loss = intent.max_loss
     return replace(
         intent,
-        intent_id=ledger.next_id(record),
+        intent_id=ledger.next_id(record, now_ns),
         created_ns=now_ns,
         legs=tuple(replace(leg, quantity=leg.quantity // intent.quantity * units) for leg in intent.legs),
         quantity=units,

@@ -66,6 +66,13 @@ def test_the_exits_close_for_good_what_the_trigger_opens():
     assert (STOP.kind, STOP.stop_trigger, STOP.reason) == (OrderKind.STOP, Decimal("2.05"), Reason.PREMIUM_STOP)
 
 
+def test_exits_behind_an_entry_that_is_good_until_a_day_have_no_such_day():
+    dated = replace(entry(), time_in_force=TimeInForce.GTD, good_until=TODAY)
+    trigger, *exits = exits_behind(dated, ExitTerms(Decimal("2.05"), Decimal("9.00")))
+    assert (trigger.time_in_force, trigger.good_until) == (TimeInForce.GTD, TODAY)
+    assert [(each.time_in_force, each.good_until) for each in exits] == [(TimeInForce.GTC, None)] * 2
+
+
 def test_the_stop_is_half_the_premium_on_the_grid_and_the_target_the_value_at_the_first_level():
     terms = exit_terms(guard(), OCC, RULES, TickProgram.PENNY_ALL, TODAY)
     assert terms.stop == Decimal("2.07")

@@ -7,6 +7,7 @@ from decimal import Decimal
 import pytest
 
 from qmterm.core.orders import Action, BrokerPosition, OrderKind
+from qmterm.core.settings.engine import Mode
 from qmterm.engine.commands import ApproveProposal, ClosePosition, Terms
 from qmterm.engine.orders.closes import positions_named
 from qmterm.engine.orders.proposals import short_id
@@ -46,6 +47,18 @@ async def test_a_stock_with_two_trades_names_neither():
         house.book.adopt(BrokerPosition(PUT, 1, Decimal(3), 100), "external", "", house.clock.now())
         assert positions_named(house.trader, "NVDA") == []
         assert "no position" in close(house, "NVDA").text
+
+
+@pytest.mark.parametrize("mode", [Mode.AUTO, Mode.CONFIRM])
+async def test_two_closes_asked_in_one_moment_of_what_was_opened_elsewhere_are_two(mode):
+    async with opened(mode) as house:
+        for symbol in (LOW, HIGH):
+            house.book.adopt(BrokerPosition(symbol, 2, Decimal(4), 100), "external", "", house.clock.now())
+            house.quote(4.10, 4.20, symbol)
+            assert close(house, symbol).ok
+        await house.lanes.idle()
+        orders = [record.intent for record in house.working] or house.trader.proposals.waiting
+        assert [each.legs[0].symbol for each in orders] == [LOW, HIGH]
 
 
 @pytest.mark.parametrize(("text", "legs", "price"), [(BOUGHT, LEGS_OUT, "1.80"), (SOLD, LEGS_BACK, "-2.00")])

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import pytest
 
-from qmterm.core.clock import et_date
+from qmterm.core.clock import NS, et_date
 from qmterm.core.orders import Action, BracketRole, BrokerOrder, Fill, OrderKind, OrderState
 from qmterm.engine.orders.ledger import Ledger, OrderRecord, adopt
 from tests.engine.fakes import OCC, clock_at, entry
@@ -41,6 +41,16 @@ def test_a_replacement_whose_answer_was_lost_is_known_by_what_it_replaces(tag):
     ledger = ledger_of(record("qm-1", broker_id="77"), new)
     assert ledger.find(report(external_id=tag, replaces="77")) is new
     assert ledger.find(report(external_id="somebody", replaces="77")) is None
+
+
+def test_a_step_is_numbered_by_the_seconds_since_its_first_order_and_never_as_another_one():
+    old, new = record("qm-1"), record("qm-1.1", replaces="qm-1")
+    made = old.intent.created_ns
+    assert ledger_of(old).next_id(old, made) == "qm-1.1"
+    assert ledger_of(old).next_id(old, made + NS) == "qm-1.2"
+    ledger = ledger_of(old, new, record("qm-1.2", replaces="qm-1.1"))
+    assert ledger.next_id(new, made + NS - 1) == "qm-1.3"
+    assert ledger.next_id(new, made + 8 * 86_400 * NS) == "qm-1.691201"
 
 
 def test_a_chain_that_bites_its_own_tail_has_an_end():

@@ -17,7 +17,12 @@ from tests.engine.orders.desk_seat import Sink
 
 _, TARGET, STOP = exits_behind(entry(), ExitTerms(Decimal("2.05"), Decimal("9.00")))
 CLOSE = replace(entry("x-1"), purpose=Purpose.EXIT, legs=(Leg(OCC, Action.SELL_TO_CLOSE, 2),), net_price=Decimal("4.1"))
+HIGHER = "NVDA  260417C00180000"
 WHY = "makes way for a close"
+
+
+def of(count, intent_id):
+    return replace(CLOSE, intent_id=intent_id, legs=(Leg(OCC, Action.SELL_TO_CLOSE, count),), quantity=count)
 
 
 class Desk:
@@ -162,34 +167,99 @@ async def test_all_that_have_a_free_way_leave_together():
     assert [held.intent for held in way.way.released()] == [CLOSE, other]
 
 
-async def test_it_is_blocked_by_an_exit_on_any_leg_and_says_so_only_when_it_is_about_to_leave():
+async def test_it_is_blocked_by_an_exit_on_any_leg_and_any_leg_of_it_waits():
     way = Way()
-    spread = replace(CLOSE, legs=(Leg("NVDA  260417C00180000", Action.BUY_TO_CLOSE, 2), *CLOSE.legs))
+    spread = replace(CLOSE, legs=(Leg(HIGHER, Action.BUY_TO_CLOSE, 2), *CLOSE.legs))
     assert way.way.blocked(spread)
-    words = "cancelling the exit that rests at the broker; once it is gone, sending"
-    assert way.way.words(CLOSE, "sending") == words
-    assert way.way.words(CLOSE, "proposed") == "proposed"
+    way.way.hold(spread, by_person=False)
+    assert (way.way.waits(OCC), way.way.waits(HIGHER), way.way.waits("AMD")) == (True, True, False)
     way.records[0].state = OrderState.FILLED
     assert not way.way.blocked(spread)
-    assert way.way.words(CLOSE, "sending") == "sending"
 
 
-async def test_a_persons_close_gives_way_only_to_one_of_the_machines_that_closes_more():
+async def test_an_answer_says_of_a_close_of_a_persons_that_it_waits_and_of_no_other():
     way = Way()
-    fewer = replace(CLOSE, intent_id="x-2", legs=(Leg(OCC, Action.SELL_TO_CLOSE, 1),), quantity=1)
+    way.way.hold(replace(CLOSE, intent_id="x-2"), by_person=False)
+    assert not way.way.holds("x-2")
+    assert way.way.words(CLOSE, "sending") == "sending"
     way.way.hold(CLOSE, by_person=True)
-    way.way.hold(fewer, by_person=False)
-    way.way.hold(replace(CLOSE, intent_id="x-3"), by_person=False)
-    assert way.way._held[OCC].intent is CLOSE
+    assert way.way.holds("x-1")
+    words = "cancelling the exit that rests at the broker; once it is gone, sending"
+    assert way.way.words(CLOSE, "sending") == words
+    way.records[0].state = OrderState.CANCELLED
+    assert len(list(way.way.released())) == 1
+    assert not way.way.holds("x-1")
+
+
+async def test_two_closes_of_a_persons_in_one_contract_both_leave():
+    way = Way()
+    another = replace(CLOSE, intent_id="x-2", net_price=Decimal("5.50"))
+    for close in (CLOSE, another):
+        way.way.hold(close, by_person=True)
+    way.records[0].state = OrderState.CANCELLED
+    assert [held.intent for held in way.way.released()] == [CLOSE, another]
     assert way.told == []
-    more = replace(CLOSE, intent_id="x-4", legs=(Leg(OCC, Action.SELL_TO_CLOSE, 3),), quantity=3)
+
+
+def waiting(way):
+    way.records[0].state = OrderState.CANCELLED
+    return list(way.way.released())
+
+
+async def test_a_persons_close_stands_for_the_machines_of_that_trade_until_that_is_asked_anew():
+    way = Way()
+    way.way.hold(replace(CLOSE, intent_id="x-2"), by_person=False)
+    way.way.hold(CLOSE, by_person=True)
+    assert [held.intent for held in waiting(way)] == [CLOSE]
+    assert way.told == []
+
+
+@pytest.mark.parametrize("counts", [(2,), (1, 1)])
+async def test_what_a_person_closes_goes_first_where_the_machine_closes_no_more(counts):
+    way = Way()
+    asked = [of(count, f"x-{number}") for number, count in enumerate(counts)]
+    for close in asked:
+        way.way.hold(close, by_person=True)
+    way.way.hold(of(1, "x-8"), by_person=False)
+    way.way.hold(of(2, "x-9"), by_person=False)
+    assert [held.intent for held in waiting(way)] == asked
+    assert way.told == []
+
+
+async def test_what_a_person_closes_gives_way_aloud_where_the_machine_closes_more():
+    way = Way()
+    for number in (1, 2):
+        way.way.hold(of(1, f"x-{number}"), by_person=True)
+    more = of(3, "x-9")
     way.way.hold(more, by_person=False)
-    assert way.way._held[OCC].intent is more
+    assert [(held.intent, held.by_person) for held in waiting(way)] == [(more, False)]
     text = (
-        "not sent: SELL 2 NVDA 17APR26 175C @ 4.10 cr; "
+        "not sent: SELL 1 NVDA 17APR26 175C @ 4.10 cr; "
         "in its place, as it closes more: SELL 3 NVDA 17APR26 175C @ 4.10 cr"
     )
-    assert way.told == [("warn", "ORD", text, "x-1", {})]
+    assert way.told == [("warn", "ORD", text, name, {}) for name in ("x-1", "x-2")]
+
+
+async def test_a_stop_of_another_trade_in_the_contract_waits_beside_what_a_person_closes():
+    way = Way()
+    stop = replace(of(3, "x-9"), plan_id="P9")
+    way.way.hold(CLOSE, by_person=True)
+    way.way.hold(stop, by_person=False)
+    assert [held.intent for held in waiting(way)] == [CLOSE, stop]
+    assert way.told == []
+
+
+async def test_two_stops_of_one_contract_that_wait_too_long_are_both_told():
+    way = Way(OrderState.UNKNOWN)
+    stops = [replace(CLOSE, intent_id=f"x-{plan_id}", plan_id=plan_id) for plan_id in ("A", "B")]
+    for _ in range(60):  # each turn asks for both anew
+        assert list(way.way.released()) == []
+        for stop in stops:
+            way.way.hold(stop, by_person=False)
+        way.clock.advance(1)
+    assert way.told == []
+    assert list(way.way.released()) == []
+    assert [line[3] for line in way.told] == ["x-A", "x-B"]
 
 
 def test_what_is_dropped_is_said_and_never_released():
@@ -208,12 +278,12 @@ async def test_a_machines_close_that_is_asked_anew_goes_on_waiting_and_a_persons
     way.way.hold(CLOSE, by_person=False)
     began = way.clock.now()
     way.clock.advance(40)
-    fewer = replace(CLOSE, intent_id="x-2", legs=(Leg(OCC, Action.SELL_TO_CLOSE, 1),))
+    fewer = of(1, "x-2")
     way.way.hold(fewer, by_person=False)
-    assert way.way._held[OCC] == Held(fewer, by_person=False, since_ns=began)
-    way.way.hold(replace(CLOSE, plan_id="P9"), by_person=False)
-    assert way.way._held[OCC].since_ns == way.clock.now()
-    for by_person in (True, True):
-        way.clock.advance(1)
-        way.way.hold(CLOSE, by_person=by_person)
-        assert way.way._held[OCC].since_ns == way.clock.now()
+    way.way.hold(replace(CLOSE, plan_id="P9"), by_person=True)
+    way.clock.advance(1)
+    way.way.hold(replace(CLOSE, plan_id="P9"), by_person=True)
+    assert waiting(way) == [
+        Held(fewer, by_person=False, since_ns=began),
+        Held(replace(CLOSE, plan_id="P9"), by_person=True, since_ns=way.clock.now()),
+    ]

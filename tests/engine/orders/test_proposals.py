@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import pytest
 
+from qmterm.core.errors import InvariantBroken
 from qmterm.core.orders import Action, Leg, OrderIntent, Purpose
 from qmterm.engine.orders.proposals import Proposal, Proposals
 from tests.engine.fakes import OCC, clock_at
@@ -38,6 +39,15 @@ def test_the_same_question_is_not_asked_twice_but_may_be_asked_again():
     assert waiting.add(proposal(4, purpose=Purpose.EXIT))
     waiting.take("p1")
     assert waiting.add(proposal(5))
+
+
+def test_another_question_never_takes_the_place_of_one_that_waits_under_its_id():
+    waiting, first = Proposals(clock_at()), proposal(1)
+    assert waiting.add(first)
+    assert not waiting.add(proposal(1))
+    with pytest.raises(InvariantBroken, match=r"^proposal p1 waits already as another one; nothing was asked$"):
+        waiting.add(proposal(1, underlying="AMD"))
+    assert waiting.waiting == (first,)
 
 
 def test_exits_are_told_apart_by_their_contract():

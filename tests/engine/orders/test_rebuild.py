@@ -245,6 +245,33 @@ def test_what_was_adopted_by_its_quantity_alone_costs_what_the_broker_says():
     ]  # fmt: skip
 
 
+def test_what_was_closed_elsewhere_is_no_part_of_what_was_bought_after_it():
+    live = Book(CASH)
+    first, then = fill(1, price="4.00"), fill(2, price="9.00")
+    live.apply(first, "one", "P1")
+    adopt_difference(live, OCC, Decimal(0), account(), 2_500)
+    live.apply(then, "two", "P2")
+    saved = JournalState(
+        session=SESSION,
+        fills=(StoredFill(first, "e1", 7, 1, "one", "P1"), StoredFill(then, "e2", 7, 3, "two", "P2")),
+        adjustments=(Adjustment(OCC, Decimal(-2), "r", 2_500, 7, 2),),
+    )
+    assert built(saved, account(held(OCC, 2, "9.00"))).book.positions == live.positions
+
+
+def test_what_was_adopted_and_sold_in_part_has_gained_what_it_cost_less():
+    live = Book(CASH)
+    adopt_difference(live, OCC, Decimal(4), account(held(OCC, 4, "5.00")), 2_000)
+    sold = fill(1, price="9.00", action=Action.SELL_TO_CLOSE)
+    live.apply(sold, "external", "")
+    saved = JournalState(
+        session=SESSION,
+        fills=(StoredFill(sold, "c1", 7, 2),),
+        adjustments=(Adjustment(OCC, Decimal(4), "r", 2_000, 7, 1),),
+    )
+    assert built(saved, account(held(OCC, 2, "5.00"))).book.positions == live.positions
+
+
 @pytest.mark.parametrize(
     ("baseline", "known"), [(None, False), ({}, False), ({"fill_ids": ["old"]}, True), ({"fill_ids": "old"}, False)]
 )

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from qmterm.core.clock import NS
-from qmterm.core.errors import ConfigError
+from qmterm.core.errors import BrokerError, ConfigError
 from qmterm.core.orders import (
     AccountBalance,
     AccountState,
@@ -30,6 +30,7 @@ from qmterm.engine.orders.book import Book
 from qmterm.engine.orders.desk import OrderDesk
 from qmterm.engine.orders.ledger import adopt
 from qmterm.engine.orders.recovery import adopt_difference, check_account, rebuild, restore, starting_positions, tail
+from qmterm.engine.orders.walker import repriced
 from qmterm.engine.runlog import RunLog
 from qmterm.journal.journal import Journal
 from tests.engine.fakes import CASH, OCC, FakeBroker, clock_at, entry, lost
@@ -89,6 +90,10 @@ async def life(tmp_path):
     await one.begin()
     yield one
     await one.journal.close()
+
+
+def refuse(_intent):
+    raise BrokerError("no", "cannot_update_order")
 
 
 def exit_order(quantity, number=1):
@@ -301,6 +306,24 @@ async def test_somebodys_old_order_that_ended_today_does_not_forbid_the_second_s
         await life.desk.read_back(await life.broker.account_state())
         assert life.desk.ledger.get("ext-9").state is OrderState.CANCELLED
         await life.restart()
+
+
+async def test_a_step_of_an_order_of_last_month_has_no_id_that_the_journal_knows(life):
+    old = await life.desk.submit(replace(entry(), time_in_force=TimeInForce.GTC))
+    await life.desk.on_order(life.broker.set_state(old.broker_id, OrderState.LIVE))
+    accept, life.broker.before_accept = life.broker.before_accept, refuse
+    life.clock.advance(5)
+    step = repriced(life.desk.ledger, old, Decimal("-4.20"), life.clock.now())
+    assert (await life.desk.submit(step)).state is OrderState.REJECTED
+    life.broker.before_accept = accept
+    life.clock.advance(8 * 86_400)
+    await life.desk.submit(replace(entry("qm-2"), created_ns=life.clock.now()))
+    await life.restart()
+    assert [record.intent.intent_id for record in life.desk.ledger.records] == ["qm-1", "qm-2"]
+    dearer = repriced(life.desk.ledger, life.desk.ledger.get("qm-1"), Decimal("-9.00"), life.clock.now())
+    await life.desk.submit(dearer)
+    kept = {stored.intent.intent_id: stored.intent for stored in (await life.journal.load()).orders}
+    assert kept[dearer.intent_id].net_price == Decimal("-9.00")
 
 
 async def test_an_old_order_that_the_journal_did_not_give_back_is_found_in_it_and_stays_whose_it_was(life):

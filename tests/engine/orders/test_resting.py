@@ -11,7 +11,7 @@ from qmterm.core.errors import BrokerError
 from qmterm.core.orders import BracketRole, BrokerPosition, OrderState
 from qmterm.core.reasons import Reason
 from qmterm.core.settings.engine import Mode, OrderSettings
-from qmterm.engine.commands import ApproveProposal, CancelOrder, ClosePosition, EditOrder, Flatten, Kill
+from qmterm.engine.commands import ApproveProposal, CancelOrder, ClosePosition, EditOrder, Flatten, Kill, StageTicket
 from qmterm.engine.orders.recovery import from_journal
 from qmterm.journal.state import StoredOrder
 from qmterm.risk.gate import Gate
@@ -193,6 +193,41 @@ async def test_a_persons_close_says_what_it_waits_for_and_leaves_when_that_is_go
     await gone(house)
     await house.turn()
     assert [(r.intent.reason, r.intent.quantity) for r in house.working] == [(Reason.USER, 4)]
+
+
+async def test_a_typed_close_says_what_it_waits_for_as_well(house):
+    await enter(house)
+    answer = await house.tickets.stage(StageTicket("sell 2 NVDA 17APR26 175C @ 4.50", send=True))
+    words = "cancelling the exit that rests at the broker; once it is gone, sending SELL 2 NVDA 17APR26 175C @ 4.50 cr"
+    assert (answer.ok, answer.text) == (True, words)
+    assert (answer.data["proposal"], answer.data["quantity"]) == (None, 2)
+    await house.lanes.idle()
+    await gone(house)
+    await house.turn()
+    assert [(r.intent.intent_id, r.intent.quantity) for r in house.working] == [(answer.data["order"], 2)]
+
+
+async def test_two_closes_typed_in_one_moment_both_leave_when_the_way_is_free(house):
+    await enter(house)
+    for line in ("sell 2 NVDA 17APR26 175C @ 4.50", "sell 1 NVDA 17APR26 175C @ 5.50"):
+        assert (await house.tickets.stage(StageTicket(line, send=True))).ok
+    await house.lanes.idle()
+    await gone(house)
+    await house.turn()
+    assert [(r.intent.quantity, r.intent.net_price) for r in house.working] == [
+        (2, Decimal("4.50")),
+        (1, Decimal("5.50")),
+    ]
+
+
+async def test_closes_that_waited_close_no_more_than_is_held(house):
+    await enter(house)
+    for line in ("sell 3 NVDA 17APR26 175C @ 4.50", "sell 2 NVDA 17APR26 175C @ 5.50"):
+        assert (await house.tickets.stage(StageTicket(line, send=True))).ok
+    await house.lanes.idle()
+    await gone(house)
+    await house.turn()
+    assert [r.intent.quantity for r in house.working] == [3, 1]
 
 
 async def test_a_close_whose_way_stays_blocked_is_given_up_aloud(house):

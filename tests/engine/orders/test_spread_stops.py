@@ -100,6 +100,42 @@ async def test_sold_premium_is_closed_three_weeks_before_its_end():
         assert (legs_of(exit_), exit_.intent.reason) == (LEGS_BACK, Reason.SHORT_DTE_STOP)
 
 
+@pytest.mark.parametrize("walk", [False, True])
+async def test_a_stop_whose_wing_loses_its_bid_is_cancelled_and_what_was_sold_bought_back_alone(walk):
+    async with opened(orders=OrderSettings(readback_window_s=0.2, exit_reprice_s=15, walk=walk)) as house:
+        await hold(house, SOLD)
+        await house.guards.want_out(LOW, Reason.PIN_RISK)
+        await house.turn()
+        (stop,) = house.working
+        await house.desk.on_order(house.broker.set_state(stop.broker_id, OrderState.LIVE))
+        for _ in range(4):
+            house.clock.advance(5)
+            house.quote(6.00, 6.10, LOW)
+            house.quote(0.0, 0.05, HIGH)
+            await house.turn()
+            if stop.broker_id in house.broker.cancels:
+                break
+        await house.ended(stop.broker_id)
+        await house.turn()
+        (exit_,) = house.working
+        assert legs_of(exit_) == {LOW: Action.BUY_TO_CLOSE}
+        assert exit_.intent.net_price == Decimal("-6.15")  # a tick more: it is the second try
+
+
+async def test_a_stop_all_of_whose_legs_are_quoted_gets_its_next_price_by_a_replace():
+    async with opened(orders=OrderSettings(readback_window_s=0.2, exit_reprice_s=15, walk=True)) as house:
+        await hold(house, SOLD)
+        await house.guards.want_out(LOW, Reason.PIN_RISK)
+        await house.turn()
+        (stop,) = house.working
+        await house.desk.on_order(house.broker.set_state(stop.broker_id, OrderState.LIVE))
+        house.clock.advance(15)
+        at(house, 4.30, 2.20)
+        await house.turn()
+        assert (house.broker.cancels, len(house.broker.puts)) == ([], 1)
+        assert house.working[-1].intent.net_price == Decimal("-2.21")
+
+
 async def test_a_call_sold_against_shares_has_its_stop_too():
     async with opened() as house:
         house.book.adopt(BrokerPosition("NVDA", 100, Decimal(170), 1), "manual", "", house.clock.now())

@@ -186,6 +186,19 @@ async def test_a_stop_starts_at_the_natural_price_and_is_repriced_by_replace(hou
     assert house.book.quantity(OCC) == 0
 
 
+async def test_a_stop_of_one_contract_waits_where_it_is_while_nobody_bids(house):
+    await hold(house)
+    close_at(house, GONE)
+    await later(house, 0)
+    (stop,) = house.working
+    await house.desk.on_order(house.broker.set_state(stop.broker_id, OrderState.LIVE))
+    for _ in range(8):
+        await later(house, 5, 0.0, 4.10)
+    assert (house.broker.puts, house.broker.cancels) == ([], [])
+    await later(house, 5, 3.90, 4.10)
+    assert (price(house), house.broker.cancels) == ([Decimal("3.85")], [])
+
+
 async def test_a_stop_goes_on_walking_when_arming_has_ended_by_its_loss(house):
     await hold(house)
     close_at(house, GONE)
@@ -306,4 +319,4 @@ async def test_every_step_names_what_it_replaces_and_keeps_the_worst_price(house
     assert house.desk.ledger.root(record).intent.intent_id == "eP1"
     await later(house)
     assert price(house) == [Decimal("-4.30")]
-    assert [put[1] for put in house.broker.puts] == ["eP1.1", "eP1.2"]
+    assert [put[1] for put in house.broker.puts] == ["eP1.6", "eP1.11"]  # by the second
