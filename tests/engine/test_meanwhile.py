@@ -140,6 +140,7 @@ LINES = {
 async def test_what_waits_for_its_quote_does_not_leave_after_a_kill_a_flatten_or_a_cancel_of_all(what, then):
     async with opened() as house:
         await house.hold(2)
+        await house.answering.answer(CancelOrder("all"))  # one of before calls nothing off, and hides no later one
         go = asyncio.Event()
 
         async def learn(_underlying):

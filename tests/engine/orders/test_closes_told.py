@@ -116,3 +116,11 @@ def test_a_trade_closes_whole_while_the_broker_takes_so_many_legs_in_one_order(l
     assert _whole_fault(held, Terms()) == ("" if whole else fault)
     if whole:
         assert _whole_fault(held, Terms(kind=OrderKind.MARKET)) == "several legs close at a limit"
+
+
+@pytest.mark.parametrize(("send", "word"), [(True, "sending"), (False, "proposed")])
+async def test_a_close_says_whether_it_leaves_or_is_asked_about(send, word):
+    async with opened() as house:
+        await house.hold(2)
+        answer = await house.answering.answer(ClosePosition(OCC, send=send))
+        assert answer.text.startswith(f"{word} SELL 2 NVDA 17APR26 175C")

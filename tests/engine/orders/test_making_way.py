@@ -287,3 +287,9 @@ async def test_a_machines_close_that_is_asked_anew_goes_on_waiting_and_a_persons
         Held(fewer, by_person=False, since_ns=began),
         Held(replace(CLOSE, plan_id="P9"), by_person=True, since_ns=way.clock.now()),
     ]
+
+
+def test_each_time_that_all_is_called_off_counts_also_with_nothing_that_waits():
+    way = Way(OrderState.LIVE).way
+    counts = [way.drops, (way.drop("HALT"), way.drops)[1], (way.drop("HALT"), way.drops)[1]]
+    assert counts == sorted(set(counts))
