@@ -320,11 +320,15 @@ class Oversight:
 
     async def settle(self) -> tuple[bool, str]:
         """Compare until both sides agree, or a difference has stood so long that it is one."""
-        clock = self._trader.clock
-        ends = clock.monotonic() + self._trader.settings.readback_window_s + SETTLE_MARGIN_S
+        clock, began = self._trader.clock, self._trader.clock.monotonic()
+        patience = self._trader.settings.readback_window_s + SETTLE_MARGIN_S
+        ends: float | None = None
         while True:
             agreed, text = await self.reconcile()
-            if agreed or self.reconciler.clean or clock.monotonic() >= ends:
+            now = clock.monotonic()
+            # The window is between readings: how long the first took is waited for at its other end as well.
+            ends = now + patience + (now - began) if ends is None else ends
+            if agreed or self.reconciler.clean or now >= ends:
                 return agreed, text
             await asyncio.sleep(SETTLE_EVERY_S)
             self.settling_s += SETTLE_EVERY_S

@@ -54,7 +54,7 @@ def edit(desk: Desk, args: Sequence[str]) -> None:
     if len(args) == 2:
         row = named(desk, args[0])
         if not isinstance(row, OrderRow):
-            desk.say(f"no order {args[0]!r}; ids stand in the first column of pane 5", "warn")
+            desk.say(f"no order {args[0]!r}, or several; ids stand in the first column of pane 5", "warn")
             return
         _ask_edit(desk, EditOrder(row.order_id, args[1]))
         return
@@ -68,7 +68,8 @@ def edit(desk: Desk, args: Sequence[str]) -> None:
     if not isinstance(current, OrderRow) or not current.working:
         desk.say("no working order under the cursor: only those have a price to edit", "warn")
         return
-    typed_lines.open_command_line(desk, f"orders edit {current.short_id} ")
+    name = current.short_id if named(desk, current.short_id) is current else current.order_id
+    typed_lines.open_command_line(desk, f"orders edit {name} ")
 
 
 def _ask_edit(desk: Desk, command: EditOrder) -> None:

@@ -125,11 +125,12 @@ def _names(row: HoldingRow) -> tuple[str, ...]:
 
 
 def named(desk: Desk, name: str) -> ProposalView | OrderRow | None:
-    """A proposal or order by its id, short id or the start of its id; None where it could be two proposals."""
+    """A proposal or order by its id, short id or the start of its id; None where it could be two."""
     wanted = name.lower()
-    for order in desk.snapshot.orders:
-        if wanted in (order.short_id.lower(), order.order_id.lower()):
-            return order
+    orders = [row for row in desk.snapshot.orders if row.order_id.lower() == wanted]
+    orders = orders or [row for row in desk.snapshot.orders if row.short_id.lower() == wanted]
+    if orders:
+        return orders[0] if len(orders) == 1 else None
     matches = [
         row
         for row in desk.snapshot.proposals
@@ -195,7 +196,7 @@ def drop(desk: Desk, args: Sequence[str]) -> None:
     if args:
         row = named(desk, args[0])
         if row is None:
-            desk.say(f"no order or proposal {args[0]!r}; ids stand in the first column of pane 5", "warn")
+            desk.say(f"no order or proposal {args[0]!r}, or several; ids stand in the first column of pane 5", "warn")
             return
     else:
         pane = desk.pane

@@ -327,3 +327,23 @@ async def test_a_reading_that_was_old_before_it_came_takes_no_position_away(slow
         await house.oversight.protection.tidy()
         assert house.book.quantity(OCC) == 4
         assert house.guards.of("P1").state.quantity == 4
+
+
+@pytest.mark.parametrize("takes_s", [0, 3, 8])
+async def test_settling_waits_for_a_slow_brokers_second_reading_too(monkeypatch, takes_s):
+    async with opened(orders=OrderSettings(readback_window_s=10)) as house:
+        read, moment = house.broker.account_state, asyncio.sleep
+
+        async def slow():
+            state = await read()
+            house.clock.advance(takes_s)
+            return state
+
+        async def sleep(seconds):
+            house.clock.advance(seconds)
+            await moment(0)
+
+        house.broker.account_state = slow
+        house.broker.cash -= 2  # a drift of fees: explained, once it has stood
+        monkeypatch.setattr("qmterm.engine.oversight.asyncio.sleep", sleep)
+        assert (await house.oversight.settle())[0]

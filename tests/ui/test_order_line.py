@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 from qmterm.engine import commands
+from qmterm.ui.acts_trade import named
 from tests.ui.running import running
 
 
@@ -50,6 +54,28 @@ async def test_e_opens_the_line_for_the_row_and_the_price_typed_there_is_sent():
         assert screen.app.desk.bottom.open.editor.text == f"orders edit {working.short_id} "
         await screen.press("4", "full_stop", "2", "0", "enter")
         assert screen.door.sent == [commands.EditOrder(working.order_id, "4.20")]
+
+
+def test_a_name_that_two_orders_share_is_nobodys():
+    rows = [SimpleNamespace(order_id=name, short_id=name[-4:]) for name in ("xP1-1234", "xP2-1234", "eP1")]
+    desk = SimpleNamespace(snapshot=SimpleNamespace(orders=rows, proposals=()))
+    assert [named(desk, name) for name in ("1234", "xp2-1234", "eP1")] == [None, rows[1], rows[2]]
+
+
+async def test_e_takes_the_whole_id_of_an_order_whose_short_one_another_has_too():
+    async with running() as screen:
+        await screen.press("5")
+        desk = screen.app.desk
+        shown = screen.door.snapshot
+        working = next(row for row in shown.orders if row.working)
+        twins = tuple(replace(row, short_id=working.short_id) for row in shown.orders)
+        screen.door.current = replace(shown, orders=twins)
+        await screen.frame()
+        pane = desk.panes["orders"]
+        while pane.order() is None or pane.order().order_id != working.order_id:
+            await screen.press("j")
+        await screen.press("e")
+        assert desk.bottom.open.editor.text == f"orders edit {working.order_id} "
 
 
 async def asked_for_more(screen):

@@ -33,6 +33,7 @@ from qmterm.risk.worst_case import Part
 ADOPTED = "ext-"  # before the broker's number: our id of an order that somebody placed elsewhere
 CANCEL_AGAIN_S = 15.0
 CANCEL_REST_NS = 1_000_000_000  # market time after a cancel that was refused or not confirmed: no storm of cancels
+DAY_NS = 86_400 * NS
 _ENDS = frozenset(state for state in OrderState if not TRANSITIONS[state])  # for good
 _UNANSWERED = (OrderState.SENT, OrderState.UNKNOWN, OrderState.NOT_ACCEPTED)
 _RELEASED = (OrderState.RECEIVED, OrderState.ROUTED, OrderState.LIVE)  # an exit that waits for nothing any more
@@ -277,15 +278,17 @@ class Ledger:
         return record
 
     def next_id(self, record: OrderRecord, now_ns: int) -> str:
-        """An id for what is to take its place: the first order's, numbered by the seconds since that was made.
+        """An id for what is to take its place: the first order's, numbered, and before it the days since that was made.
 
         After a restart the steps of last month are not here, but in the journal: counted anew they would be its ids.
+        The days stand in front because the screen, and who types, know an order by the end of its id.
         """
-        root = self.root(record).intent
-        number = 1 + (now_ns - root.created_ns) // NS
-        while f"{root.intent_id}.{number}" in self._records:
+        root, number = self.root(record).intent, 1
+        days = (now_ns - root.created_ns) // DAY_NS
+        name = f"{days}.{root.intent_id}" if days else root.intent_id
+        while f"{name}.{number}" in self._records:
             number += 1
-        return f"{root.intent_id}.{number}"
+        return f"{name}.{number}"
 
     def taken_over(self, record: OrderRecord) -> OrderRecord | None:
         """Who has its place at the broker, once it was cancelled for that."""

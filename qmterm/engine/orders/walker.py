@@ -62,13 +62,15 @@ class Walker:
         return not tried or tried[-1].state is not OrderState.REJECTED
 
     def _stuck(self, record: OrderRecord) -> bool:
-        """Of several legs one has no price to leave at: no step comes, but an order without that leg may (exits.py).
+        """The whole has no price to leave at, but what was sold of it has: that leaves alone (exits.py).
 
-        A single leg waits where it is: nothing else could leave instead.
+        Else it waits where it is: nothing could leave in its place.
         """
-        legs = record.intent.legs
-        unpriced = natural_price(legs, record.intent.quantity, self._trader.quotes_of(legs)) is None
-        return unpriced and len(legs) > 1
+        legs, units = record.intent.legs, record.intent.quantity
+        sold = tuple(leg for leg in legs if leg.action.buys)
+        quotes = self._trader.quotes_of(legs)
+        unpriced = natural_price(legs, units, quotes) is None
+        return unpriced and bool(sold) and natural_price(sold, units, quotes) is not None
 
     def _due(self) -> Iterator[tuple[OrderRecord, Decimal]]:
         desk, now = self._trader.desk, self._trader.clock.now()

@@ -43,14 +43,14 @@ def test_a_replacement_whose_answer_was_lost_is_known_by_what_it_replaces(tag):
     assert ledger.find(report(external_id="somebody", replaces="77")) is None
 
 
-def test_a_step_is_numbered_by_the_seconds_since_its_first_order_and_never_as_another_one():
+def test_a_step_is_numbered_behind_its_first_order_and_on_a_later_day_never_as_one_of_before():
     old, new = record("qm-1"), record("qm-1.1", replaces="qm-1")
     made = old.intent.created_ns
     assert ledger_of(old).next_id(old, made) == "qm-1.1"
-    assert ledger_of(old).next_id(old, made + NS) == "qm-1.2"
-    ledger = ledger_of(old, new, record("qm-1.2", replaces="qm-1.1"))
-    assert ledger.next_id(new, made + NS - 1) == "qm-1.3"
-    assert ledger.next_id(new, made + 8 * 86_400 * NS) == "qm-1.691201"
+    ledger = ledger_of(old, new, record("qm-1.2", replaces="qm-1.1"), record("8.qm-1.1", replaces="qm-1.2"))
+    assert ledger.next_id(new, made + 86_400 * NS - 1) == "qm-1.3"
+    assert ledger.next_id(new, made + 86_400 * NS) == "1.qm-1.1"
+    assert ledger.next_id(new, made + 8 * 86_400 * NS) == "8.qm-1.2"
 
 
 def test_a_chain_that_bites_its_own_tail_has_an_end():

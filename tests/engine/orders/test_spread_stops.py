@@ -355,3 +355,33 @@ async def test_that_a_leg_is_left_is_said_though_the_row_of_it_fails():
         with pytest.raises(JournalError):
             await house.oversight.protection.tidy()
         assert [line.level for line in house.log.lines if "no longer watch" in line.text] == ["alarm"]
+
+
+@pytest.mark.parametrize("dark", [(LOW, HIGH), (LOW,)], ids=["no leg is quoted", "what was sold is not quoted"])
+async def test_a_spreads_stop_that_nothing_could_follow_stays_where_it_is(dark):
+    async with opened(orders=OrderSettings(readback_window_s=0.2, exit_reprice_s=15)) as house:
+        await hold(house, SOLD)
+        await house.guards.want_out(LOW, Reason.PIN_RISK)
+        await house.turn()
+        (stop,) = house.working
+        await house.desk.on_order(house.broker.set_state(stop.broker_id, OrderState.LIVE))
+        for symbol in dark:
+            house.quote(0.0, 0.0, symbol)
+        for _ in range(8):
+            house.clock.advance(5)
+            await house.turn()
+        assert house.broker.cancels == []
+
+
+async def test_the_stop_of_a_pair_of_which_nothing_was_sold_stays_while_one_leg_has_no_bid():
+    async with opened(orders=OrderSettings(readback_window_s=0.2, exit_reprice_s=15)) as house:
+        await hold(house, "buy 3 NVDA 17APR26 175C / buy 3 NVDA 17APR26 180C @ 6.45 db")
+        await house.guards.want_out(LOW, Reason.PIN_RISK)
+        await house.turn()
+        (stop,) = house.working
+        await house.desk.on_order(house.broker.set_state(stop.broker_id, OrderState.LIVE))
+        house.quote(0.0, 0.05, HIGH)
+        for _ in range(8):
+            house.clock.advance(5)
+            await house.turn()
+        assert house.broker.cancels == []

@@ -319,4 +319,4 @@ async def test_every_step_names_what_it_replaces_and_keeps_the_worst_price(house
     assert house.desk.ledger.root(record).intent.intent_id == "eP1"
     await later(house)
     assert price(house) == [Decimal("-4.30")]
-    assert [put[1] for put in house.broker.puts] == ["eP1.6", "eP1.11"]  # by the second
+    assert [put[1] for put in house.broker.puts] == ["eP1.1", "eP1.2"]
