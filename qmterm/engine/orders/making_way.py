@@ -28,8 +28,10 @@ class Held:
 
 
 class MakingWay:
-    """The closes that wait: a person's each by itself, the machine's by symbol and plan, as it asks anew each turn (the
-    goals behind them live in the journal: exits.py)."""
+    """The closes that wait: a person's each by itself, the machine's by symbol and plan, as it asks anew each turn.
+
+    The goals behind those live in the journal (exits.py).
+    """
 
     def __init__(self, desk: OrderDesk, lanes: Lanes, clock: Clock, log: RunLog) -> None:
         self._desk = desk
