@@ -235,7 +235,7 @@ class RandomAccount(RandomBroker):
             if trigger <= 0:
                 return
             ticket = replace(ticket, pricing=Pricing.GIVEN, stop=trigger, price=limit)
-        staged = self.floor.tickets.stage_ticket(ticket, send=True)
+        staged = self.floor.tickets.stage_ticket(ticket, self.floor.trader.way.drops, send=True)
         self._watched(f"{what} {ticket.kind.value} {shape}".rstrip(), lambda: at_once(staged).ok)
 
     def _watched(self, what: str, deed: Callable[[], bool]) -> None:
