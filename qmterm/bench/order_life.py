@@ -27,17 +27,19 @@ from tastytrade.order import (
 )
 from tastytrade.order import Leg as SdkLeg
 
+from qmterm.bench.order_evidence import OrderEvidence
 from qmterm.broker.errors import current_exchange
 from qmterm.broker.pacing import Pacer
 from qmterm.core.clock import NS
 from qmterm.core.orders import Action, Leg, OrderIntent, OrderState, Purpose
+from qmterm.core.quotes import Quote
 from qmterm.core.reasons import Reason
 from qmterm.core.settings.connections import PolygonSettings
 from qmterm.core.signals import Signal, SignalState, TradePlan
 from qmterm.drill.fate import SENT
 from qmterm.drill.house import RISK, TOKEN
 from qmterm.drill.life import Life
-from qmterm.drill.market import EXPIRY
+from qmterm.drill.market import EXPIRY, DrillClock
 from qmterm.engine.commands import Resume
 from qmterm.engine.ladder import Level
 from qmterm.journal.beside import Beside, open_beside
@@ -115,13 +117,20 @@ class OrderLife(Life):
 
     def watch(self) -> None:
         self.wire = Wire()
+        self._evidence = OrderEvidence(DrillClock(self._terms.origin))
+        self._evidence.show(self._terms.quotes)
         self.broker.client_hooks["request"].append(self.wire.leaving)
 
     async def connect(self, path: Path, lock: JournalLock) -> Database:
         self._disk = cast(Beside, await open_beside(path, lock))
         return self._disk
 
+    def shown(self, quotes: tuple[Quote, ...]) -> None:
+        super().shown(quotes)
+        self._evidence.show(quotes)
+
     async def told(self, what: str, body: Any) -> None:
+        self._evidence.behind(self.house.desk)
         match what:
             case "have":
                 await self._have(**body)

@@ -118,6 +118,10 @@ class Life:
         """The journal's file."""
         return await self.fate.connect(path, lock)
 
+    def shown(self, quotes: tuple[Quote, ...]) -> None:
+        """What the owner's market shows now."""
+        self.market.take(quotes)
+
     async def told(self, what: str, body: Any) -> None:
         if what == "act":
             await self._act(body)
@@ -155,7 +159,7 @@ class Life:
             while self._pipe.poll():
                 what, body = self._pipe.recv()
                 if what == "quotes":
-                    self.market.take(body)
+                    self.shown(body)
                 else:
                     self._inbox.put_nowait((what, body))
         except (EOFError, ConnectionError):  # the owner is gone

@@ -23,7 +23,7 @@ from qmterm.engine.losses import DOCUMENT as DAY
 from qmterm.engine.orders.adoption import Adoption
 from qmterm.engine.orders.explaining import Explainer
 from qmterm.engine.orders.flatten import Flattener
-from qmterm.engine.orders.read_back import awaited
+from qmterm.engine.orders.read_back import awaited, may_turn_up
 from qmterm.engine.orders.reconcile import Difference, Reconciler
 from qmterm.engine.orders.resting import Rester
 from qmterm.engine.orders.sweep import Sweep
@@ -256,9 +256,9 @@ class Oversight:
         await self._ladder_rows.keep()
 
     def _withdraw(self) -> None:
-        """All that works goes, also what has no number yet, and also when a person resumes before it is gone."""
-        for record in self._trader.desk.ledger.working:
-            if not record.spared:
+        """All that works goes, also what has no number yet or turns up later, and also when a person resumes first."""
+        for record in self._trader.desk.ledger.records:
+            if (record.working or may_turn_up(record)) and not record.spared:
                 record.withdrawn = record.withdrawn or Reason.LADDER_HALT
 
     def withdraw_unsent(self) -> None:
@@ -314,8 +314,7 @@ class Oversight:
                     return
                 await asyncio.sleep(POLL_AGAIN_S)
             else:
-                for order in orders:
-                    await self._trader.desk.on_order(order)
+                await self._trader.desk.on_orders(orders)
                 return
 
     async def settle(self) -> tuple[bool, str]:

@@ -42,6 +42,8 @@ class Protection:
         for record in (*rolls_out_of(ledger, stopped), *entries_of(ledger, latched)):
             _cancel(record)
         for waiting in trader.way.released():
+            if not waiting.by_person:
+                continue  # the machine asks anew below, for what is wanted by now: a fill may have met its goal
             verdict = trader.close(waiting.intent, by_person=waiting.by_person, approved=True)
             if not verdict.approved:
                 reason = verdict.reason or Reason.NO_DATA

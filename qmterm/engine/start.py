@@ -142,6 +142,7 @@ def _engage(parts: Parts, book: Book, saved_ladder: Mapping[str, object] | None)
         rooms.on_fill(fill, record.intent.strategy, record.intent.plan_id)
         await guards.on_fill(record, fill, after)
 
+    evidence = PricedBy(board, quality, parts.feed.chains, parts.clock, parts.source_word)
     desk = OrderDesk(
         parts.broker,
         parts.journal,
@@ -151,7 +152,8 @@ def _engage(parts: Parts, book: Book, saved_ladder: Mapping[str, object] | None)
         settings.orders,
         on_fill,
         broker_tells_fees=settings.engine.broker is BrokerName.PAPER,
-        priced=PricedBy(board, quality, parts.feed.chains, parts.clock, parts.source_word).of,
+        priced=evidence.of,
+        quoted=evidence.quoted,
     )
     rules = StopRules.of(settings.atr_matrix, settings.risk)
     ticks = TickBook(parts.broker)

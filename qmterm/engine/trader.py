@@ -261,7 +261,8 @@ class Trader:
 
     def _decided(self, outcome: str, plan: TradePlan, verdict: Verdict) -> None:
         """Journal a plan that was taken, with the very quotes that it was made from."""
-        quotes = self.desk.priced(plan.legs, plan.underlying)
+        seen = self.desk.quoted if outcome == "sent" else self.desk.priced  # nothing waits for a proposal
+        quotes = seen(plan.legs, plan.underlying)
         numbers: dict[str, object] = dict(verdict.numbers) if quotes is None else {**verdict.numbers, "quotes": quotes}
         self.journal.decision(
             plan.underlying, outcome, self.clock.now(), plan=plan, reason=verdict.reason, numbers=numbers
@@ -403,6 +404,8 @@ class Trader:
             legs = tuple(replace(leg, quantity=leg.quantity // intent.quantity * units) for leg in intent.legs)
             intent = replace(intent, legs=legs, quantity=units)
         if (propose or self.mode is Mode.CONFIRM) and not approved:
+            if not by_person and self.way.covers(intent):
+                return verdict  # a person said yes to it already: it waits for its way
             self._propose_exit(intent, by_person=by_person)
             return verdict
         if blocked:  # it leaves from protection.py, judged anew, once what rests at the broker is gone

@@ -267,6 +267,7 @@ class MemoryJournal:
         self.moves: list[tuple[str, str, str | None, bool, str]] = []
         self.documents: dict[str, dict[str, object]] = {}
         self.adjustments: list[tuple[str | None, Decimal]] = []
+        self.notes: list[tuple[str, str, Mapping[str, object], int]] = []
 
     def hang(self) -> None:
         """From now on no row is answered: it waits in the queue."""
@@ -307,6 +308,9 @@ class MemoryJournal:
 
     async def stored_order(self, intent_id: str) -> None:
         return None
+
+    def note(self, kind: str, subject: str, body: Mapping[str, object], time_ns: int) -> None:
+        self.notes.append((kind, subject, body, time_ns))
 
     # --- what the rest of the engine writes ---
 

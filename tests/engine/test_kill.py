@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from decimal import Decimal
+
+import pytest
 
 from qmterm.core.errors import BrokerError, OutcomeUnknown
 from qmterm.core.orders import OrderState
@@ -11,6 +14,7 @@ from qmterm.core.reasons import Reason
 from qmterm.core.settings.engine import Mode, OrderSettings
 from qmterm.engine.commands import Flatten, Kill, Pause, Reconcile, Resume, Status, StopEngine
 from qmterm.engine.ladder import Level
+from qmterm.engine.orders.read_back import GONE
 from qmterm.engine.view import LADDER
 from tests.engine.fakes import OCC, entry, lost
 from tests.engine.house import opened, plan
@@ -279,3 +283,25 @@ async def test_orders_are_listed_for_a_shell():
         every = (await house.answering.answer(ListOrders("all"))).data
         assert every[0]["age_s"] - working[0]["age_s"] >= 5
         assert [row["state"] for row in every] == ["cancelled", "received"]
+
+
+@pytest.mark.parametrize(("state", "reason"), [(OrderState.NOT_ACCEPTED, ""), (OrderState.REMOVED, GONE)])
+async def test_an_order_that_only_we_count_as_ended_is_cancelled_when_it_turns_up_after_a_kill(state, reason):
+    async with opened() as house:
+        intent = replace(entry("late"), created_ns=house.clock.now())
+        record = house.desk.register(intent)
+        record.state, record.reason = state, reason
+        await house.answering.answer(Kill())
+        house.ladder._causes.clear()  # and was resumed
+        placed = await house.broker.place(intent)
+        await house.desk.on_order(house.broker.set_state(placed.broker_id, OrderState.LIVE))
+        await house.turn()
+        assert house.broker.cancels == [placed.broker_id]
+
+
+async def test_an_order_that_the_broker_ended_is_not_touched_by_a_kill():
+    async with opened() as house:
+        record = house.desk.register(replace(entry("ended"), created_ns=house.clock.now()))
+        record.state, record.reason = OrderState.REMOVED, "by the broker"
+        await house.answering.answer(Kill())
+        assert record.withdrawn is None

@@ -155,6 +155,9 @@ class Approvals:
             answers = await asyncio.gather(*(self._trader.desk.cancel(record, "by you") for record in working))
             said = [*dropped, *answers]
             return CommandResult(all(_asked(text) for text in said), "\n".join(said) or "no working orders", said)
+        waited = self._trader.way.drop_one(command.order_id, "by you")
+        if waited is not None:
+            return CommandResult(True, waited)
         record = self.find_order(command.order_id)
         if record is None:
             return CommandResult(False, f"no order {command.order_id!r}")
@@ -207,6 +210,9 @@ class Approvals:
         verdict = trader.open(plan, trader.clock.monotonic(), wanted=command.quantity, propose=True)
         if not verdict.approved:
             return CommandResult(False, f"the risk gate refuses it: {_no(verdict)}", refused=True)
+        if not any(proposal.plan is plan for proposal in trader.proposals.waiting):
+            name = plan.underlying
+            return CommandResult(False, f"an entry of yours in {name} waits in pane 5 already: answer it first")
         cut = verdict.contracts < command.quantity and verdict.reason is not None
         why = f" ({command.quantity} wanted, {verdict.reason.value} allows no more)" if cut and verdict.reason else ""
         return CommandResult(True, f"proposed BUY {verdict.contracts} {label(command.symbol)}{why}; approve it with a")

@@ -50,7 +50,7 @@ class BlockedStops:
         for position, guard in idle.items():
             if position not in self._idle | behind_a_person:
                 self._tell_idle(guard)
-        self._idle = set(idle)
+        self._idle = set(idle) - behind_a_person  # told once that order is gone
 
     def _tell_idle(self, guard: Guard) -> None:
         reason = guard.reason or guard.state.latched

@@ -7,12 +7,12 @@ settled only by read-back. Sending, cancelling and reading back are placing.py's
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import replace
 from math import gcd
 
 from qmterm.core.clock import Clock, et_date
-from qmterm.core.errors import InvariantBroken
+from qmterm.core.errors import InvariantBroken, JournalError
 from qmterm.core.fees import fill_fees
 from qmterm.core.interpreter import collector
 from qmterm.core.orders import AccountState, BrokerOrder, DryRun, Fill, OrderIntent, OrderState
@@ -24,7 +24,7 @@ from qmterm.engine.orders.cancelling import Cancelling
 from qmterm.engine.orders.causes import BOOKED
 from qmterm.engine.orders.exposure import standing
 from qmterm.engine.orders.ledger import Ledger, OrderRecord, adopt, new_fills, next_state
-from qmterm.engine.orders.placing import OrderJournal, Placing, Priced, StillWanted
+from qmterm.engine.orders.placing import OrderJournal, Placing, Priced, StillWanted, nothing_known
 from qmterm.engine.orders.read_back import GONE, ReadBack
 from qmterm.engine.orders.recovery import from_journal
 from qmterm.engine.runlog import RunLog
@@ -47,9 +47,10 @@ class OrderDesk:
         settings: OrderSettings,
         on_fill: FillListener,
         broker_tells_fees: bool = False,
-        priced: Priced = lambda _legs, _underlying: None,
+        priced: Priced = nothing_known,
+        quoted: Priced = nothing_known,
     ) -> None:
-        """`priced` gives the quotes behind some legs now; they are kept with the order."""
+        """`quoted` gives the quotes of some legs now, `priced` also what they are worth; kept with an order."""
         self._broker = broker
         self._journal = journal
         self._book = book
@@ -62,6 +63,7 @@ class OrderDesk:
         self._cancelling = Cancelling(broker, self.ledger, clock, log)
         self._reading = ReadBack(broker, self.ledger, book, clock, log, settings.readback_window_s, self)
         self.priced = priced
+        self.quoted = quoted
         self._unwritten: set[str] = set()  # adopted orders that the disk does not have
         self._adopting = asyncio.Lock()
         self._ahead: asyncio.TimerHandle | None = None
@@ -79,7 +81,7 @@ class OrderDesk:
             known_since=self._clock.monotonic(),
             decided_at=decided_at,
             worked_from_ns=intent.created_ns,
-            decided_on=self.priced(intent.legs, intent.underlying),
+            decided_on=self.quoted(intent.legs, intent.underlying),
         )
         self.ledger.add(record)
         return record
@@ -148,7 +150,7 @@ class OrderDesk:
 
     @property
     def priced(self) -> Priced:
-        """Gives the quotes behind some legs now; they are kept with the order."""
+        """What some legs are priced with now: kept with an order once it has left, as it takes its time."""
         return self._placing.priced
 
     @priced.setter
@@ -189,6 +191,20 @@ class OrderDesk:
             self.ledger.watch_again()
             await self.move(record, order.state, "turned up after all")
         return record
+
+    async def on_orders(self, orders: Iterable[BrokerOrder]) -> None:
+        """Each of a list, though the disk refuses a row of one: what the broker says of the others is heard.
+
+        The first JournalError is raised at the end.
+        """
+        failed: JournalError | None = None
+        for order in orders:
+            try:
+                await self.on_order(order)
+            except JournalError as error:
+                failed = failed or error
+        if failed is not None:
+            raise failed
 
     async def _adopt(self, order: BrokerOrder) -> OrderRecord:
         """A record for an order that we do not have: ours of long ago, adopted long ago, or somebody's that is new."""

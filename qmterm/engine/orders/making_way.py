@@ -52,6 +52,14 @@ class MakingWay:
         """True for a close of a person's that waits."""
         return (intent_id,) in self._held
 
+    def covers(self, intent: OrderIntent) -> bool:
+        """True when what waits of a person's closes as much of this trade."""
+        asked = self._asked_of(_trade(intent)).values()
+        return intent.legs[0].quantity <= sum(held.intent.legs[0].quantity for held in asked)
+
+    def _asked_of(self, trade: tuple[str, str]) -> dict[tuple[str, ...], Held]:
+        return {key: held for key, held in self._held.items() if held.by_person and _trade(held.intent) == trade}
+
     def words(self, intent: OrderIntent, verb: str) -> str:
         """How an answer to a person begins."""
         if self.holds(intent.intent_id):
@@ -64,10 +72,9 @@ class MakingWay:
             self._held.pop(trade, None)  # asked anew in the next turn, beside this one
             self._wait((intent.intent_id,), Held(intent, by_person, now))
             return
-        asked = {key: held for key, held in self._held.items() if held.by_person and _trade(held.intent) == trade}
-        if intent.legs[0].quantity <= sum(held.intent.legs[0].quantity for held in asked.values()):
-            return  # what a person closes of this trade is as much: it goes first
-        for key, held in asked.items():
+        if self.covers(intent):
+            return  # it goes first
+        for key, held in self._asked_of(trade).items():
             del self._held[key]
             text = f"in its place, as it closes more: {describe_order(intent)}"
             self._log.warn("ORD", f"not sent: {describe_order(held.intent)}; {text}", held.intent.intent_id)
@@ -99,11 +106,17 @@ class MakingWay:
         """Forget every close that waits and say so; the sentences. What is asked afterwards waits anew."""
         self.drops += 1
         dropped, self._held = tuple(self._held.values()), {}
-        said = []
-        for held in dropped:
-            said.append(f"not sent ({why}): {describe_order(held.intent)}")
-            self._log.warn("ORD", said[-1], held.intent.intent_id)
-        return tuple(said)
+        return tuple(self._dropped(held, why) for held in dropped)
+
+    def drop_one(self, intent_id: str, why: str) -> str | None:
+        """Forget a close of a person's that waits; the sentence, None when none of that id does."""
+        held = self._held.pop((intent_id,), None)
+        return None if held is None else self._dropped(held, why)
+
+    def _dropped(self, held: Held, why: str) -> str:
+        text = f"not sent ({why}): {describe_order(held.intent)}"
+        self._log.warn("ORD", text, held.intent.intent_id)
+        return text
 
     def released(self) -> Iterator[Held]:
         """Closes whose way is free now; the others' cancels are asked again where they came to nothing."""

@@ -24,11 +24,16 @@ from qmterm.engine.show.wording import describe_order, terms_text
 from qmterm.journal.state import StoredOrder
 
 TOLD_AFTER_S = 0.02  # at the latest: that an order was sent is said once its bytes are on their way
+PRICED = "priced"  # the journal's word for what the quotes of an order that left were worth
 TOO_LATE = "cannot_update_order"  # the broker's word for an order that has ended
 _STANDS = (OrderState.RECEIVED, OrderState.ROUTED, OrderState.LIVE)
 
 Priced = Callable[[tuple[Leg, ...], str], Mapping[str, object] | None]
 StillWanted = Callable[[OrderRecord], Reason | None]
+
+
+def nothing_known(_legs: tuple[Leg, ...], _underlying: str) -> None:
+    """Before anybody has said where prices come from."""
 
 
 class OrderJournal(Protocol):
@@ -45,6 +50,8 @@ class OrderJournal(Protocol):
     async def write_fill(self, fill: Fill, intent_id: str) -> bool: ...
 
     async def stored_order(self, intent_id: str) -> StoredOrder | None: ...
+
+    def note(self, kind: str, subject: str, body: Mapping[str, object], time_ns: int) -> None: ...
 
 
 class ReadyOrders(Protocol):
@@ -76,6 +83,8 @@ class Told(Protocol):
 
     async def on_order(self, order: BrokerOrder) -> OrderRecord: ...
 
+    async def on_orders(self, orders: Iterable[BrokerOrder]) -> None: ...
+
 
 @dataclass(slots=True)
 class Sent:
@@ -91,6 +100,7 @@ class Placing:
         self, broker: Broker, journal: OrderJournal, ledger: Ledger, clock: Clock, log: RunLog, desk: Told
     ) -> None:
         self.priced: Priced  # set by the desk, before anything is sent
+        self._unpriced: set[str] = set()  # orders that left, the evidence of that moment is not written yet
         self.done = Sent()
         self.on_the_way = 0  # to the disk, and not to the broker yet: what can wait waits for them
         self._broker = broker
@@ -137,6 +147,8 @@ class Placing:
             del self._wanted[name]
             for record in records:
                 self.tell(record)
+            for record in records:
+                self._keep_priced(record)
 
     def _last_look(self, intent: OrderIntent) -> Reason | None:
         """Why an order that is on its way to the wire must not leave after all."""
@@ -168,9 +180,7 @@ class Placing:
         return None if building is None else building.taken()
 
     def _quotes(self, record: OrderRecord) -> Mapping[str, object] | None:
-        if record.decided_on is None:
-            return None
-        return {"decided": record.decided_on, "sent": self.priced(record.intent.legs, record.intent.underlying)}
+        return None if record.decided_on is None else {"decided": record.decided_on}
 
     def _refusal(self, records: tuple[OrderRecord, ...], still_wanted: StillWanted) -> Reason | None:
         return _withdrawn(records) or self._pointless(records[0]) or still_wanted(records[0])
@@ -206,13 +216,30 @@ class Placing:
     def _leaving(self, record: OrderRecord) -> None:
         record.state = OrderState.SENT
         self.done.orders += 1
-        later = asyncio.get_running_loop().call_later(TOLD_AFTER_S, self.tell, record)
+        later = asyncio.get_running_loop().call_later(TOLD_AFTER_S, self._left, record)
         self._untold[record.intent.intent_id] = later
+        if record.decided_on is not None:
+            self._unpriced.add(record.intent.intent_id)
 
     def _not_leaving(self, record: OrderRecord) -> None:
         self.done.orders -= 1
+        self._unpriced.discard(record.intent.intent_id)
         if (later := self._untold.pop(record.intent.intent_id, None)) is not None:
             later.cancel()
+
+    def _left(self, record: OrderRecord) -> None:
+        self.tell(record)
+        self._keep_priced(record)
+
+    def _keep_priced(self, record: OrderRecord) -> None:
+        """What it was priced with as it left: once, and behind it. The quotes of the decision went before it."""
+        intent = record.intent
+        if intent.intent_id not in self._unpriced:
+            return
+        self._unpriced.remove(intent.intent_id)
+        evidence = self.priced(intent.legs, intent.underlying)
+        if evidence is not None:
+            self._journal.note(PRICED, intent.intent_id, {"quotes": {"sent": evidence}}, self._clock.now())
 
     def tell(self, record: OrderRecord) -> None:
         """Say that it was sent: once, and before anything else that is told of the order."""
@@ -220,7 +247,8 @@ class Placing:
         later = self._untold.pop(intent.intent_id, None)
         if later is None:
             return
-        later.cancel()
+        if intent.intent_id not in self._unpriced:
+            later.cancel()
         self._log.info(
             "ORD",
             f"sent {describe_order(intent)}{f' in the place of {intent.replaces}' if intent.replaces else ''}",

@@ -1,8 +1,8 @@
 """The exact quotes and ages behind an order, taken when it is decided and again when it is sent.
 
-What is stored is enough to price each leg again without the market of that moment: spot, strike and years, rate and
-dividend yield, volatility. The trap: a number that was not known is null, and its code says why; it is never filled in
-later.
+What is stored of the second moment is enough to price each leg again without the market: spot, strike and years, rate
+and dividend yield, volatility, and the quality gate's codes. The traps: a number that was not known is null, and its
+code says why; and to work these out takes longer than all else that an order passes, so no order waits for them.
 """
 
 from __future__ import annotations
@@ -50,12 +50,22 @@ class PricedBy:
         return {
             "time_ns": now,
             "source": self.source,
-            "underlying": self._quoted(underlying, now) | {"price_code": _word(self.judge.stock(underlying, now))},
+            "underlying": self._judged(underlying, now) | {"price_code": _word(self.judge.stock(underlying, now))},
             "legs": [self._leg(leg.symbol, now) for leg in legs],
         }
 
+    def quoted(self, legs: tuple[Leg, ...], underlying: str) -> Evidence:
+        """The quotes and their ages alone: all that an order on its way has time for."""
+        now = self.clock.now()
+        return {
+            "time_ns": now,
+            "source": self.source,
+            "underlying": _body(underlying, self.quotes.quote(underlying), now),
+            "legs": [_body(leg.symbol, self.quotes.quote(leg.symbol), now) for leg in legs],
+        }
+
     def _leg(self, symbol: str, now: int) -> Evidence:
-        found = self._quoted(symbol, now)
+        found = self._judged(symbol, now)
         if is_option(symbol):
             try:
                 found |= self.pricer.leg_numbers(symbol, now)
@@ -63,21 +73,23 @@ class PricedBy:
                 found["not_known"] = str(error)
         return found
 
-    def _quoted(self, symbol: str, now: int) -> Evidence:
+    def _judged(self, symbol: str, now: int) -> Evidence:
         quote = self.quotes.quote(symbol)
-        code = _word(self.judge.quote(quote, now))
-        if quote is None:
-            return {"symbol": symbol, "code": code}
-        return {
-            "symbol": symbol,
-            "bid": quote.bid,
-            "ask": quote.ask,
-            "bid_size": quote.bid_size,
-            "ask_size": quote.ask_size,
-            "time_ns": quote.time_ns,
-            "age_s": quote.age_s(now),
-            "code": code,
-        }
+        return _body(symbol, quote, now) | {"code": _word(self.judge.quote(quote, now))}
+
+
+def _body(symbol: str, quote: Quote | None, now: int) -> Evidence:
+    if quote is None:
+        return {"symbol": symbol}
+    return {
+        "symbol": symbol,
+        "bid": quote.bid,
+        "ask": quote.ask,
+        "bid_size": quote.bid_size,
+        "ask_size": quote.ask_size,
+        "time_ns": quote.time_ns,
+        "age_s": quote.age_s(now),
+    }
 
 
 def _word(reason: Reason | None) -> str:
@@ -85,7 +97,7 @@ def _word(reason: Reason | None) -> str:
 
 
 def quote_lines(body: Mapping[str, object]) -> list[str]:
-    """The quotes stored in a journal row (an order's intent, a decision's numbers), one line a leg and moment."""
+    """The quotes stored in a journal row (of a decision, an order, its sending), one line a leg and moment."""
     numbers = body.get("numbers")
     stored = body.get("quotes") or (numbers.get("quotes") if isinstance(numbers, Mapping) else None)
     if not isinstance(stored, Mapping):
@@ -108,8 +120,10 @@ def _line(part: Mapping[str, object]) -> str:
     symbol = str(part["symbol"])
     line = (
         f"{symbol}: {text('bid', 2)} x {text('ask', 2)} ({text('bid_size', 0)} x {text('ask_size', 0)}), "
-        f"{text('age_s', 1)} s old, {part.get('code')}"
+        f"{text('age_s', 1)} s old"
     )
-    if is_option(symbol):
+    if "code" in part:
+        line += f", {part['code']}"
+    if "spot" in part and is_option(symbol):
         line += f"; spot {text('spot', 2)} ({text('spot_age_s', 1)} s, {underlying_of(symbol)}), IV {text('iv', 4)}"
     return line

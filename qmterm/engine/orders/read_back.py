@@ -27,6 +27,12 @@ GONE = "the broker does not know it any more"  # why an order counts as removed;
 SEARCH_DAYS = 90  # so far back an order whose number we never learnt is looked for
 
 
+def may_turn_up(record: OrderRecord) -> bool:
+    """True for an order whose end is our own conclusion, not the broker's word."""
+    gone = record.state is OrderState.REMOVED and record.reason == GONE
+    return gone or record.state is OrderState.NOT_ACCEPTED
+
+
 class ReadBack:
     def __init__(
         self, broker: Broker, ledger: Ledger, book: Book, clock: Clock, log: RunLog, window_s: float, desk: Told
@@ -41,8 +47,7 @@ class ReadBack:
 
     async def take(self, state: AccountState, began_at: float | None) -> None:
         """OrderDesk.read_back. A reading that began before the outcome was lost proves no absence."""
-        for order in state.orders:
-            await self._desk.on_order(order)
+        await self._desk.on_orders(state.orders)
         if not state.complete:
             return
         began = self._clock.monotonic() if began_at is None else began_at

@@ -30,12 +30,15 @@ class Shelf:
     def look(self) -> tuple[Proposal, ...]:
         """Withdraw what could not be sent as it stands; the next scan or turn proposes it anew."""
         closed = self._trader.proposals.withdraw(self._closed)
+        met = self._trader.proposals.withdraw(self._met)
         moved = self._trader.proposals.withdraw(self._gone)
         for proposal in closed:
             self._tell(proposal, Reason.NOTHING_TO_CLOSE, "nothing of it is held any more")
+        for proposal in met:
+            self._tell(proposal, Reason.NOTHING_TO_CLOSE, "less of it is to be closed by now")
         for proposal in moved:
             self._tell(proposal, Reason.PRICE_MOVED, "the price moved")
-        return closed + moved
+        return closed + met + moved
 
     def _tell(self, proposal: Proposal, reason: Reason, why: str) -> None:
         trader = self._trader
@@ -47,6 +50,16 @@ class Shelf:
         book = self._trader.book
         closes = (leg.symbol for leg in proposal.legs if not leg.action.opens)
         return proposal.purpose is not Purpose.ENTRY and any(book.quantity(symbol) == 0 for symbol in closes)
+
+    def _met(self, proposal: Proposal) -> bool:
+        """A scale-out of which somebody sold a part meanwhile: approved, it would sell that part again."""
+        if proposal.purpose is not Purpose.SCALE_OUT:
+            return False
+        guard = self._trader.guards.of(proposal.plan_id)
+        if guard is None or guard.reason is not Reason.SCALE_OUT:
+            return True
+        wanted = {leg.symbol: leg.quantity * guard.goal for leg in guard.legs}
+        return any(leg.quantity > wanted.get(leg.symbol, 0) for leg in proposal.legs)
 
     def _gone(self, proposal: Proposal) -> bool:
         trader = self._trader

@@ -9,7 +9,7 @@ from qmterm.engine.runlog import RunLog
 from tests.engine.fakes import CASH, FakeBroker, MemoryJournal, clock_at
 
 BUY = "BUY 2 NVDA 17APR26 175C @ 4.15 db"  # entry() in words
-QUOTES = {"seen": 1}
+QUOTES, WORTH = {"seen": 1}, {"iv": 0.3}
 
 
 def order_line(level, text, **more):
@@ -58,13 +58,17 @@ class Seat:
         async def on_fill(record, fill, after):
             self.fills.append((record.intent.intent_id, fill, after))
 
-        def priced(legs, underlying):
+        def quoted(legs, underlying):
             self.asked.append((legs, underlying))
             return QUOTES
 
+        def priced(legs, underlying):
+            self.asked.append((legs, underlying, "priced"))
+            return WORTH
+
         self.desk = OrderDesk(
             self.broker, self.journal, self.book, self.clock, log, OrderSettings(readback_window_s=10), on_fill,
-            **({"priced": priced} | more),
+            **({"priced": priced, "quoted": quoted} | more),
         )  # fmt: skip
 
     @property

@@ -15,7 +15,7 @@ from qmterm.core.settings.engine import OrderSettings
 from qmterm.engine.orders.desk import OrderDesk
 from qmterm.engine.runlog import RunLog
 from tests.engine.fakes import OCC, FakeBroker, entry, lost
-from tests.engine.orders.desk_seat import BUY, QUOTES, Seat, order_line
+from tests.engine.orders.desk_seat import BUY, QUOTES, WORTH, Seat, order_line
 
 SENT = order_line("info", f"sent {BUY}", plan="plan-1", limit="4.15 db", purpose="entry", quantity=2, worst=None)
 
@@ -31,8 +31,9 @@ async def test_a_sent_order_leaves_these_traces(at):
     assert at.told == [SENT]
     assert at.journal.orders == [("qm-1", OrderState.RECEIVED, "1000", at.now, None)]
     assert (at.desk.sent, at.desk.counting) == (1, 0)
-    assert at.journal.quotes["qm-1"] == {"decided": QUOTES, "sent": QUOTES}
-    assert at.asked == [(entry().legs, "NVDA")] * 2
+    assert at.journal.quotes["qm-1"] == {"decided": QUOTES}
+    assert at.asked == [(entry().legs, "NVDA"), (entry().legs, "NVDA", "priced")]
+    assert at.journal.notes == [("priced", "qm-1", {"quotes": {"sent": WORTH}}, at.now)]
     assert (record.broker_id, record.reason, record.known_since) == ("1000", "", at.clock.monotonic())
     assert (record.worked_from_ns, record.decided_on) == (entry().created_ns, QUOTES)
     assert record.decided_at == at.clock.monotonic()
@@ -40,9 +41,12 @@ async def test_a_sent_order_leaves_these_traces(at):
 
 
 async def test_an_order_without_quotes_behind_it_is_written_without_any():
+    at = Seat(quoted=lambda legs, underlying: None)
+    await at.desk.submit(entry())
+    assert (at.journal.quotes["qm-1"], at.journal.notes, at.asked) == (None, [], [])
     at = Seat(priced=lambda legs, underlying: None)
     await at.desk.submit(entry())
-    assert at.journal.quotes["qm-1"] is None
+    assert (at.journal.quotes["qm-1"], at.journal.notes) == ({"decided": QUOTES}, [])
     bare = OrderDesk(at.broker, at.journal, at.book, at.clock, RunLog(at.clock), OrderSettings(), None)
     await bare.submit(entry("qm-2"))
     assert at.journal.quotes["qm-2"] is None
@@ -84,7 +88,7 @@ async def test_what_must_be_durable_with_the_order_is_waited_for(at):
     await at.desk.send(at.desk.register(entry()), lambda _: None, beside())
     assert written == [[]]  # before anything left
     assert at.broker.posts == ["qm-1"]
-    assert at.journal.quotes["qm-1"] == {"decided": QUOTES, "sent": QUOTES}
+    assert at.journal.quotes["qm-1"] == {"decided": QUOTES}
 
 
 async def test_what_could_not_be_made_durable_beside_the_order_keeps_it_back(at):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from qmterm.core.orders import Action, BrokerPosition, OrderState, Purpose
 from qmterm.core.reasons import Reason
 from qmterm.core.settings.engine import OrderSettings
+from qmterm.engine.commands import StageTicket
 from tests.engine.fakes import OCC
 from tests.engine.house import GONE, close_at, opened, plan
 from tests.engine.orders.test_spread_stops import BOUGHT, HIGH, LOW, SOLD, hold, legs_of
@@ -131,3 +132,25 @@ async def test_a_scale_out_that_nothing_was_free_for_leaves_when_something_is():
         house.book.settle((held,), house.clock.now())
         await house.turn()
         assert [(r.intent.purpose, r.intent.quantity) for r in house.working] == [(Purpose.SCALE_OUT, 1)]
+
+
+async def test_a_stop_that_waited_behind_a_persons_order_and_finds_no_bid_then_is_told_after_all():
+    async with opened() as house:
+        await house.hold(4)
+        assert (await house.tickets.stage(StageTicket("sell 4 NVDA 17APR26 175C @ 9.00 gtc", True))).ok
+        await house.lanes.idle()
+        (sale,) = house.working
+        close_at(house, GONE)
+        for bid, seconds in ((4.10, 40), (0.0, 10)):
+            for _ in range(seconds // 5):
+                house.clock.advance(5)
+                house.quote(bid, 4.20)
+                await house.turn()
+        assert len(alarms(house, "waits behind an order of yours")) == 1
+        assert alarms(house) == []  # one thing at a time
+        await house.ended(sale.broker_id)
+        for _ in range(4):
+            house.clock.advance(5)
+            house.quote(0.0, 4.20)
+            await house.turn()
+        assert len(alarms(house)) == 1

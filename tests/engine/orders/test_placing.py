@@ -12,7 +12,7 @@ from qmterm.core.orders import Action, BracketRole, Leg, OrderState, Purpose
 from qmterm.core.reasons import Reason
 from qmterm.engine.orders import placing
 from tests.engine.fakes import OCC, FakeBroker, entry, lost
-from tests.engine.orders.desk_seat import BUY, QUOTES, Seat, order_line
+from tests.engine.orders.desk_seat import BUY, QUOTES, WORTH, Seat, order_line
 
 SENT = order_line(
     "info", f"sent {BUY}", plan="plan-1", limit="4.15 db", purpose="entry", quantity=2, worst=None
@@ -96,7 +96,7 @@ async def test_it_is_built_while_the_disk_works_and_leaves_after_it(at):
     assert (held.left, held.dropped) == (True, False)
     assert at.broker.posts == ["qm-1"]
     assert record.state is OrderState.RECEIVED
-    assert at.journal.quotes == {"qm-1": {"decided": QUOTES, "sent": QUOTES}}
+    assert at.journal.quotes == {"qm-1": {"decided": QUOTES}}
 
 
 async def test_a_disk_that_fails_meanwhile_leaves_nothing_sent_and_nothing_held(at):
@@ -476,3 +476,63 @@ async def test_an_order_kept_back_after_its_line_was_written_is_told_once_more_a
     at.broker.turn = turn
     await at.desk.send(record, lambda _record: None)
     assert at.told == [SENT, order_line("warn", f"not sent (USER): {BUY}")]
+
+
+# --- what it was priced with, kept behind it ---
+
+PRICED = ("priced", "qm-1", {"quotes": {"sent": WORTH}})
+
+
+def priced_rows(at):
+    return [note[:3] for note in at.journal.notes]
+
+
+async def test_an_order_waits_for_its_quotes_alone_and_what_they_were_worth_is_worked_out_behind_it():
+    at = Seat()
+    asked = []
+    at.broker.before_accept = lambda _intent: asked.append(list(at.asked))
+    await at.desk.submit(entry())
+    assert asked == [[(entry().legs, "NVDA")]]  # when the bytes had left
+    assert priced_rows(at) == [PRICED]
+
+
+async def test_a_slow_answer_does_not_put_that_off_and_it_is_written_once(monkeypatch):
+    monkeypatch.setattr(placing, "TOLD_AFTER_S", 0.0)
+    at = Seat()
+    seen = []
+
+    async def slowly():
+        record = at.desk.ledger.get("qm-1")
+        at.desk._placing.tell(record)  # the stream was faster than the answer
+        await asyncio.sleep(0.01)
+        seen.extend(priced_rows(at))
+
+    at.broker.turn = slowly
+    await at.desk.submit(entry())
+    await asyncio.sleep(0.01)
+    assert seen == [PRICED]
+    assert priced_rows(at) == [PRICED]
+    assert at.told == [SENT]
+
+
+@pytest.mark.parametrize("outcome", [lost, None])
+async def test_whatever_came_of_an_order_that_left_its_evidence_is_kept(outcome):
+    def refused(_intent):
+        raise BrokerError("no", "no")
+
+    at = Seat()
+    at.broker.before_accept = outcome or refused
+    record = await at.desk.submit(entry())
+    assert record.state is (OrderState.UNKNOWN if outcome else OrderState.REJECTED)
+    assert priced_rows(at) == [PRICED]
+
+
+async def test_an_order_that_was_kept_back_at_the_wire_has_none(monkeypatch):
+    monkeypatch.setattr(placing, "TOLD_AFTER_S", 0.001)
+    at = Seat()
+    record = at.desk.register(entry())
+    meanwhile(at, lambda: setattr(record, "unwanted", True))
+    await at.desk.send(record, lambda _record: None)
+    await asyncio.sleep(0.01)
+    assert (record.state, priced_rows(at)) == (OrderState.NOT_SENT, [])
+    assert at.asked == [(entry().legs, "NVDA")]

@@ -11,6 +11,7 @@ from qmterm.core.clock import NS, from_et
 from qmterm.core.errors import BadInput
 from qmterm.core.orders import Action, Leg
 from qmterm.engine.orders.priced import PricedBy, quote_lines
+from qmterm.engine.show.trail import trail_lines
 from qmterm.journal.journal import Journal
 from qmterm.market.board.board import Board
 from qmterm.market.chains.chains import Chains
@@ -81,22 +82,24 @@ async def test_an_order_in_the_journal_can_be_priced_again_from_what_is_stored(t
     clock = clock_at()
     board, priced = market(clock)
     journal = await Journal.open(tmp_path / "journal.sqlite", clock)
-    decided = priced.of(LEGS, "NVDA")
+    decided = priced.quoted(LEGS, "NVDA")
     clock.advance(3)
     board.options.bid[0], board.options.ask[0], board.options.quote_ns[0] = 8.4, 8.6, clock.now()
-    await journal.write_intent(entry(), {"decided": decided, "sent": priced.of(LEGS, "NVDA")})
+    await journal.write_intent(entry(), {"decided": decided})
+    journal.note("priced", "qm-1", {"quotes": {"sent": priced.of(LEGS, "NVDA")}}, clock.now())
     rows = await journal.why("qm-1")
     state = await journal.load()
     await journal.close()
-    (body,) = [row.body for row in rows if row.kind == "intent"]
-    stored = body["quotes"]
-    assert priced_again(stored["decided"]["legs"][0]) == pytest.approx(8.15, abs=1e-6)
-    assert priced_again(stored["sent"]["legs"][0]) == pytest.approx(8.50, abs=1e-6)
+    intent, left = (row.body for row in rows if row.kind in ("intent", "priced"))
+    assert intent["quotes"]["decided"]["legs"][0]["bid"] == 8.1
+    assert priced_again(left["quotes"]["sent"]["legs"][0]) == pytest.approx(8.50, abs=1e-6)
     assert [order.intent for order in state.orders] == [entry()]  # recovery reads the order as before
-    lines = quote_lines(body)
-    assert len(lines) == 4  # leg and stock, twice
-    assert "8.10 x 8.20" in lines[0]
-    assert "8.40 x 8.60" in lines[2]
+    lines = trail_lines(rows)
+    assert "  decided: NVDA  260417C00175000: 8.10 x 8.20 (11 x 12), 2.0 s old" in lines
+    (sent,) = [line for line in lines if "8.40 x 8.60" in line]
+    assert sent.startswith(
+        "  sent: NVDA  260417C00175000: 8.40 x 8.60 (11 x 12), 0.0 s old, OK; spot 178.00 (5.0 s, NVDA), IV "
+    )
 
 
 async def test_the_desk_asks_at_decision_and_again_at_send_and_people_can_read_both():
@@ -107,12 +110,30 @@ async def test_the_desk_asks_at_decision_and_again_at_send_and_people_can_read_b
         return {"legs": [{"symbol": legs[0].symbol, "bid": len(asked)}]}
 
     async with opened() as house:
-        house.desk.priced = priced
+        house.desk.priced = house.desk.quoted = priced
         house.trader.open(plan(), 0.0)
         await house.lanes.idle()
-    (sent,) = [quotes for quotes in house.journal.quotes.values() if quotes]
-    assert asked == ["NVDA"] * 3  # the decision row, the order's decision, its send
-    assert (sent["decided"]["legs"][0]["bid"], sent["sent"]["legs"][0]["bid"]) == (2, 3)
+    (decided,) = [quotes for quotes in house.journal.quotes.values() if quotes]
+    ((kind, subject, left, _),) = [note for note in house.journal.notes if note[0] == "priced"]
+    assert asked == ["NVDA"] * 3  # the decision row, the order's decision, when it had left
+    assert (kind, subject) == ("priced", "eP1")
+    assert decided["decided"]["legs"][0]["bid"] == 2
+    assert left["quotes"]["sent"]["legs"][0]["bid"] == 3
+
+
+def test_what_an_order_waits_for_is_the_quotes_and_their_ages_alone():
+    clock = clock_at()
+    board, priced = market(clock)
+    blind = PricedBy(board, None, None, clock, "sim")  # neither judged nor priced
+    found = blind.quoted((*LEGS, Leg("NVDA  260417C00180000", Action.BUY_TO_OPEN, 1)), "NVDA")
+    whole = priced.of(LEGS, "NVDA")
+    leg, unquoted = found["legs"]
+    assert leg == {name: whole["legs"][0][name] for name in leg}
+    assert (leg["bid"], leg["ask"], leg["age_s"]) == (8.1, 8.2, 2.0)
+    assert unquoted == {"symbol": "NVDA  260417C00180000"}
+    assert found["underlying"] == {name: whole["underlying"][name] for name in found["underlying"]}
+    assert (found["time_ns"], found["source"]) == (whole["time_ns"], "sim")
+    assert [line.count("code") + line.count("IV") for line in quote_lines({"quotes": {"decided": found}})] == [0, 0, 0]
 
 
 def test_rows_without_quotes_have_no_lines():
@@ -142,3 +163,13 @@ def test_numbers_that_cannot_be_had_hold_no_order_back():
     blind = PricedBy(board, priced.judge, SimpleNamespace(leg_numbers=broken), clock, "sim")
     (leg,) = blind.of(LEGS, "NVDA")["legs"]
     assert (leg["bid"], leg["not_known"]) == (8.1, "the calendar ends before this expiry")
+
+
+@pytest.mark.parametrize(("propose", "asks"), [(False, "quoted"), (True, "priced")])
+async def test_a_proposal_waits_for_nobody_and_has_all_of_it_at_once(propose, asks):
+    asked = []
+    async with opened() as house:
+        house.desk.quoted = lambda legs, underlying: asked.append("quoted")
+        house.desk.priced = lambda legs, underlying: asked.append("priced")
+        house.trader.open(plan(), 0.0, propose=propose)
+        assert asked[0] == asks
