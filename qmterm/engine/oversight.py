@@ -237,7 +237,7 @@ class Oversight:
         self.lower(Level.HALT, reason, text, by_person=by_person)
         trader.way.drop(Level.HALT.label)  # before the first cancel: those are what it waits for
         working = trader.desk.ledger.working
-        for record in working:
+        for record in trader.desk.ledger.records:
             record.spared = False
         self._withdraw()
         self.proof.begin(len(working))

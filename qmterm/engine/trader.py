@@ -396,6 +396,10 @@ class Trader:
             return Verdict(0, permission)
         blocked, level = self.way.blocked(intent), self.ladder.level
         verdict = self.judge_exit(intent, by_person=by_person)
+        if by_person and intent.purpose is Purpose.SCALE_OUT:  # asked of him a while ago
+            wanted = self.guards.still_wanted(intent.plan_id, intent.legs, intent.quantity)
+            if wanted < verdict.contracts:
+                verdict = replace(verdict, contracts=wanted, reason=Reason.NOTHING_TO_CLOSE)
         if not verdict.approved:
             self.rejected[(verdict.reason or Reason.NO_DATA).value] += 1
             return verdict
@@ -404,8 +408,8 @@ class Trader:
             legs = tuple(replace(leg, quantity=leg.quantity // intent.quantity * units) for leg in intent.legs)
             intent = replace(intent, legs=legs, quantity=units)
         if (propose or self.mode is Mode.CONFIRM) and not approved:
-            if not by_person and self.way.covers(intent):
-                return verdict  # a person said yes to it already: it waits for its way
+            if not by_person and self.way.answered(intent):
+                return verdict
             self._propose_exit(intent, by_person=by_person)
             return verdict
         if blocked:  # it leaves from protection.py, judged anew, once what rests at the broker is gone

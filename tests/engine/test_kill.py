@@ -285,12 +285,13 @@ async def test_orders_are_listed_for_a_shell():
         assert [row["state"] for row in every] == ["cancelled", "received"]
 
 
+@pytest.mark.parametrize("spared", [False, True])  # by an earlier kill, as a person asked after it
 @pytest.mark.parametrize(("state", "reason"), [(OrderState.NOT_ACCEPTED, ""), (OrderState.REMOVED, GONE)])
-async def test_an_order_that_only_we_count_as_ended_is_cancelled_when_it_turns_up_after_a_kill(state, reason):
+async def test_an_order_that_only_we_count_as_ended_is_cancelled_when_it_turns_up_after_a_kill(state, reason, spared):
     async with opened() as house:
         intent = replace(entry("late"), created_ns=house.clock.now())
         record = house.desk.register(intent)
-        record.state, record.reason = state, reason
+        record.state, record.reason, record.spared = state, reason, spared
         await house.answering.answer(Kill())
         house.ladder._causes.clear()  # and was resumed
         placed = await house.broker.place(intent)

@@ -145,6 +145,14 @@ class Guards:
             levels_day = old.levels_day or et_date(old.opened_ns)
         return self._keep(Guard(unit, now, state, levels_day=levels_day))
 
+    def still_wanted(self, position_id: str, legs: tuple[Leg, ...], units: int) -> int:
+        """Of so many units of a scale-out, those that its goal wants now: fills may have met it since it was asked."""
+        guard = self._guards.get(position_id)
+        if guard is None or guard.reason is not Reason.SCALE_OUT:
+            return 0
+        wanted = {leg.symbol: leg.quantity * guard.goal for leg in guard.legs}
+        return min(units, *(wanted.get(leg.symbol, 0) // (leg.quantity // units) for leg in legs))
+
     def loose(self, position_id: str, symbol: str) -> int | None:
         """Contracts of one leg in no whole unit; None where there is no guard of such a leg."""
         guard = self._guards.get(position_id)

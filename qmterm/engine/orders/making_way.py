@@ -57,6 +57,16 @@ class MakingWay:
         asked = self._asked_of(_trade(intent)).values()
         return intent.legs[0].quantity <= sum(held.intent.legs[0].quantity for held in asked)
 
+    def answered(self, intent: OrderIntent) -> bool:
+        """True when a person said yes to this very close already, for the same reason, and it waits."""
+        sides = {(leg.symbol, leg.action) for leg in intent.legs}
+        same = [
+            held.intent.legs[0].quantity
+            for held in self._asked_of(_trade(intent)).values()
+            if held.intent.reason is intent.reason and {(leg.symbol, leg.action) for leg in held.intent.legs} == sides
+        ]
+        return intent.legs[0].quantity <= sum(same)
+
     def _asked_of(self, trade: tuple[str, str]) -> dict[tuple[str, ...], Held]:
         return {key: held for key, held in self._held.items() if held.by_person and _trade(held.intent) == trade}
 

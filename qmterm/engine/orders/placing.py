@@ -237,7 +237,11 @@ class Placing:
         if intent.intent_id not in self._unpriced:
             return
         self._unpriced.remove(intent.intent_id)
-        evidence = self.priced(intent.legs, intent.underlying)
+        try:
+            evidence = self.priced(intent.legs, intent.underlying)
+        except Exception as error:  # it has left: no trouble with its evidence is trouble with the order
+            self._log.warn("ORD", f"not known what it was priced with: {error}", intent.intent_id)
+            return
         if evidence is not None:
             self._journal.note(PRICED, intent.intent_id, {"quotes": {"sent": evidence}}, self._clock.now())
 

@@ -55,11 +55,8 @@ class Shelf:
         """A scale-out of which somebody sold a part meanwhile: approved, it would sell that part again."""
         if proposal.purpose is not Purpose.SCALE_OUT:
             return False
-        guard = self._trader.guards.of(proposal.plan_id)
-        if guard is None or guard.reason is not Reason.SCALE_OUT:
-            return True
-        wanted = {leg.symbol: leg.quantity * guard.goal for leg in guard.legs}
-        return any(leg.quantity > wanted.get(leg.symbol, 0) for leg in proposal.legs)
+        units = proposal.quantity
+        return self._trader.guards.still_wanted(proposal.plan_id, proposal.legs, units) < units
 
     def _gone(self, proposal: Proposal) -> bool:
         trader = self._trader

@@ -536,3 +536,13 @@ async def test_an_order_that_was_kept_back_at_the_wire_has_none(monkeypatch):
     await asyncio.sleep(0.01)
     assert (record.state, priced_rows(at)) == (OrderState.NOT_SENT, [])
     assert at.asked == [(entry().legs, "NVDA")]
+
+
+async def test_evidence_that_cannot_be_had_is_said_and_is_no_trouble_of_the_order(monkeypatch):
+    def broken(_legs, _underlying):
+        raise TypeError("no such number")
+
+    at = Seat(priced=broken)
+    record = await at.desk.submit(entry())
+    assert (record.state, priced_rows(at)) == (OrderState.RECEIVED, [])
+    assert at.told == [SENT, order_line("warn", "not known what it was priced with: no such number")]

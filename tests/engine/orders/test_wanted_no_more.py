@@ -160,3 +160,62 @@ async def test_a_leg_picked_by_hand_that_was_not_asked_for_says_so():
         assert first.ok
         assert (second.ok, second.text) == (False, "an entry of yours in NVDA waits in pane 5 already: answer it first")
         assert [proposal.legs[0].symbol for proposal in house.trader.proposals.waiting] == [OCC]
+
+
+async def approved_scale_out(house, goal=2):
+    """In confirm mode: a person said yes to it, and it waits for the exits at the broker to go."""
+    await enter(house, 4)
+    house.trader.mode = Mode.CONFIRM
+    want(house, goal)
+    await house.turn()
+    assert approve(house).ok
+    await house.lanes.idle()
+    assert house.trader.way.waits(OCC)
+
+
+@pytest.mark.parametrize(("goal", "left"), [(2, []), (3, [(Reason.SCALE_OUT, 1)])])
+async def test_an_approved_scale_out_sells_no_more_than_is_wanted_once_its_way_is_free(goal, left):
+    async with opened(orders=RESTING) as house:
+        await approved_scale_out(house, goal)
+        target, stop = role(house, BracketRole.TARGET), role(house, BracketRole.STOP)
+        await house.filled(target.broker_id, 2, "4.30")  # while its cancel is on the way
+        for record in (target, stop):
+            await house.ended(record.broker_id)
+        fresh(house)
+        await house.turn()
+        await house.lanes.idle()
+        assert closing(house) == left
+
+
+async def test_a_yes_to_a_scale_out_that_was_met_a_moment_ago_sends_nothing():
+    async with opened(Mode.CONFIRM) as house:
+        await confirmed(house)
+        want(house, 2)
+        await house.turn()
+        want(house, 0)  # met, and the turn that takes the question away is still to come
+        answer = approve(house)
+        await house.lanes.idle()
+        assert (answer.ok, answer.text.partition(":")[0]) == (False, "refused")
+        assert closing(house) == []
+
+
+@pytest.mark.parametrize("typed", ["sell 4 NVDA 17APR26 175C @ 9.00 gtc", None])
+async def test_a_stop_is_asked_beside_whatever_else_of_the_trade_waits(typed):
+    async with opened(orders=RESTING) as house:
+        if typed is None:
+            await approved_scale_out(house, 4)
+        else:
+            await enter(house, 4)
+            house.trader.mode = Mode.CONFIRM
+            assert (await house.tickets.stage(StageTicket(typed, True))).ok
+            if house.trader.proposals.waiting:
+                assert approve(house).ok
+            assert house.trader.way.waits(OCC)
+        guard = house.guards.of("P1")
+        house.guards._guards["P1"] = replace(guard, goal=4, reason=Reason.ATR_STOP)
+        house.clock.advance(1)
+        fresh(house)
+        await house.turn()
+        assert [(proposal.reason, proposal.quantity) for proposal in house.trader.proposals.waiting] == [
+            (Reason.ATR_STOP, 4)
+        ]
